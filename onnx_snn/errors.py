@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Exceptions of onnx-snn: one base class, one subclass for each thing a user can put right."""
+
+
+class OnnxSnnError(Exception):
+    """Base class of every error that onnx-snn raises on purpose."""
+
+
+class ModelError(OnnxSnnError):
+    """The model cannot be read, is not valid ONNX or holds nothing that can be converted."""
+
+
+class CalibrationError(OnnxSnnError):
+    """The calibration data does not fit the model, is empty or is not finite."""
+
+
+class ConfigError(OnnxSnnError, ValueError):
+    """An option is out of its range or contradicts another one."""
+
+
+class NeuronError(OnnxSnnError, ValueError):
+    """Neuron parameters have wrong shapes, are not finite or do not sum exactly."""
+
+
+class OutputError(OnnxSnnError):
+    """The result cannot be written where it was asked for."""

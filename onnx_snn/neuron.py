@@ -1,0 +1,277 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The Multi-basis Exponential Decay (MBE) neuron: its parameters and its NumPy reference.
+
+A neuron approximates a scalar function with N bases over S time steps. With u, s, o the membrane potential,
+spike and accumulated intensity of basis n (arXiv 2508.07710, extended by a resting potential a basis):
+
+    u_n    = (x - theta_n) * gain_n                    float32: subtract, then multiply, computed once
+    s_n[t] = u_n >= threshold[t, n]
+    u_n   -= reset[t, n]      where s_n[t]
+    o_n   += intensity[t, n]  where s_n[t]             for t = 0 .. S-1
+    y      = bias + sum_n weight_n * o_n               exact sum, rounded once to float32; y = x where x is NaN
+
+Intensities, weights and bias lie on dyadic grids, so that the sum is exact in float64 in whichever order it is
+taken: every implementation of the neuron returns the same bits. `MbeNeuron` refuses parameters that break this.
+
+**Halving** kernels, threshold = reset = intensity = 2**-t, make basis n a T-bit successive-approximation encoder
+of one clipped ramp, whose loop has a closed form with the same bits:
+
+    k_n = clip(floor(u_n * 2**(T-1)), 0, 2**T - 1)
+    o_n = k_n * 2**-(T-1)
+
+An optional **gate**, one leading step with threshold = intensity = (2**T - 1) * 2**-(T-1) and reset = +inf, lets
+a saturated basis fire once instead of T times; the output is identical.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from onnx_snn.errors import NeuronError
+
+Float32 = NDArray[np.float32]
+
+MAX_TIMESTEPS = 16
+"""Levels k_n up to 2**16 - 1 keep every weighted sum inside the 53 bits of float64."""
+
+UNSCALED: Float32 = np.ones(1, np.float32)
+"""The scale input of a neuron that rescales nothing."""
+
+
+class Halving(NamedTuple):
+    """What identifies halving kernels: their number of time steps T without the gate, and whether a gate leads."""
+
+    timesteps: int
+    gate: bool
+
+
+class Response(NamedTuple):
+    """Output of a neuron and its spikes per time step and basis, summed over the elements of the input."""
+
+    y: Float32
+    spikes: NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class MbeNeuron:
+    """Parameters of one MBE neuron with N bases and S time steps.
+
+    Attributes:
+        theta: float32 [N], resting potential of each basis, in units of the input.
+        gain: float32 [N], charge per unit of input; its sign orients the basis.
+        threshold: float32 [S, N].
+        reset: float32 [S, N], subtracted from the membrane when it fires; +inf silences the basis.
+        intensity: float32 [S, N], what one spike adds.
+        weight: float32 [N], readout weight of each basis.
+        bias: float32 scalar, output while no basis fires.
+        polarity: 0 for one bank on x; 1 for two mirrored populations (odd function: the bank sees \\|x\\|, the sign
+            is restored).
+
+    Raises:
+        NeuronError: shapes disagree, a value is not finite, or sums would not be exact.
+    """
+
+    theta: Float32
+    gain: Float32
+    threshold: Float32
+    reset: Float32
+    intensity: Float32
+    weight: Float32
+    bias: Float32
+    polarity: int = 0
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            if field.name != "polarity":
+                array = np.asarray(getattr(self, field.name), np.float32)
+                array.flags.writeable = False
+                object.__setattr__(self, field.name, array)
+        _check_shapes(self)
+        _check_values(self)
+        _check_exact_sums(self)
+
+    @property
+    def bases(self) -> int:
+        """Number of bases N."""
+        return len(self.theta)
+
+    @property
+    def timesteps(self) -> int:
+        """Number of time steps S, the gate's included."""
+        return len(self.threshold)
+
+    @property
+    def slots(self) -> int:
+        """Number of (basis, time step) pairs in which a spike can fall."""
+        return self.bases * self.timesteps
+
+    @property
+    def parameters(self) -> int:
+        """Count of stored numbers."""
+        return sum(array.size for array in self.tensors().values())
+
+    @cached_property
+    def halving(self) -> Halving | None:
+        """The closed form's time steps and gate, or None when the kernels are not halving."""
+        for gate in (False, True):
+            timesteps = self.timesteps - gate
+            if 1 <= timesteps <= MAX_TIMESTEPS:
+                kernels = halving_kernels(self.bases, timesteps, gate=gate)
+                if all(np.array_equal(getattr(self, name), kernel) for name, kernel in kernels.items()):
+                    return Halving(timesteps, gate)
+        return None
+
+    def tensors(self) -> dict[str, Float32]:
+        """The parameter tensors by field name, in the order of the operator's inputs."""
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "polarity"}
+
+    def __call__(self, x: ArrayLike, scale: ArrayLike = UNSCALED) -> Float32:
+        """Output of the neuron for `x` [any shape] in float32, by the closed form where it exists."""
+        if self.halving is None:
+            return time_loop(self, x, scale).y
+        return closed_form(self, x, scale).y
+
+
+def halving_kernels(bases: int, timesteps: int, *, gate: bool = False) -> dict[str, Float32]:
+    """Threshold, reset and intensity [S, N] of halving kernels, S = `timesteps` + `gate`."""
+    decay = 2.0 ** -np.arange(timesteps)
+    kernels = {"threshold": decay, "reset": decay, "intensity": decay}
+    if gate:
+        saturation = 2.0 - 2.0 ** (1 - timesteps)
+        leading = {"threshold": saturation, "reset": np.inf, "intensity": saturation}
+        kernels = {name: np.concatenate([[leading[name]], kernel]) for name, kernel in kernels.items()}
+    return {
+        name: np.repeat(kernel[:, None], bases, axis=1).astype(np.float32) for name, kernel in kernels.items()
+    }
+
+
+def halving_neuron(
+    theta: ArrayLike,
+    gain: ArrayLike,
+    weight: ArrayLike,
+    bias: ArrayLike,
+    timesteps: int,
+    *,
+    gate: bool = False,
+    polarity: int = 0,
+) -> MbeNeuron:
+    """A neuron with halving kernels: `theta`, `gain`, `weight` [N], T = `timesteps` (S = T + `gate`)."""
+    kernels: dict[str, Any] = halving_kernels(np.size(theta), timesteps, gate=gate)
+    return MbeNeuron(
+        theta=np.asarray(theta, np.float32),
+        gain=np.asarray(gain, np.float32),
+        weight=np.asarray(weight, np.float32),
+        bias=np.asarray(bias, np.float32),
+        polarity=polarity,
+        **kernels,
+    )
+
+
+@np.errstate(over="ignore", invalid="ignore", under="ignore")
+def time_loop(neuron: MbeNeuron, x: ArrayLike, scale: ArrayLike = UNSCALED) -> Response:
+    """The definition: run the neuron step by step on `x` [any shape], float32.
+
+    `scale` holds powers of two and broadcasts against `x`: the neuron sees x / scale and answers y * scale.
+    """
+    x = np.asarray(x, np.float32)
+    u = _membrane(neuron, x, scale)
+    o = np.zeros_like(u)
+    spikes = np.zeros(neuron.threshold.shape, np.int64)
+    for t in range(neuron.timesteps):
+        s = u >= neuron.threshold[t][:, None]
+        u = np.where(s, u - neuron.reset[t][:, None], u)
+        o = np.where(s, o + neuron.intensity[t][:, None], o)
+        spikes[t] = s.sum(axis=1)
+    return Response(_readout(neuron, neuron.weight.astype(np.float64), o, x, scale), spikes)
+
+
+@np.errstate(over="ignore", invalid="ignore", under="ignore")
+def closed_form(neuron: MbeNeuron, x: ArrayLike, scale: ArrayLike = UNSCALED) -> Response:
+    """What `time_loop` returns, without the loop, for a neuron with halving kernels.
+
+    Raises:
+        NeuronError: the kernels are not halving.
+    """
+    if neuron.halving is None:
+        raise NeuronError("closed_form needs halving kernels (threshold = reset = intensity = 2**-t)")
+    timesteps, gate = neuron.halving
+    x = np.asarray(x, np.float32)
+    u = _membrane(neuron, x, scale)
+    top = np.float32(2**timesteps - 1)
+    # fmax and fmin turn the NaN that x carries into level 0: a NaN never reaches a threshold.
+    k = np.fmin(np.fmax(np.floor(u * np.float32(2.0 ** (timesteps - 1))), np.float32(0)), top)
+    y = _readout(neuron, neuron.weight.astype(np.float64) * 2.0 ** (1 - timesteps), k, x, scale)
+    return Response(y, _spikes_of_levels(k.astype(np.int64), timesteps, gate))
+
+
+def _spikes_of_levels(k: NDArray[np.int64], timesteps: int, gate: bool) -> NDArray[np.int64]:
+    """Spikes [S, N] of levels `k` [N, elements]: step t fires where bit T-1-t of the level is set."""
+    saturated = k == 2**timesteps - 1
+    firing = np.where(saturated, 0, k) if gate else k
+    bits = [(firing >> (timesteps - 1 - t) & 1).sum(axis=1) for t in range(timesteps)]
+    return np.array([saturated.sum(axis=1), *bits] if gate else bits, np.int64)
+
+
+def _membrane(neuron: MbeNeuron, x: Float32, scale: ArrayLike) -> Float32:
+    """Initial membrane potentials [N, elements of x], float32."""
+    scaled = (x / np.asarray(scale, np.float32)).ravel()
+    if neuron.polarity:
+        scaled = np.where(scaled < 0, -scaled, scaled)
+    return (scaled[None, :] - neuron.theta[:, None]) * neuron.gain[:, None]
+
+
+def _readout(neuron: MbeNeuron, weight: NDArray[np.float64], o: Float32, x: Float32, scale: ArrayLike) -> Float32:
+    """bias + weight @ o, rounded once, in the shape, sign and scale of `x`."""
+    y = (neuron.bias.astype(np.float64) + weight @ o.astype(np.float64)).astype(np.float32).reshape(x.shape)
+    scale = np.asarray(scale, np.float32)
+    if neuron.polarity:
+        y = np.where(x / scale < 0, -y, y)
+    return np.where(np.isnan(x), x, y * scale)
+
+
+def _check_shapes(neuron: MbeNeuron) -> None:
+    if neuron.theta.ndim != 1 or neuron.bases == 0:
+        raise NeuronError(f"theta has shape {neuron.theta.shape}; expected [N] with N >= 1")
+    if neuron.threshold.ndim != 2 or neuron.timesteps == 0:
+        raise NeuronError(f"threshold has shape {neuron.threshold.shape}; expected [S, N] with S >= 1")
+    expected = {"gain": 1, "weight": 1, "threshold": 2, "reset": 2, "intensity": 2, "bias": 0}
+    for name, rank in expected.items():
+        shape = (neuron.timesteps, neuron.bases)[2 - rank :]
+        if getattr(neuron, name).shape != shape:
+            raise NeuronError(f"{name} has shape {getattr(neuron, name).shape}; expected {shape}")
+    if neuron.polarity not in (0, 1):
+        raise NeuronError(f"polarity is {neuron.polarity}; expected 0 (one bank) or 1 (odd)")
+
+
+def _check_values(neuron: MbeNeuron) -> None:
+    for name, array in neuron.tensors().items():
+        allowed = np.isfinite(array) | (array == np.inf) if name == "reset" else np.isfinite(array)
+        if not allowed.all():
+            raise NeuronError(f"{name} holds {array[~allowed].flat[0]}; expected finite values")
+
+
+def _check_exact_sums(neuron: MbeNeuron) -> None:
+    """Every o_n must be exact in float32 (24 bits) and bias + sum_n weight_n * o_n in float64 (53 bits)."""
+    o_unit = _unit(neuron.intensity)
+    o_most = np.abs(neuron.intensity).astype(np.float64).sum(axis=0)
+    if o_most.max() > o_unit * 2.0**24:
+        raise NeuronError("intensities of a basis do not sum exactly in float32; put them on a coarser dyadic grid")
+    y_unit = min(_unit(neuron.weight) * o_unit, _unit(neuron.bias))
+    y_most = float(np.abs(neuron.weight).astype(np.float64) @ o_most + abs(float(neuron.bias)))
+    if y_most > y_unit * 2.0**53:
+        raise NeuronError("weights and bias do not sum exactly in float64; put them on a coarser dyadic grid")
+
+
+def _unit(values: Float32) -> float:
+    """The largest power of two that divides every value (infinity where all are zero)."""
+    mantissa, exponent = np.frexp(values[values != 0].astype(np.float64))
+    if mantissa.size == 0:
+        return float("inf")
+    integer = (mantissa * 2.0**24).astype(np.int64)
+    lowest_bit = integer & -integer
+    return float((lowest_bit * 2.0 ** (exponent - 24)).min())
