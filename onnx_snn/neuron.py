@@ -88,7 +88,8 @@ class MbeNeuron:
     def __post_init__(self) -> None:
         for field in fields(self):
             if field.name != "polarity":
-                array = np.asarray(getattr(self, field.name), np.float32)
+                # Adding +0 turns -0 into +0, so that a silent neuron answers +0 whatever the order of the sum.
+                array = np.asarray(np.asarray(getattr(self, field.name), np.float32) + np.float32(0))
                 array.flags.writeable = False
                 object.__setattr__(self, field.name, array)
         _check_shapes(self)
@@ -230,7 +231,7 @@ def _readout(neuron: MbeNeuron, weight: NDArray[np.float64], o: Float32, x: Floa
     y = (neuron.bias.astype(np.float64) + weight @ o.astype(np.float64)).astype(np.float32).reshape(x.shape)
     scale = np.asarray(scale, np.float32)
     if neuron.polarity:
-        y = np.where(x / scale < 0, -y, y)
+        y = np.where(x / scale < 0, np.float32(0) - y, y)
     return np.where(np.isnan(x), x, y * scale)
 
 
