@@ -132,7 +132,7 @@ def _text(operator: Operator, opset: int, body: Body, metered: bool) -> str:
 def _mbe_neuron(opset: int, body: Body, metered: bool) -> str:
     """x -> membrane [N, elements] -> accumulated intensity [N, elements] -> y in the shape of x."""
     if body is Body.LOOP:
-        evaluation = _time_loop("o", metered)
+        evaluation = _time_loop("o", metered) + "unit = Constant <value = double {1}> ()"
     else:
         evaluation = _CLOSED_FORM + (_time_loop("o_of_loop", metered) if metered else "")
     allowzero = "<allowzero = 1>" if opset >= ALLOWZERO_OPSET else ""
@@ -155,7 +155,6 @@ _MEMBRANE = """
     theta_column = Reshape (theta, as_column)
     gain_column = Reshape (gain, as_column)
     centred = Sub (row, theta_column)
-    u_initial = Mul (centred, gain_column)
     """
 
 
@@ -176,13 +175,14 @@ def _time_loop(accumulated: str, metered: bool) -> str:
             {count}
         }}"""
     return f"""
+    u_initial = Mul (centred, gain_column)
     threshold_columns = Unsqueeze (threshold, last)
     reset_columns = Unsqueeze (reset, last)
     intensity_columns = Unsqueeze (intensity, last)
     kernel_shape = Shape (threshold)
-    first = Constant <value = int64 {{0}}> ()
+    step_axis = Constant <value = int64 {{0}}> ()
     count_axis = Constant <value = int64[1] {{1}}> ()
-    steps = Gather (kernel_shape, first)
+    steps = Gather (kernel_shape, step_axis)
     go_on = Constant <value = bool {{1}}> ()
     u_shape = Shape (u_initial)
     o_initial = ConstantOfShape <value = float[1] {{0}}> (u_shape)
@@ -192,28 +192,30 @@ def _time_loop(accumulated: str, metered: bool) -> str:
 
 
 # The last intensity is the least significant bit 2**-(T-1), whether or not a gate leads; the levels then run to
-# 2 / bit - 1. A NaN passes Floor and is caught by Where, before it can reach the sum.
+# 2 / bit - 1. Dividing the gain by the bit is an exact shift, so levels come straight from one product. Whatever
+# Clip makes of a NaN stays in its own column of the sum and is replaced by x in the end.
 _CLOSED_FORM = """
-    final_row = Constant <value = int64 {-1}> ()
-    two = Constant <value = float {2}> ()
+    final = Constant <value = int64 {-1}> ()
+    first = Constant <value = int64 {0}> ()
     one = Constant <value = float {1}> ()
-    intensity_last = Gather (intensity, final_row)
-    bit = Reshape (intensity_last, as_column)
+    two = Constant <value = float {2}> ()
+    intensity_last = Gather (intensity, final)
+    bit = Gather (intensity_last, first)
     level_count = Div (two, bit)
     top = Sub (level_count, one)
-    level_real = Div (u_initial, bit)
+    level_gain = Div (gain_column, bit)
+    level_real = Mul (centred, level_gain)
     level_floor = Floor (level_real)
-    level_capped = Min (level_floor, top)
-    rising = Greater (level_capped, zero)
-    k = Where (rising, level_capped, zero)
-    o = Mul (k, bit)
+    o = Clip (level_floor, zero, top)
+    unit = Cast <to = 11> (bit)
     """
 
 # 0 - y rather than Neg(y): a zero output is +0 on every runtime, also where Where does not keep the sign of zero.
 _READOUT = """
     o_double = Cast <to = 11> (o)
     weight_double = Cast <to = 11> (weight)
-    weight_row = Reshape (weight_double, as_row)
+    weight_unit = Mul (weight_double, unit)
+    weight_row = Reshape (weight_unit, as_row)
     bias_double = Cast <to = 11> (bias)
     sum = MatMul (weight_row, o_double)
     sum_biased = Add (sum, bias_double)
