@@ -1,0 +1,332 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Streaming histograms of float32 values, over every element, in memory that does not grow with the data.
+
+The bin of a value is read off its own bits: sign, exponent and the top bits of the mantissa. So every octave
+is cut alike, the few huge activations that decide the loss of a network keep their resolution, and to multiply
+the data by a power of two moves each count to another bin and changes none.
+
+`SignedHistogram` holds the values of a tensor, `ChannelHistogram` the magnitudes of each of its channels.
+Merging two histograms is the same as counting both sets of values, in any order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Arrays = dict[str, NDArray[Any]]
+Float32 = NDArray[np.float32]
+Float64 = NDArray[np.float64]
+Int64 = NDArray[np.int64]
+
+BLOCK = 1 << 16
+"""Elements counted at a time: their bin numbers stay in the second-level cache."""
+
+MANTISSA_BITS = 23
+EXPONENT_BIAS = 127
+MAGNITUDE = np.uint32(0x7FFFFFFF)
+"""Everything but the sign bit; read as an integer it orders values by magnitude."""
+INFINITY = np.uint32(0x7F800000)
+"""Magnitudes from here on are infinity and NaN."""
+
+SIGNED_BITS = 5
+"""32 bins an octave: a bin's centre is within 1.6 % of what it holds."""
+RESOLVED_OCTAVES = 32
+"""Points below 2**-32 of the largest magnitude are told as zero: float32 cannot add the two."""
+
+CHANNEL_BITS = 3
+"""8 bins an octave, for scales that are rounded to whole octaves."""
+CHANNEL_OCTAVES = range(-24, 40)
+"""Octaves that a channel resolves: smaller magnitudes count as zero, larger ones into the last bin."""
+MAX_SHIFT = 24
+"""Largest power of two by which a channel may differ from the median channel."""
+
+
+class SignedHistogram:
+    """Histogram of the finite values of a tensor, 32 bins an octave and sign.
+
+    Attributes:
+        minimum: Smallest finite value, exact; +inf before any was added.
+        maximum: Largest finite value, exact; -inf before any was added.
+        nan_count: NaNs met; they enter no bin.
+        inf_count: Infinities met; they enter no bin.
+    """
+
+    def __init__(self) -> None:
+        self.minimum = np.inf
+        self.maximum = -np.inf
+        self.nan_count = 0
+        self.inf_count = 0
+        self._bins: Int64 = np.zeros(1 << (9 + SIGNED_BITS), np.int64)
+
+    @property
+    def count(self) -> int:
+        """Number of finite values."""
+        return int(self._bins.sum())
+
+    def add(self, array: NDArray[Any]) -> None:
+        """Count every element of `array` (any shape, read as float32)."""
+        flat = _as_float32(array).ravel()
+        for start in range(0, flat.size, BLOCK):
+            self._add_block(flat[start : start + BLOCK])
+
+    def _add_block(self, block: Float32) -> None:
+        low, high = float(block.min()), float(block.max())
+        if not (np.isfinite(low) and np.isfinite(high)):
+            block = self._without_nonfinite(block)
+            if block.size == 0:
+                return
+            low, high = float(block.min()), float(block.max())
+        self.minimum, self.maximum = min(self.minimum, low), max(self.maximum, high)
+        np.add.at(self._bins, block.view(np.uint32) >> np.uint32(MANTISSA_BITS - SIGNED_BITS), 1)
+
+    def _without_nonfinite(self, block: Float32) -> Float32:
+        self.nan_count += int(np.isnan(block).sum())
+        self.inf_count += int(np.isinf(block).sum())
+        return block[np.isfinite(block)]
+
+    def points(self) -> Float64:
+        """Centres of the occupied bins in ascending order, float64 [P], none outside minimum .. maximum."""
+        return self._occupied()[0]
+
+    def counts(self) -> Int64:
+        """Number of values in each bin of `points()`, int64 [P]."""
+        return self._occupied()[1]
+
+    def _occupied(self) -> tuple[Float64, Int64]:
+        bins = np.flatnonzero(self._bins)
+        if bins.size == 0:
+            return np.empty(0), np.empty(0, np.int64)
+        centres = np.clip(_signed_centres(bins), self.minimum, self.maximum)
+        centres[np.abs(centres) < np.abs(centres).max() * 2.0**-RESOLVED_OCTAVES] = 0.0
+        points, place = np.unique(centres, return_inverse=True)
+        counts = np.zeros(points.size, np.int64)
+        np.add.at(counts, place, self._bins[bins])
+        return points, counts
+
+    def merge(self, other: SignedHistogram) -> None:
+        """Add the counts of `other`."""
+        self.minimum = min(self.minimum, other.minimum)
+        self.maximum = max(self.maximum, other.maximum)
+        self.nan_count += other.nan_count
+        self.inf_count += other.inf_count
+        self._bins += other._bins
+
+    def to_arrays(self) -> Arrays:
+        """Everything the histogram holds, as arrays for an .npz file."""
+        bins = np.flatnonzero(self._bins)
+        return {
+            "bins": bins,
+            "counts": self._bins[bins],
+            "range": np.array([self.minimum, self.maximum]),
+            "nonfinite": np.array([self.nan_count, self.inf_count]),
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> SignedHistogram:
+        """The histogram of which `to_arrays` gave `arrays`."""
+        histogram = cls()
+        histogram._bins[arrays["bins"]] = arrays["counts"]
+        histogram.minimum, histogram.maximum = map(float, arrays["range"])
+        histogram.nan_count, histogram.inf_count = map(int, arrays["nonfinite"])
+        return histogram
+
+
+class ScaledHistogram(NamedTuple):
+    """Magnitudes of all channels after each was divided by its scale.
+
+    Attributes:
+        points: float64 [P], centres of the occupied bins in ascending order, none above `maximum`.
+        counts: int64 [P].
+        maximum: Largest scaled magnitude, exact.
+    """
+
+    points: Float64
+    counts: Int64
+    maximum: float
+
+
+class ChannelHistogram:
+    """Histograms of the finite magnitudes of each of C channels, 8 bins an octave.
+
+    Args:
+        channels: C.
+
+    Attributes:
+        channels: C.
+        nonfinite_count: NaNs and infinities met; they enter no bin.
+    """
+
+    BINS = 1 + (len(CHANNEL_OCTAVES) << CHANNEL_BITS)
+    """The first bin is zero."""
+    _ZERO = ((CHANNEL_OCTAVES.start + EXPONENT_BIAS) << CHANNEL_BITS) - 1
+    """Top bits of the largest magnitude that counts as zero."""
+
+    def __init__(self, channels: int) -> None:
+        self.channels = channels
+        self.nonfinite_count = 0
+        # 32 bits halve the memory, which is C * 513 counts; `_widen` comes before they overflow.
+        self._bins: NDArray[np.unsignedinteger[Any]] = np.zeros((channels, self.BINS), np.uint32)
+        self._maximum: Float32 = np.zeros(channels, np.float32)
+        self._rows = 0
+
+    def add(self, array: NDArray[Any], axis: int | tuple[int, ...]) -> None:
+        """Count every element of `array`, whose `axis` or axes together index the channels (row-major).
+
+        Args:
+            array: Any shape, read as float32.
+            axis: One axis, or several; the product of their sizes is C.
+
+        Raises:
+            ValueError: the axes do not hold C channels.
+        """
+        axes = (axis,) if isinstance(axis, int) else tuple(axis)
+        moved = np.moveaxis(_as_float32(array), axes, range(-len(axes), 0))
+        if int(np.prod(moved.shape[moved.ndim - len(axes) :])) != self.channels:
+            raise ValueError(f"axes {axes} of shape {array.shape} do not hold {self.channels} channels")
+        rows = np.ascontiguousarray(moved).reshape(-1, self.channels)
+        self._widen(len(rows))
+        offsets = (np.arange(self.channels) * self.BINS - self._ZERO).astype(np.intp)
+        step = max(1, BLOCK // self.channels)
+        for start in range(0, len(rows), step):
+            self._add_block(rows[start : start + step].view(np.uint32) & MAGNITUDE, offsets)
+
+    def _widen(self, rows: int) -> None:
+        """Make room for `rows` more values a channel."""
+        self._rows += rows
+        if self._rows > np.iinfo(self._bins.dtype).max:
+            self._bins = self._bins.astype(np.uint64)
+
+    def _add_block(self, magnitudes: NDArray[np.uint32], offsets: NDArray[np.intp]) -> None:
+        """Count magnitude bits [rows, C]; `offsets` [C] lead from top bits to places in the flat bins."""
+        keys = magnitudes >> np.uint32(MANTISSA_BITS - CHANNEL_BITS)
+        np.maximum(keys, np.uint32(self._ZERO), out=keys)
+        np.minimum(keys, np.uint32(self._ZERO + self.BINS - 1), out=keys)
+        places = keys + offsets
+        top = magnitudes.max(axis=0)
+        if (top >= INFINITY).any():
+            finite = magnitudes < INFINITY
+            self.nonfinite_count += int(finite.size - finite.sum())
+            places = places[finite]
+            top = np.where(finite, magnitudes, np.uint32(0)).max(axis=0)
+        np.maximum(self._maximum, top.view(np.float32), out=self._maximum)
+        np.add.at(self._bins.reshape(-1), places.reshape(-1), self._bins.dtype.type(1))
+
+    @property
+    def count(self) -> int:
+        """Number of finite values over all channels."""
+        return int(self._bins.sum(dtype=np.int64))
+
+    def maximum(self) -> Float64:
+        """Largest finite magnitude of each channel, exact, float64 [C]; 0 for a channel without values."""
+        return self._maximum.astype(np.float64)
+
+    def rms(self) -> Float64:
+        """Root mean square of each channel, float64 [C], from its bins: the order of the data has no say."""
+        squares = _channel_centres(np.arange(self.BINS)) ** 2
+        squares[0] = 0.0
+        total = np.array([float((row * squares).sum()) for row in self._bins])
+        mean: Float64 = total / np.maximum(self._bins.sum(axis=1, dtype=np.int64), 1)
+        return np.sqrt(mean)
+
+    def power_of_two_scales(self) -> Float32:
+        """2**round(log2(rms / median rms)) of each channel, float32 [C]; 1 for a silent channel."""
+        rms = self.rms()
+        active = rms > 0
+        scales = np.ones(self.channels, np.float32)
+        if active.any():
+            exponents = _nearest_exponent(rms[active] / np.median(rms[active]))
+            scales[active] = np.ldexp(np.float32(1), np.clip(exponents, -MAX_SHIFT, MAX_SHIFT))
+        return scales
+
+    def scaled(self, scales: NDArray[Any]) -> ScaledHistogram:
+        """Histogram of magnitude / scale over all channels, by moving bins: no count is split or rounded.
+
+        Args:
+            scales: [C], powers of two between 2**-24 and 2**24.
+
+        Raises:
+            ValueError: another shape, or a scale that is no such power of two.
+        """
+        shifts = self._shifts(np.asarray(scales, np.float64))
+        margin = MAX_SHIFT << CHANNEL_BITS
+        total = np.zeros(self.BINS + 2 * margin, np.int64)
+        for shift in np.unique(shifts):
+            merged = self._bins[shifts == shift].sum(axis=0, dtype=np.int64)
+            start = margin + (int(shift) << CHANNEL_BITS)
+            total[start + 1 : start + self.BINS] += merged[1:]
+            total[0] += merged[0]
+        maximum = float((self.maximum() * np.exp2(shifts)).max(initial=0.0))
+        occupied = np.flatnonzero(total)
+        centres = np.where(occupied == 0, 0.0, _channel_centres(occupied - margin))
+        return ScaledHistogram(np.minimum(centres, maximum), total[occupied], maximum)
+
+    def _shifts(self, scales: Float64) -> NDArray[np.intc]:
+        """-log2 of the scales [C]."""
+        mantissas, exponents = np.frexp(scales)
+        shifts: NDArray[np.intc] = 1 - exponents
+        if scales.shape != (self.channels,):
+            raise ValueError(f"scales have shape {scales.shape}; expected ({self.channels},)")
+        invalid = (mantissas != 0.5) | (np.abs(shifts) > MAX_SHIFT)
+        if invalid.any():
+            raise ValueError(f"scale {scales[invalid][0]} is not a power of two within 2**+-{MAX_SHIFT}")
+        return shifts
+
+    def merge(self, other: ChannelHistogram) -> None:
+        """Add the counts of `other`.
+
+        Raises:
+            ValueError: it has another number of channels.
+        """
+        if other.channels != self.channels:
+            raise ValueError(f"cannot merge {other.channels} channels into {self.channels}")
+        self._widen(other._rows)
+        self._bins += other._bins.astype(self._bins.dtype)
+        np.maximum(self._maximum, other._maximum, out=self._maximum)
+        self.nonfinite_count += other.nonfinite_count
+
+    def to_arrays(self) -> Arrays:
+        """Everything the histogram holds, as arrays for an .npz file."""
+        scalars = np.array([self._rows, self.nonfinite_count])
+        return {"bins": self._bins, "maximum": self._maximum, "scalars": scalars}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> ChannelHistogram:
+        """The histogram of which `to_arrays` gave `arrays`."""
+        histogram = cls(len(arrays["maximum"]))
+        histogram._bins = arrays["bins"].copy()
+        histogram._maximum = arrays["maximum"].copy()
+        histogram._rows, histogram.nonfinite_count = map(int, arrays["scalars"])
+        return histogram
+
+
+@np.errstate(over="ignore")
+def _as_float32(array: NDArray[Any]) -> Float32:
+    """`array` as float32, uncopied where it is; a float64 beyond its range becomes infinite and counts so."""
+    return np.asarray(array).astype(np.float32, copy=False)
+
+
+def _signed_centres(bins: NDArray[np.intp]) -> Float64:
+    """Centres of bins that are numbered by sign, exponent and top mantissa bits; denormals are zero."""
+    magnitude = bins & ((1 << (8 + SIGNED_BITS)) - 1)
+    exponent, fraction = magnitude >> SIGNED_BITS, magnitude & ((1 << SIGNED_BITS) - 1)
+    centres: Float64 = np.ldexp(1.0 + (fraction + 0.5) * 2.0**-SIGNED_BITS, exponent - EXPONENT_BIAS)
+    centres[exponent == 0] = 0.0
+    return np.where(bins > magnitude, -centres, centres)
+
+
+def _channel_centres(bins: NDArray[np.intp]) -> Float64:
+    """Centres of channel bins: bin 1 starts at the first octave, others continue below and above."""
+    steps = bins - 1
+    octave, fraction = steps >> CHANNEL_BITS, steps & ((1 << CHANNEL_BITS) - 1)
+    centres: Float64 = np.ldexp(1.0 + (fraction + 0.5) * 2.0**-CHANNEL_BITS, octave + CHANNEL_OCTAVES.start)
+    return centres
+
+
+def _nearest_exponent(values: Float64) -> NDArray[np.intc]:
+    """round(log2(value)) by comparing mantissas: no logarithm whose last bit depends on the machine."""
+    mantissas, exponents = np.frexp(values)
+    return np.where(mantissas < np.sqrt(0.5), exponents - 1, exponents).astype(np.intc)
