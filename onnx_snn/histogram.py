@@ -2,8 +2,8 @@
 """Streaming histograms of float32 values, over every element, in memory that does not grow with the data.
 
 The bin of a value is read off its own bits: sign, exponent and the top bits of the mantissa. So every octave
-is cut alike, the few huge activations that decide the loss of a network keep their resolution, and to multiply
-the data by a power of two moves each count to another bin and changes none.
+is cut alike, the few huge activations that decide the loss of a network keep their resolution, and a scaling
+by a power of two moves each count to another bin and changes none.
 
 `SignedHistogram` holds the values of a tensor, `ChannelHistogram` the magnitudes of each of its channels.
 Merging two histograms is the same as counting both sets of values, in any order.

@@ -1,0 +1,368 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Readers of calibration and evaluation data: whatever users have becomes a sequence of checked feeds.
+
+`open_feeds` accepts
+
+- a reader with onnxruntime's `CalibrationDataReader` interface: `get_next()` returns a feed, at last None;
+- an iterable of feeds (dicts from input name to array);
+- a dict of arrays, or an .npz file, with one array per model input whose first axis counts samples;
+- a folder in the layout of the ONNX backend tests: `test_data_set_<n>/input_<m>.pb`.
+
+Every feed is checked against the model's inputs, and a `Feeds` object can be iterated over as often as
+needed: what comes from a source that can be read only once is kept on disk.
+"""
+
+from __future__ import annotations
+
+import difflib
+import logging
+import os
+import pickle
+import tempfile
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from numpy.typing import NDArray
+
+from onnx_snn.errors import CalibrationError
+
+logger = logging.getLogger(__name__)
+
+Feed: TypeAlias = dict[str, NDArray[Any]]
+
+
+@runtime_checkable
+class DataReader(Protocol):
+    """What onnxruntime calls a `CalibrationDataReader`."""
+
+    def get_next(self) -> Mapping[str, Any] | None:
+        """The next feed, or None after the last one."""
+
+
+Source: TypeAlias = "DataReader | Iterable[Mapping[str, Any]] | Mapping[str, Any] | str | os.PathLike[str]"
+
+
+class InputSpec(NamedTuple):
+    """A model input.
+
+    Attributes:
+        name: Its name.
+        dtype: Element type; `object` for strings.
+        shape: For each axis its size, its symbol, or None where nothing is known.
+    """
+
+    name: str
+    dtype: np.dtype[Any]
+    shape: tuple[int | str | None, ...]
+
+
+def input_specs(model: ir.Model) -> list[InputSpec]:
+    """The inputs that every run of `model` must be given; those with a default value are left out.
+
+    Raises:
+        CalibrationError: an input is no tensor of known type and rank.
+    """
+    specs = []
+    for value in model.graph.inputs:
+        name = str(value.name)
+        if name in model.graph.initializers:
+            continue
+        if value.dtype is None or value.shape is None:
+            raise CalibrationError(f"model input '{name}' is not a tensor of known type and rank")
+        dtype = np.dtype(object) if value.dtype == ir.DataType.STRING else value.dtype.numpy()
+        shape = tuple(dim if isinstance(dim, int) else dim.value for dim in value.shape)
+        specs.append(InputSpec(name, dtype, shape))
+    return specs
+
+
+class Feeds:
+    """A sequence of feeds, checked as they are read, that can be iterated over again and again.
+
+    Attributes:
+        batches: Number of feeds, or None while it is unknown.
+    """
+
+    def __init__(
+        self,
+        source: Iterable[Mapping[str, Any]],
+        specs: Sequence[InputSpec],
+        *,
+        max_samples: int | None = None,
+    ) -> None:
+        self.batches = len(source) if isinstance(source, Sized) and max_samples is None else None
+        self._source = _Replay(source) if isinstance(source, Iterator) else source
+        self._specs = specs
+        self._max_samples = max_samples
+
+    def __iter__(self) -> Iterator[Feed]:
+        """Feeds that hold exactly the model's inputs.
+
+        Raises:
+            CalibrationError: a feed does not fit the model, or there is none.
+        """
+        batches = samples = 0
+        for feed in self._source:
+            checked = check_feed(feed, self._specs, where=f"calibration feed {batches}")
+            batches += 1
+            samples += sample_count(checked)
+            yield checked
+            if self._max_samples is not None and samples >= self._max_samples:
+                break
+        if batches == 0:
+            raise CalibrationError("the calibration data is empty; give at least one sample")
+        self.batches = batches
+
+    def first(self) -> Feed:
+        """The first feed."""
+        return next(iter(self))
+
+
+def open_feeds(
+    source: Source,
+    model_inputs: Sequence[InputSpec],
+    *,
+    batch_size: int = 8,
+    max_samples: int | None = None,
+) -> Feeds:
+    """Open calibration data and check its first feed.
+
+    Args:
+        source: One of the forms that the module lists.
+        model_inputs: What the model expects, from `input_specs`.
+        batch_size: Samples a feed where arrays are cut into feeds; a batch size that the model fixes wins.
+        max_samples: Stop after the feed that reaches this many samples.
+
+    Raises:
+        CalibrationError: the source cannot be read, is empty or does not fit the model.
+    """
+    if batch_size < 1 or (max_samples is not None and max_samples < 1):
+        raise CalibrationError(f"batch_size {batch_size} and max_samples {max_samples} must be at least 1")
+    if isinstance(source, (str, os.PathLike)):
+        path = Path(source)
+        if not path.exists():
+            raise CalibrationError(f"calibration data '{path}' does not exist")
+        source = _Folder(path, model_inputs) if path.is_dir() else _read_npz(path, model_inputs)
+    if isinstance(source, Mapping):
+        source = _Batches(source, model_inputs, batch_size, max_samples)
+    elif isinstance(source, DataReader):
+        source = iter(source.get_next, None)
+    elif not isinstance(source, Iterable):
+        raise CalibrationError(
+            f"calibration data is a {type(source).__name__}; expected a reader with get_next(), an "
+            "iterable of dicts, a dict of arrays, an .npz file or a folder of test_data_set_<n>/input_<m>.pb"
+        )
+    feeds = Feeds(source, model_inputs, max_samples=max_samples)
+    feeds.first()
+    return feeds
+
+
+def sample_count(feed: Feed) -> int:
+    """Samples in a feed: the size of the first axis of its first input that has axes."""
+    return next((len(array) for array in feed.values() if array.ndim), 1)
+
+
+def check_feed(feed: Mapping[str, Any], inputs: Sequence[InputSpec], *, where: str = "feed") -> Feed:
+    """Check one feed against the model's inputs.
+
+    Returns:
+        The feed as arrays, in the order of the inputs.
+
+    Raises:
+        CalibrationError: names, types, ranks or fixed sizes disagree, or it is empty or not finite.
+    """
+    if not isinstance(feed, Mapping):
+        raise CalibrationError(
+            f"{where} is a {type(feed).__name__}; expected a dict from input name to array"
+        )
+    names = [spec.name for spec in inputs]
+    for name in names:
+        if name not in feed:
+            raise CalibrationError(f"{where} lacks model input '{name}'{_suggestion(name, feed)}")
+    for name in feed:
+        if name not in names:
+            raise CalibrationError(
+                f"{where} holds '{name}', which is no model input{_suggestion(name, names)}"
+            )
+    checked = {spec.name: _check_array(np.asarray(feed[spec.name]), spec, where) for spec in inputs}
+    if sample_count(checked) == 0:
+        raise CalibrationError(f"{where} is empty: its first axis has size 0")
+    return checked
+
+
+def _suggestion(name: str, candidates: Iterable[str]) -> str:
+    """The names that were found instead, close ones first in line."""
+    candidates = [str(candidate) for candidate in candidates]
+    close = difflib.get_close_matches(name, candidates, n=3)
+    if close:
+        return f"; did you mean {' or '.join(map(repr, close))}?"
+    return f"; the names there are {candidates}"
+
+
+def _check_array(array: NDArray[Any], spec: InputSpec, where: str) -> NDArray[Any]:
+    what = f"{where}: input '{spec.name}'"
+    strings = spec.dtype == object
+    if array.dtype.kind not in "OUS" if strings else array.dtype != spec.dtype:
+        remedy = "strings" if strings else f"{spec.dtype}: convert it with array.astype('{spec.dtype}')"
+        raise CalibrationError(f"{what} has dtype {array.dtype}; the model expects {remedy}")
+    if array.ndim != len(spec.shape):
+        raise CalibrationError(
+            f"{what} has shape {array.shape}; the model expects {len(spec.shape)} axes, {_shape(spec)}"
+        )
+    for axis, (size, fixed) in enumerate(zip(array.shape, spec.shape, strict=True)):
+        if isinstance(fixed, int) and size != fixed:
+            raise CalibrationError(
+                f"{what} has shape {array.shape}; the model fixes axis {axis} to {fixed}, {_shape(spec)}"
+            )
+    if array.dtype.kind not in "OUSbiu" and not np.isfinite(array).all():
+        index = tuple(map(int, np.argwhere(~np.isfinite(array))[0]))
+        raise CalibrationError(f"{what} holds {array[index]} at {index}; calibration needs finite inputs")
+    return array
+
+
+def _shape(spec: InputSpec) -> str:
+    return f"[{', '.join('?' if dim is None else str(dim) for dim in spec.shape)}]"
+
+
+class _Replay:
+    """An iterator that can be iterated over again: what it gave is kept in a temporary file."""
+
+    def __init__(self, iterator: Iterator[Mapping[str, Any]]) -> None:
+        self._iterator = iterator
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115  it lives as long as the object
+        self._offsets: list[int] = []
+
+    def __iter__(self) -> Iterator[Mapping[str, Any]]:
+        position = 0
+        while position < len(self._offsets) or self._read_one():
+            self._file.seek(self._offsets[position])
+            yield pickle.load(self._file)
+            position += 1
+
+    def _read_one(self) -> bool:
+        """Move one feed from the iterator to the file; False at its end."""
+        feed = next(self._iterator, None)
+        if feed is None:
+            return False
+        self._offsets.append(self._file.seek(0, os.SEEK_END))
+        if isinstance(feed, Mapping):
+            feed = {name: np.asarray(array) for name, array in feed.items()}
+        pickle.dump(feed, self._file, protocol=pickle.HIGHEST_PROTOCOL)
+        return True
+
+
+class _Batches:
+    """Arrays whose first axis counts samples, cut into feeds."""
+
+    def __init__(
+        self,
+        arrays: Mapping[str, Any],
+        specs: Sequence[InputSpec],
+        batch_size: int,
+        max_samples: int | None,
+    ) -> None:
+        # Arrays that are no model input, such as labels, may lie beside those that are.
+        missing = [spec.name for spec in specs if spec.name not in arrays]
+        if missing:
+            found = _suggestion(missing[0], arrays)
+            raise CalibrationError(f"the calibration data lacks model input '{missing[0]}'{found}")
+        self._arrays = {spec.name: np.asarray(arrays[spec.name]) for spec in specs}
+        samples = _common_length(self._arrays)
+        fixed = _fixed_batch_size(specs)
+        self._step = batch_size if fixed is None else fixed
+        self._samples = samples if max_samples is None else min(samples, max_samples)
+        if fixed is not None and self._samples % fixed:
+            self._samples -= self._samples % fixed
+            logger.warning(
+                "the model fixes batches of %s: %s of %s samples used", fixed, self._samples, samples
+            )
+        if self._samples == 0:
+            raise CalibrationError(
+                f"the calibration data has {samples} samples; the model takes {self._step}"
+            )
+
+    def __len__(self) -> int:
+        return -(-self._samples // self._step)
+
+    def __iter__(self) -> Iterator[Feed]:
+        for start in range(0, self._samples, self._step):
+            stop = min(start + self._step, self._samples)
+            yield {name: array[start:stop] for name, array in self._arrays.items()}
+
+
+def _common_length(arrays: Feed) -> int:
+    scalars = [name for name, array in arrays.items() if array.ndim == 0]
+    if scalars:
+        raise CalibrationError(
+            f"calibration array '{scalars[0]}' is a scalar; its first axis must count samples (an input that "
+            "all samples share needs an iterable of feeds)"
+        )
+    lengths = {name: len(array) for name, array in arrays.items()}
+    if len(set(lengths.values())) > 1:
+        raise CalibrationError(f"calibration arrays differ in their number of samples: {lengths}")
+    return next(iter(lengths.values()), 0)
+
+
+def _fixed_batch_size(specs: Sequence[InputSpec]) -> int | None:
+    sizes = {spec.name: spec.shape[0] for spec in specs if spec.shape and isinstance(spec.shape[0], int)}
+    if len(set(sizes.values())) > 1:
+        raise CalibrationError(
+            f"the model fixes different first axes, {sizes}: arrays cannot be cut into feeds; "
+            "give an iterable of feeds"
+        )
+    return next((int(size) for size in sizes.values()), None)
+
+
+def _read_npz(path: Path, specs: Sequence[InputSpec]) -> Feed:
+    """The arrays of an .npz file that are model inputs, or all where one is missing."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            if not isinstance(file, np.lib.npyio.NpzFile):
+                raise CalibrationError(f"'{path}' holds one array; save one per model input with np.savez")
+            wanted = [spec.name for spec in specs]
+            names = wanted if set(wanted) <= set(file.files) else file.files
+            return {name: file[name] for name in names}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise CalibrationError(f"cannot read '{path}' as an .npz file: {error}") from error
+
+
+class _Folder:
+    """`test_data_set_<n>/input_<m>.pb` files: one feed a data set."""
+
+    def __init__(self, path: Path, specs: Sequence[InputSpec]) -> None:
+        self._specs = specs
+        self._sets = sorted(path.glob("test_data_set_*"), key=_trailing_number)
+        if not self._sets:
+            raise CalibrationError(f"folder '{path}' has no test_data_set_<n>/input_<m>.pb")
+
+    def __len__(self) -> int:
+        return len(self._sets)
+
+    def __iter__(self) -> Iterator[Feed]:
+        for data_set in self._sets:
+            files = sorted(data_set.glob("input_*.pb"), key=_trailing_number)
+            yield dict(self._read(file) for file in files)
+
+    def _read(self, file: Path) -> tuple[str, NDArray[Any]]:
+        """Name and array of one file; a tensor that carries no input's name goes by the file's number."""
+        tensor = onnx.TensorProto()
+        try:
+            tensor.ParseFromString(file.read_bytes())
+            array = onnx.numpy_helper.to_array(tensor)
+        except (DecodeError, OSError, ValueError, TypeError) as error:
+            raise CalibrationError(f"cannot read '{file}' as a tensor: {error}") from error
+        names = [spec.name for spec in self._specs]
+        number = _trailing_number(file)
+        if tensor.name not in names and number < len(names):
+            return names[number], array
+        return tensor.name, array
+
+
+def _trailing_number(path: Path) -> int:
+    digits = path.stem.rpartition("_")[2]
+    return int(digits) if digits.isdecimal() else -1

@@ -1,0 +1,288 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Models in and out: what comes in is checked, what goes out is written whole or not at all.
+
+Weights in external data are mapped into memory, never read as a whole, so that models beyond the 2 GB of a
+protobuf message need no second copy of their weights.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeAlias
+
+import onnx
+import onnx_ir as ir
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+
+from onnx_snn.errors import ModelError, OutputError
+
+PathLike: TypeAlias = "str | os.PathLike[str]"
+ModelSource: TypeAlias = "PathLike | onnx.ModelProto | ir.Model"
+
+MIN_OPSET = 13
+"""First opset whose Softmax, ReduceSum, Squeeze and Unsqueeze mean what they mean today."""
+
+MAX_INLINE_BYTES = 2**31 - 2**27
+"""More weights than this go to an external file: a protobuf message ends at 2 GiB, and the graph needs room."""
+
+MAX_MESSAGE_BYTES = 2**31 - 1
+"""What protobuf can serialise, and so what the checker can be given in memory."""
+
+
+def load_model(source: ModelSource) -> ir.Model:
+    """Load and check a model; what the caller gave is left as it is.
+
+    Args:
+        source: Path of an .onnx file or of a folder that holds a `model.onnx`, or a model in memory.
+
+    Raises:
+        ModelError: the file is missing or no ONNX model, external data is missing or too short, the graph is
+            invalid, or its opset is too old.
+    """
+    if isinstance(source, ir.Model):
+        where, model = "the given ir.Model", source.clone()
+        _check_external_data(model, where)
+    elif isinstance(source, onnx.ModelProto):
+        where = "the given ModelProto"
+        model = _deserialize(source, where, base_dir="")
+        if source.ByteSize() <= MAX_MESSAGE_BYTES:
+            _check_graph(source, where)
+    else:
+        path = _model_path(Path(source))
+        where = f"'{path}'"
+        model = _deserialize(_read_proto(path), where, base_dir=path.absolute().parent)
+        _check_graph(os.fspath(path), where)
+    _check_opset(model, where)
+    return model
+
+
+def model_files(folder: PathLike) -> list[Path]:
+    """The models of an Optimum folder, by name: `model.onnx`, `encoder_model.onnx`, ...; subfolders are not read.
+
+    Raises:
+        ModelError: it is no folder, or holds no .onnx file.
+    """
+    files = sorted(Path(folder).glob("*.onnx"))
+    if not files:
+        raise ModelError(f"folder '{folder}' holds no .onnx file")
+    return files
+
+
+def copy_sidecars(source: PathLike, destination: PathLike) -> list[Path]:
+    """Copy what an Optimum folder keeps beside its models: configuration, tokenizer, preprocessor.
+
+    Models and their external data (names with `.onnx`, and `.data` files) stay behind, subfolders too.
+
+    Returns:
+        The files written.
+
+    Raises:
+        OutputError: a file cannot be written.
+    """
+    copied = []
+    for file in sorted(Path(source).iterdir()):
+        if not file.is_file() or ".onnx" in file.name or file.suffix == ".data":
+            continue
+        try:
+            with staged(Path(destination) / file.name) as temporary:
+                shutil.copy2(file, temporary)
+        except OSError as error:
+            raise OutputError(f"cannot copy '{file}' to '{destination}': {error}") from error
+        copied.append(Path(destination) / file.name)
+    return copied
+
+
+def check_output(path: PathLike, source: ModelSource) -> None:
+    """Refuse an output path that cannot be written or would overwrite the model that is read.
+
+    Raises:
+        OutputError: it is the source itself (links followed), a folder or a read-only file, or its folder is
+            missing or read-only.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise OutputError(f"output '{path}' is a folder; give the name of an .onnx file in it")
+    if not path.parent.is_dir():
+        raise OutputError(f"output folder '{path.parent}' does not exist; create it first")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise OutputError(f"output folder '{path.parent}' is not writable")
+    if not path.exists():
+        return
+    if not isinstance(source, (ir.Model, onnx.ModelProto)):
+        original = Path(source) / "model.onnx" if Path(source).is_dir() else Path(source)
+        if original.exists() and path.samefile(original):
+            raise OutputError(f"output '{path}' is the input '{source}'; choose another name")
+    if not os.access(path, os.W_OK):
+        raise OutputError(f"output '{path}' exists and is read-only; choose another name")
+
+
+def save_model(model: ir.Model, path: PathLike, *, external_data: bool | None = None) -> None:
+    """Write `model` to `path`, and its weights to `<path>.data` where asked or needed; `model` is left as it is.
+
+    Both files are written under temporary names and renamed at the end.
+
+    Args:
+        model: The model, its metadata included.
+        path: Name of the file; an existing one is replaced.
+        external_data: Keep weights in a file of their own; None decides by size.
+
+    Raises:
+        OutputError: the files cannot be written, weights are too large for one file, or the data file would
+            replace one that holds the model's own weights.
+    """
+    path = Path(path)
+    size = sum(tensor.nbytes for tensor in _weights(model))
+    if external_data is None:
+        external_data = size > MAX_INLINE_BYTES
+    elif not external_data and size > MAX_INLINE_BYTES:
+        raise OutputError(f"{size} bytes of weights do not fit into '{path}'; use external data")
+    data = path.with_name(f"{path.name}.data")
+    if external_data:
+        _check_data_file(model, data)
+    try:
+        with staged(path) as temporary:
+            if external_data:
+                ir.save(model, temporary, external_data=data.name)
+                if (staged_data := temporary.with_name(data.name)).exists():
+                    staged_data.replace(data)
+            else:
+                ir.save(_with_inline_weights(model), temporary)
+    except OSError as error:
+        raise OutputError(f"cannot write '{path}': {error}") from error
+
+
+@contextmanager
+def staged(path: Path) -> Iterator[Path]:
+    """A temporary path that becomes `path` when the block ends, and vanishes when it fails.
+
+    It lies in a folder of its own beside `path`, so that the last step is a rename and helper files vanish too.
+    """
+    folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    try:
+        yield folder / path.name
+        (folder / path.name).replace(path)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def external_tensors(model: ir.Model) -> Iterator[ir.ExternalTensor]:
+    """Every tensor of the model, subgraphs and constants included, whose values lie in another file."""
+    for graph in model.graphs():
+        attributes = (attr for node in graph for attr in node.attributes.values())
+        tensors = [value.const_value for value in graph.initializers.values()]
+        tensors += [attr.value for attr in attributes if attr.type == ir.AttributeType.TENSOR]
+        yield from (tensor for tensor in tensors if isinstance(tensor, ir.ExternalTensor))
+
+
+def _model_path(path: Path) -> Path:
+    if not path.exists():
+        raise ModelError(f"model '{path}' does not exist")
+    if not path.is_dir():
+        return path
+    if (path / "model.onnx").exists():
+        return path / "model.onnx"
+    found = [file.name for file in model_files(path)]
+    raise ModelError(f"folder '{path}' has no model.onnx; choose one of {found}")
+
+
+def _read_proto(path: Path) -> onnx.ModelProto:
+    try:
+        proto = onnx.load_model(path, load_external_data=False)
+    except (DecodeError, OSError, ValueError) as error:
+        raise ModelError(
+            f"'{path}' is not an ONNX model, or is truncated{_lfs_hint(path)}: {error}"
+        ) from error
+    if not proto.HasField("graph") or not proto.ir_version:
+        raise ModelError(f"'{path}' is not an ONNX model{_lfs_hint(path)}: it holds no graph")
+    return proto
+
+
+def _lfs_hint(path: Path) -> str:
+    """Why a file may not be what its name says: git leaves pointers where large files were not fetched."""
+    with path.open("rb") as file:
+        pointer = file.read(64).startswith(b"version https://git-lfs")
+    return " (it is a Git LFS pointer: run `git lfs pull`)" if pointer else ""
+
+
+def _deserialize(proto: onnx.ModelProto, where: str, base_dir: PathLike) -> ir.Model:
+    try:
+        model = ir.from_proto(proto)
+    except ir.serde.SerdeError as error:
+        raise ModelError(f"{where} is not valid ONNX: {error.__cause__ or error}") from error
+    for tensor in external_tensors(model):
+        tensor.base_dir = base_dir
+    _check_external_data(model, where)
+    return model
+
+
+def _check_external_data(model: ir.Model, where: str) -> None:
+    """Every tensor must lie wholly in its file, before hours of work end in a crash."""
+    for tensor in external_tensors(model):
+        path = Path(tensor.path)
+        what = f"{where} keeps tensor '{tensor.name}' in '{path}'"
+        if not path.is_file():
+            raise ModelError(f"{what}, which does not exist; put that file beside the model, or load by path")
+        end = (tensor.offset or 0) + max(tensor.length or 0, tensor.nbytes)
+        if path.stat().st_size < end:
+            size = path.stat().st_size
+            raise ModelError(
+                f"{what}{_lfs_hint(path)}, which has {size} bytes of at least {end}: fetch it again"
+            )
+        try:
+            tensor.numpy()
+        except (OSError, ValueError) as error:
+            raise ModelError(f"{what}, which cannot be mapped: {error}") from error
+        tensor.release()
+
+
+def _check_graph(model: onnx.ModelProto | str, where: str) -> None:
+    try:
+        onnx.checker.check_model(model)
+    except onnx.checker.ValidationError as error:
+        raise ModelError(f"{where} is not valid ONNX: {error}") from error
+
+
+def _check_opset(model: ir.Model, where: str) -> None:
+    version = model.opset_imports.get("", model.opset_imports.get("ai.onnx"))
+    if version is None:
+        raise ModelError(f"{where} imports no version of the ONNX operators")
+    if version < MIN_OPSET:
+        raise ModelError(
+            f"{where} has opset {version}; {MIN_OPSET} or later is needed: export it again with a later opset, "
+            "or convert it with onnx.version_converter"
+        )
+
+
+def _weights(model: ir.Model) -> Iterator[ir.TensorProtocol]:
+    for graph in model.graphs():
+        for value in graph.initializers.values():
+            if value.const_value is not None:
+                yield value.const_value
+
+
+def _check_data_file(model: ir.Model, data: Path) -> None:
+    """Overwriting the file that the model's weights are mapped from would destroy the original."""
+    if data.exists():
+        for tensor in external_tensors(model):
+            if data.samefile(tensor.path):
+                raise OutputError(
+                    f"'{data}' holds weights of the model that is being read; choose another name"
+                )
+
+
+def _with_inline_weights(model: ir.Model) -> ir.Model:
+    """`model`, or a copy in which external tensors are views of the mapped files, to be written inline."""
+    if not any(True for _ in external_tensors(model)):
+        return model
+    copy = model.clone()
+    for graph in copy.graphs():
+        for value in graph.initializers.values():
+            tensor = value.const_value
+            if isinstance(tensor, ir.ExternalTensor):
+                value.const_value = ir.Tensor(tensor.numpy(), dtype=tensor.dtype, name=tensor.name)
+    return copy
