@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Densities: how often each argument of a fitted function occurs.
+
+A calibrated density is the histogram of every element that passed a site, plus two floors. The uniform floor keeps
+arguments that calibration never saw from being served by one coarse segment; the logarithmic one keeps the segments
+of a range that a few massive activations stretched fine near zero.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from onnx_snn.errors import ConfigError
+
+Float64 = NDArray[np.float64]
+
+UNIFORM_FLOOR = 1e-4
+"""Share of mass spread evenly over the range: a hundredth of this leaves unseen arguments ten times less accurate."""
+
+LOG_FLOOR = 1e-4
+"""Share of mass spread evenly over the logarithm of the magnitude."""
+
+LOG_OCTAVES = 20
+"""The logarithmic floor ends this far below the largest magnitude, where 16 bits have resolved everything."""
+
+HISTOGRAM_POINTS = 2048
+UNIFORM_POINTS = 1024
+LOG_POINTS = 512
+"""Points that a calibrated density spends on each share (the logarithmic one on either sign): 4096 in all."""
+
+
+class Density(NamedTuple):
+    """A discrete distribution: `points` float64 [M], sorted and distinct, and their `mass` float64 [M], sum 1."""
+
+    points: Float64
+    mass: Float64
+
+
+def uniform_density(lo: float, hi: float, points: int = 4096) -> Density:
+    """Equal mass on the centres of `points` equal cells of [lo, hi].
+
+    Raises:
+        ConfigError: the range is empty or not finite.
+    """
+    _check_range(lo, hi)
+    centres = lo + (np.arange(points) + 0.5) * ((hi - lo) / points)
+    return Density(centres, np.full(points, 1.0 / points))
+
+
+def calibrated_density(points: ArrayLike, mass: ArrayLike, lo: float, hi: float) -> Density:
+    """The histogram `points` [M], `mass` [M] on the range [lo, hi], mixed with both floors.
+
+    Args:
+        points: sorted arguments, such as the centres of histogram bins; those out of range count at its end.
+        mass: how often each occurs, in any unit.
+        lo: lower end of the range to be fitted.
+        hi: upper end of it.
+
+    Raises:
+        ConfigError: the range is empty, the arrays disagree, or a mass is negative, not finite or zero throughout.
+    """
+    _check_range(lo, hi)
+    points, mass = np.asarray(points, np.float64), np.asarray(mass, np.float64)
+    if points.ndim != 1 or points.shape != mass.shape:
+        raise ConfigError(
+            f"points and mass have shapes {points.shape} and {mass.shape}; expected one [M] for both"
+        )
+    if not (np.isfinite(points).all() and np.isfinite(mass).all() and (mass >= 0.0).all() and mass.any()):
+        raise ConfigError("a histogram needs finite points and finite masses >= 0 that are not all zero")
+    histogram = _thin(np.clip(points, lo, hi)[mass > 0.0], mass[mass > 0.0])
+    uniform = uniform_density(lo, hi, UNIFORM_POINTS)
+    logarithmic = _log_points(lo, hi)
+    share = (1.0 - UNIFORM_FLOOR - LOG_FLOOR) / histogram.mass.sum()
+    return _merged(
+        np.concatenate([histogram.points, uniform.points, logarithmic]),
+        np.concatenate(
+            [
+                histogram.mass * share,
+                uniform.mass * UNIFORM_FLOOR,
+                np.full(logarithmic.size, LOG_FLOOR / logarithmic.size),
+            ]
+        ),
+    )
+
+
+def folded(density: Density) -> Density:
+    """The density of the magnitude \\|x\\|."""
+    return _merged(np.abs(density.points), density.mass)
+
+
+def _thin(points: Float64, mass: Float64) -> Density:
+    """At most HISTOGRAM_POINTS points: neighbours unite at their centre of mass."""
+    group = -(-points.size // HISTOGRAM_POINTS)
+    starts = np.arange(0, points.size, group)
+    united = np.add.reduceat(mass, starts)
+    return Density(np.add.reduceat(points * mass, starts) / united, united)
+
+
+def _log_points(lo: float, hi: float) -> Float64:
+    limit = max(abs(lo), abs(hi))
+    magnitudes = limit * np.exp2(-LOG_OCTAVES * (np.arange(LOG_POINTS) + 0.5) / LOG_POINTS)
+    both = np.concatenate([-magnitudes, magnitudes])
+    inside = both[(both > lo) & (both < hi)]
+    return inside if inside.size else np.array([0.5 * (lo + hi)])
+
+
+def _merged(points: Float64, mass: Float64) -> Density:
+    """Sorted, equal points united, mass normalised."""
+    distinct, where = np.unique(points, return_inverse=True)
+    total = np.bincount(where, weights=mass)
+    return Density(distinct, total / total.sum())
+
+
+def _check_range(lo: float, hi: float) -> None:
+    if not (np.isfinite(lo) and np.isfinite(hi) and lo < hi):
+        raise ConfigError(f"the range to be fitted is [{lo}, {hi}]; expected finite ends, lo < hi")

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Identity codes: neurons that answer what they see, fine near zero and coarse far out, as floating point does.
+
+A code has N segments on the magnitude; `polarity` 1 mirrors them for signed signals, so each sign has N. There are
+two kinds, and `fit_identity` takes the one with the smaller error:
+
+- **power of two**: level sizes L_n = 2**p_n, p ascending, knots K_n+1 = K_n + (2**T - 1) * L_n and weights
+  2**(T-1) * L_n, so that every answer is an integer multiple of L_0 and a product of codes is an integer sum;
+- **fitted**: knots and readout as for any function, which pays while levels are few.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from onnx_snn.density import Density, calibrated_density
+from onnx_snn.errors import ConfigError
+from onnx_snn.neuron import MbeNeuron, halving_neuron
+from onnx_snn.segments import Target, error_of, fit_segments
+
+Float64 = NDArray[np.float64]
+
+FITTED_TIMESTEPS = 7
+"""Up to here the fitted code is tried; with more levels its grids, not its freedom, decide the error."""
+
+EXPONENTS = 24
+"""Octaves between the finest and the coarsest level size that the search considers."""
+
+FLOAT32_BITS = 24
+"""Integers up to 2**24 are exact in float32, which bounds limit / L_0 for T <= 8."""
+
+BUCKETS = 8
+"""Cells a segment in which the search keeps one code: codes that end close together differ in cost only."""
+
+
+def fit_identity(
+    density: Density,
+    bases: int,
+    timesteps: int,
+    *,
+    limit: float,
+    one_sided: bool = False,
+    gate: bool = True,
+) -> MbeNeuron:
+    """The code with N = `bases` segments on [0, `limit`] that loses least of a signal.
+
+    Args:
+        density: of the magnitude of the signal; its points are >= 0 and those beyond `limit` count as `limit`.
+        bases: number of segments N, on either sign.
+        timesteps: bits T of each segment.
+        limit: the largest magnitude that the code must reach.
+        one_sided: the signal is never negative; negative input answers 0.
+        gate: whether saturated bases fire once instead of T times.
+
+    Raises:
+        ConfigError: `limit` is not positive and finite, or the density holds negative points.
+    """
+    if not (math.isfinite(limit) and limit > 0.0):
+        raise ConfigError(f"limit is {limit}; expected a positive, finite magnitude")
+    if density.points[0] < 0.0:
+        raise ConfigError(f"the density holds {density.points[0]}; expected magnitudes")
+    points, mass = calibrated_density(density.points, density.mass, 0.0, limit)
+    target = Target(points, points, mass, anchored=True, reach=limit)
+    polarity = 0 if one_sided else 1
+    code = _power_of_two_code(target, bases, timesteps, polarity=polarity, gate=gate)
+    if timesteps <= FITTED_TIMESTEPS:
+        fitted = fit_segments(target, bases, timesteps, origin=0.0, polarity=polarity, gate=gate)
+        if error_of(fitted, target) < error_of(code, target):
+            return fitted
+    return code
+
+
+def _power_of_two_code(target: Target, bases: int, timesteps: int, *, polarity: int, gate: bool) -> MbeNeuron:
+    level = 2.0 ** _best_exponents(target, bases, timesteps)
+    knots = np.concatenate([[0.0], np.cumsum(level * (2.0**timesteps - 1.0))])
+    scale = 2.0 ** (timesteps - 1)
+    return halving_neuron(
+        knots[:-1] - level / 2,
+        1.0 / (level * scale),
+        level * scale,
+        0.0,
+        timesteps,
+        gate=gate,
+        polarity=polarity,
+    )
+
+
+def _best_exponents(target: Target, bases: int, timesteps: int) -> Float64:
+    """Ascending exponents p [N] of the level sizes of the best code that reaches the limit.
+
+    Dynamic programming over p: a state is (segments used, where they end), and of the states that end in the same
+    cell the one with the least error survives. A segment is BUCKETS cells long at its own p; cells then unite in pairs.
+    """
+    assert target.reach is not None
+    length = 2.0**timesteps - 1.0
+    coarsest = math.ceil(math.log2(target.reach / length))
+    finest = coarsest - EXPONENTS
+    if timesteps <= 8:
+        finest = max(finest, math.ceil(math.log2(target.reach)) + 1 - FLOAT32_BITS)
+    error = _SegmentError(target, length)
+    cells = (bases + 1) * BUCKETS
+    cost = np.full((bases + 1, cells), np.inf)
+    end = np.zeros((bases + 1, cells))
+    used = np.zeros((bases + 1, cells, coarsest - finest + 1), np.int8)
+    least, winner = np.inf, used[0, 0]
+    cost[0, 0] = 0.0
+    for row, exponent in enumerate(range(finest, coarsest + 1)):
+        if row:
+            cost, end, used = _united(cost, end, used)
+        level = 2.0**exponent
+        for n in range(bases):
+            reached = cost[n, :-BUCKETS] + error(end[n, :-BUCKETS], level)
+            cell = np.flatnonzero(reached < cost[n + 1, BUCKETS:])
+            cost[n + 1, cell + BUCKETS] = reached[cell]
+            end[n + 1, cell + BUCKETS] = end[n, cell] + length * level
+            used[n + 1, cell + BUCKETS] = used[n, cell]
+            used[n + 1, cell + BUCKETS, row] += 1
+        complete = np.where(end[bases] >= target.reach, cost[bases], np.inf)
+        if complete.min() < least:
+            least, winner = complete.min(), used[bases, complete.argmin()].copy()
+    return np.repeat(np.arange(finest, coarsest + 1, dtype=np.float64), winner)
+
+
+class _SegmentError:
+    """Squared error that a segment of `length` levels adds, from the moments of the density below a magnitude."""
+
+    def __init__(self, target: Target, length: float) -> None:
+        self.points, self.length = np.concatenate([[0.0], target.points]), length
+        self.mass = np.concatenate([[0.0], np.cumsum(target.weight)])
+        self.power = np.concatenate([[0.0], np.cumsum(target.weight * target.points**2)])
+
+    def __call__(self, start: Float64, level: float) -> Float64:
+        """Error of segments that begin at `start` [any shape]; magnitudes below half a level are lost whole."""
+        stop = start + self.length * level
+        lost = np.where(start == 0.0, level / 2.0, start)
+        coded = np.interp(stop, self.points, self.mass) - np.interp(lost, self.points, self.mass)
+        rounding: Float64 = level**2 / 12.0 * coded
+        return np.where(start == 0.0, rounding + np.interp(lost, self.points, self.power), rounding)
+
+
+def _united(cost: Float64, end: Float64, used: NDArray[np.int8]) -> tuple[Float64, Float64, NDArray[np.int8]]:
+    """The states in cells of twice the size: of each pair the cheaper one."""
+    bases, cells = cost.shape
+    pairs = cost.reshape(bases, cells // 2, 2)
+    row, pair = np.ogrid[:bases, : cells // 2]
+    cell = 2 * pair + pairs.argmin(axis=2)
+    united = np.full_like(cost, np.inf), np.zeros_like(end), np.zeros_like(used)
+    for array, state in zip(united, (cost, end, used), strict=True):
+        array[:, : cells // 2] = state[row, cell]
+    return united
