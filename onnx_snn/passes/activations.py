@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which values of a model are activations, which are constants, and which are neither.
+
+    activation   a float computed from a float input of the model (pixel_values, past_key_values.*, ...)
+                 or from an embedding: a Gather from a float initializer of rank >= 2 by token ids
+    constant     computed from initializers and Constant nodes alone: a weight, whatever expression
+    neither      shapes, masks and positions: sqrt(head size) read from a Shape, the causal mask,
+                 cos and sin of rotary embeddings
+
+The third class decides what counts as a product of two activations: q * cos is a fixed rotation and
+scores * mask a fixed selection, both stay exact. It takes inputs by their names: whatever is called
+`*mask*` or `*position*` carries no activation and no token, whatever its type.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Sequence
+
+import onnx_ir as ir
+
+_SIDE_INPUTS = ("mask", "position")
+"""Parts of the names of inputs that steer a network but are not what it computes on."""
+
+
+def operators(names: str) -> frozenset[str]:
+    """The operators in a list of names separated by blanks."""
+    return frozenset(names.split())
+
+
+_VALUE_BLIND = operators(
+    "Shape Size EyeLike RandomNormalLike RandomUniformLike Bernoulli Multinomial "
+    "ArgMax ArgMin NonZero OneHot IsNaN IsInf Equal Less LessOrEqual Greater GreaterOrEqual "
+    "And Or Xor Not BitwiseAnd BitwiseOr BitwiseXor BitwiseNot StringNormalizer"
+)
+"""Operators whose output is a shape, an index, a truth value or noise: no activation passes."""
+
+_RANDOM = operators("RandomNormal RandomUniform RandomNormalLike RandomUniformLike Bernoulli Multinomial")
+_GATHERS = operators("Gather GatherElements GatherND")
+_SECOND_OUTPUT_IS_INDEX = operators("TopK MaxPool Dropout")
+
+
+class _Origin(enum.Flag):
+    """What a value was computed from."""
+
+    NOTHING = 0
+    INPUT = enum.auto()
+    TOKEN = enum.auto()
+    ACTIVATION = enum.auto()
+
+
+class ActivationFlow:
+    """The origin of every value in a model, subgraphs included, computed once in graph order."""
+
+    def __init__(self, model: ir.Model) -> None:
+        self._origins: dict[ir.Value, _Origin] = {}
+        for value in model.graph.inputs:
+            if not value.is_initializer():
+                self._origins[value] = _input_origin(value)
+        self._visit(model.graph)
+
+    def is_activation(self, value: ir.Value | None) -> bool:
+        """Whether `value` is a float that depends on a float input of the model or on an embedding."""
+        return _Origin.ACTIVATION in self._origin(value) and value is not None and _may_be_float(value)
+
+    def is_constant(self, value: ir.Value | None) -> bool:
+        """Whether `value` is the same in every run of the model."""
+        return value is not None and self._origin(value) is _Origin.NOTHING
+
+    def _origin(self, value: ir.Value | None) -> _Origin:
+        return _Origin.NOTHING if value is None else self._origins.get(value, _Origin.NOTHING)
+
+    def _origin_of_any(self, values: Iterable[ir.Value | None]) -> _Origin:
+        origin = _Origin.NOTHING
+        for value in values:
+            origin |= self._origin(value)
+        return origin
+
+    def _add(self, values: Sequence[ir.Value], origins: Iterable[_Origin]) -> bool:
+        """Add `origins` to those of `values`; whether anything changed."""
+        before = [self._origin(value) for value in values]
+        for value, origin in zip(values, origins, strict=False):
+            self._origins[value] = self._origin(value) | origin
+        return before != [self._origin(value) for value in values]
+
+    def _visit(self, graph: ir.Graph) -> None:
+        for node in graph:
+            if node.op_type == "If":
+                self._visit_branches(node)
+            elif node.op_type in ("Loop", "Scan"):
+                self._visit_body(node)
+            else:
+                self._add(node.outputs, [self._passed_on(node, output) for output in node.outputs])
+
+    def _visit_branches(self, node: ir.Node) -> None:
+        chosen_by = self._origin_of_any(node.inputs) & _Origin.INPUT
+        for branch in ("then_branch", "else_branch"):
+            body = node.attributes[branch].as_graph()
+            self._visit(body)
+            self._add(node.outputs, [chosen_by | self._origin(value) for value in body.outputs])
+
+    def _visit_body(self, node: ir.Node) -> None:
+        """Repeat the body of a Loop or Scan until what it carries from step to step has settled."""
+        body = node.attributes["body"].as_graph()
+        self._add(body.inputs, [_Origin.INPUT] * len(body.inputs))
+        given, inputs, outputs = node.inputs, body.inputs, body.outputs
+        if node.op_type == "Loop":
+            # Its body also takes the iteration and the condition, and gives the condition back.
+            given, inputs, outputs = given[2:], inputs[2:], outputs[1:]
+        states = len(inputs) - node.attributes.get_int("num_scan_inputs", 0)
+        self._add(inputs, [self._origin(value) for value in given])
+        self._visit(body)
+        while self._add(inputs[:states], [self._origin(value) for value in outputs[:states]]):
+            self._visit(body)
+        self._add(node.outputs, [_Origin.INPUT | self._origin(value) for value in outputs])
+
+    def _passed_on(self, node: ir.Node, output: ir.Value) -> _Origin:
+        origin = self._origin_of_any(node.inputs)
+        if node.op_type in _RANDOM:
+            origin |= _Origin.INPUT
+        if node.op_type in ("Shape", "Size"):
+            origin &= ~_Origin.TOKEN
+        origin &= ~_Origin.ACTIVATION
+        return origin | _Origin.ACTIVATION if self._carries_activation(node, output) else origin
+
+    def _carries_activation(self, node: ir.Node, output: ir.Value) -> bool:
+        if node.op_type in _VALUE_BLIND:
+            return False
+        if node.op_type in _SECOND_OUTPUT_IS_INDEX and output.index() == 1:
+            return False
+        if node.op_type == "Cast" and not ir.DataType(node.attributes["to"].as_int()).is_floating_point():
+            return False
+        if node.op_type in _GATHERS:
+            return _Origin.ACTIVATION in self._origin(node.inputs[0]) or self._is_embedding(node)
+        operands = node.inputs[1:] if node.op_type == "Where" else node.inputs
+        return _Origin.ACTIVATION in self._origin_of_any(operands)
+
+    def _is_embedding(self, node: ir.Node) -> bool:
+        table, ids = node.inputs[:2]
+        if table is None or not self.is_constant(table) or not _may_be_float(table):
+            return False
+        rank = 2 if table.shape is None else len(table.shape)
+        return rank >= 2 and _Origin.TOKEN in self._origin(ids)
+
+
+def _input_origin(value: ir.Value) -> _Origin:
+    """The origin that an input of the model starts."""
+    name = (value.name or "").lower()
+    if any(part in name for part in _SIDE_INPUTS) or value.dtype is ir.DataType.BOOL:
+        return _Origin.INPUT
+    return _Origin.INPUT | (_Origin.ACTIVATION if _may_be_float(value) else _Origin.TOKEN)
+
+
+def _may_be_float(value: ir.Value) -> bool:
+    return value.dtype is None or value.dtype.is_floating_point()

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Recognition: which parts of a model can become spiking, and which nonlinear nodes cannot, and why.
+
+    recognise(model).sites        places for spiking operators, in graph order
+    recognise(model).unmatched    nonlinear nodes on an activation path that no rule claims, with the reason
+
+Rules are tried in the order of `RULES`, over the whole model each, so that a larger formula claims its
+nodes before a smaller one sees them: GELU before Erf, Mish before Tanh. Nothing is edited.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import NamedTuple
+
+import onnx_ir as ir
+
+from onnx_snn.passes.activations import ActivationFlow
+from onnx_snn.rules import elementwise, gated, gelu, normalization, softmax
+from onnx_snn.rules.product import product
+from onnx_snn.rules.rule import Refusal, Scope, name_of
+from onnx_snn.rules.site import Kind, Site
+from onnx_snn.rules.synapse import synapse
+from onnx_snn.rules.unmatched import reason_to_keep
+
+__all__ = ["RULES", "Kind", "Recognition", "Site", "recognise"]
+
+logger = logging.getLogger(__name__)
+
+FORMULAS = (*gelu.RULES, *gated.RULES, *normalization.RULES, *softmax.RULES, *elementwise.RULES)
+
+RULES: tuple[Callable[[ir.Node, Scope], Site | Refusal | None], ...] = (
+    *(rule.match for rule in FORMULAS),
+    product,
+    synapse,
+)
+"""What turns a node and its surroundings into a site; earlier rules claim their nodes first."""
+
+
+class Recognition(NamedTuple):
+    """What `recognise` finds: the sites, and the nonlinear nodes outside them with the reason."""
+
+    sites: list[Site]
+    unmatched: list[tuple[ir.Node, str]]
+
+
+def recognise(model: ir.Model) -> Recognition:
+    """Find every site of `model`, in its main graph and all subgraphs, without editing it."""
+    scope = Scope(model, ActivationFlow(model))
+    position = {node: index for index, node in enumerate(ir.traversal.RecursiveGraphIterator(model.graph))}
+    claimed: set[ir.Node] = set()
+    refused: dict[ir.Node, str] = {}
+    for rule in RULES:
+        for node in position:
+            if node in claimed:
+                continue
+            found = rule(node, scope)
+            if isinstance(found, Site) and claimed.isdisjoint(found.nodes):
+                claimed.update(found.nodes)
+                scope.sites[found.output] = found
+                logger.debug("%s: %s by rule %s", found.name, found.kind.value, found.rule)
+            elif isinstance(found, Refusal):
+                for part in found.nodes:
+                    refused.setdefault(part, found.reason)
+    sites = sorted(scope.sites.values(), key=lambda site: position[site.nodes[-1]])
+    return Recognition(sites, _unmatched([node for node in position if node not in claimed], refused, scope))
+
+
+def _unmatched(nodes: list[ir.Node], refused: dict[ir.Node, str], scope: Scope) -> list[tuple[ir.Node, str]]:
+    unmatched = []
+    for node in nodes:
+        reason = reason_to_keep(node, scope.flow)
+        if reason is not None:
+            unmatched.append((node, refused.get(node, reason)))
+            logger.debug("%s: kept, %s", name_of(node), unmatched[-1][1])
+    return unmatched

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Functions of one activation that are one operator.
+
+    tanh sigmoid erf softplus relu exp                 Tanh, Sigmoid, Erf, Softplus, Relu, Exp
+    leaky_relu(a) elu(a) hard_sigmoid(a,b)             LeakyRelu, Elu, HardSigmoid with their attributes
+    leaky_relu(a)                                      PRelu with one slope for all channels
+    relu, softplus                                     Max(x, 0), Log(1 + Exp(x))
+
+Conditions: none; operators inside a larger formula (GELU, SiLU, ...) have been claimed by it before.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from onnx_snn.rules.rule import Formula, Match, NoMatch, Rule, scalar
+
+_PLAIN = {
+    "Tanh": "tanh",
+    "Sigmoid": "sigmoid",
+    "Erf": "erf",
+    "Softplus": "softplus",
+    "Relu": "relu",
+    "Exp": "exp",
+}
+_WITH_ATTRIBUTES = {
+    "LeakyRelu": ("leaky_relu", {"alpha": 0.01}),
+    "Elu": ("elu", {"alpha": 1.0}),
+    "HardSigmoid": ("hard_sigmoid", {"alpha": 0.2, "beta": 0.5}),
+}
+"""Operator: name in the registry, its arguments and the defaults that ONNX gives them."""
+
+
+def _operator(op_type: str) -> Formula:
+    def formula(op: Any, x: Any) -> Any:
+        return getattr(op, op_type)(x)
+
+    return formula
+
+
+def _prelu(op: Any, x: Any, slope: Any) -> Any:
+    return op.PRelu(x, slope)
+
+
+def _relu_as_max(op: Any, x: Any) -> Any:
+    return op.Max(x, 0)
+
+
+def _softplus_as_log(op: Any, x: Any) -> Any:
+    return op.Log(op.Add(op.Exp(x), 1))
+
+
+def call(name: str, *arguments: float) -> str:
+    """Name of a parametrised function, such as "leaky_relu(0.01)", with the digits that float32 holds."""
+    return f"{name}({','.join(repr(float(f'{argument:.7g}')) for argument in arguments)})"
+
+
+def _from_attributes(match: Match) -> str:
+    name, defaults = _WITH_ATTRIBUTES[match.root.op_type]
+    return call(name, *(match.root.attributes.get_float(key, default) for key, default in defaults.items()))
+
+
+def _from_slope(match: Match) -> str:
+    slope = scalar(match.values["slope"])
+    if slope is None:
+        raise NoMatch("PRelu has one slope for each channel; one neuron needs one function")
+    return call("leaky_relu", slope)
+
+
+RULES = (
+    Rule("softplus_as_log", (_softplus_as_log,), function="softplus"),
+    Rule("relu_as_max", (_relu_as_max,), function="relu"),
+    *(Rule(name, (_operator(op_type),), function=name) for op_type, name in _PLAIN.items()),
+    *(
+        Rule(name, (_operator(op_type),), function=_from_attributes)
+        for op_type, (name, _) in _WITH_ATTRIBUTES.items()
+    ),
+    Rule("prelu", (_prelu,), function=_from_slope),
+)

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Normalisation over the last axes.
+
+    layer_norm   (x - mean(x)) / Sqrt(mean((x - mean(x))**2) + epsilon) * gamma + beta
+                 LayerNormalization
+    rms_norm     x / Sqrt(mean(x**2) + epsilon) * gamma
+                 RMSNormalization, SimplifiedLayerNormalization
+
+where mean is ReduceMean. Conditions: the square as Pow or Mul; the quotient also as a product with
+Reciprocal, 1 / Sqrt or Pow(-0.5); all means over the same last axes; epsilon a constant; gamma and beta
+constants of the rank of the normalised axes, else they are left to stand behind the site; the optional
+outputs of the operators unused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import onnx_ir as ir
+
+from onnx_snn.rules.reduction import first_trailing_axis
+from onnx_snn.rules.rule import Formula, Match, NoMatch, Parameters, Rule, scalar
+from onnx_snn.rules.site import Kind
+
+_EPSILON = 1e-5
+"""What ONNX takes where the attribute is absent."""
+
+
+def _mean(op: Any, x: Any) -> Any:
+    return op.ReduceMean(x, _allow_other_inputs=True)
+
+
+def _over_root_mean_square(op: Any, x: Any, y: Any, epsilon: Any) -> Any:
+    """The quotient x / Sqrt(mean(y**2) + epsilon); `y` builds x again: some exporters compute it twice."""
+    variance = op.Add(_mean(op, op.either(op.Pow(y(), 2), op.Mul(y(), y()))), epsilon)
+    root = op.Sqrt(variance)
+    inverse = op.either(op.Reciprocal(root), op.Div(1, root), op.Pow(variance, -0.5))
+    return op.either(op.Div(x, root), op.Mul(x, inverse))
+
+
+def _rms(op: Any, x: Any, epsilon: Any) -> Any:
+    return _over_root_mean_square(op, x, lambda: x, epsilon)
+
+
+def _layer(op: Any, x: Any, epsilon: Any) -> Any:
+    def deviation() -> Any:
+        return op.Sub(x, _mean(op, x))
+
+    return _over_root_mean_square(op, deviation(), deviation, epsilon)
+
+
+def _plain(normalised: Formula) -> Formula:
+    def formula(op: Any, x: Any, epsilon: Any) -> Any:
+        return normalised(op, x, epsilon)
+
+    return formula
+
+
+def _scaled(normalised: Formula) -> Formula:
+    def formula(op: Any, x: Any, epsilon: Any, gamma: Any) -> Any:
+        return op.Mul(normalised(op, x, epsilon), gamma)
+
+    return formula
+
+
+def _affine(normalised: Formula) -> Formula:
+    def formula(op: Any, x: Any, epsilon: Any, gamma: Any, beta: Any) -> Any:
+        return op.Add(op.Mul(normalised(op, x, epsilon), gamma), beta)
+
+    return formula
+
+
+def _operator(op_type: str, domain: str = "") -> Formula:
+    def formula(op: Any, x: Any) -> Any:
+        return getattr(op, op_type)(x, _domain=domain, _allow_other_inputs=True)
+
+    return formula
+
+
+def _decomposed_parameters(match: Match) -> Parameters:
+    axes = {first_trailing_axis(node) for node in match.all("ReduceMean")}
+    if len(axes) != 1:
+        raise NoMatch(f"its means run from different axes: {sorted(axes)}")
+    epsilon = scalar(match.values["epsilon"])
+    if epsilon is None:
+        raise NoMatch("its epsilon is not one constant")
+    affine = {name: match.values.get(name) for name in ("gamma", "beta")}
+    _require_affine(match, affine.values(), rank=-next(iter(axes)))
+    return {"axis": axes.pop(), "epsilon": epsilon, **affine}
+
+
+def _native_parameters(match: Match) -> Parameters:
+    gamma, beta = (*match.root.inputs[1:3], None, None)[:2]
+    _require_affine(match, (gamma, beta))
+    attributes = match.root.attributes
+    return {
+        "axis": attributes.get_int("axis", -1),
+        "epsilon": attributes.get_float("epsilon", _EPSILON),
+        "gamma": gamma,
+        "beta": beta,
+    }
+
+
+def _require_affine(match: Match, values: Iterable[ir.Value | None], rank: int | None = None) -> None:
+    for value in values:
+        if value is None:
+            continue
+        if not match.scope.flow.is_constant(value):
+            raise NoMatch(f"its scale or shift {value.name!r} is not a constant")
+        if rank is not None and (value.shape is None or len(value.shape) != rank):
+            raise NoMatch(f"its scale or shift {value.name!r} has not the shape of the normalised axes")
+
+
+RULES = (
+    Rule("layer_norm", (_operator("LayerNormalization"),), Kind.LAYER_NORM, parameters=_native_parameters),
+    Rule(
+        "rms_norm",
+        (
+            _operator("RMSNormalization"),
+            _operator("SimplifiedLayerNormalization"),
+            _operator("SimplifiedLayerNormalization", "com.microsoft"),
+        ),
+        Kind.RMS_NORM,
+        parameters=_native_parameters,
+    ),
+    # A rule a form: the largest that meets the conditions takes the site.
+    *(
+        Rule("layer_norm_decomposed", (form(_layer),), Kind.LAYER_NORM, parameters=_decomposed_parameters)
+        for form in (_affine, _scaled, _plain)
+    ),
+    *(
+        Rule("rms_norm_decomposed", (form(_rms),), Kind.RMS_NORM, parameters=_decomposed_parameters)
+        for form in (_scaled, _plain)
+    ),
+)

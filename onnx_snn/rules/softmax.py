@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Softmax over one axis.
+
+    Softmax(x, axis)
+    Exp(x - ReduceMax(x)) / ReduceSum(Exp(x - ReduceMax(x)))        with or without the maximum subtracted
+
+Conditions: all reductions keep their dimensions and run over the same single axis; before opset 13
+Softmax flattens what follows its axis, so that there only the last axis is taken. The NaN guard of causal
+exports, Where(IsNaN(p), 0, p), stays outside: it does not change a probability.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from onnx_snn.rules.reduction import reduced_axes
+from onnx_snn.rules.rule import Match, NoMatch, Parameters, Rule
+from onnx_snn.rules.site import Kind
+
+_PER_AXIS_OPSET = 13
+
+
+def _native(op: Any, x: Any) -> Any:
+    return op.Softmax(x)
+
+
+def _normalised(op: Any, e: Any) -> Any:
+    total = op.ReduceSum(e, _allow_other_inputs=True)
+    return op.either(op.Div(e, total), op.Mul(e, op.either(op.Reciprocal(total), op.Div(1, total))))
+
+
+def _stable(op: Any, x: Any) -> Any:
+    return _normalised(op, op.Exp(op.Sub(x, op.ReduceMax(x, _allow_other_inputs=True))))
+
+
+def _plain(op: Any, x: Any) -> Any:
+    return _normalised(op, op.Exp(x))
+
+
+def _native_axis(match: Match) -> Parameters:
+    if match.scope.opset >= _PER_AXIS_OPSET:
+        return {"axis": match.root.attributes.get_int("axis", -1)}
+    axis, shape = match.root.attributes.get_int("axis", 1), match.values["x"].shape
+    if axis != -1 and (shape is None or axis != len(shape) - 1):
+        raise NoMatch(f"Softmax over axis {axis} flattens all axes from there on before opset 13")
+    return {"axis": -1}
+
+
+def _reduction_axis(match: Match) -> Parameters:
+    axes = {reduced_axes(node) for node in match.nodes if node.op_type.startswith("Reduce")}
+    if len(axes) != 1 or len(*axes) != 1:
+        raise NoMatch(f"its maximum and sum run over the axes {sorted(axes)}; one single axis is needed")
+    return {"axis": axes.pop()[0]}
+
+
+RULES = (
+    Rule("softmax", (_native,), Kind.SOFTMAX, parameters=_native_axis),
+    Rule("softmax_decomposed", (_stable, _plain), Kind.SOFTMAX, parameters=_reduction_axis),
+)

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Products of an activation with weights: the synapses of a layer.
+
+    MatMul(x, w)   MatMul(w, x)   Gemm(x, w)   Einsum(x, w)   Conv(x, w)   ConvTranspose(x, w)
+
+Conditions: exactly one of the two operands is an activation and the other one is a constant: an
+initializer, a Constant node or an expression of such (Transpose, DequantizeLinear, ...). The node and its
+weights stay.
+"""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+
+from onnx_snn.rules.product import contraction_axes
+from onnx_snn.rules.rule import Refusal, Scope, name_of
+from onnx_snn.rules.site import Kind, Site
+
+_CONVOLUTIONS = ("Conv", "ConvTranspose")
+_OPERATORS = frozenset(("MatMul", "Gemm", "Einsum", *_CONVOLUTIONS))
+_CHANNELS = 1
+"""Axis of the channels that a convolution sums over."""
+
+
+def synapse(node: ir.Node, scope: Scope) -> Site | Refusal | None:
+    """The product of an activation with weights that `node` computes, or None."""
+    if node.domain != "" or node.op_type not in _OPERATORS or len(node.inputs) < 2:
+        return None
+    activations = [index for index in (0, 1) if scope.flow.is_activation(node.inputs[index])]
+    if len(activations) != 1:
+        return None
+    (operand,) = activations
+    x, weight = node.inputs[operand], node.inputs[1 - operand]
+    if not scope.flow.is_constant(weight):
+        return Refusal((node,), "its weights are computed from an input that is no activation")
+    if x is None or (len(node.inputs) > 2 and node.op_type == "Einsum"):
+        return Refusal((node,), "Einsum of more than two operands")
+    axis = _CHANNELS if node.op_type in _CONVOLUTIONS else contraction_axes(node)[operand]
+    return Site(
+        kind=Kind.SYNAPSE,
+        name=name_of(node),
+        nodes=(node,),
+        inputs=(x,),
+        output=node.outputs[0],
+        rule=f"synapse_{node.op_type.lower()}",
+        parameters={"operand": operand, "contraction_axis": axis},
+    )
