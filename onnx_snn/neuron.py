@@ -8,23 +8,25 @@ spike and accumulated intensity of basis n (arXiv 2508.07710, extended by a rest
     s_n[t] = u_n >= threshold[t, n]
     u_n   -= reset[t, n]      where s_n[t]
     o_n   += intensity[t, n]  where s_n[t]             for t = 0 .. S-1
-    y      = bias + sum_n weight_n * o_n               exact sum, rounded once to float32; y = x where x is NaN
+    y      = bias + sum_n weight_n * o_n               exact sum, rounded once to float32; x where x is NaN
 
-Intensities, weights and bias lie on dyadic grids, so that the sum is exact in float64 in whichever order it is
-taken: every implementation of the neuron returns the same bits. `MbeNeuron` refuses parameters that break this.
+Intensities, weights and bias lie on dyadic grids, so that the sum is exact in float64 in whichever order it
+is taken: every implementation of the neuron returns the same bits. `MbeNeuron` refuses parameters that break
+this.
 
-**Halving** kernels, threshold = reset = intensity = 2**-t, make basis n a T-bit successive-approximation encoder
-of one clipped ramp, whose loop has a closed form with the same bits:
+**Halving** kernels, threshold = reset = intensity = 2**-t, make basis n a T-bit successive-approximation
+encoder of one clipped ramp, whose loop has a closed form with the same bits:
 
     k_n = clip(floor(u_n * 2**(T-1)), 0, 2**T - 1)
     o_n = k_n * 2**-(T-1)
 
-An optional **gate**, one leading step with threshold = intensity = (2**T - 1) * 2**-(T-1) and reset = +inf, lets
-a saturated basis fire once instead of T times; the output is identical.
+An optional **gate**, one leading step with threshold = intensity = (2**T - 1) * 2**-(T-1) and reset = +inf,
+lets a saturated basis fire once instead of T times; the output is identical.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -39,12 +41,15 @@ Float32 = NDArray[np.float32]
 MAX_TIMESTEPS = 16
 """Levels k_n up to 2**16 - 1 keep every weighted sum inside the 53 bits of float64."""
 
+LARGEST_GAIN = 2.0**111
+"""Gains times 2**(T-1), from which a closed form takes its levels in one product, stay finite."""
+
 UNSCALED: Float32 = np.ones(1, np.float32)
 """The scale input of a neuron that rescales nothing."""
 
 
 class Halving(NamedTuple):
-    """What identifies halving kernels: their number of time steps T without the gate, and whether a gate leads."""
+    """What identifies halving kernels: the number T of time steps without the gate, whether one leads."""
 
     timesteps: int
     gate: bool
@@ -63,17 +68,17 @@ class MbeNeuron:
 
     Attributes:
         theta: float32 [N], resting potential of each basis, in units of the input.
-        gain: float32 [N], charge per unit of input; its sign orients the basis.
+        gain: float32 [N], charge per unit of input, not 0; its sign orients the basis.
         threshold: float32 [S, N].
         reset: float32 [S, N], subtracted from the membrane when it fires; +inf silences the basis.
         intensity: float32 [S, N], what one spike adds.
         weight: float32 [N], readout weight of each basis.
         bias: float32 scalar, output while no basis fires.
-        polarity: 0 for one bank on x; 1 for two mirrored populations (odd function: the bank sees \\|x\\|, the sign
-            is restored).
+        polarity: 0 for one bank on x; 1 for two mirrored populations (odd function: the bank sees the
+            magnitude of x, the sign is restored).
 
     Raises:
-        NeuronError: shapes disagree, a value is not finite, or sums would not be exact.
+        NeuronError: shapes disagree, a value is out of its range, or sums would not be exact.
     """
 
     theta: Float32
@@ -88,7 +93,7 @@ class MbeNeuron:
     def __post_init__(self) -> None:
         for field in fields(self):
             if field.name != "polarity":
-                # Adding +0 turns -0 into +0, so that a silent neuron answers +0 whatever the order of the sum.
+                # Adding +0 turns -0 into +0: a silent neuron answers +0 whatever the order of the sum.
                 array = np.asarray(np.asarray(getattr(self, field.name), np.float32) + np.float32(0))
                 array.flags.writeable = False
                 object.__setattr__(self, field.name, array)
@@ -183,9 +188,7 @@ def time_loop(neuron: MbeNeuron, x: ArrayLike, scale: ArrayLike = UNSCALED) -> R
     u = _membrane(neuron, x, scale)
     o = np.zeros_like(u)
     spikes = np.zeros(neuron.threshold.shape, np.int64)
-    for t in range(neuron.timesteps):
-        s = u >= neuron.threshold[t][:, None]
-        u = np.where(s, u - neuron.reset[t][:, None], u)
+    for t, s in enumerate(_spike_trains(neuron, u)):
         o = np.where(s, o + neuron.intensity[t][:, None], o)
         spikes[t] = s.sum(axis=1)
     return Response(_readout(neuron, neuron.weight.astype(np.float64), o, x, scale), spikes)
@@ -210,6 +213,22 @@ def closed_form(neuron: MbeNeuron, x: ArrayLike, scale: ArrayLike = UNSCALED) ->
     return Response(y, _spikes_of_levels(k.astype(np.int64), timesteps, gate))
 
 
+@np.errstate(over="ignore", invalid="ignore", under="ignore")
+def fired_slots(neuron: MbeNeuron, x: ArrayLike) -> NDArray[np.int64]:
+    """Spikes that each element of `x` [any shape] fires over all time steps and bases, int64 in the shape of `x`."""
+    x = np.asarray(x, np.float32)
+    trains = _spike_trains(neuron, _membrane(neuron, x, UNSCALED))
+    return sum((s.sum(axis=0) for s in trains), np.zeros(x.size, np.int64)).reshape(x.shape)
+
+
+def _spike_trains(neuron: MbeNeuron, u: Float32) -> Iterator[NDArray[np.bool_]]:
+    """Spikes [N, elements] of one time step after the other, from the initial membrane potentials `u`."""
+    for threshold, reset in zip(neuron.threshold, neuron.reset, strict=True):
+        s = u >= threshold[:, None]
+        u = np.where(s, u - reset[:, None], u)
+        yield s
+
+
 def _spikes_of_levels(k: NDArray[np.int64], timesteps: int, gate: bool) -> NDArray[np.int64]:
     """Spikes [S, N] of levels `k` [N, elements]: step t fires where bit T-1-t of the level is set."""
     saturated = k == 2**timesteps - 1
@@ -226,13 +245,15 @@ def _membrane(neuron: MbeNeuron, x: Float32, scale: ArrayLike) -> Float32:
     return (scaled[None, :] - neuron.theta[:, None]) * neuron.gain[:, None]
 
 
-def _readout(neuron: MbeNeuron, weight: NDArray[np.float64], o: Float32, x: Float32, scale: ArrayLike) -> Float32:
-    """bias + weight @ o, rounded once, in the shape, sign and scale of `x`."""
+def _readout(
+    neuron: MbeNeuron, weight: NDArray[np.float64], o: Float32, x: Float32, scale: ArrayLike
+) -> Float32:
+    """Sum bias + weight @ o, rounded once, in the shape, sign and scale of `x`."""
     y = (neuron.bias.astype(np.float64) + weight @ o.astype(np.float64)).astype(np.float32).reshape(x.shape)
     scale = np.asarray(scale, np.float32)
     if neuron.polarity:
         y = np.where(x / scale < 0, np.float32(0) - y, y)
-    return np.where(np.isnan(x), x, y * scale)
+    return np.where(np.isnan(x), x, y * scale).reshape(x.shape)
 
 
 def _check_shapes(neuron: MbeNeuron) -> None:
@@ -254,6 +275,11 @@ def _check_values(neuron: MbeNeuron) -> None:
         allowed = np.isfinite(array) | (array == np.inf) if name == "reset" else np.isfinite(array)
         if not allowed.all():
             raise NeuronError(f"{name} holds {array[~allowed].flat[0]}; expected finite values")
+    # A gain of 0 would make NaN of an infinite x, which the closed forms would not see as a silent basis.
+    unusable = (neuron.gain == 0) | (np.abs(neuron.gain) > LARGEST_GAIN)
+    if unusable.any():
+        found = neuron.gain[unusable][0]
+        raise NeuronError(f"gain holds {found}; expected magnitudes above 0 and up to 2**111")
 
 
 def _check_exact_sums(neuron: MbeNeuron) -> None:
@@ -261,11 +287,15 @@ def _check_exact_sums(neuron: MbeNeuron) -> None:
     o_unit = _unit(neuron.intensity)
     o_most = np.abs(neuron.intensity).astype(np.float64).sum(axis=0)
     if o_most.max() > o_unit * 2.0**24:
-        raise NeuronError("intensities of a basis do not sum exactly in float32; put them on a coarser dyadic grid")
+        raise NeuronError(_inexact("intensity sums", o_most.max(), o_unit, "float32, 2**24"))
     y_unit = min(_unit(neuron.weight) * o_unit, _unit(neuron.bias))
     y_most = float(np.abs(neuron.weight).astype(np.float64) @ o_most + abs(float(neuron.bias)))
     if y_most > y_unit * 2.0**53:
-        raise NeuronError("weights and bias do not sum exactly in float64; put them on a coarser dyadic grid")
+        raise NeuronError(_inexact("weight and bias sum", y_most, y_unit, "float64, 2**53"))
+
+
+def _inexact(what: str, most: float, unit: float, exact: str) -> str:
+    return f"{what} to {most:g} in units of {unit:g}, beyond what is exact in {exact}: coarsen the grid"
 
 
 def _unit(values: Float32) -> float:

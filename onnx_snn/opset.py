@@ -211,6 +211,7 @@ _CLOSED_FORM = """
     """
 
 # 0 - y rather than Neg(y): a zero output is +0 on every runtime, also where Where does not keep the sign of zero.
+# The last Reshape gives a scalar x, to which scale [1] adds an axis, its rank back.
 _READOUT = """
     o_double = Cast <to = 11> (o)
     weight_double = Cast <to = 11> (weight)
@@ -226,7 +227,8 @@ _READOUT = """
     signed = Where (mirrored, shaped_negated, shaped)
     rescaled = Mul (signed, scale)
     missing = IsNaN (x)
-    y = Where (missing, x, rescaled)
+    y_ranked = Where (missing, x, rescaled)
+    y = Reshape ALLOWZERO (y_ranked, shape)
     """
 
 

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Models of one spiking op whose parameters are inputs, so that one session serves every drawn neuron."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import onnx
+import onnxruntime
+from numpy.typing import NDArray
+from onnx.reference import ReferenceEvaluator
+
+from onnx_snn.neuron import UNSCALED, Float32, MbeNeuron
+from onnx_snn.opset import DOMAIN, PARAMETERS, VERSION, Body, Operator, function_protos
+
+OPSET = 17
+"""Standard opset of the tests that vary something else."""
+
+IR_VERSION = 9
+
+
+class Call(NamedTuple):
+    """One node of a spiking op in a model: the prefix of its outputs, and its attributes."""
+
+    prefix: str
+    attributes: Mapping[str, int] = {}
+
+
+def model_of(
+    operator: Operator,
+    *,
+    body: Body,
+    metered: bool,
+    opset: int = OPSET,
+    calls: Sequence[Call] = (Call(""),),
+) -> onnx.ModelProto:
+    """A model whose inputs, all of free shape, are those of `operator`; every call sees the same ones."""
+    outputs = operator.outputs(metered)
+    nodes = [
+        onnx.helper.make_node(
+            operator.name,
+            operator.inputs,
+            [call.prefix + output for output in outputs],
+            domain=DOMAIN,
+            **call.attributes,
+        )
+        for call in calls
+    ]
+    graph = onnx.helper.make_graph(
+        nodes,
+        operator.name,
+        [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in operator.inputs],
+        [_output(call.prefix + output) for call in calls for output in outputs],
+    )
+    imports = [onnx.helper.make_opsetid("", opset), onnx.helper.make_opsetid(DOMAIN, VERSION)]
+    functions = function_protos([operator.name], opset=opset, body=body, metered=metered)
+    return onnx.helper.make_model(graph, opset_imports=imports, functions=functions, ir_version=IR_VERSION)
+
+
+def _output(name: str) -> onnx.ValueInfoProto:
+    dtype = onnx.TensorProto.INT64 if name.endswith("spikes") else onnx.TensorProto.FLOAT
+    return onnx.helper.make_tensor_value_info(name, dtype, None)
+
+
+def session_of(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
+    """A stock onnxruntime session; one thread, because the tensors are small."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3
+    providers = ["CPUExecutionProvider"]
+    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=providers)
+
+
+class Portable:
+    """A model under onnxruntime and under ONNX's reference evaluator; both return outputs by name."""
+
+    def __init__(self, model: onnx.ModelProto) -> None:
+        self.names = [output.name for output in model.graph.output]
+        self._session = session_of(model)
+        self._evaluator = ReferenceEvaluator(model)
+
+    def onnxruntime(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        return dict(zip(self.names, self._session.run(self.names, dict(feeds)), strict=True))
+
+    def reference(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        with np.errstate(all="ignore"):
+            return dict(zip(self.names, self._evaluator.run(self.names, dict(feeds)), strict=True))
+
+
+def parameters(neuron: MbeNeuron, prefix: str = "") -> dict[str, Float32]:
+    """The tensors of `neuron` as operator inputs."""
+    return {prefix + name: getattr(neuron, name) for name in PARAMETERS}
+
+
+def neuron_feeds(neuron: MbeNeuron, x: Float32, scale: Float32 = UNSCALED) -> dict[str, Float32]:
+    """Inputs of `MbeNeuron`."""
+    return {"x": x, **parameters(neuron), "scale": scale}
+
+
+def assert_same_bits(actual: NDArray[Any], expected: NDArray[Any], what: str) -> None:
+    """Same shape, same type, same bits: zeros with their sign, NaN with their payload."""
+    assert (actual.shape, actual.dtype) == (expected.shape, expected.dtype), what
+    differing = np.flatnonzero(_bits(actual) != _bits(expected))
+    assert differing.size == 0, (
+        f"{what}: {differing.size} of {actual.size} elements differ, the first at {differing[0]}: "
+        f"{actual.flat[differing[0]]!r} instead of {expected.flat[differing[0]]!r}"
+    )
+
+
+def _bits(values: NDArray[Any]) -> NDArray[Any]:
+    contiguous = np.ascontiguousarray(values).ravel()
+    return contiguous.view(np.uint32) if contiguous.dtype == np.float32 else contiguous

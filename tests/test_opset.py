@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The functions inside a converted file return the bits of the NumPy reference, wherever they run."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import onnx
+import pytest
+from hypothesis import given, settings
+from portable import Call, Portable, assert_same_bits, model_of, neuron_feeds
+from strategies import SPECIAL, Case, cases, critical_inputs, with_neighbours
+
+from onnx_snn.neuron import halving_neuron, time_loop
+from onnx_snn.opset import (
+    ALLOWZERO_OPSET,
+    DOMAIN,
+    MBE_NEURON,
+    OPERATORS,
+    VERSION,
+    Body,
+    closed_body_fits,
+    function_protos,
+)
+
+NEWEST_OPSET = 26
+"""The newest opset of the tests; a test below fails when the installed onnxruntime does not know it."""
+
+OPSETS = (13, 17, 18, 21, NEWEST_OPSET)
+
+POLARITIES = (Call("bank_", {"polarity": 0}), Call("odd_", {"polarity": 1}))
+"""Polarity is an attribute, so the model calls the neuron once for each."""
+
+
+@cache
+def portable_neuron(body: Body, metered: bool, opset: int = 17) -> Portable:
+    return Portable(model_of(MBE_NEURON, body=body, metered=metered, opset=opset, calls=POLARITIES))
+
+
+def assert_runtimes_agree(case: Case, body: Body, *, opset: int = 17, reference: bool = True) -> None:
+    """onnxruntime and the reference evaluator, metered and not, against the time loop in NumPy."""
+    expected = time_loop(*case)
+    prefix = POLARITIES[case.neuron.polarity].prefix
+    feeds = neuron_feeds(*case)
+    for metered in (False, True):
+        model = portable_neuron(body, metered, opset)
+        runtimes = [model.onnxruntime, model.reference] if reference else [model.onnxruntime]
+        for runtime in runtimes:
+            outputs = runtime(feeds)
+            what = f"{runtime.__name__}, {body.value} body, metered={metered}, opset {opset}"
+            assert_same_bits(outputs[prefix + "y"], expected.y, f"y of {what}")
+            if metered:
+                assert_same_bits(outputs[prefix + "spikes"], expected.spikes, f"spikes of {what}")
+
+
+@given(cases())
+def test_loop_body_is_the_time_loop(case: Case) -> None:
+    assert_runtimes_agree(case, Body.LOOP)
+
+
+@given(cases(halving=True))
+def test_closed_body_is_the_time_loop(case: Case) -> None:
+    assert_runtimes_agree(case, Body.CLOSED)
+
+
+@pytest.mark.parametrize("body", Body)
+@pytest.mark.parametrize("opset", OPSETS)
+def test_every_opset(opset: int, body: Body) -> None:
+    for polarity in (0, 1):
+        for scale in (np.float32([1]), np.float32([[0.25], [8]])):
+            assert_runtimes_agree(sample_case(polarity, scale), body, opset=opset)
+
+
+def sample_case(polarity: int, scale: np.ndarray) -> Case:
+    """A gated neuron, and its critical inputs in two rows."""
+    theta, gain, weight = [-1.5, 0.3, 2], [0.7, -1.1, 3], [0.5, -0.75, 0.125]
+    neuron = halving_neuron(theta, gain, weight, -0.25, 6, gate=True, polarity=polarity)
+    x = critical_inputs(neuron, np.random.default_rng(1))
+    return Case(neuron, np.stack([x, x[::-1]]), scale)
+
+
+@pytest.mark.parametrize("body", Body)
+@pytest.mark.parametrize("timesteps", [1, 4, 8, 16])
+def test_every_level_boundary(timesteps: int, body: Body) -> None:
+    neuron = halving_neuron([-1.7, 2.3], [0.61, -0.37], [0.75, -1.25], 0.5, timesteps, gate=True)
+    charge = np.arange(-1, 2**timesteps + 1)[:, None] * 2.0 ** (1 - timesteps)
+    x = np.concatenate([with_neighbours((neuron.theta + charge / neuron.gain).ravel()), SPECIAL])
+    assert_runtimes_agree(Case(neuron, x, np.float32([1])), body, reference=timesteps <= 8)
+
+
+@pytest.mark.parametrize("body", Body)
+@pytest.mark.parametrize("shape", [(), (0,), (1,), (3, 0), (0, 3), (2, 0, 4), (2, 3, 1, 2)])
+def test_shapes(shape: tuple[int, ...], body: Body) -> None:
+    neuron = halving_neuron([0, 1], [1, 1], [1, -0.5], 0.5, 4, polarity=1)
+    x = np.linspace(-2, 2, int(np.prod(shape)), dtype=np.float32).reshape(shape)
+    for opset in (ALLOWZERO_OPSET, NEWEST_OPSET):
+        assert_runtimes_agree(Case(neuron, x, np.float32([2])), body, opset=opset)
+
+
+@pytest.mark.parametrize("body", Body)
+@pytest.mark.parametrize("gain", [2.0**111, -(2.0**111), 2.0**-149])
+def test_extreme_gains(gain: float, body: Body) -> None:
+    """The largest gain, whose level gain is still finite at T = 16, and the smallest denormal."""
+    neuron = halving_neuron([1], [gain], [1], 0, 16)
+    x = np.concatenate([with_neighbours(np.float32([1, 1.0000002])), SPECIAL])
+    assert_runtimes_agree(Case(neuron, x, np.float32([1])), body)
+
+
+def checker_context(opset: int) -> onnx.checker.C.CheckerContext:
+    context = onnx.checker.C.CheckerContext()
+    context.ir_version = onnx.IR_VERSION
+    context.opset_imports = {"": opset, DOMAIN: VERSION}
+    return context
+
+
+@pytest.mark.parametrize("metered", [False, True])
+@pytest.mark.parametrize("body", Body)
+@pytest.mark.parametrize("opset", OPSETS)
+@pytest.mark.parametrize("name", OPERATORS)
+def test_functions_are_valid(name: str, opset: int, body: Body, metered: bool) -> None:
+    """The checker accepts the functions of each op, and spikes appear only where they are asked for."""
+    functions = function_protos([name], opset=opset, body=body, metered=metered)
+    assert {function.name for function in functions} == {MBE_NEURON.name, name}
+    for function in functions:
+        onnx.checker.check_function(function, checker_context(opset))
+        assert tuple(function.input) == OPERATORS[function.name].inputs
+        assert tuple(function.output) == OPERATORS[function.name].outputs(metered)
+        assert any(output.endswith("spikes") for output in function.output) == metered
+
+
+@pytest.mark.parametrize(
+    ("body", "metered", "loops"),
+    [
+        (Body.LOOP, False, True),
+        (Body.LOOP, True, True),
+        (Body.CLOSED, False, False),
+        (Body.CLOSED, True, True),
+    ],
+)
+def test_only_the_closed_body_has_no_loop(body: Body, metered: bool, loops: bool) -> None:
+    """The loop body really runs the time steps; the closed one only to count spikes."""
+    (function,) = function_protos([MBE_NEURON.name], opset=17, body=body, metered=metered)
+    assert ("Loop" in {node.op_type for node in function.node}) == loops
+
+
+@given(cases())
+@settings(max_examples=20)
+def test_closed_body_fits_halving_neurons_only(case: Case) -> None:
+    halving = halving_neuron([0], [1], [1], 0, 4)
+    assert closed_body_fits([halving, case.neuron]) == (case.neuron.halving is not None)
+
+
+def test_polarity_is_an_attribute_of_every_node() -> None:
+    """A kernel does not see the defaults of a function's attributes: composites write it on each call."""
+    for function in function_protos(OPERATORS, opset=17):
+        calls = [node for node in function.node if node.op_type == MBE_NEURON.name]
+        assert all([attribute.name for attribute in call.attribute] == ["polarity"] for call in calls)
+        assert len(calls) == (0 if function.name == MBE_NEURON.name else 2)
+
+
+def test_neuron_keeps_its_parameters_through_a_file(tmp_path) -> None:
+    """Parameters as initializers of a saved model, instead of inputs."""
+    case = sample_case(1, np.float32([1]))
+    model = model_of(MBE_NEURON, body=Body.LOOP, metered=False, calls=POLARITIES[1:])
+    constants = {name: value for name, value in neuron_feeds(*case).items() if name != "x"}
+    model.graph.initializer.extend(onnx.numpy_helper.from_array(v, n) for n, v in constants.items())
+    del model.graph.input[1:]
+    path = tmp_path / "neuron.onnx"
+    onnx.save(model, path)
+    outputs = Portable(onnx.load(path)).onnxruntime({"x": case.x})
+    assert_same_bits(outputs["odd_y"], time_loop(*case).y, "y of the saved neuron")
