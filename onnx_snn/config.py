@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Options of a conversion, and what each preset and number of time steps chooses for a neuron."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from onnx_snn.errors import ConfigError
+from onnx_snn.neuron import MAX_TIMESTEPS
+from onnx_snn.opset import Body
+
+
+class Scope(enum.Enum):
+    """Which parts of the network spike.
+
+    NONLINEAR: activation functions, softmax, normalizations and products of two activations.
+    FULL: also the activation input of every MatMul, Gemm and Conv with weights, so that each synaptic operation is
+    an accumulate.
+    """
+
+    NONLINEAR = "nonlinear"
+    FULL = "full"
+
+
+class Preset(enum.Enum):
+    """DEFAULT: a resting potential for each basis, fitted to the calibration data. PAPER: arXiv 2508.07710."""
+
+    DEFAULT = "default"
+    PAPER = "paper"
+
+
+@dataclass(frozen=True)
+class Bases:
+    """Numbers of bases N by what the neuron does.
+
+    Attributes:
+        function: activation functions such as GELU.
+        identity: identity codes (operands of products, inputs of weights, deviations of norms).
+        primitive: 2^x, 1/x and 1/sqrt(x) inside softmax and the normalizations.
+    """
+
+    function: int
+    identity: int
+    primitive: int
+
+
+PAPER_BASES = Bases(function=4, identity=8, primitive=8)
+"""Settings of the paper: N=4 for activation functions, N=8 elsewhere."""
+
+
+def default_bases(timesteps: int) -> Bases:
+    """Bases for `timesteps`: few steps resolve little inside a segment, so more segments make up for it."""
+    if timesteps <= 4:
+        return Bases(function=32, identity=32, primitive=32)
+    return Bases(function=16, identity=16, primitive=16)
+
+
+@dataclass(frozen=True)
+class ConvertConfig:
+    """Everything that decides what `onnx_snn.convert` writes.
+
+    Attributes:
+        timesteps: T, 1 to 16.
+        scope: which parts of the network spike.
+        preset: how neurons are built.
+        body: form of the functions inside the file.
+        gate: whether a saturated basis fires once instead of T times (one more time step; the output is the same).
+        headroom: range of a signed identity code over the largest calibrated magnitude.
+        include: names or regular expressions of nodes; where given, only these are converted.
+        exclude: names or regular expressions of nodes that stay as they are.
+        strict: whether a nonlinear node that is not converted is an error.
+
+    Raises:
+        ConfigError: an option is out of its range or contradicts another one.
+    """
+
+    timesteps: int = 8
+    scope: Scope = Scope.FULL
+    preset: Preset = Preset.DEFAULT
+    body: Body = Body.LOOP
+    gate: bool = True
+    headroom: float = 4.0
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    strict: bool = False
+
+    def __post_init__(self) -> None:
+        for name, kind in (("scope", Scope), ("preset", Preset), ("body", Body)):
+            object.__setattr__(self, name, _member(kind, name, getattr(self, name)))
+        for name in ("include", "exclude"):
+            value = getattr(self, name)
+            object.__setattr__(self, name, (value,) if isinstance(value, str) else tuple(value))
+        if isinstance(self.timesteps, bool) or not isinstance(self.timesteps, int):
+            raise ConfigError(f"timesteps is {self.timesteps!r}; expected a whole number from 1 to {MAX_TIMESTEPS}")
+        if not 1 <= self.timesteps <= MAX_TIMESTEPS:
+            raise ConfigError(f"timesteps is {self.timesteps}; expected 1 to {MAX_TIMESTEPS}")
+        if not 1.0 <= self.headroom <= 1024.0:
+            raise ConfigError(f"headroom is {self.headroom}; expected 1 to 1024 times the calibrated maximum")
+
+    @property
+    def bases(self) -> Bases:
+        """Numbers of bases that preset and time steps imply."""
+        return PAPER_BASES if self.preset is Preset.PAPER else default_bases(self.timesteps)
+
+    def to_json(self) -> dict[str, Any]:
+        """The options as JSON values; `from_json` restores them."""
+        values = dataclasses.asdict(self)
+        return {name: value.value if isinstance(value, enum.Enum) else value for name, value in values.items()}
+
+    @classmethod
+    def from_json(cls, source: Path | dict[str, Any]) -> ConvertConfig:
+        """Options from a dict or a JSON file as `to_json` writes it.
+
+        Raises:
+            ConfigError: the file is not JSON or holds an unknown option.
+        """
+        if isinstance(source, Path):
+            try:
+                source = json.loads(source.read_text())
+            except (OSError, ValueError) as error:
+                raise ConfigError(f"{source}: cannot be read as a JSON configuration ({error})") from error
+        if not isinstance(source, dict):
+            raise ConfigError(f"configuration is {type(source).__name__}; expected an object of options")
+        known = {field.name for field in dataclasses.fields(cls)}
+        unknown = sorted(set(source) - known)
+        if unknown:
+            raise ConfigError(f"unknown options {unknown}; known are {sorted(known)}")
+        return cls(**source)
+
+
+def _member(kind: type[enum.Enum], name: str, value: Any) -> enum.Enum:
+    """`value` as a member of `kind`, given as such or by its value."""
+    try:
+        return kind(value)
+    except ValueError:
+        choices = ", ".join(repr(member.value) for member in kind)
+        raise ConfigError(f"{name} is {value!r}; expected one of {choices}") from None

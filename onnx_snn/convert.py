@@ -1,0 +1,308 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Conversion of one model or of an Optimum folder, stage by stage.
+
+    1. load        the original, checked
+    2. recognise   the sites where spiking ops can stand
+    3. select      what the user wants converted
+    4. calibrate   ranges and histograms of their tensors, on real data
+    5. fit         the neurons of every site
+    6. rewrite     the graph, and attach the functions that define the new ops
+    7. verify      invariants, and the error against the original
+    8. save        in one step, so that nothing half-written is left behind
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import logging
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import onnx
+import onnx_ir as ir
+
+from onnx_snn.calibrate import Calibration, calibrate, load_cache, static_axes
+from onnx_snn.config import ConvertConfig
+from onnx_snn.data import Feeds, Source, input_specs, open_feeds
+from onnx_snn.errors import CalibrationError, ConfigError, ModelError, OutputError
+from onnx_snn.io import check_output, copy_sidecars, load_model, model_files, save_model
+from onnx_snn.passes.attach import attach
+from onnx_snn.passes.fit_sites import fit_sites
+from onnx_snn.passes.observe import StaticAxes, observations, observed_model
+from onnx_snn.passes.rewrite import rewrite
+from onnx_snn.passes.select import select
+from onnx_snn.passes.verify import Comparison, check_invariants, check_valid, measure
+from onnx_snn.plan import SitePlan
+from onnx_snn.report import ConversionReport, NodeReport, Status, merged
+from onnx_snn.rules import Recognition, recognise
+from onnx_snn.rules.site import Kind, Site
+
+logger = logging.getLogger(__name__)
+
+ModelSource = str | Path | onnx.ModelProto | ir.Model
+
+VERIFY_BATCHES = 2
+"""Calibration batches on which the error is measured: enough for an order of magnitude, cheap without kernels."""
+
+SNN_CONFIG = "snn_config.json"
+"""File in a converted folder that records the options, as Optimum's `ort_config.json` does."""
+
+
+def convert(
+    model: ModelSource,
+    output: str | Path | None = None,
+    calibration: Source | None = None,
+    *,
+    config: ConvertConfig | None = None,
+    calibration_cache: str | Path | None = None,
+    calibration_samples: int | None = None,
+    batch_size: int = 8,
+    dry_run: bool = False,
+    progress: bool = True,
+    **options: Any,
+) -> ConversionReport:
+    """Convert a pretrained network into a spiking one.
+
+    Args:
+        model: path of an .onnx file, an Optimum folder, a `ModelProto` or an `onnx_ir.Model`; it is left as it is.
+        output: .onnx file to write (a folder where `model` is one); its folder must exist.
+        calibration: real inputs: a `CalibrationDataReader`, an iterable of feeds (dicts from input name to array), a
+            dict of arrays or an .npz file with one array for each model input (first axis: samples). For a folder of
+            several models, a dict from file name to such a source.
+        config: options; alternatively give the fields of `ConvertConfig` as keywords, such as `timesteps=4`.
+        calibration_cache: .npz file that keeps what calibration saw; read when it exists, else written.
+        calibration_samples: use at most this many samples; all by default.
+        batch_size: samples in one run during calibration.
+        dry_run: stop after selection and report what would be converted; needs no calibration and writes nothing.
+        progress: show progress bars on a terminal.
+        **options: fields of `ConvertConfig`, when `config` is not given.
+
+    Returns:
+        What was converted, what was not and why, and the error on calibration samples.
+
+    Raises:
+        ConfigError: an option is invalid, or a name matches no node.
+        ModelError: the model cannot be read or nothing in it can be converted; with `strict`, a node is refused.
+        CalibrationError: the data does not fit the model, is empty or is not finite.
+        OutputError: the output cannot be written.
+    """
+    config = _config(config, options)
+    run = _Run(config, calibration_cache, calibration_samples, batch_size, dry_run, progress)
+    if isinstance(model, (str, Path)) and Path(model).is_dir():
+        return run.folder(Path(model), output, calibration)
+    return run.model(model, output, calibration)
+
+
+@dataclass
+class _Run:
+    """One call of `convert`: its options, and the stages in their order."""
+
+    config: ConvertConfig
+    cache: str | Path | None
+    samples: int | None
+    batch_size: int
+    dry_run: bool
+    progress: bool
+
+    def model(self, source: ModelSource, output: str | Path | None, data: Source | None) -> ConversionReport:
+        """Convert one model."""
+        watch = _Stopwatch()
+        name = str(source) if isinstance(source, (str, Path)) else type(source).__name__
+        if not self.dry_run:
+            _check_destination(output, source)
+        with watch("load"):
+            model = load_model(source)
+        with watch("recognise"):
+            ledger = _Ledger(name, recognise(model))
+            ledger.kept = select(ledger.recognition.sites, self.config)
+            ledger.check_any()
+        if self.dry_run:
+            ledger.plans = [SitePlan(site) for site in ledger.wanted]
+            return ledger.report(None, self.config, watch.seconds)
+        if data is None:
+            raise CalibrationError("calibration data is missing; give real inputs of the network, as an .npz say")
+        feeds = open_feeds(
+            data, input_specs(model), batch_size=self.batch_size, max_samples=self.samples
+        )
+        with watch("calibrate"):
+            static, seen = self._calibrate(model, ledger.wanted, feeds)
+        with watch("fit"):
+            ledger.plans, ledger.refused = fit_sites(ledger.wanted, seen, static, self.config)
+            ledger.check_any()
+            if self.config.strict:
+                ledger.check_complete()
+        reference = model.clone()
+        with watch("rewrite"):
+            attach(model, ledger.plans, rewrite(model, ledger.plans), self.config)
+        with watch("verify"):
+            check_invariants(reference, model)
+            check_valid(model)
+            batches = itertools.islice(feeds, VERIFY_BATCHES)
+            comparison = measure(reference, model, batches, [ledger.outputs[plan.site] for plan in ledger.plans])
+        with watch("save"):
+            save_model(model, output or "")
+        return ledger.report(str(output), self.config, watch.seconds, comparison, seen.samples)
+
+    def _calibrate(
+        self, model: ir.Model, sites: Sequence[Site], feeds: Feeds
+    ) -> tuple[StaticAxes, Calibration]:
+        """Which axes of the products' operands have a fixed size, and what the tensors of `sites` hold."""
+        operands = {value.name or "" for site in sites if site.kind in _NEED_SHAPES for value in site.inputs}
+        observable = [site for site in sites if site.nodes[-1].graph is model.graph]
+        static = static_axes(model, sorted(operands), feeds.first())
+        observed, needed = observed_model(model, observable), observations(observable, static)
+        if self.cache is not None and Path(self.cache).exists():
+            return static, load_cache(self.cache, observed, needed)
+        seen = calibrate(observed, needed, feeds, progress=self.progress)
+        if self.cache is not None:
+            seen.save_cache(self.cache)
+        return static, seen
+
+    def folder(self, source: Path, output: str | Path | None, data: Any) -> ConversionReport:
+        """Convert every model of an Optimum folder and copy what lies beside them."""
+        files = model_files(source)
+        if output is None and not self.dry_run:
+            raise ConfigError("output is missing; name the folder to write, or ask for a dry run")
+        if len(files) > 1 and not isinstance(data, Mapping) and not self.dry_run:
+            names = [file.name for file in files]
+            raise CalibrationError(f"'{source}' holds several models; give calibration data for each of {names}")
+        target = None if self.dry_run else _made_folder(Path(output or ""), source)
+        reports = []
+        for file in files:
+            own = data.get(file.name) if len(files) > 1 and isinstance(data, Mapping) else data
+            reports.append(self.model(file, target and target / file.name, own))
+        if target is not None:
+            copy_sidecars(source, target)
+            (target / SNN_CONFIG).write_text(json.dumps(self.config.to_json(), indent=2) + "\n")
+        return merged(str(source), target and str(target), reports)
+
+
+@dataclass
+class _Ledger:
+    """What becomes of every nonlinear node while a conversion goes on."""
+
+    source: str
+    recognition: Recognition
+    kept: dict[Site, str] = field(default_factory=dict)
+    refused: dict[Site, str] = field(default_factory=dict)
+    plans: list[SitePlan] = field(default_factory=list)
+    outputs: dict[Site, str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        # Rewriting moves an output's name to the spiking node, so names are read before.
+        self.outputs = {site: site.output.name or "" for site in self.recognition.sites}
+
+    @property
+    def wanted(self) -> list[Site]:
+        """Sites that are to be converted."""
+        return [site for site in self.recognition.sites if site not in self.kept and site not in self.refused]
+
+    def check_any(self) -> None:
+        """Converting nothing is an error, not a loss of nothing."""
+        if not self.wanted:
+            lines = self._refusals() or ["it holds no nonlinear operator and no product of activations"]
+            raise ModelError(f"{self.source}: nothing can be converted: " + "; ".join(lines))
+
+    def check_complete(self) -> None:
+        """With `strict`, a refused node is an error."""
+        if self.refused or self.recognition.unmatched:
+            raise ModelError(f"{self.source}: strict, but not converted: " + "; ".join(self._refusals()))
+
+    def _refusals(self) -> list[str]:
+        unmatched = [f"{node.name or node.op_type}: {reason}" for node, reason in self.recognition.unmatched]
+        return [f"{site.name}: {reason}" for site, reason in (self.kept | self.refused).items()] + unmatched
+
+    def report(
+        self,
+        output: str | None,
+        config: ConvertConfig,
+        seconds: dict[str, float],
+        comparison: Comparison | None = None,
+        samples: int = 0,
+    ) -> ConversionReport:
+        """The report, one line for each site and each node that no rule knows, in graph order of the sites."""
+        comparison = comparison or Comparison()
+        plans = {plan.site: plan for plan in self.plans}
+        nodes = [
+            _converted(plans[site], comparison.sqnr_db.get(self.outputs[site]))
+            if site in plans
+            else NodeReport(site.name, site.kind.value, site.function or "", *self._decision(site))
+            for site in self.recognition.sites
+        ]
+        nodes += [
+            NodeReport(node.name or node.op_type, node.op_type, "", Status.REFUSED, reason)
+            for node, reason in self.recognition.unmatched
+        ]
+        return ConversionReport(
+            self.source, output, config, tuple(nodes), tuple(comparison.outputs), samples, seconds
+        )
+
+    def _decision(self, site: Site) -> tuple[Status, str]:
+        if site in self.kept:
+            return Status.KEPT, self.kept[site]
+        return Status.REFUSED, self.refused[site]
+
+
+_NEED_SHAPES = (Kind.PRODUCT, Kind.SYNAPSE)
+"""Kinds whose channel axes depend on which axes have a fixed size."""
+
+
+def _converted(plan: SitePlan, sqnr_db: float | None) -> NodeReport:
+    neurons = [coding.neuron for coding in plan.codings().values()]
+    return NodeReport(
+        name=plan.site.name,
+        kind=plan.site.kind.value,
+        function=plan.site.function or "",
+        sqnr_db=sqnr_db,
+        spikes=dict(plan.spikes),
+        slots=sum(neuron.slots for neuron in neurons),
+        parameters=sum(neuron.parameters for neuron in neurons),
+    )
+
+
+def _config(config: ConvertConfig | None, options: dict[str, Any]) -> ConvertConfig:
+    """`config`, or the one that the keywords make."""
+    if config is not None and options:
+        raise ConfigError(f"give either config or the options {sorted(options)}, not both")
+    return config or ConvertConfig.from_json(options)
+
+
+def _check_destination(output: str | Path | None, source: ModelSource) -> None:
+    if output is None:
+        raise ConfigError("output is missing; name the .onnx file to write, or ask for a dry run")
+    check_output(output, source)
+
+
+def _made_folder(folder: Path, source: Path) -> Path:
+    """`folder`, made if missing.
+
+    Raises:
+        OutputError: it is the source, or cannot be made.
+    """
+    if folder.exists() and folder.samefile(source):
+        raise OutputError(f"output folder '{folder}' is the folder that is read; name another one")
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"output folder '{folder}' cannot be made ({error})") from error
+    return folder
+
+
+class _Stopwatch:
+    """Seconds by stage."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, stage: str) -> Iterator[None]:
+        """Time the block as `stage`."""
+        logger.info("%s", stage)
+        start = time.perf_counter()
+        yield
+        self.seconds[stage] = time.perf_counter() - start

@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fit: from what calibration saw at a site to its neurons, or to the reason why it cannot be converted.
+
+Ranges belong to sites: a few massive activations decide the loss of a real network. A function is fitted between its
+calibrated extremes, widened by the headroom; a signed code reaches `headroom` times the largest calibrated magnitude;
+probabilities are coded one-sidedly up to exactly 1. The neurons inside softmax and the normalizations see mantissas,
+whose range is known, and are the same everywhere.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from onnx_snn import functions
+from onnx_snn.calibrate import Calibration
+from onnx_snn.config import ConvertConfig, Preset
+from onnx_snn.fit import Density, calibrated_density, fit_function, fit_identity, uniform_density
+from onnx_snn.functions import ScalarFunction
+from onnx_snn.histogram import SignedHistogram
+from onnx_snn.neuron import UNSCALED, Float32, MbeNeuron, fired_slots
+from onnx_snn.paper import fit_paper
+from onnx_snn.passes.observe import CodedTensor, StaticAxes, coded_tensors
+from onnx_snn.plan import Coding, SitePlan
+from onnx_snn.rules.site import Kind, Site
+
+PRIMITIVES = {"exp2_": "exp2", "reciprocal_": "reciprocal", "rsqrt_": "rsqrt"}
+"""Functions behind the neurons of the composite ops, by their input prefix."""
+
+
+class Refusal(Exception):  # noqa: N818 - not an error: it becomes a line of the report
+    """Why a site cannot be converted."""
+
+
+def fit_sites(
+    sites: Iterable[Site], calibration: Calibration, static: StaticAxes, config: ConvertConfig
+) -> tuple[list[SitePlan], dict[Site, str]]:
+    """Plans for the sites that can be converted, and reasons for those that cannot."""
+    fitter = _Fitter(calibration, static, config)
+    plans: list[SitePlan] = []
+    refused: dict[Site, str] = {}
+    for site in sites:
+        try:
+            plans.append(fitter.plan(site))
+        except Refusal as refusal:
+            refused[site] = str(refusal)
+    return plans, refused
+
+
+class _Fitter:
+    """Fits neurons from one calibration; equal questions get the same neuron."""
+
+    def __init__(self, calibration: Calibration, static: StaticAxes, config: ConvertConfig) -> None:
+        self.calibration, self.static, self.config = calibration, static, config
+        self._codes: dict[CodedTensor, tuple[Coding, float]] = {}
+
+    def plan(self, site: Site) -> SitePlan:
+        """The neurons of `site`.
+
+        Raises:
+            Refusal: it cannot be converted.
+        """
+        if site.kind is Kind.FUNCTION:
+            return self._function(site)
+        coded = [self._code(tensor) for tensor in coded_tensors(site, self.static)]
+        if site.kind in (Kind.PRODUCT, Kind.SYNAPSE):
+            spikes = {f"operand {i}": value for i, (_, value) in enumerate(coded)}
+            return SitePlan(site, operands=tuple(coding for coding, _ in coded), spikes=spikes)
+        if site.kind is Kind.SOFTMAX:
+            return self._composite(site, ("exp2_", "reciprocal_"))
+        if site.kind is Kind.LAYER_NORM and site.parameters["axis"] != -1:
+            raise Refusal(f"normalizes from axis {site.parameters['axis']}; only the last axis is supported")
+        (deviation, spikes_of_deviation), plan = coded[0], self._composite(site, ("rsqrt_",))
+        return SitePlan(
+            site,
+            neurons={"deviation_": deviation, **plan.neurons},
+            spikes={"deviation": spikes_of_deviation, **plan.spikes},
+        )
+
+    def _composite(self, site: Site, prefixes: Iterable[str]) -> SitePlan:
+        fitted = {prefix: _primitive(PRIMITIVES[prefix], self.config) for prefix in prefixes}
+        return SitePlan(
+            site,
+            neurons={prefix: coding for prefix, (coding, _) in fitted.items()},
+            spikes={prefix.rstrip("_"): spikes for prefix, (_, spikes) in fitted.items()},
+        )
+
+    def _function(self, site: Site) -> SitePlan:
+        assert site.function is not None, "a function site names its function"
+        function = functions.get(site.function)
+        histogram = self._histogram(site.inputs[0].name or "")
+        points, counts = histogram.points(), histogram.counts()
+        density = calibrated_density(points, counts, *_widened(function, histogram, self.config))
+        fit = fit_paper if self.config.preset is Preset.PAPER else fit_function
+        neuron = fit(function, self.config.bases.function, self.config.timesteps, density, gate=self.config.gate)
+        spikes = {"function": mean_spikes(neuron, points, counts)}
+        return SitePlan(site, neurons={"": Coding(neuron)}, spikes=spikes)
+
+    def _code(self, tensor: CodedTensor) -> tuple[Coding, float]:
+        """The identity code of a tensor and its spikes per element."""
+        if tensor not in self._codes:
+            self._codes[tensor] = self._fit_code(tensor)
+        return self._codes[tensor]
+
+    def _fit_code(self, tensor: CodedTensor) -> tuple[Coding, float]:
+        histogram = self._histogram(tensor.tensor)
+        if tensor.probabilities:
+            points, counts, scale, limit = histogram.points(), histogram.counts(), UNSCALED, 1.0
+            points = np.clip(points, 0.0, 1.0)
+        else:
+            points, counts, scale, largest = self._magnitudes(tensor, histogram)
+            limit = self.config.headroom * largest or 1.0
+        neuron = self._identity(points, counts, limit, one_sided=tensor.probabilities)
+        return Coding(neuron, scale), mean_spikes(neuron, points, counts)
+
+    def _identity(
+        self, points: NDArray[np.float64], counts: NDArray[np.int64], limit: float, *, one_sided: bool
+    ) -> MbeNeuron:
+        bases, timesteps, gate = self.config.bases.identity, self.config.timesteps, self.config.gate
+        density = _density(points, counts)
+        if self.config.preset is Preset.PAPER:
+            domain = (0.0, limit) if one_sided else (-limit, limit)
+            identity = ScalarFunction("identity", lambda x: x, domain)
+            signed = density if one_sided else _mirrored(density)
+            return fit_paper(identity, bases, timesteps, calibrated_density(*signed, *domain), gate=gate)
+        return fit_identity(density, bases, timesteps, limit=limit, one_sided=one_sided, gate=gate)
+
+    def _magnitudes(
+        self, tensor: CodedTensor, histogram: SignedHistogram
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64], Float32, float]:
+        """Points and counts of the scaled magnitudes, the scale and the largest of them."""
+        if tensor.axes is None or self.config.preset is Preset.PAPER:
+            signed, counts = histogram.points(), histogram.counts()
+            magnitudes, places = np.unique(np.abs(signed), return_inverse=True)
+            united = np.bincount(places, weights=counts).astype(np.int64)
+            return magnitudes, united, UNSCALED, max(abs(histogram.minimum), abs(histogram.maximum))
+        channels = self.calibration.channels[tensor.tensor, tensor.axes]
+        scales = channels.power_of_two_scales()
+        scaled = channels.scaled(scales)
+        sizes = self._channel_sizes(tensor)
+        return scaled.points, scaled.counts, scales.reshape(sizes), scaled.maximum
+
+    def _channel_sizes(self, tensor: CodedTensor) -> list[int]:
+        """Shape of the scale: the channels' sizes at their axes, 1 at the others, leading ones dropped."""
+        assert tensor.axes is not None, "channels have axes"
+        shape = next(iter(self.calibration.shapes[tensor.tensor]))
+        return [shape[axis] if axis in tensor.axes else 1 for axis in range(min(tensor.axes), 0)]
+
+    def _histogram(self, name: str) -> SignedHistogram:
+        """What calibration saw of a tensor.
+
+        Raises:
+            Refusal: it saw nothing, or values that no code can hold.
+        """
+        histogram = self.calibration.signed.get(name)
+        if histogram is None:
+            raise Refusal("its input lies in a subgraph, where calibration cannot observe it")
+        if histogram.count == 0:
+            raise Refusal("calibration saw no finite value at its input")
+        if histogram.nan_count or histogram.inf_count:
+            raise Refusal(f"calibration saw {histogram.nan_count} NaN and {histogram.inf_count} infinities at its input")
+        return histogram
+
+
+def mean_spikes(neuron: MbeNeuron, points: NDArray[np.float64], counts: NDArray[np.int64]) -> float:
+    """Fired slots per element when the arguments `points` [M] occur `counts` [M] times."""
+    return float(np.average(fired_slots(neuron, points), weights=counts))
+
+
+def _primitive(name: str, config: ConvertConfig) -> tuple[Coding, float]:
+    return _fitted_primitive(name, config.bases.primitive, config.timesteps, config.preset, config.gate)
+
+
+@cache
+def _fitted_primitive(
+    name: str, bases: int, timesteps: int, preset: Preset, gate: bool
+) -> tuple[Coding, float]:
+    """Neuron of a primitive; its arguments are mantissas, taken as uniform."""
+    function = functions.get(name)
+    density = uniform_density(*function.domain)
+    fit = fit_paper if preset is Preset.PAPER else fit_function
+    neuron = fit(function, bases, timesteps, density, gate=gate)
+    return Coding(neuron), mean_spikes(neuron, density.points, np.ones(density.points.size, np.int64))
+
+
+def _widened(function: ScalarFunction, histogram: SignedHistogram, config: ConvertConfig) -> tuple[float, float]:
+    """Range in which a function is fitted: its calibrated extremes times the root of the headroom, with the origin.
+
+    Half the headroom of a code, in octaves: beyond the range a function clips, where a code would lose everything.
+    """
+    factor = math.sqrt(config.headroom)
+    lo = min(histogram.minimum * factor, histogram.minimum, function.origin)
+    hi = max(histogram.maximum * factor, histogram.maximum, function.origin)
+    return (lo, hi) if lo < hi else (function.origin - 1.0, function.origin + 1.0)
+
+
+def _density(points: NDArray[np.float64], counts: NDArray[np.int64]) -> Density:
+    return Density(points, counts / counts.sum())
+
+
+def _mirrored(density: Density) -> Density:
+    """The density of a signed value of which `density` holds the magnitudes."""
+    positive = density.points > 0.0
+    points = np.concatenate([-density.points[positive][::-1], density.points])
+    mass = np.concatenate([density.mass[positive][::-1] / 2, np.where(positive, density.mass / 2, density.mass)])
+    return Density(points, mass)

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rewrite: put the spiking ops of a plan into the graph.
+
+Functions, softmax and normalizations are replaced by one spiking node each, whose output takes over the name of the
+tensor it replaces. Products keep their native node; their activation operands pass through identity neurons, one
+for each coded tensor and code, however many nodes read it. No existing initializer is touched.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+import onnx_ir as ir
+
+from onnx_snn import opset
+from onnx_snn.errors import ModelError
+from onnx_snn.neuron import Float32
+from onnx_snn.plan import Coding, SitePlan
+from onnx_snn.rules.site import Kind, Site
+
+SOURCE_KEY = "pkg.onnx_snn.source"
+"""Metadata of a spiking node: what it stands for."""
+
+_OPERATORS = {
+    Kind.FUNCTION: opset.MBE_NEURON,
+    Kind.SOFTMAX: opset.SPIKING_SOFTMAX,
+    Kind.LAYER_NORM: opset.SPIKING_LAYER_NORMALIZATION,
+    Kind.RMS_NORM: opset.SPIKING_RMS_NORMALIZATION,
+}
+
+
+def rewrite(model: ir.Model, plans: Sequence[SitePlan]) -> list[str]:
+    """Apply `plans` to `model` in place.
+
+    Returns:
+        The spiking op types that the model now uses, sorted.
+    """
+    writer = _Writer(model)
+    for plan in plans:
+        if plan.site.kind in _OPERATORS:
+            writer.replace(plan)
+    for plan in plans:
+        if plan.operands:
+            writer.code_operands(plan)
+    model.graph.opset_imports[opset.DOMAIN] = opset.VERSION
+    return sorted(writer.used)
+
+
+class _Writer:
+    """Adds spiking nodes and their parameters to one model."""
+
+    def __init__(self, model: ir.Model) -> None:
+        self.model = model
+        self.used: set[str] = set()
+        self._constants: dict[str, ir.Value] = {}
+        self._coded: dict[tuple[ir.Value, int], ir.Value] = {}
+        self._replaced: dict[ir.Value, ir.Value] = {}
+        self._taken = {value.name for node in model.graph.all_nodes() for value in node.outputs}
+        self._taken |= {*model.graph.initializers, *(value.name for value in model.graph.inputs)}
+
+    def replace(self, plan: SitePlan) -> None:
+        """Put one spiking node in the place of the nodes of a site."""
+        site, operator = plan.site, _OPERATORS[plan.site.kind]
+        x = self._replaced.get(site.inputs[0], site.inputs[0])
+        permutation = _to_last_axis(site)
+        transposed = [ir.node("Transpose", [x], {"perm": permutation})] if permutation else []
+        inputs = [transposed[0].outputs[0] if transposed else x, *self._affine(site)]
+        for prefix, scaled in operator.neurons:
+            inputs += self._parameters(plan.neurons[prefix], scaled)
+        polarity = plan.neurons[operator.neurons[0][0]].neuron.polarity
+        spiking = self._node(operator, inputs, site.name, source=site.function or site.rule, polarity=polarity)
+        restored = [ir.node("Transpose", spiking.outputs, {"perm": permutation})] if permutation else []
+        nodes = [*transposed, spiking, *restored]
+        last = site.nodes[-1]
+        assert last.graph is not None, "a site lies in a graph"
+        last.graph.insert_before(last, nodes)
+        for node in nodes[:-1]:
+            node.outputs[0].name = self._free_name(f"{site.name}_output")
+        self._take_over(site, nodes[-1].outputs[0])
+
+    def _take_over(self, site: Site, output: ir.Value) -> None:
+        """Give `output` the name, type and readers of the site's output and remove what is dead then."""
+        old, name = site.output, site.output.name
+        output.shape, output.type = old.shape, old.type
+        old.name = self._free_name(f"{name}_replaced")
+        output.name = name
+        old.replace_all_uses_with(output, replace_graph_outputs=True)
+        self._replaced[old] = output
+        for node in reversed(site.nodes):
+            if node.graph is not None and not any(value.uses() or value.is_graph_output() for value in node.outputs):
+                node.graph.remove(node, safe=True)
+
+    def code_operands(self, plan: SitePlan) -> None:
+        """Let the activation operands of a product pass through identity neurons."""
+        (node,) = plan.site.nodes
+        for operand, coding in zip(plan.site.inputs, plan.operands, strict=True):
+            value = self._replaced.get(operand, operand)
+            coded = self._code(value, coding)
+            for index, used in enumerate(node.inputs):
+                if used is value:
+                    node.replace_input_with(index, coded)
+
+    def _code(self, value: ir.Value, coding: Coding) -> ir.Value:
+        """Output of the identity neuron `coding` on `value`; made once, right after the value."""
+        key = (value, id(coding))
+        if key not in self._coded:
+            inputs = [value, *self._parameters(coding, scaled=True)]
+            name = self._free_name(f"{value.name}/code")
+            node = self._node(opset.MBE_NEURON, inputs, name, source="identity", polarity=coding.neuron.polarity)
+            node.outputs[0].name = f"{name}_output"
+            node.outputs[0].shape, node.outputs[0].type = value.shape, value.type
+            producer = value.producer()
+            if producer is not None and producer.graph is not None:
+                producer.graph.insert_after(producer, node)
+            else:
+                self.model.graph.insert_before(self.model.graph[0], node)
+            self._coded[key] = node.outputs[0]
+        return self._coded[key]
+
+    def _node(
+        self, operator: opset.Operator, inputs: Sequence[ir.Value], name: str, *, source: str, polarity: int = 0
+    ) -> ir.Node:
+        attributes = {"polarity": polarity} if operator is opset.MBE_NEURON else None
+        self.used.add(operator.name)
+        return ir.node(
+            operator.name,
+            inputs,
+            attributes,
+            domain=opset.DOMAIN,
+            version=opset.VERSION,
+            name=name,
+            metadata_props={SOURCE_KEY: source},
+        )
+
+    def _parameters(self, coding: Coding, scaled: bool) -> list[ir.Value]:
+        arrays = list(coding.neuron.tensors().values()) + ([coding.scale] if scaled else [])
+        return [self._constant(array) for array in arrays]
+
+    def _affine(self, site: Site) -> list[ir.Value]:
+        """Inputs gamma, beta and epsilon of a normalization."""
+        if site.kind not in (Kind.LAYER_NORM, Kind.RMS_NORM):
+            return []
+        gamma = site.parameters["gamma"] or self._constant(np.ones(1, np.float32))
+        epsilon = self._constant(np.asarray(site.parameters["epsilon"], np.float32))
+        if site.kind is Kind.RMS_NORM:
+            return [gamma, epsilon]
+        return [gamma, site.parameters["beta"] or self._constant(np.zeros(1, np.float32)), epsilon]
+
+    def _constant(self, array: Float32) -> ir.Value:
+        """An initializer that holds `array`; equal arrays share one."""
+        digest = hashlib.sha256(repr(array.shape).encode() + array.tobytes()).hexdigest()
+        if digest not in self._constants:
+            name = self._free_name(f"onnx_snn.{digest[:12]}")
+            value = ir.val(name, const_value=ir.tensor(array, name=name))
+            self.model.graph.register_initializer(value)
+            self._constants[digest] = value
+        return self._constants[digest]
+
+    def _free_name(self, name: str) -> str:
+        """`name`, numbered when the model uses it already."""
+        candidates = itertools.chain([name], (f"{name}_{i}" for i in itertools.count(1)))
+        free = next(candidate for candidate in candidates if candidate not in self._taken)
+        self._taken.add(free)
+        return free
+
+
+def _to_last_axis(site: Site) -> list[int] | None:
+    """Permutation that swaps the axis of a softmax with the last one; None where it is the last one."""
+    axis = site.parameters.get("axis", -1)
+    shape = site.inputs[0].shape
+    if site.kind is not Kind.SOFTMAX or axis == -1 or (shape is not None and axis == len(shape) - 1):
+        return None
+    if shape is None:
+        raise ModelError(f"{site.name}: the rank of its input is unknown, so axis {axis} cannot be moved")
+    permutation = list(range(len(shape)))
+    permutation[axis], permutation[-1] = permutation[-1], permutation[axis]
+    return permutation

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Select: which of the recognised sites are to be converted, by scope and by the user's names.
+
+Names are node names (or names of output values), given exactly or as regular expressions that match a whole name.
+A name that matches nothing is an error, because it is a typing mistake far more often than it is meant.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Sequence
+
+from onnx_snn.config import ConvertConfig, Scope
+from onnx_snn.errors import ConfigError
+from onnx_snn.rules.site import Kind, Site
+
+CLOSE_NAMES = 3
+"""How many near misses an error names."""
+
+
+def select(sites: Sequence[Site], config: ConvertConfig) -> dict[Site, str]:
+    """Reasons to keep a site as it is, by site; a site that is not in the result is to be converted.
+
+    Raises:
+        ConfigError: a name or expression of `config` matches no site or is not a valid expression.
+    """
+    included = _matching(config.include, "include", sites) if config.include else set(sites)
+    excluded = _matching(config.exclude, "exclude", sites)
+    kept: dict[Site, str] = {}
+    for site in sites:
+        if site in excluded:
+            kept[site] = "excluded by name"
+        elif site not in included:
+            kept[site] = "not among the included names"
+        elif site.kind is Kind.SYNAPSE and config.scope is Scope.NONLINEAR:
+            kept[site] = "weight product, outside scope nonlinear"
+    return kept
+
+
+def _matching(patterns: Iterable[str], option: str, sites: Sequence[Site]) -> set[Site]:
+    """Sites that any of `patterns` names."""
+    found: set[Site] = set()
+    for pattern in patterns:
+        matches = {site for site in sites if any(_matches(pattern, option, name) for name in _names(site))}
+        if not matches:
+            known = sorted({name for site in sites for name in _names(site)})
+            close = difflib.get_close_matches(pattern, known, CLOSE_NAMES, cutoff=0.0)
+            raise ConfigError(f"{option}: {pattern!r} matches no node that can be converted; closest are {close}")
+        found |= matches
+    return found
+
+
+def _names(site: Site) -> list[str]:
+    return [site.name, *(node.name for node in site.nodes if node.name)]
+
+
+def _matches(pattern: str, option: str, name: str) -> bool:
+    if pattern == name:
+        return True
+    try:
+        return re.fullmatch(pattern, name) is not None
+    except re.error as error:
+        raise ConfigError(f"{option}: {pattern!r} is neither a node name nor a regular expression ({error})") from error

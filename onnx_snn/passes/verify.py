@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Verify: the converted model is valid, keeps what must not change, and how far it is from the original.
+
+Invariants: inputs and outputs have their names, types and dimensions; every initializer that is still used holds the
+same values; the model passes onnx's checker. Then both models run on calibration samples, and the errors at the
+outputs and at every converted node are measured in one pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from onnx_snn.calibrate import _Observer as Observer
+from onnx_snn.data import Feed
+from onnx_snn.errors import ModelError
+from onnx_snn.report import OutputReport
+
+CHECKER_BYTES = 1 << 30
+"""Above this size the checker, which needs the whole file in memory, is given the graph without its weights."""
+
+
+def check_invariants(original: ir.Model, converted: ir.Model) -> None:
+    """What a conversion must leave as it was.
+
+    Raises:
+        ModelError: an input, output or weight changed; it names the first.
+    """
+    for before, after in (
+        (original.graph.inputs, converted.graph.inputs),
+        (original.graph.outputs, converted.graph.outputs),
+    ):
+        old, new = [_signature(value) for value in before], [_signature(value) for value in after]
+        if old != new:
+            raise ModelError(f"conversion changed the model's interface from {old} to {new}")
+    for name, value in original.graph.initializers.items():
+        kept = converted.graph.initializers.get(name)
+        if kept is not None and not _same_tensor(value.const_value, kept.const_value):
+            raise ModelError(f"conversion changed the weight {name!r}")
+
+
+def check_valid(model: ir.Model) -> None:
+    """Run onnx's checker with shape inference on `model`.
+
+    Raises:
+        ModelError: the checker finds fault.
+    """
+    size = sum(v.const_value.nbytes for v in model.graph.initializers.values() if v.const_value is not None)
+    if size > CHECKER_BYTES:
+        return
+    try:
+        onnx.checker.check_model(ir.to_proto(model), full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise ModelError(f"the converted model does not pass onnx's checker: {error}") from error
+
+
+@dataclass
+class _Tally:
+    """Running sums of one tensor over the batches."""
+
+    signal: float = 0.0
+    error: float = 0.0
+    largest: float = 0.0
+    agreeing: int = 0
+    rows: int = 0
+
+    def add(self, reference: NDArray[Any], result: NDArray[Any]) -> None:
+        finite = np.isfinite(reference) & np.isfinite(result)
+        exact = np.where(finite, reference, 0).astype(np.float64)
+        difference = np.where(finite, result, 0).astype(np.float64) - exact
+        self.signal += float((exact**2).sum())
+        self.error += float((difference**2).sum())
+        self.largest = max(self.largest, float(np.abs(difference).max(initial=0.0)))
+        if reference.ndim >= 2 and reference.shape[-1] > 1:
+            agree = reference.argmax(axis=-1) == result.argmax(axis=-1)
+            self.agreeing += int(agree.sum())
+            self.rows += agree.size
+
+    @property
+    def sqnr_db(self) -> float:
+        """Signal to error in decibels; infinite where nothing differs."""
+        if self.error == 0.0:
+            return float("inf")
+        return float(10.0 * np.log10(max(self.signal, np.finfo(float).tiny) / self.error))
+
+
+@dataclass
+class Comparison:
+    """Errors of the converted model.
+
+    Attributes:
+        outputs: one report for each floating-point output of the model.
+        sqnr_db: signal to error of each tapped tensor, in decibels.
+    """
+
+    outputs: list[OutputReport] = field(default_factory=list)
+    sqnr_db: dict[str, float] = field(default_factory=dict)
+
+
+def measure(original: ir.Model, converted: ir.Model, feeds: Iterable[Feed], taps: Sequence[str]) -> Comparison:
+    """Run both models on `feeds` and compare their outputs and the tensors `taps`, which both name alike."""
+    outputs = [value.name or "" for value in original.graph.outputs]
+    names = list(dict.fromkeys([*outputs, *taps]))
+    tallies = {name: _Tally() for name in names}
+    reference, result = Observer(original, names), Observer(converted, names)
+    for feed in feeds:
+        expected, got = reference(feed), result(feed)
+        for name, tally in tallies.items():
+            if np.issubdtype(expected[name].dtype, np.floating):
+                tally.add(expected[name], got[name])
+    comparison = Comparison(sqnr_db={name: tallies[name].sqnr_db for name in taps})
+    for name in outputs:
+        tally = tallies[name]
+        if tally.signal or tally.rows:
+            agreement = tally.agreeing / tally.rows if tally.rows else None
+            relative = float(np.sqrt(tally.error / tally.signal)) if tally.signal else float("inf")
+            comparison.outputs.append(OutputReport(name, relative, tally.largest, agreement))
+    return comparison
+
+
+def _signature(value: ir.Value) -> tuple[str | None, str, str]:
+    return value.name, str(value.type), str(value.shape)
+
+
+def _same_tensor(before: ir.TensorProtocol | None, after: ir.TensorProtocol | None) -> bool:
+    if before is after:
+        return True
+    return before is not None and after is not None and before.tobytes() == after.tobytes()
