@@ -28,7 +28,7 @@ MIN_OPSET = 13
 """First opset whose Softmax, ReduceSum, Squeeze and Unsqueeze mean what they mean today."""
 
 MAX_INLINE_BYTES = 2**31 - 2**27
-"""More weights than this go to an external file: a protobuf message ends at 2 GiB, and the graph needs room."""
+"""More weights go to a file of their own: a protobuf message ends at 2 GiB, and the graph needs room."""
 
 MAX_MESSAGE_BYTES = 2**31 - 1
 """What protobuf can serialise, and so what the checker can be given in memory."""
@@ -62,7 +62,7 @@ def load_model(source: ModelSource) -> ir.Model:
 
 
 def model_files(folder: PathLike) -> list[Path]:
-    """The models of an Optimum folder, by name: `model.onnx`, `encoder_model.onnx`, ...; subfolders are not read.
+    """The models of an Optimum folder by name, `model.onnx`, `encoder_model.onnx`, ...; not its subfolders'.
 
     Raises:
         ModelError: it is no folder, or holds no .onnx file.
@@ -122,12 +122,12 @@ def check_output(path: PathLike, source: ModelSource) -> None:
 
 
 def save_model(model: ir.Model, path: PathLike, *, external_data: bool | None = None) -> None:
-    """Write `model` to `path`, and its weights to `<path>.data` where asked or needed; `model` is left as it is.
+    """Write `model` to `path`, and its weights to `<path>.data` where asked or needed.
 
     Both files are written under temporary names and renamed at the end.
 
     Args:
-        model: The model, its metadata included.
+        model: The model, its metadata included; it is left as it is.
         path: Name of the file; an existing one is replaced.
         external_data: Keep weights in a file of their own; None decides by size.
 
@@ -148,10 +148,10 @@ def save_model(model: ir.Model, path: PathLike, *, external_data: bool | None = 
         with staged(path) as temporary:
             if external_data:
                 ir.save(model, temporary, external_data=data.name)
-                if (staged_data := temporary.with_name(data.name)).exists():
+                if (staged_data := temporary.with_name(data.name)).stat().st_size:
                     staged_data.replace(data)
             else:
-                ir.save(_with_inline_weights(model), temporary)
+                ir.save(with_mapped_weights(model), temporary)
     except OSError as error:
         raise OutputError(f"cannot write '{path}': {error}") from error
 
@@ -160,7 +160,7 @@ def save_model(model: ir.Model, path: PathLike, *, external_data: bool | None = 
 def staged(path: Path) -> Iterator[Path]:
     """A temporary path that becomes `path` when the block ends, and vanishes when it fails.
 
-    It lies in a folder of its own beside `path`, so that the last step is a rename and helper files vanish too.
+    It lies in a folder of its own beside `path`, so that the last step is a rename and helper files vanish.
     """
     folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     try:
@@ -177,6 +177,24 @@ def external_tensors(model: ir.Model) -> Iterator[ir.ExternalTensor]:
         tensors = [value.const_value for value in graph.initializers.values()]
         tensors += [attr.value for attr in attributes if attr.type == ir.AttributeType.TENSOR]
         yield from (tensor for tensor in tensors if isinstance(tensor, ir.ExternalTensor))
+
+
+def with_mapped_weights(model: ir.Model) -> ir.Model:
+    """A copy of `model` with its external tensors as arrays mapped from their files: no path ties it down."""
+    copy = model.clone()
+    for graph in copy.graphs():
+        for value in graph.initializers.values():
+            if isinstance(value.const_value, ir.ExternalTensor):
+                value.const_value = _mapped(value.const_value)
+        for node in graph:
+            for name, attr in node.attributes.items():
+                if attr.type == ir.AttributeType.TENSOR and isinstance(attr.value, ir.ExternalTensor):
+                    node.attributes[name] = ir.AttrTensor(name, _mapped(attr.value))
+    return copy
+
+
+def _mapped(tensor: ir.ExternalTensor) -> ir.TensorProtocol:
+    return ir.Tensor(tensor.numpy(), dtype=tensor.dtype, name=tensor.name)
 
 
 def _model_path(path: Path) -> Path:
@@ -253,7 +271,7 @@ def _check_opset(model: ir.Model, where: str) -> None:
         raise ModelError(f"{where} imports no version of the ONNX operators")
     if version < MIN_OPSET:
         raise ModelError(
-            f"{where} has opset {version}; {MIN_OPSET} or later is needed: export it again with a later opset, "
+            f"{where} has opset {version}; {MIN_OPSET} or later is needed: export it again with a later one "
             "or convert it with onnx.version_converter"
         )
 
@@ -273,16 +291,3 @@ def _check_data_file(model: ir.Model, data: Path) -> None:
                 raise OutputError(
                     f"'{data}' holds weights of the model that is being read; choose another name"
                 )
-
-
-def _with_inline_weights(model: ir.Model) -> ir.Model:
-    """`model`, or a copy in which external tensors are views of the mapped files, to be written inline."""
-    if not any(True for _ in external_tensors(model)):
-        return model
-    copy = model.clone()
-    for graph in copy.graphs():
-        for value in graph.initializers.values():
-            tensor = value.const_value
-            if isinstance(tensor, ir.ExternalTensor):
-                value.const_value = ir.Tensor(tensor.numpy(), dtype=tensor.dtype, name=tensor.name)
-    return copy

@@ -1,0 +1,492 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Calibration: run the original model on real data and count every element of the tensors to be coded.
+
+The observed tensors become the outputs of a copy of the model, and what onnxruntime returns for them goes
+into histograms at once and is dropped. Memory stays bounded in three ways: histograms do not grow with the
+data; tensors are observed in groups whose outputs fit into `GROUP_BYTES`; the copy of the model holds no
+weights, and onnxruntime reads them where they are, in memory or mapped from a file.
+
+`static_axes` tells which axes of a tensor have one size for every input that the model takes.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import logging
+import math
+import os
+import zipfile
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+import onnx_ir as ir
+import onnxruntime as ort
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from onnx_snn.data import Feed, Feeds, InputSpec, check_feed, input_specs, sample_count
+from onnx_snn.errors import CalibrationError, ModelError
+from onnx_snn.histogram import ChannelHistogram, SignedHistogram
+from onnx_snn.io import staged, with_mapped_weights
+
+logger = logging.getLogger(__name__)
+
+Axes: TypeAlias = tuple[int, ...]
+Shape: TypeAlias = tuple[int, ...]
+OptionsFactory: TypeAlias = Callable[[], ort.SessionOptions]
+
+METHOD_VERSION = 1
+"""Raise it when the same data would give other histograms: caches of earlier versions are then refused."""
+
+GROUP_BYTES = 1 << 30
+"""Bytes observed in one run of the model; every further group costs one more pass over the data."""
+
+INLINE_BYTES = 1 << 10
+"""Weights up to this size stay in the copy of the model, where shape inference reads them."""
+
+QUIET = 4
+"""onnxruntime's log level at which it writes nothing: failures reach the user as exceptions."""
+
+SHAPE_OF = "onnx_snn.shape_of."
+"""Prefix of the outputs that hold the shape of an observed tensor."""
+
+
+@dataclass(frozen=True)
+class Observation:
+    """A tensor to observe.
+
+    Attributes:
+        value: Its name in the main graph.
+        channel_axes: Axes that together index its channels; None to count all values together only.
+    """
+
+    value: str
+    channel_axes: Axes | None = None
+
+
+@dataclass
+class Calibration:
+    """What was observed.
+
+    Attributes:
+        fingerprint: Digest of the model, the observations and the method.
+        signed: Histogram of each observed tensor.
+        channels: Histograms of the channels of a tensor, by its name and channel axes.
+        shapes: The shapes that each tensor had.
+        samples: Number of samples seen.
+    """
+
+    fingerprint: str
+    signed: dict[str, SignedHistogram] = field(default_factory=dict)
+    channels: dict[tuple[str, Axes], ChannelHistogram] = field(default_factory=dict)
+    shapes: dict[str, set[Shape]] = field(default_factory=dict)
+    samples: int = 0
+
+    def add(self, value: str, channel_axes: Iterable[Axes], array: NDArray[Any]) -> None:
+        """Count every element of `array`, an instance of tensor `value`.
+
+        Raises:
+            CalibrationError: it is not floating-point, lacks a channel axis, or has another number of
+                channels than before.
+        """
+        if array.dtype.kind != "f":
+            raise CalibrationError(
+                f"tensor '{value}' holds {array.dtype}; only floating-point can be observed"
+            )
+        self.shapes.setdefault(value, set()).add(array.shape)
+        self.signed.setdefault(value, SignedHistogram()).add(array)
+        for axes in channel_axes:
+            self._add_channels(value, axes, array)
+
+    def _add_channels(self, value: str, axes: Axes, array: NDArray[Any]) -> None:
+        try:
+            if (value, axes) not in self.channels:
+                channels = math.prod(array.shape[axis] for axis in axes)
+                self.channels[value, axes] = ChannelHistogram(channels)
+            self.channels[value, axes].add(array, axes)
+        except (IndexError, ValueError) as error:
+            raise CalibrationError(
+                f"axes {axes} of tensor '{value}' cannot be its channels: {error}"
+            ) from error
+
+    def save_cache(self, path: str | os.PathLike[str]) -> None:
+        """Write everything to one .npz file, whole or not at all.
+
+        Raises:
+            CalibrationError: it cannot be written.
+        """
+        path = Path(path)
+        index = {
+            "fingerprint": self.fingerprint,
+            "samples": self.samples,
+            "signed": list(self.signed),
+            "channels": list(self.channels),
+            "shapes": {value: sorted(shapes) for value, shapes in self.shapes.items()},
+        }
+        arrays: dict[str, Any] = {"index": np.array(json.dumps(index))}
+        contents = {
+            f"signed.{number}": histogram.to_arrays() for number, histogram in enumerate(self.signed.values())
+        }
+        contents |= {
+            f"channels.{number}": histogram.to_arrays()
+            for number, histogram in enumerate(self.channels.values())
+        }
+        for place, fields in contents.items():
+            arrays |= {f"{place}.{name}": array for name, array in fields.items()}
+        try:
+            with staged(path) as temporary, temporary.open("wb") as file:
+                np.savez_compressed(file, **arrays)
+        except OSError as error:
+            raise CalibrationError(f"cannot write calibration cache '{path}': {error}") from error
+
+
+def calibrate(
+    model: ir.Model,
+    observations: Iterable[Observation],
+    feeds: Feeds,
+    *,
+    providers: Sequence[str] | None = None,
+    session_options: OptionsFactory | None = None,
+    progress: bool = True,
+) -> Calibration:
+    """Run `model` on all of `feeds` and count what the observed tensors hold.
+
+    Args:
+        model: The original model; it is left as it is.
+        observations: The tensors; one may be asked for with several channel axes.
+        feeds: The data, from `onnx_snn.data.open_feeds`.
+        providers: onnxruntime's execution providers; None for the CPU.
+        session_options: Makes the options of a session, for instance to register custom operators.
+        progress: Show a bar on a terminal.
+
+    Raises:
+        CalibrationError: a tensor cannot be observed, or the model fails on the data.
+        ModelError: onnxruntime does not accept the model.
+    """
+    observations = list(observations)
+    channel_axes: dict[str, list[Axes]] = {observation.value: [] for observation in observations}
+    for value, axes in dict.fromkeys((seen.value, seen.channel_axes) for seen in observations):
+        if axes is not None:
+            channel_axes[value].append(axes)
+    calibration = Calibration(fingerprint(model, observations))
+    probe = _Observer(
+        model, list(channel_axes), shapes=True, providers=providers, session_options=session_options
+    )
+    groups = _groups(probe(feeds.first()))
+    logger.info("observing %s tensors in %s passes over the data", len(channel_axes), len(groups))
+    steps = None if feeds.batches is None else feeds.batches * len(groups)
+    with tqdm(desc="calibrate", total=steps, unit="batch", disable=None if progress else True) as bar:
+        for number, group in enumerate(groups):
+            observer = _Observer(model, group, providers=providers, session_options=session_options)
+            for feed in feeds:
+                for value, array in observer(feed).items():
+                    calibration.add(value, channel_axes[value], array)
+                calibration.samples += 0 if number else sample_count(feed)
+                bar.update()
+    return calibration
+
+
+def _groups(shapes: Mapping[str, NDArray[np.int64]]) -> list[list[str]]:
+    """Cut the observed tensors, in order, into groups of at most `GROUP_BYTES` of float32."""
+    groups: list[list[str]] = []
+    free = 0
+    for value, shape in shapes.items():
+        size = 4 * math.prod(map(int, shape))
+        if not groups or size > free:
+            groups.append([])
+            free = GROUP_BYTES
+        groups[-1].append(value)
+        free -= size
+    return groups
+
+
+def load_cache(
+    path: str | os.PathLike[str], model: ir.Model, observations: Iterable[Observation]
+) -> Calibration:
+    """Read what `Calibration.save_cache` wrote.
+
+    Raises:
+        CalibrationError: the file cannot be read, or belongs to another model or to other observations.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = dict(file)
+        index = json.loads(str(arrays["index"]))
+        calibration = _from_arrays(index, arrays)
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        raise CalibrationError(
+            f"cannot read calibration cache '{path}': {error}; delete it to calibrate"
+        ) from error
+    expected = fingerprint(model, observations)
+    if calibration.fingerprint != expected:
+        raise CalibrationError(
+            f"calibration cache '{path}' was made for another model or other settings: it has fingerprint "
+            f"{calibration.fingerprint}, this conversion {expected}; delete it, or name another file"
+        )
+    return calibration
+
+
+def _from_arrays(index: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Calibration:
+    def fields_of(kind: str, number: int) -> dict[str, NDArray[Any]]:
+        prefix = f"{kind}.{number}."
+        return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+
+    calibration = Calibration(index["fingerprint"], samples=index["samples"])
+    for number, value in enumerate(index["signed"]):
+        calibration.signed[value] = SignedHistogram.from_arrays(fields_of("signed", number))
+    for number, (value, axes) in enumerate(index["channels"]):
+        histogram = ChannelHistogram.from_arrays(fields_of("channels", number))
+        calibration.channels[value, tuple(axes)] = histogram
+    calibration.shapes = {value: set(map(tuple, shapes)) for value, shapes in index["shapes"].items()}
+    return calibration
+
+
+def fingerprint(model: ir.Model, observations: Iterable[Observation]) -> str:
+    """SHA-256 of the graph, the weights, the observations and the version of the method, in hexadecimal."""
+    copy = with_mapped_weights(model)
+    weights = _detach_weights(copy)
+    digest = hashlib.sha256(ir.to_proto(copy).SerializeToString(deterministic=True))
+    for tensor in weights.values():
+        digest.update(np.ascontiguousarray(tensor.numpy()).reshape(-1).view(np.uint8).data)
+    asked = sorted({(seen.value, seen.channel_axes or ()) for seen in observations})
+    digest.update(json.dumps([METHOD_VERSION, asked]).encode())
+    return digest.hexdigest()
+
+
+class _Observer:
+    """An onnxruntime session of a copy of a model whose outputs are tensors from within.
+
+    Args:
+        model: The model; it is left as it is.
+        names: Tensors of its main graph.
+        shapes: Output their shapes in place of their values, which are then not kept.
+        providers: Execution providers; None for the CPU.
+        session_options: Makes the session's options.
+
+    Raises:
+        CalibrationError: a tensor cannot be observed.
+        ModelError: onnxruntime does not accept the model.
+    """
+
+    def __init__(
+        self,
+        model: ir.Model,
+        names: Sequence[str],
+        *,
+        shapes: bool = False,
+        providers: Sequence[str] | None = None,
+        session_options: OptionsFactory | None = None,
+    ) -> None:
+        self._names = names
+        copy = with_mapped_weights(model)
+        values = _find_values(copy, names)
+        copy.graph.outputs[:] = [_shape_of(copy.graph, value) for value in values] if shapes else values
+        weights = _detach_weights(copy)
+        # A session refers to these arrays and does not own them.
+        self._weights = [_ort_value(tensor) for tensor in weights.values()]
+        options = (session_options or _plain_options)()
+        options.add_external_initializers(list(weights), self._weights)
+        serialized = ir.to_proto(copy).SerializeToString()
+        try:
+            self._session = ort.InferenceSession(
+                serialized, options, providers=list(providers or ["CPUExecutionProvider"])
+            )
+        except Exception as error:  # onnxruntime's exceptions share no other base class
+            raise ModelError(f"onnxruntime does not accept the model: {error}") from error
+
+    def __call__(self, feed: Feed) -> dict[str, NDArray[Any]]:
+        """The outputs for `feed`, by the names of the tensors.
+
+        Raises:
+            CalibrationError: the run fails.
+        """
+        try:
+            return dict(zip(self._names, self._session.run(None, feed), strict=True))
+        except Exception as error:
+            shapes = {name: array.shape for name, array in feed.items()}
+            raise CalibrationError(f"onnxruntime fails on inputs of shapes {shapes}: {error}") from error
+
+
+def _plain_options() -> ort.SessionOptions:
+    """Options under which every observed tensor is computed as the model says: no fused approximations."""
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    options.log_severity_level = QUIET
+    return options
+
+
+def _find_values(model: ir.Model, names: Iterable[str]) -> list[ir.Value]:
+    """The values of the main graph with these names."""
+    values = {str(value.name): value for value in model.graph.inputs}
+    values |= {str(output.name): output for node in model.graph for output in node.outputs}
+    for name in names:
+        if name not in values:
+            raise CalibrationError(_not_observable(model, name, values))
+    return [values[name] for name in names]
+
+
+def _not_observable(model: ir.Model, name: str, values: Iterable[str]) -> str:
+    inner = (output.name for graph in model.graphs() for node in graph for output in node.outputs)
+    if name in inner:
+        return f"tensor '{name}' lies in a subgraph (If, Loop or Scan) and cannot be observed"
+    close = difflib.get_close_matches(name, values, n=3)
+    return f"the model has no tensor '{name}'" + (f"; close names are {close}" if close else "")
+
+
+def _shape_of(graph: ir.Graph, value: ir.Value) -> ir.Value:
+    """A new value of the graph: the shape of `value`, int64 [rank]."""
+    node = ir.node("Shape", [value])
+    graph.append(node)
+    node.outputs[0].name = f"{SHAPE_OF}{value.name}"
+    node.outputs[0].dtype = ir.DataType.INT64
+    return node.outputs[0]
+
+
+def _detach_weights(model: ir.Model) -> dict[str, ir.TensorProtocol]:
+    """Replace the larger initializers of the main graph by references without values, and return them."""
+    weights: dict[str, ir.TensorProtocol] = {}
+    for name, value in model.graph.initializers.items():
+        tensor = value.const_value
+        # Strings, and types under a byte, have another layout in NumPy than in onnxruntime.
+        if tensor is None or tensor.dtype == ir.DataType.STRING or tensor.dtype.bitwidth < 8:
+            continue
+        if tensor.nbytes > INLINE_BYTES:
+            weights[name] = tensor
+            value.const_value = ir.ExternalTensor(
+                "weights", 0, tensor.nbytes, tensor.dtype, shape=ir.Shape(tensor.shape.numpy()), name=name
+            )
+    return weights
+
+
+def _ort_value(tensor: ir.TensorProtocol) -> ort.OrtValue:
+    """The tensor for onnxruntime, in the memory where it lies."""
+    array = np.ascontiguousarray(tensor.numpy())
+    return ort.OrtValue.ortvalue_from_numpy_with_onnx_type(array, tensor.dtype.value)
+
+
+def static_axes(model: ir.Model, value_names: Sequence[str], feed: Feed) -> dict[str, tuple[int | None, ...]]:
+    """Find which axes of a tensor have one size, by running the model on inputs of other sizes.
+
+    Symbolic dimensions of the inputs are halved (or repeated where their size is 1), the same symbol alike in
+    all inputs. No values are made up. Sizes that the model does not run on are taken as fixed by it.
+
+    Args:
+        model: The model; it is left as it is.
+        value_names: Tensors of its main graph.
+        feed: Real inputs.
+
+    Returns:
+        For each tensor the size of each axis, None where it depends on the inputs or is 0. All None where no
+        other size could be run, so that nothing is known.
+
+    Raises:
+        CalibrationError: a tensor cannot be observed, or the model fails on `feed` itself.
+    """
+    specs = input_specs(model)
+    feed = check_feed(feed, specs)
+    observer = _Observer(model, value_names, shapes=True)
+    seen = [observer(feed)]
+    dims = _symbolic_dims(specs, feed)
+    if dims:
+        seen += _observe_other_sizes(observer, feed, dims)
+        if len(seen) == 1:
+            logger.info("the model ran on no other sizes of its inputs: no axis is known to be fixed")
+            return {name: (None,) * len(shape) for name, shape in seen[0].items()}
+    return {name: _common_sizes([shapes[name] for shapes in seen]) for name in value_names}
+
+
+def _common_sizes(shapes: Sequence[NDArray[np.int64]]) -> tuple[int | None, ...]:
+    """The sizes above 0 that all shapes share; None elsewhere, and everywhere where ranks differ."""
+    if len({len(shape) for shape in shapes}) > 1:
+        return (None,) * len(shapes[0])
+    common = [sizes[0] if len(set(sizes)) == 1 else 0 for sizes in zip(*shapes, strict=True)]
+    return tuple(int(size) or None for size in common)
+
+
+class _SymbolicDim(NamedTuple):
+    """A symbolic dimension of an input.
+
+    Attributes:
+        name: The input.
+        axis: Its axis.
+        text: A symbol, or an expression of symbols.
+        size: Size in the feed at hand.
+    """
+
+    name: str
+    axis: int
+    text: str
+    size: int
+
+
+def _symbolic_dims(specs: Sequence[InputSpec], feed: Feed) -> list[_SymbolicDim]:
+    """The symbolic dimensions of the inputs; a nameless one is a symbol of its own."""
+    return [
+        _SymbolicDim(spec.name, axis, dim or f"{spec.name}[{axis}]", feed[spec.name].shape[axis])
+        for spec in specs
+        for axis, dim in enumerate(spec.shape)
+        if not isinstance(dim, int)
+    ]
+
+
+def _observe_other_sizes(
+    observer: _Observer, feed: Feed, dims: Sequence[_SymbolicDim]
+) -> list[dict[str, NDArray[Any]]]:
+    """Outputs of the runs that succeed when symbols change: all at once, else one by one, else in groups."""
+    named = {dim.text: dim.size for dim in dims if dim.text.isidentifier()}
+    sizes = {dim.text: dim.size for dim in dims if _symbols(dim.text, named) == {dim.text}}
+    succeeded: list[dict[str, NDArray[Any]]] = []
+    fixed = {symbol for symbol, size in sizes.items() if size > 0}
+
+    def attempt(symbols: set[str]) -> None:
+        if symbols:
+            try:
+                succeeded.append(observer(_resized(feed, dims, sizes, symbols)))
+            except CalibrationError as error:
+                logger.debug("other sizes of %s do not run: %s", sorted(symbols), error)
+            else:
+                fixed.difference_update(symbols)
+
+    attempt(set(fixed))
+    for symbol in sorted(fixed):
+        attempt({symbol})
+    # Dimensions that must agree may carry different names, or none; then they agree in size.
+    for size in sorted({sizes[symbol] for symbol in fixed}):
+        attempt({symbol for symbol in fixed if sizes[symbol] == size})
+    attempt(set(fixed))
+    if fixed:
+        logger.info("the model fixes the input dimensions %s", sorted(fixed))
+    return succeeded
+
+
+def _symbols(text: str, named: Collection[str]) -> set[str]:
+    """The named symbols from which `text` is computed, or `text` itself where it cannot be."""
+    if text in named:
+        return {text}
+    try:
+        symbols = set(ir.SymbolicDim(text).free_symbols())
+    except ValueError:
+        return {text}
+    return symbols if symbols and symbols <= set(named) else {text}
+
+
+def _resized(feed: Feed, dims: Sequence[_SymbolicDim], sizes: Mapping[str, int], symbols: set[str]) -> Feed:
+    """`feed` cropped or repeated to half the size of `symbols`, or to size 2 where it is 1."""
+    resized = dict(feed)
+    other = {text: _other_size(size) if text in symbols else size for text, size in sizes.items()}
+    for dim in dims:
+        size = other[dim.text] if dim.text in other else ir.SymbolicDim(dim.text).evaluate(other)
+        if isinstance(size, int) and size != dim.size > 0:
+            indices = np.arange(size) % dim.size
+            resized[dim.name] = np.take(resized[dim.name], indices, axis=dim.axis)
+    return resized
+
+
+def _other_size(size: int) -> int:
+    # Halves pass where a network needs multiples of a power of two, and show what a stride would hide.
+    return {0: 0, 1: 2}.get(size, size // 2)
