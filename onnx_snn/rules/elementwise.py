@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Functions of one activation that are one operator.
 
-    tanh sigmoid erf softplus relu exp                 Tanh, Sigmoid, Erf, Softplus, Relu, Exp
+    tanh sigmoid erf softplus softsign relu exp        Tanh, Sigmoid, Erf, Softplus, Softsign, Relu, Exp
     leaky_relu(a) elu(a) hard_sigmoid(a,b)             LeakyRelu, Elu, HardSigmoid with their attributes
     leaky_relu(a)                                      PRelu with one slope for all channels
-    relu, softplus                                     Max(x, 0), Log(1 + Exp(x))
+    relu                                               Max(x, 0), Clip(x, 0)
+    softplus                                           Log(1 + Exp(x))
 
 Conditions: none; operators inside a larger formula (GELU, SiLU, ...) have been claimed by it before.
 """
@@ -20,6 +21,7 @@ _PLAIN = {
     "Sigmoid": "sigmoid",
     "Erf": "erf",
     "Softplus": "softplus",
+    "Softsign": "softsign",
     "Relu": "relu",
     "Exp": "exp",
 }
@@ -46,6 +48,10 @@ def _relu_as_max(op: Any, x: Any) -> Any:
     return op.Max(x, 0)
 
 
+def _relu_as_clip(op: Any, x: Any) -> Any:
+    return op.Clip(x, 0)
+
+
 def _softplus_as_log(op: Any, x: Any) -> Any:
     return op.Log(op.Add(op.Exp(x), 1))
 
@@ -69,7 +75,7 @@ def _from_slope(match: Match) -> str:
 
 RULES = (
     Rule("softplus_as_log", (_softplus_as_log,), function="softplus"),
-    Rule("relu_as_max", (_relu_as_max,), function="relu"),
+    Rule("relu_as_bound", (_relu_as_max, _relu_as_clip), function="relu"),
     *(Rule(name, (_operator(op_type),), function=name) for op_type, name in _PLAIN.items()),
     *(
         Rule(name, (_operator(op_type),), function=_from_attributes)

@@ -19,7 +19,7 @@ from typing import Any
 
 import onnx_ir as ir
 
-from onnx_snn.rules.reduction import first_trailing_axis
+from onnx_snn.rules.reduction import first_trailing_axis, from_end
 from onnx_snn.rules.rule import Formula, Match, NoMatch, Parameters, Rule, scalar
 from onnx_snn.rules.site import Kind
 
@@ -79,7 +79,7 @@ def _operator(op_type: str, domain: str = "") -> Formula:
 
 
 def _decomposed_parameters(match: Match) -> Parameters:
-    axes = {first_trailing_axis(node) for node in match.all("ReduceMean")}
+    axes = {first_trailing_axis(node, match.values["x"]) for node in match.all("ReduceMean")}
     if len(axes) != 1:
         raise NoMatch(f"its means run from different axes: {sorted(axes)}")
     epsilon = scalar(match.values["epsilon"])
@@ -95,7 +95,7 @@ def _native_parameters(match: Match) -> Parameters:
     _require_affine(match, (gamma, beta))
     attributes = match.root.attributes
     return {
-        "axis": attributes.get_int("axis", -1),
+        "axis": from_end(attributes.get_int("axis", -1), match.values["x"]),
         "epsilon": attributes.get_float("epsilon", _EPSILON),
         "gamma": gamma,
         "beta": beta,

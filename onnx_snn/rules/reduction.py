@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The axes of reductions, which newer opsets give as an input and older ones as an attribute."""
+"""Axes counted from the end; those of reductions are an attribute in older opsets, an input in newer ones."""
 
 from __future__ import annotations
 
@@ -8,8 +8,16 @@ import onnx_ir as ir
 from onnx_snn.rules.rule import NoMatch, constant
 
 
-def reduced_axes(node: ir.Node) -> tuple[int, ...]:
-    """The axes over which a reduction that keeps its dimensions runs, as written.
+def from_end(axis: int, value: ir.Value | None) -> int:
+    """The axis of `value` counted from the end, or as it is where the rank is not known."""
+    shape = None if value is None else value.shape
+    return axis if axis < 0 or shape is None else axis - len(shape)
+
+
+def reduced_axes(node: ir.Node, like: ir.Value) -> tuple[int, ...]:
+    """The axes over which a reduction that keeps its dimensions runs, sorted, from the end where known.
+
+    `like` has the rank of what is reduced, and is more likely to know it.
 
     Raises:
         NoMatch: it drops its dimensions, or its axes are unknown or all.
@@ -23,19 +31,16 @@ def reduced_axes(node: ir.Node) -> tuple[int, ...]:
         axes = node.attributes.get_ints("axes")
     if not axes:
         raise NoMatch(f"the axes of {node.op_type} are not known")
-    return tuple(int(axis) for axis in axes)
+    return tuple(sorted(from_end(int(axis), like) for axis in axes))
 
 
-def first_trailing_axis(node: ir.Node) -> int:
+def first_trailing_axis(node: ir.Node, like: ir.Value) -> int:
     """The axis, from the end, from which a reduction runs over all axes to the last.
 
     Raises:
         NoMatch: as `reduced_axes`, or the axes are not the last ones.
     """
-    axes, shape = reduced_axes(node), node.inputs[0].shape if node.inputs[0] is not None else None
-    if shape is None and any(axis >= 0 for axis in axes):
-        raise NoMatch(f"{node.op_type} over axes {list(axes)} of a value of unknown rank")
-    from_end = sorted(axis if axis < 0 else axis - len(shape or ()) for axis in axes)
-    if from_end != list(range(-len(from_end), 0)):
-        raise NoMatch(f"{node.op_type} runs over axes {list(axes)}, not over the last ones")
-    return from_end[0]
+    axes = reduced_axes(node, like)
+    if axes != tuple(range(-len(axes), 0)):
+        raise NoMatch(f"{node.op_type} runs over axes {list(axes)}, which are not known to be the last ones")
+    return axes[0]

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, wraps
 from typing import Any
 
+import numpy as np
 import onnx_ir as ir
 from onnxscript.rewriter import pattern
 
@@ -148,14 +149,30 @@ def name_of(node: ir.Node) -> str:
 
 def constant(value: ir.Value | None) -> ir.TensorProtocol | None:
     """The tensor that `value` always holds, also behind Identity and Cast, or None."""
-    while value is not None:
-        tensor = ir.convenience.get_const_tensor(value)
-        if tensor is not None:
-            return tensor
+    while value is not None and value.const_value is None:
         producer = value.producer()
-        if producer is None or producer.op_type not in _CONSTANT_WRAPPERS:
+        if producer is None or producer.domain != "":
+            return None
+        if producer.op_type == "Constant":
+            return _tensor_of(producer)
+        if producer.op_type not in _CONSTANT_WRAPPERS:
             return None
         value = producer.inputs[0]
+    return None if value is None else value.const_value
+
+
+def _tensor_of(node: ir.Node) -> ir.TensorProtocol | None:
+    """What a Constant node holds, unless it is sparse or text.
+
+    `ir.convenience.get_const_tensor` would give the tensor of the node a name, which is an edit.
+    """
+    for name, attribute in node.attributes.items():
+        if name == "value":
+            return attribute.as_tensor()
+        if name in ("value_float", "value_floats"):
+            return ir.tensor(np.asarray(attribute.value, np.float32))
+        if name in ("value_int", "value_ints"):
+            return ir.tensor(np.asarray(attribute.value, np.int64))
     return None
 
 

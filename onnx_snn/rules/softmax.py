@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from onnx_snn.rules.reduction import reduced_axes
+from onnx_snn.rules.reduction import from_end, reduced_axes
 from onnx_snn.rules.rule import Match, NoMatch, Parameters, Rule
 from onnx_snn.rules.site import Kind
 
@@ -38,18 +38,19 @@ def _plain(op: Any, x: Any) -> Any:
 
 
 def _native_axis(match: Match) -> Parameters:
-    if match.scope.opset >= _PER_AXIS_OPSET:
-        return {"axis": match.root.attributes.get_int("axis", -1)}
-    axis, shape = match.root.attributes.get_int("axis", 1), match.values["x"].shape
-    if axis != -1 and (shape is None or axis != len(shape) - 1):
+    per_axis = match.scope.opset >= _PER_AXIS_OPSET
+    axis = from_end(match.root.attributes.get_int("axis", -1 if per_axis else 1), match.values["x"])
+    if not per_axis and axis != -1:
         raise NoMatch(f"Softmax over axis {axis} flattens all axes from there on before opset 13")
-    return {"axis": -1}
+    return {"axis": axis}
 
 
 def _reduction_axis(match: Match) -> Parameters:
-    axes = {reduced_axes(node) for node in match.nodes if node.op_type.startswith("Reduce")}
+    axes = {
+        reduced_axes(node, match.values["x"]) for node in match.nodes if node.op_type.startswith("Reduce")
+    }
     if len(axes) != 1 or len(*axes) != 1:
-        raise NoMatch(f"its maximum and sum run over the axes {sorted(axes)}; one single axis is needed")
+        raise NoMatch(f"its reductions run over axes {sorted(axes)}; one single axis is needed")
     return {"axis": axes.pop()[0]}
 
 

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Recognition in what Optimum exports: nothing nonlinear is missed in any family."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import onnx_ir as ir
+import pytest
+from exports import FAMILIES, LAYERS, export
+
+from onnx_snn.rules import Kind, recognise
+
+pytestmark = pytest.mark.export
+
+NORMS = dict.fromkeys(FAMILIES, 2 * LAYERS + 1)
+GELU = {"gpt2": "gelu_tanh", "gpt2-with-past": "gelu_tanh"}
+HEADS = {"roberta": {"tanh": 1}, "bert": {"tanh": 1}, "distilbert": {"relu": 1}}
+"""Functions of the pooler or of the classifier."""
+
+SYNAPSES = {
+    # a layer: query, key, value and output projections, two of the feed-forward network
+    "vit": 6 * LAYERS + 2,  # patches and classifier
+    "roberta": 6 * LAYERS + 2,  # two layers of the classifier
+    "bert": 6 * LAYERS + 2,  # pooler and classifier
+    "distilbert": 6 * LAYERS + 2,
+    # a layer: one projection for query, key and value
+    "gpt2": 4 * LAYERS + 1,  # head
+    "gpt2-with-past": 4 * LAYERS + 1,
+}
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Path of the exported network of a family, each exported once a session."""
+    paths: dict[str, Path] = {}
+
+    def path(family: str) -> Path:
+        if family not in paths:
+            paths[family] = export(family, tmp_path_factory.mktemp(family))
+        return paths[family]
+
+    return path
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_site_is_found_and_nothing_nonlinear_is_left(
+    family: str, exported: Callable[[str], Path]
+) -> None:
+    found = recognise(ir.load(exported(family)))
+    assert found.unmatched == []
+    assert Counter(site.kind for site in found.sites) == {
+        Kind.FUNCTION: LAYERS + sum(HEADS.get(family, {}).values()),
+        Kind.SOFTMAX: LAYERS,
+        Kind.LAYER_NORM: NORMS[family],
+        Kind.PRODUCT: 2 * LAYERS,
+        Kind.SYNAPSE: SYNAPSES[family],
+    }
+    functions = Counter(site.function for site in found.sites if site.kind is Kind.FUNCTION)
+    assert functions == {GELU.get(family, "gelu"): LAYERS, **HEADS.get(family, {})}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_attention_products_know_their_probabilities(family: str, exported: Callable[[str], Path]) -> None:
+    products = [site for site in recognise(ir.load(exported(family))).sites if site.kind is Kind.PRODUCT]
+    assert [site.parameters["probabilities"] for site in products] == [(False, False), (True, False)] * LAYERS
+    assert {site.parameters["contraction_axes"] for site in products} == {(-1, -2)}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_operator_of_the_kinds_found_lies_in_a_site(
+    family: str, exported: Callable[[str], Path]
+) -> None:
+    model = ir.load(exported(family))
+    owned = {node for site in recognise(model).sites for node in site.nodes}
+    watched = ("Erf", "Tanh", "Relu", "Softmax", "LayerNormalization", "MatMul", "Gemm", "Conv", "Pow")
+    missed = [node.name for node in model.graph if node.op_type in watched and node not in owned]
+    assert missed == []
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_recognition_leaves_the_file_as_it_was(family: str, exported: Callable[[str], Path]) -> None:
+    model = ir.load(exported(family))
+    before = ir.to_proto(model).SerializeToString(deterministic=True)
+    recognise(model)
+    assert ir.to_proto(model).SerializeToString(deterministic=True) == before

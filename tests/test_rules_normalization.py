@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""LayerNorm and RMSNorm as operators and written out, and what only looks like them."""
+
+from __future__ import annotations
+
+import pytest
+from graphs import CONSTANTS, graph, kinds, operand_orders, unmatched
+
+from onnx_snn.rules import Kind, Site, recognise
+
+LAYER = (
+    "m = ReduceMean(x, last) d = Sub(x, m) p = Pow(d, two) v = ReduceMean(p, last) w = Add(v, eps) "
+    "s = Sqrt(w) n = Div(d, s) g = Mul(n, gamma) y = Add(g, beta)"
+)
+LAYER_FORMS = [
+    LAYER,
+    LAYER.replace("Pow(d, two)", "Mul(d, d)"),
+    LAYER.replace("n = Div(d, s)", "r = Reciprocal(s) n = Mul(d, r)"),
+    LAYER.replace("n = Div(d, s)", "r = Div(one, s) n = Mul(d, r)"),
+    LAYER.replace("s = Sqrt(w) n = Div(d, s)", "r = Pow(w, minushalf) n = Mul(d, r)"),
+    LAYER.replace("Div(d, s)", "Div(again, s)").replace("d = Sub", "again = Sub(x, m) d = Sub"),
+]
+RMS = "p = Pow(x, two) v = ReduceMean(p, last) w = Add(v, eps) s = Sqrt(w) n = Div(x, s) y = Mul(n, gamma)"
+RMS_FORMS = [
+    RMS,
+    RMS.replace("Pow(x, two)", "Mul(x, x)"),
+    RMS.replace("n = Div(x, s)", "r = Reciprocal(s) n = Mul(x, r)"),
+    RMS.replace("n = Div(x, s)", "r = Div(one, s) n = Mul(x, r)"),
+    RMS.replace("s = Sqrt(w) n = Div(x, s)", "r = Pow(w, minushalf) n = Mul(x, r)"),
+]
+CASES = [(Kind.LAYER_NORM, body) for body in LAYER_FORMS] + [(Kind.RMS_NORM, body) for body in RMS_FORMS]
+LAYER_WITHOUT_SHIFT = LAYER.replace("g = Mul(n, gamma) y = Add(g, beta)", "y = Mul(n, gamma)")
+LAYER_WITHOUT_SCALE = LAYER.replace("n = Div(d, s) g = Mul(n, gamma) y = Add(g, beta)", "y = Div(d, s)")
+RMS_WITHOUT_SCALE = RMS.replace("n = Div(x, s) y = Mul(n, gamma)", "y = Div(x, s)")
+
+
+def affine(site: Site) -> tuple[str | None, str | None]:
+    gamma, beta = site.parameters["gamma"], site.parameters["beta"]
+    return (None if gamma is None else gamma.name), (None if beta is None else beta.name)
+
+
+def only_site(body: str, **options: object) -> Site:
+    (site,) = recognise(graph(body, **options)).sites  # type: ignore[arg-type]
+    return site
+
+
+@pytest.mark.parametrize(("kind", "body"), CASES)
+def test_written_out(kind: Kind, body: str) -> None:
+    for ordered in operand_orders(body):
+        model = graph(ordered)
+        found = recognise(model)
+        (site,) = found.sites
+        assert (site.kind, found.unmatched) == (kind, []), ordered
+        assert set(site.nodes) == set(model.graph)
+        assert (site.inputs[0].name, site.output.name) == ("x", "y")
+        assert site.parameters["axis"] == -1
+        assert site.parameters["epsilon"] == pytest.approx(CONSTANTS["eps"], rel=1e-6)
+        assert affine(site) == ("gamma", "beta" if kind is Kind.LAYER_NORM else None)
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (LAYER_WITHOUT_SHIFT, ("gamma", None)),
+        (LAYER_WITHOUT_SCALE, (None, None)),
+        (RMS_WITHOUT_SCALE, (None, None)),
+    ],
+)
+def test_without_scale_or_shift(body: str, expected: tuple[str | None, str | None]) -> None:
+    assert affine(only_site(body)) == expected
+
+
+@pytest.mark.parametrize(
+    ("body", "expected", "left"),
+    [
+        pytest.param(LAYER.replace("beta", "x"), ("gamma", None), {"Add"}, id="residual for a shift"),
+        pytest.param(LAYER.replace("beta", "table"), ("gamma", None), {"Add"}, id="shift of another rank"),
+        pytest.param(LAYER.replace("gamma", "half"), (None, None), {"Mul", "Add"}, id="scalar for a scale"),
+        pytest.param(RMS.replace("gamma", "x"), (None, None), {"Mul"}, id="activation for a scale"),
+    ],
+)
+def test_what_is_no_scale_or_shift_stays_behind_the_site(
+    body: str, expected: tuple[str | None, str | None], left: set[str]
+) -> None:
+    model = graph(body, initializers="float[1,8] table = {1,2,3,4,5,6,7,8}")
+    site = next(site for site in recognise(model).sites if site.kind in (Kind.LAYER_NORM, Kind.RMS_NORM))
+    assert affine(site) == expected
+    assert {node.op_type for node in model.graph if node not in site.nodes} == left
+
+
+def test_scale_may_be_a_constant_expression_of_known_shape() -> None:
+    body = "k = Cast<to = 1>(gamma) " + RMS.replace("gamma", "k")
+    model = graph(body)
+    next(iter(model.graph)).outputs[0].shape = model.graph.initializers["gamma"].shape
+    (site,) = recognise(model).sites
+    assert affine(site) == ("k", None)
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "opset", "expected"),
+    [
+        ("y = LayerNormalization(x, gamma, beta)", Kind.LAYER_NORM, 17, (-1, 1e-5, "gamma", "beta")),
+        ("y = LayerNormalization<axis = 2>(x, gamma)", Kind.LAYER_NORM, 17, (-1, 1e-5, "gamma", None)),
+        ("y = LayerNormalization<axis = 1>(x, w)", Kind.LAYER_NORM, 17, (-2, 1e-5, "w", None)),
+        ("y = LayerNormalization<epsilon = 1e-3>(x, w)", Kind.LAYER_NORM, 17, (-1, 1e-3, "w", None)),
+        ("y = RMSNormalization(x, gamma)", Kind.RMS_NORM, 23, (-1, 1e-5, "gamma", None)),
+        ("y = SimplifiedLayerNormalization(x, gamma)", Kind.RMS_NORM, 17, (-1, 1e-5, "gamma", None)),
+    ],
+)
+def test_operator(body: str, kind: Kind, opset: int, expected: tuple[object, ...]) -> None:
+    site = only_site(body, opset=opset, initializers=f"float[4,8] w = {{{','.join('1' * 32)}}}")
+    axis, epsilon, gamma, beta = expected
+    assert (site.kind, site.parameters["axis"]) == (kind, axis)
+    assert site.parameters["epsilon"] == pytest.approx(epsilon, rel=1e-6)
+    assert affine(site) == (gamma, beta)
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        pytest.param("y = LayerNormalization(x, x)", "not a constant", id="activation for a scale"),
+        pytest.param("y, mean = LayerNormalization(x, gamma, beta)", "used elsewhere", id="mean is needed"),
+        pytest.param(RMS.replace("last", "first"), "not known to be the last", id="first axis"),
+        pytest.param(RMS.replace("ReduceMean(p", "ReduceMean<keepdims = 0>(p"), "drops", id="drops"),
+        pytest.param(RMS.replace("eps", "gamma"), "not one constant", id="epsilon a vector"),
+        pytest.param(RMS.replace("two", "three"), "outside a normalisation", id="cube"),
+        pytest.param(RMS.replace("ReduceMean", "ReduceSum"), "outside a normalisation", id="sum"),
+        pytest.param(RMS + " mean = Neg(w)", "used elsewhere", id="inner value used"),
+        pytest.param(LAYER.replace("(p, last)", "(p, first)"), "not known to be the last", id="mixed axes"),
+        pytest.param(
+            RMS.replace("n = Div(x, s)", "o = Neg(x) n = Div(o, s)"), "outside", id="other numerator"
+        ),
+    ],
+)
+def test_what_only_looks_like_a_norm_is_reported(body: str, reason: str) -> None:
+    also = ", float[N,4,1] mean" if "mean" in body else ""
+    model = graph(body, initializers="int64[1] first = {0}", outputs=f"float[N,4,8] y{also}")
+    assert not {Kind.LAYER_NORM, Kind.RMS_NORM} & set(kinds(model))
+    assert any(reason in text for text in unmatched(model).values())
+
+
+def test_deviation_needed_outside_leaves_a_norm_of_the_deviation() -> None:
+    model = graph(LAYER_WITHOUT_SCALE + " also = Neg(d)", outputs="float[N,4,8] y, float[N,4,8] also")
+    (site,) = recognise(model).sites
+    assert (site.kind, site.inputs[0].name) == (Kind.RMS_NORM, "d")
+
+
+@pytest.mark.parametrize("body", [LAYER, RMS, "y = LayerNormalization(x, gamma, beta)"])
+def test_norm_of_a_mask_stays(body: str) -> None:
+    found = recognise(graph(f"x = Identity(attention_mask) {body}", inputs="float[N,4,8] attention_mask"))
+    assert (found.sites, found.unmatched) == ([], [])
