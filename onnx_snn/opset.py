@@ -9,7 +9,9 @@ function that defines it in standard ONNX ops. A runtime with our kernels runs t
     SpikingLayerNormalization(x, gamma, beta, epsilon, deviation_*, deviation_scale, rsqrt_*) -> y [, ..._spikes]
     SpikingRMSNormalization(x, gamma, epsilon, deviation_*, deviation_scale, rsqrt_*) -> y [, ..._spikes]
 
-where `exp2_*` stands for the seven parameter tensors of a neuron. All tensors are float32, spikes int64 [S, N].
+where `exp2_*` stands for the seven parameter tensors of a neuron. The attribute `polarity` of all but the softmax is
+that of the neuron with a scale; like every attribute it is written on every node, since a kernel sees no default.
+All tensors are float32, spikes int64 [S, N].
 Reductions run in float64 and are rounded once to float32, which is what lets NumPy, the functions and the kernels
 agree bit for bit.
 
@@ -56,7 +58,6 @@ class Operator:
         name: op type in domain `onnx_snn`.
         leading: input names before the neurons' parameters.
         neurons: prefix of each neuron's inputs, with whether a scale input follows its parameters.
-        polarities: polarity of each neuron, written into the function (`MbeNeuron` takes it as an attribute).
     """
 
     name: str
@@ -71,6 +72,11 @@ class Operator:
             names += [prefix + parameter for parameter in PARAMETERS]
             names += [prefix + "scale"] if scaled else []
         return tuple(names)
+
+    @property
+    def polarized(self) -> bool:
+        """Whether the op has the attribute `polarity`: that of its scaled neuron; mantissas are never negative."""
+        return any(scaled for _, scaled in self.neurons)
 
     def outputs(self, metered: bool) -> tuple[str, ...]:
         """Output names: the result, then the spikes of each neuron where they are metered."""
@@ -123,7 +129,7 @@ def _text(operator: Operator, opset: int, body: Body, metered: bool) -> str:
         SPIKING_LAYER_NORMALIZATION.name: lambda: _layer_normalization(metered),
         SPIKING_RMS_NORMALIZATION.name: lambda: _rms_normalization(metered),
     }[operator.name]()
-    attributes = "<polarity>" if operator is MBE_NEURON else ""
+    attributes = "<polarity>" if operator.polarized else ""
     signature = f"{operator.name} {attributes} ({', '.join(operator.inputs)})"
     header = f'<domain: "{DOMAIN}", opset_import: ["" : {opset}, "{DOMAIN}" : {VERSION}]>'
     return f"{header} {signature} => ({', '.join(operator.outputs(metered))}) {{ {statements} }}"
@@ -232,8 +238,9 @@ _READOUT = """
     """
 
 
-def _call(result: str, x: str, prefix: str, metered: bool, *, polarity: int = 0, scale: str | None = None) -> str:
-    """A call of `MbeNeuron` on `x` with the parameters named `prefix`..."""
+def _call(result: str, x: str, prefix: str, metered: bool, *, scale: str | None = None) -> str:
+    """A call of `MbeNeuron` on `x` with the parameters named `prefix`...; a scaled one has the op's polarity."""
+    polarity = "@polarity" if scale else "0"
     unscaled = "" if scale else f"{prefix}unit = Constant <value = float[1] {{1}}> ()"
     arguments = ", ".join([x, *(prefix + parameter for parameter in PARAMETERS), scale or f"{prefix}unit"])
     results = f"{result}, {prefix}spikes" if metered else result
@@ -388,7 +395,7 @@ _MEAN_SETUP = """
 def _normalized(metered: bool) -> str:
     """normalized = coded * 1/sqrt(mean(coded**2) + epsilon), where coded = MbeNeuron(deviation)."""
     return f"""
-    {_call("coded", "deviation", "deviation_", metered, polarity=1, scale="deviation_scale")}
+    {_call("coded", "deviation", "deviation_", metered, scale="deviation_scale")}
     coded_double = Cast <to = 11> (coded)
     squared = Mul (coded_double, coded_double)
     squared_sum = ReduceSum <keepdims = 1> (squared, norm_axis)

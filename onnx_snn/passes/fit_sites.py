@@ -95,8 +95,7 @@ class _Fitter:
         histogram = self._histogram(site.inputs[0].name or "")
         points, counts = histogram.points(), histogram.counts()
         density = calibrated_density(points, counts, *_widened(function, histogram, self.config))
-        fit = fit_paper if self.config.preset is Preset.PAPER else fit_function
-        neuron = fit(function, self.config.bases.function, self.config.timesteps, density, gate=self.config.gate)
+        neuron = _fit(function, self.config.bases.function, self.config, density)
         spikes = {"function": mean_spikes(neuron, points, counts)}
         return SitePlan(site, neurons={"": Coding(neuron)}, spikes=spikes)
 
@@ -123,10 +122,8 @@ class _Fitter:
         bases, timesteps, gate = self.config.bases.identity, self.config.timesteps, self.config.gate
         density = _density(points, counts)
         if self.config.preset is Preset.PAPER:
-            domain = (0.0, limit) if one_sided else (-limit, limit)
-            identity = ScalarFunction("identity", lambda x: x, domain)
-            signed = density if one_sided else _mirrored(density)
-            return fit_paper(identity, bases, timesteps, calibrated_density(*signed, *domain), gate=gate)
+            signed, lowest = (density, 0.0) if one_sided else (_mirrored(density), -limit)
+            return fit_paper(functions.get("identity"), bases, timesteps, calibrated_density(*signed, lowest, limit))
         return fit_identity(density, bases, timesteps, limit=limit, one_sided=one_sided, gate=gate)
 
     def _magnitudes(
@@ -171,19 +168,19 @@ def mean_spikes(neuron: MbeNeuron, points: NDArray[np.float64], counts: NDArray[
     return float(np.average(fired_slots(neuron, points), weights=counts))
 
 
-def _primitive(name: str, config: ConvertConfig) -> tuple[Coding, float]:
-    return _fitted_primitive(name, config.bases.primitive, config.timesteps, config.preset, config.gate)
+def _fit(function: ScalarFunction, bases: int, config: ConvertConfig, density: Density) -> MbeNeuron:
+    """The neuron that the preset makes of `function`."""
+    if config.preset is Preset.PAPER:
+        return fit_paper(function, bases, config.timesteps, density)
+    return fit_function(function, bases, config.timesteps, density, gate=config.gate)
 
 
 @cache
-def _fitted_primitive(
-    name: str, bases: int, timesteps: int, preset: Preset, gate: bool
-) -> tuple[Coding, float]:
-    """Neuron of a primitive; its arguments are mantissas, taken as uniform."""
+def _primitive(name: str, config: ConvertConfig) -> tuple[Coding, float]:
+    """Neuron of a primitive and its spikes per element; its arguments are mantissas, taken as uniform."""
     function = functions.get(name)
     density = uniform_density(*function.domain)
-    fit = fit_paper if preset is Preset.PAPER else fit_function
-    neuron = fit(function, bases, timesteps, density, gate=gate)
+    neuron = _fit(function, config.bases.primitive, config, density)
     return Coding(neuron), mean_spikes(neuron, density.points, np.ones(density.points.size, np.int64))
 
 

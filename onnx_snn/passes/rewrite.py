@@ -123,7 +123,7 @@ class _Writer:
     def _node(
         self, operator: opset.Operator, inputs: Sequence[ir.Value], name: str, *, source: str, polarity: int = 0
     ) -> ir.Node:
-        attributes = {"polarity": polarity} if operator is opset.MBE_NEURON else None
+        attributes = {"polarity": polarity} if operator.polarized else None
         self.used.add(operator.name)
         return ir.node(
             operator.name,

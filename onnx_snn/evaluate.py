@@ -1,0 +1,247 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Compare a spiking network with its original on data: task metric, agreement of predictions, error of the output.
+
+With `labels` in the data the task metric is
+
+    accuracy      labels [samples]             output [samples, classes]            higher is better
+    perplexity    labels [samples, length]     output [samples, length, tokens]     exp(mean NLL), lower is better
+
+Labels of -100 are left out, as in Transformers.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from onnx_snn.data import Feed, Feeds, InputSpec, Source, open_feeds, sample_count
+from onnx_snn.errors import CalibrationError, ModelError
+from onnx_snn.report import table
+from onnx_snn.runtime import session
+
+LABELS = "labels"
+"""Name of the array of labels among the data."""
+
+IGNORED_LABEL = -100
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How a spiking network does beside its original.
+
+    Attributes:
+        output: output that was compared.
+        samples: number of samples.
+        metric: "accuracy", "perplexity", or "" without labels.
+        original: the metric of the original network.
+        spiking: the metric of the spiking network.
+        relative_loss: how much worse the spiking network is, relative to the original; negative where it is better.
+        agreement: share of equal argmax over the last axis.
+        relative_error: Frobenius norm of the difference over that of the original output.
+        maximum_error: largest absolute difference.
+    """
+
+    output: str
+    samples: int
+    metric: str
+    original: float
+    spiking: float
+    relative_loss: float
+    agreement: float
+    relative_error: float
+    maximum_error: float
+
+    def to_json(self) -> dict[str, Any]:
+        """The figures as JSON values."""
+        return dataclasses.asdict(self)
+
+    def text(self) -> str:
+        """The figures for a terminal."""
+        rows = [
+            ("agreement of predictions", f"{self.agreement:.2%}"),
+            ("relative error of output", f"{self.relative_error:.2e}"),
+            ("maximum error of output", f"{self.maximum_error:.2e}"),
+        ]
+        if self.metric:
+            rows = [
+                (f"{self.metric}, original", _figure(self.metric, self.original)),
+                (f"{self.metric}, spiking", _figure(self.metric, self.spiking)),
+                ("relative loss", f"{self.relative_loss:.3%}"),
+                *rows,
+            ]
+        return table((f"{self.output}, {self.samples} samples", ""), rows)
+
+
+def compare(
+    original: str | Path,
+    spiking: str | Path,
+    data: Source,
+    *,
+    labels: NDArray[np.integer[Any]] | None = None,
+    output: str | None = None,
+    batch_size: int = 8,
+    samples: int | None = None,
+    progress: bool = True,
+) -> Evaluation:
+    """Run both networks on `data` and compare them.
+
+    Args:
+        original: .onnx file of the original network.
+        spiking: .onnx file of the converted network.
+        data: inputs, as for `onnx_snn.convert`.
+        labels: int64 [samples] or [samples, length]; by default the array `labels` of an .npz file or dict, if any.
+        output: name of the output to compare; the first by default.
+        batch_size: samples in one run.
+        samples: use at most this many samples.
+        progress: show a progress bar on a terminal.
+
+    Raises:
+        ModelError: a file cannot be loaded, or has no such output.
+        CalibrationError: data or labels do not fit the model.
+    """
+    networks = session(original), session(spiking)
+    name = _output_name(networks, output)
+    feeds = open_feeds(data, _specs(networks[0]), batch_size=batch_size, max_samples=samples)
+    labels = _labels_of(data) if labels is None else np.asarray(labels)
+    score = _Score(name)
+    for feed, target in tqdm(_labelled(feeds, labels), "compare", disable=None if progress else True, unit="batch"):
+        expected, got = (network.run([name], feed)[0] for network in networks)
+        score.add(sample_count(feed), expected, got, target)
+    return score.evaluation()
+
+
+@dataclass
+class _Score:
+    """Running sums over the batches."""
+
+    output: str
+    samples: int = 0
+    rows: int = 0
+    agreeing: int = 0
+    signal: float = 0.0
+    error: float = 0.0
+    largest: float = 0.0
+    metric: str = ""
+    labelled: int = 0
+    totals: list[float] = field(default_factory=lambda: [0.0, 0.0])
+
+    def add(
+        self, samples: int, expected: NDArray[Any], got: NDArray[Any], labels: NDArray[Any] | None
+    ) -> None:
+        """Count one batch."""
+        self.samples += samples
+        agree = expected.argmax(axis=-1) == got.argmax(axis=-1)
+        self.rows, self.agreeing = self.rows + agree.size, self.agreeing + int(agree.sum())
+        difference = got.astype(np.float64) - expected
+        self.signal += float((expected.astype(np.float64) ** 2).sum())
+        self.error += float((difference**2).sum())
+        self.largest = max(self.largest, float(np.abs(difference).max(initial=0.0)))
+        if labels is not None:
+            self._add_labels((expected, got), labels)
+
+    def _add_labels(self, outputs: Sequence[NDArray[Any]], labels: NDArray[Any]) -> None:
+        if labels.shape != outputs[0].shape[:-1]:
+            raise CalibrationError(
+                f"labels have shape {labels.shape} for an output of shape {outputs[0].shape}; expected "
+                f"{outputs[0].shape[:-1]}"
+            )
+        self.metric = "accuracy" if labels.ndim == 1 else "perplexity"
+        used = labels != IGNORED_LABEL
+        self.labelled += int(used.sum())
+        measure = _correct if labels.ndim == 1 else _negative_log_likelihood
+        for index, output in enumerate(outputs):
+            self.totals[index] += measure(output[used], labels[used])
+
+    def evaluation(self) -> Evaluation:
+        """The figures over all batches."""
+        means = [total / self.labelled if self.labelled else math.nan for total in self.totals]
+        original, spiking = means if self.metric == "accuracy" else map(math.exp, means)
+        loss = (original - spiking) / original if self.metric == "accuracy" and original else spiking / original - 1.0
+        return Evaluation(
+            self.output,
+            self.samples,
+            self.metric,
+            original,
+            spiking,
+            loss,
+            self.agreeing / max(self.rows, 1),
+            math.sqrt(self.error / self.signal) if self.signal else math.nan,
+            self.largest,
+        )
+
+
+def _correct(output: NDArray[Any], labels: NDArray[Any]) -> float:
+    return float((output.argmax(axis=-1) == labels).sum())
+
+
+def _negative_log_likelihood(output: NDArray[Any], labels: NDArray[Any]) -> float:
+    logits = output.astype(np.float64)
+    logits -= logits.max(axis=-1, keepdims=True)
+    chosen = np.take_along_axis(logits, labels[:, None], axis=-1)[:, 0]
+    return float((np.log(np.exp(logits).sum(axis=-1)) - chosen).sum())
+
+
+def _labelled(feeds: Feeds, labels: NDArray[Any] | None) -> Iterator[tuple[Feed, NDArray[Any] | None]]:
+    """Every feed with the labels of its samples."""
+    start = 0
+    for feed in feeds:
+        stop = start + sample_count(feed)
+        if labels is not None and stop > len(labels):
+            raise CalibrationError(f"there are {len(labels)} labels for at least {stop} samples")
+        yield feed, None if labels is None else labels[start:stop]
+        start = stop
+
+
+def _labels_of(data: Source) -> NDArray[Any] | None:
+    """The array `labels` that comes with the inputs, if one does."""
+    if isinstance(data, (str, os.PathLike)) and Path(data).suffix == ".npz":
+        with np.load(data) as arrays:
+            return np.asarray(arrays[LABELS]) if LABELS in arrays else None
+    if isinstance(data, Mapping) and LABELS in data:
+        return np.asarray(data[LABELS])
+    return None
+
+
+def _output_name(networks: Sequence[ort.InferenceSession], output: str | None) -> str:
+    names = [[value.name for value in network.get_outputs()] for network in networks]
+    name = output or names[0][0]
+    for role, known in zip(("original", "spiking"), names, strict=True):
+        if name not in known:
+            raise ModelError(f"the {role} network has no output {name!r}; it has {known}")
+    return str(name)
+
+
+_DTYPES = {
+    "tensor(float)": np.float32,
+    "tensor(float16)": np.float16,
+    "tensor(double)": np.float64,
+    "tensor(int64)": np.int64,
+    "tensor(int32)": np.int32,
+    "tensor(uint8)": np.uint8,
+    "tensor(bool)": np.bool_,
+}
+"""Element types of model inputs as onnxruntime spells them."""
+
+
+def _specs(network: ort.InferenceSession) -> list[InputSpec]:
+    """What the network expects as inputs."""
+    specs = []
+    for value in network.get_inputs():
+        if value.type not in _DTYPES:
+            raise ModelError(f"input {value.name!r} is {value.type}; expected one of {sorted(_DTYPES)}")
+        specs.append(InputSpec(value.name, np.dtype(_DTYPES[value.type]), tuple(value.shape)))
+    return specs
+
+
+def _figure(metric: str, value: float) -> str:
+    return f"{value:.2%}" if metric == "accuracy" else f"{value:.3f}"
