@@ -4,7 +4,7 @@
 The observed tensors become the outputs of a copy of the model, and what onnxruntime returns for them goes
 into histograms at once and is dropped. Memory stays bounded in three ways: histograms do not grow with the
 data; tensors are observed in groups whose outputs fit into `GROUP_BYTES`; the copy of the model holds no
-weights, and onnxruntime reads them where they are, in memory or mapped from a file.
+weights, which onnxruntime reads where they are, in memory or mapped from a file.
 
 `static_axes` tells which axes of a tensor have one size for every input that the model takes.
 """
@@ -20,6 +20,7 @@ import os
 import zipfile
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -174,21 +175,32 @@ def calibrate(
         if axes is not None:
             channel_axes[value].append(axes)
     calibration = Calibration(fingerprint(model, observations))
-    probe = _Observer(
-        model, list(channel_axes), shapes=True, providers=providers, session_options=session_options
-    )
-    groups = _groups(probe(feeds.first()))
+    observer = partial(_Observer, model, providers=providers, session_options=session_options)
+    groups = _groups(observer(list(channel_axes), shapes=True)(feeds.first()))
     logger.info("observing %s tensors in %s passes over the data", len(channel_axes), len(groups))
     steps = None if feeds.batches is None else feeds.batches * len(groups)
     with tqdm(desc="calibrate", total=steps, unit="batch", disable=None if progress else True) as bar:
-        for number, group in enumerate(groups):
-            observer = _Observer(model, group, providers=providers, session_options=session_options)
-            for feed in feeds:
-                for value, array in observer(feed).items():
-                    calibration.add(value, channel_axes[value], array)
-                calibration.samples += 0 if number else sample_count(feed)
-                bar.update()
+        for group in groups:
+            # The session goes with the call, so that the next one does not find two sets of weights.
+            calibration.samples = _observe(observer(group), feeds, channel_axes, calibration, bar)
     return calibration
+
+
+def _observe(
+    observer: _Observer,
+    feeds: Feeds,
+    channel_axes: Mapping[str, Sequence[Axes]],
+    calibration: Calibration,
+    bar: tqdm[Any],
+) -> int:
+    """Count one group of tensors over all feeds; returns the number of samples."""
+    samples = 0
+    for feed in feeds:
+        for value, array in observer(feed).items():
+            calibration.add(value, channel_axes[value], array)
+        samples += sample_count(feed)
+        bar.update()
+    return samples
 
 
 def _groups(shapes: Mapping[str, NDArray[np.int64]]) -> list[list[str]]:
@@ -252,7 +264,7 @@ def fingerprint(model: ir.Model, observations: Iterable[Observation]) -> str:
     weights = _detach_weights(copy)
     digest = hashlib.sha256(ir.to_proto(copy).SerializeToString(deterministic=True))
     for tensor in weights.values():
-        digest.update(np.ascontiguousarray(tensor.numpy()).reshape(-1).view(np.uint8).data)
+        digest.update(_contiguous(tensor.numpy()).reshape(-1).view(np.uint8).data)
     asked = sorted({(seen.value, seen.channel_axes or ()) for seen in observations})
     digest.update(json.dumps([METHOD_VERSION, asked]).encode())
     return digest.hexdigest()
@@ -286,15 +298,12 @@ class _Observer:
         copy = with_mapped_weights(model)
         values = _find_values(copy, names)
         copy.graph.outputs[:] = [_shape_of(copy.graph, value) for value in values] if shapes else values
-        weights = _detach_weights(copy)
-        # A session refers to these arrays and does not own them.
-        self._weights = [_ort_value(tensor) for tensor in weights.values()]
-        options = (session_options or _plain_options)()
-        options.add_external_initializers(list(weights), self._weights)
-        serialized = ir.to_proto(copy).SerializeToString()
+        self._weights = {name: _ort_value(tensor) for name, tensor in _detach_weights(copy).items()}
         try:
             self._session = ort.InferenceSession(
-                serialized, options, providers=list(providers or ["CPUExecutionProvider"])
+                ir.to_proto(copy).SerializeToString(),
+                (session_options or _quiet_options)(),
+                providers=list(providers or ["CPUExecutionProvider"]),
             )
         except Exception as error:  # onnxruntime's exceptions share no other base class
             raise ModelError(f"onnxruntime does not accept the model: {error}") from error
@@ -305,15 +314,17 @@ class _Observer:
         Raises:
             CalibrationError: the run fails.
         """
+        inputs = {name: ort.OrtValue.ortvalue_from_numpy(_contiguous(array)) for name, array in feed.items()}
         try:
-            return dict(zip(self._names, self._session.run(None, feed), strict=True))
+            outputs = self._session.run_with_ort_values(None, inputs | self._weights)
+            return {name: output.numpy() for name, output in zip(self._names, outputs, strict=True)}
         except Exception as error:
             shapes = {name: array.shape for name, array in feed.items()}
             raise CalibrationError(f"onnxruntime fails on inputs of shapes {shapes}: {error}") from error
 
 
-def _plain_options() -> ort.SessionOptions:
-    """Options under which every observed tensor is computed as the model says: no fused approximations."""
+def _quiet_options() -> ort.SessionOptions:
+    """Options under which every observed tensor is computed just as the model says, by no fused operator."""
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
     options.log_severity_level = QUIET
@@ -322,7 +333,7 @@ def _plain_options() -> ort.SessionOptions:
 
 def _find_values(model: ir.Model, names: Iterable[str]) -> list[ir.Value]:
     """The values of the main graph with these names."""
-    values = {str(value.name): value for value in model.graph.inputs}
+    values = {str(value.name): value for value in model.graph.inputs} | dict(model.graph.initializers)
     values |= {str(output.name): output for node in model.graph for output in node.outputs}
     for name in names:
         if name not in values:
@@ -348,25 +359,35 @@ def _shape_of(graph: ir.Graph, value: ir.Value) -> ir.Value:
 
 
 def _detach_weights(model: ir.Model) -> dict[str, ir.TensorProtocol]:
-    """Replace the larger initializers of the main graph by references without values, and return them."""
+    """Turn the larger initializers of the main graph into inputs, and return their values.
+
+    Given with each run as they lie in memory or in a mapped file, weights need no room in a protobuf message,
+    and onnxruntime neither copies nor packs them.
+    """
+    graph = model.graph
     weights: dict[str, ir.TensorProtocol] = {}
-    for name, value in model.graph.initializers.items():
+    for name, value in list(graph.initializers.items()):
         tensor = value.const_value
         # Strings, and types under a byte, have another layout in NumPy than in onnxruntime.
         if tensor is None or tensor.dtype == ir.DataType.STRING or tensor.dtype.bitwidth < 8:
             continue
         if tensor.nbytes > INLINE_BYTES:
             weights[name] = tensor
-            value.const_value = ir.ExternalTensor(
-                "weights", 0, tensor.nbytes, tensor.dtype, shape=ir.Shape(tensor.shape.numpy()), name=name
-            )
+            del graph.initializers[name]
+            value.const_value, value.dtype, value.shape = None, tensor.dtype, ir.Shape(tensor.shape.numpy())
+            if value not in graph.inputs:
+                graph.inputs.append(value)
     return weights
 
 
 def _ort_value(tensor: ir.TensorProtocol) -> ort.OrtValue:
     """The tensor for onnxruntime, in the memory where it lies."""
-    array = np.ascontiguousarray(tensor.numpy())
-    return ort.OrtValue.ortvalue_from_numpy_with_onnx_type(array, tensor.dtype.value)
+    return ort.OrtValue.ortvalue_from_numpy_with_onnx_type(_contiguous(tensor.numpy()), tensor.dtype.value)
+
+
+def _contiguous(array: NDArray[Any]) -> NDArray[Any]:
+    """`array` in row-major order; unlike np.ascontiguousarray it leaves a scalar one."""
+    return np.asarray(array, order="C")
 
 
 def static_axes(model: ir.Model, value_names: Sequence[str], feed: Feed) -> dict[str, tuple[int | None, ...]]:
