@@ -1,0 +1,296 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Softmax and normalizations of neurons: NumPy, onnxruntime and the reference evaluator return the same bits.
+
+A NaN in a row makes the whole row NaN, by arithmetic that may choose any payload, and with a maximum that
+some runtimes take over the numbers only: payloads, and spikes within such a row, are not compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from numpy.typing import NDArray
+from portable import Portable, assert_same_bits, model_of, parameters
+from strategies import SPECIAL, neurons
+
+from onnx_snn.composite import (
+    spiking_layer_normalization,
+    spiking_reciprocal,
+    spiking_rms_normalization,
+    spiking_rsqrt,
+    spiking_softmax,
+)
+from onnx_snn.neuron import MAX_TIMESTEPS, Float32, MbeNeuron, halving_neuron
+from onnx_snn.opset import (
+    SPIKING_LAYER_NORMALIZATION,
+    SPIKING_RMS_NORMALIZATION,
+    SPIKING_SOFTMAX,
+    Body,
+    Operator,
+)
+
+
+def interpolation(
+    function: Callable[[NDArray], NDArray], low: float, high: float, segments: int = 128
+) -> MbeNeuron:
+    """`function` from `low` to `high` by straight lines of 2**T levels, one basis for each of `segments`."""
+    knots = np.linspace(low, high, segments + 1)
+    width = (high - low) / segments
+    full_charge = 2 - 2.0 ** (1 - MAX_TIMESTEPS)
+    weight = np.round(np.diff(function(knots)) / full_charge * 2**24) / 2**24
+    bias = np.round(function(knots[:1])[0] * 2**24) / 2**24
+    return halving_neuron(knots[:-1], np.full(segments, 2 / width), weight, bias, MAX_TIMESTEPS)
+
+
+def identity(reach: float) -> MbeNeuron:
+    """An odd code of [-reach, reach] with 2**18 levels on either side."""
+    gain = np.full(4, 8 / reach)
+    return halving_neuron(np.arange(4) * reach / 4, gain, 1 / gain, 0, MAX_TIMESTEPS, polarity=1)
+
+
+EXP2 = interpolation(np.exp2, 0, 1)
+RECIPROCAL = interpolation(np.reciprocal, 0.5, 1)
+RSQRT = interpolation(lambda m: m**-0.5, 0.5, 2)
+DEVIATION = identity(16)
+EPSILON = np.array(1e-5, np.float32)
+
+
+class Composite(NamedTuple):
+    """A composite op under test: its NumPy reference and its operator inputs, both from `x`."""
+
+    operator: Operator
+    numpy: Callable[[Float32], Float32]
+    feeds: Callable[[Float32], dict[str, Float32]]
+
+
+def softmax_of(exp2: MbeNeuron, reciprocal: MbeNeuron) -> Composite:
+    neurons = parameters(exp2, "exp2_") | parameters(reciprocal, "reciprocal_")
+    return Composite(
+        SPIKING_SOFTMAX, lambda x: spiking_softmax(x, exp2, reciprocal), lambda x: {"x": x, **neurons}
+    )
+
+
+def affine(length: int) -> tuple[Float32, Float32]:
+    """Gamma and beta of a row of `length` elements."""
+    rng = np.random.default_rng(length)
+    return rng.normal(1, 0.3, length).astype(np.float32), rng.normal(0, 0.5, length).astype(np.float32)
+
+
+def powers(length: int) -> Float32:
+    """A power of two for each of `length` channels."""
+    return np.exp2(np.arange(length) % 5 - 2).astype(np.float32)
+
+
+def norm_inputs(x: Float32, deviation: MbeNeuron, rsqrt: MbeNeuron, scaled: bool) -> dict[str, Float32]:
+    neurons = parameters(deviation, "deviation_") | parameters(rsqrt, "rsqrt_")
+    scale = powers(x.shape[-1]) if scaled else np.ones(1, np.float32)
+    return {"x": x, "epsilon": EPSILON, "deviation_scale": scale, **neurons}
+
+
+def layer_normalization_of(deviation: MbeNeuron, rsqrt: MbeNeuron, scaled: bool) -> Composite:
+    def feeds(x: Float32) -> dict[str, Float32]:
+        gamma, beta = affine(x.shape[-1])
+        return norm_inputs(x, deviation, rsqrt, scaled) | {"gamma": gamma, "beta": beta}
+
+    def numpy(x: Float32) -> Float32:
+        scale = feeds(x)["deviation_scale"]
+        return spiking_layer_normalization(x, *affine(x.shape[-1]), EPSILON, deviation, rsqrt, scale)
+
+    return Composite(SPIKING_LAYER_NORMALIZATION, numpy, feeds)
+
+
+def rms_normalization_of(deviation: MbeNeuron, rsqrt: MbeNeuron, scaled: bool) -> Composite:
+    def feeds(x: Float32) -> dict[str, Float32]:
+        return norm_inputs(x, deviation, rsqrt, scaled) | {"gamma": affine(x.shape[-1])[0]}
+
+    def numpy(x: Float32) -> Float32:
+        gamma, scale = affine(x.shape[-1])[0], feeds(x)["deviation_scale"]
+        return spiking_rms_normalization(x, gamma, EPSILON, deviation, rsqrt, scale)
+
+    return Composite(SPIKING_RMS_NORMALIZATION, numpy, feeds)
+
+
+COMPOSITES = {
+    "softmax": softmax_of(EXP2, RECIPROCAL),
+    "layer_norm": layer_normalization_of(DEVIATION, RSQRT, scaled=False),
+    "layer_norm_scaled": layer_normalization_of(DEVIATION, RSQRT, scaled=True),
+    "rms_norm": rms_normalization_of(DEVIATION, RSQRT, scaled=False),
+    "rms_norm_scaled": rms_normalization_of(DEVIATION, RSQRT, scaled=True),
+}
+
+every_composite = pytest.mark.parametrize("composite", COMPOSITES.values(), ids=COMPOSITES.keys())
+
+
+@cache
+def portable(operator: Operator, body: Body, metered: bool, opset: int = 17) -> Portable:
+    return Portable(model_of(operator, body=body, metered=metered, opset=opset))
+
+
+def assert_runtimes_agree(
+    composite: Composite, x: Float32, *, opset: int = 17, reference: bool = True
+) -> None:
+    """Both bodies, metered and not, in both runtimes: y of NumPy, and the same spikes."""
+    expected, feeds = composite.numpy(x), composite.feeds(x)
+    assert expected.shape == x.shape
+    counts: list[dict[str, NDArray]] = []
+    for body in Body:
+        for metered in (False, True):
+            model = portable(composite.operator, body, metered, opset)
+            for runtime in [model.onnxruntime, model.reference] if reference else [model.onnxruntime]:
+                outputs = runtime(feeds)
+                what = f"{runtime.__name__}, {body.value} body, metered={metered}, opset {opset}"
+                assert_same_bits(one_nan(outputs.pop("y")), one_nan(expected), f"y of {what}")
+                counts += [outputs] if metered and not np.isnan(expected).any() else []
+    for spikes in counts[1:]:
+        for name, count in counts[0].items():
+            assert_same_bits(spikes[name], count, name)
+
+
+def one_nan(values: Float32) -> Float32:
+    """`values` with one and the same NaN for any NaN."""
+    return np.where(np.isnan(values), np.float32(np.nan), values)
+
+
+lengths = st.one_of(st.integers(1, 9), st.sampled_from([31, 64, 197]))
+
+
+@st.composite
+def rows(draw: st.DrawFn) -> Float32:
+    """Rows of one magnitude each, denormal to overflowing; some masked, some with special values."""
+    length = draw(lengths)
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    exponents = st.one_of(st.integers(-3, 6), st.integers(-148, 126))
+    magnitude = np.exp2(draw(hnp.arrays(np.float64, (8, 1), elements=exponents)))
+    x = rng.normal(0, 1, (8, length)) * magnitude
+    mask = draw(st.sampled_from([0, -np.inf, np.finfo(np.float32).min]))
+    x[:3] = np.where(rng.random((3, length)) < 0.5, mask, x[:3])
+    if draw(st.booleans()):
+        x[5] = np.where(rng.random(length) < 0.2, rng.choice(SPECIAL, length), x[5])
+        x[6] = mask
+    with np.errstate(all="ignore"):
+        return x.astype(np.float32).reshape(2, 4, length)
+
+
+@every_composite
+@settings(max_examples=25)
+@given(x=rows())
+def test_runtimes_agree(composite: Composite, x: Float32) -> None:
+    assert_runtimes_agree(composite, x)
+
+
+@settings(max_examples=25)
+@given(neurons(halving=True), neurons(halving=True), rows())
+def test_softmax_of_any_neurons(exp2: MbeNeuron, reciprocal: MbeNeuron, x: Float32) -> None:
+    assert_runtimes_agree(softmax_of(exp2, reciprocal), x, reference=False)
+
+
+@settings(max_examples=25)
+@given(neurons(halving=True, polarity=1), neurons(halving=True), rows())
+def test_layer_normalization_of_any_neurons(deviation: MbeNeuron, rsqrt: MbeNeuron, x: Float32) -> None:
+    assert_runtimes_agree(layer_normalization_of(deviation, rsqrt, scaled=True), x, reference=False)
+
+
+@every_composite
+@pytest.mark.parametrize("opset", [13, 18, 26])
+def test_every_opset(composite: Composite, opset: int) -> None:
+    x = np.random.default_rng(2).normal(0, 3, (4, 33)).astype(np.float32)
+    x[1, ::2] = -np.inf
+    assert_runtimes_agree(composite, x, opset=opset)
+
+
+@every_composite
+@pytest.mark.parametrize("shape", [(1,), (7,), (0, 3), (2, 3, 1, 5), (2, 4096)])
+def test_shapes(composite: Composite, shape: tuple[int, ...]) -> None:
+    x = np.random.default_rng(3).normal(0, 2, shape).astype(np.float32)
+    assert_runtimes_agree(composite, x)
+
+
+@every_composite
+@pytest.mark.parametrize("value", SPECIAL, ids=[f"{bits:#010x}" for bits in SPECIAL.view(np.uint32)])
+def test_rows_with_special_values(composite: Composite, value: np.float32) -> None:
+    """Alone, first, last, and throughout a row: a maximum or a sum may treat these places apart."""
+    ordinary = np.linspace(-1, 1, 17, dtype=np.float32)
+    x = np.stack([ordinary, ordinary, ordinary, np.full(17, value)])
+    x[0, 0] = x[1, 8] = x[2, 16] = value
+    assert_runtimes_agree(composite, x, reference=False)
+    assert_runtimes_agree(composite, np.array([[value]]))
+
+
+def exact_softmax(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    exponential = np.exp(x - x.max(axis=-1, keepdims=True))
+    return exponential / exponential.sum(axis=-1, keepdims=True)
+
+
+def test_softmax_is_close_to_the_exact_one() -> None:
+    """Straight lines are off by h**2/8 f'': 7.6e-6 for 2**f (h = 1/128), 3.1e-5 for 1/m (h = 1/256)."""
+    x = np.random.default_rng(4).normal(0, 4, (200, 50))
+    actual = COMPOSITES["softmax"].numpy(x.astype(np.float32))
+    np.testing.assert_allclose(actual, exact_softmax(x), rtol=1e-4, atol=1e-7)
+    assert np.abs(actual.sum(axis=-1) - 1).max() < 1e-4
+
+
+def test_softmax_of_masked_rows() -> None:
+    """A masked element has probability +0; a row masked throughout is NaN, as the exact softmax says."""
+    lowest = np.finfo(np.float32).min
+    x = np.float32([[0, -np.inf, 0, -np.inf], [1, lowest, 1, lowest], [-np.inf] * 4, [3, 3, 3, 3]])
+    y = COMPOSITES["softmax"].numpy(x)
+    assert_same_bits(y[:2, 1::2], np.zeros((2, 2), np.float32), "masked probability")
+    np.testing.assert_allclose(y[:2, ::2], 0.5, rtol=1e-4)
+    assert np.isnan(y[2]).all()
+    np.testing.assert_allclose(y[3], 0.25, rtol=1e-4)
+
+
+def test_layer_normalization_is_close_to_the_exact_one() -> None:
+    """The code of the deviation is off by up to 16/2**18 = 6.1e-5, 1/sqrt by 7.3e-5 relative to 0.7."""
+    x = np.random.default_rng(5).normal(0.5, 2, (200, 64))
+    gamma, beta = affine(64)
+    deviation = x - x.mean(axis=-1, keepdims=True)
+    exact = deviation / np.sqrt(x.var(axis=-1, keepdims=True) + EPSILON) * gamma + beta
+    np.testing.assert_allclose(COMPOSITES["layer_norm"].numpy(x.astype(np.float32)), exact, atol=5e-4)
+
+
+def test_rms_normalization_is_close_to_the_exact_one() -> None:
+    x = np.random.default_rng(6).normal(0.5, 2, (200, 64))
+    exact = x / np.sqrt(np.square(x).mean(axis=-1, keepdims=True) + EPSILON) * affine(64)[0]
+    np.testing.assert_allclose(COMPOSITES["rms_norm"].numpy(x.astype(np.float32)), exact, atol=5e-4)
+
+
+def test_channel_scales_widen_the_code() -> None:
+    """A deviation of 40 saturates a code that reaches 16, and does not where its channel is scaled by 4."""
+    x = np.zeros((1, 5), np.float32)
+    x[0, 4] = 40
+    gamma, epsilon = np.ones(5, np.float32), 100.0
+    narrow = spiking_rms_normalization(x, gamma, epsilon, DEVIATION, RSQRT)
+    wide = spiking_rms_normalization(x, gamma, epsilon, DEVIATION, RSQRT, np.float32([1, 1, 1, 1, 4]))
+    np.testing.assert_allclose(narrow[0, 4], 16 / np.sqrt(16**2 / 5 + epsilon), rtol=1e-4)
+    np.testing.assert_allclose(wide[0, 4], 40 / np.sqrt(40**2 / 5 + epsilon), rtol=1e-4)
+
+
+POSITIVE = SPECIAL[np.isfinite(SPECIAL) & (SPECIAL > 0)]
+
+
+def test_reciprocal_over_all_exponents() -> None:
+    """Exponents are split exactly: the error of the mantissa's neuron holds from denormals to overflow."""
+    v = np.concatenate([POSITIVE, np.exp2(np.arange(-149, 128)).astype(np.float32) * np.float32(1.37)])
+    with np.errstate(over="ignore"):
+        exact = (1 / v.astype(np.float64)).astype(np.float32)
+    np.testing.assert_allclose(spiking_reciprocal(v, RECIPROCAL), exact, rtol=1e-4)
+
+
+def test_rsqrt_over_all_exponents() -> None:
+    v = np.concatenate([POSITIVE, np.exp2(np.arange(-149, 128)).astype(np.float32) * np.float32(1.37)])
+    np.testing.assert_allclose(spiking_rsqrt(v, RSQRT), v.astype(np.float64) ** -0.5, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("function", "neuron"), [(spiking_reciprocal, RECIPROCAL), (spiking_rsqrt, RSQRT)])
+def test_exceptional_values_are_exact(function: Callable, neuron: MbeNeuron) -> None:
+    y = function(np.float32([0, np.inf, np.nan]), neuron)
+    assert y[:2].tolist() == [np.inf, 0]
+    assert np.isnan(y[2])
