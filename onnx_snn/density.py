@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Densities: how often each argument of a fitted function occurs.
 
-A calibrated density is the histogram of every element that passed a site, plus two floors. The uniform floor keeps
-arguments that calibration never saw from being served by one coarse segment; the logarithmic one keeps the segments
-of a range that a few massive activations stretched fine near zero.
+A calibrated density is the histogram of every element that passed a site, plus two floors. The uniform floor
+keeps arguments that calibration never saw from being served by one coarse segment; the logarithmic one keeps
+the segments of a range that a few massive activations stretched fine near zero.
 """
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -18,13 +19,16 @@ from onnx_snn.errors import ConfigError
 Float64 = NDArray[np.float64]
 
 UNIFORM_FLOOR = 1e-4
-"""Share of mass spread evenly over the range: a hundredth of this leaves unseen arguments ten times less accurate."""
+"""Share of mass spread evenly over the range. A hundredth of it makes unseen arguments ten times worse."""
 
 LOG_FLOOR = 1e-4
 """Share of mass spread evenly over the logarithm of the magnitude."""
 
 LOG_OCTAVES = 20
 """The logarithmic floor ends this far below the largest magnitude, where 16 bits have resolved everything."""
+
+GOLDEN_RATIO = (math.sqrt(5.0) - 1.0) / 2.0
+"""Multiples of it, modulo 1, fall farther from each other than those of any other number."""
 
 HISTOGRAM_POINTS = 2048
 UNIFORM_POINTS = 1024
@@ -33,21 +37,26 @@ LOG_POINTS = 512
 
 
 class Density(NamedTuple):
-    """A discrete distribution: `points` float64 [M], sorted and distinct, and their `mass` float64 [M], sum 1."""
+    """A discrete distribution: `points` float64 [M], sorted and distinct, and `mass` float64 [M], sum 1."""
 
     points: Float64
     mass: Float64
 
 
 def uniform_density(lo: float, hi: float, points: int = 4096) -> Density:
-    """Equal mass on the centres of `points` equal cells of [lo, hi].
+    """Equal mass on one point in each of `points` equal cells of [lo, hi], both ends among them.
+
+    Within their cells the points follow the golden ratio. A regular grid resonates with the levels of a
+    segment: a fit finds level sizes that hit every point and miss what lies between.
 
     Raises:
         ConfigError: the range is empty or not finite.
     """
     _check_range(lo, hi)
-    centres = lo + (np.arange(points) + 0.5) * ((hi - lo) / points)
-    return Density(centres, np.full(points, 1.0 / points))
+    cell = np.arange(points, dtype=np.float64)
+    within = np.modf((cell + 0.5) * GOLDEN_RATIO)[0]
+    inside = lo + (cell + within) * ((hi - lo) / points)
+    return Density(np.concatenate([[lo], inside[1:-1], [hi]]), np.full(points, 1.0 / points))
 
 
 def calibrated_density(points: ArrayLike, mass: ArrayLike, lo: float, hi: float) -> Density:
@@ -60,7 +69,7 @@ def calibrated_density(points: ArrayLike, mass: ArrayLike, lo: float, hi: float)
         hi: upper end of it.
 
     Raises:
-        ConfigError: the range is empty, the arrays disagree, or a mass is negative, not finite or zero throughout.
+        ConfigError: the range is empty, shapes disagree, values are not finite, or masses not positive.
     """
     _check_range(lo, hi)
     points, mass = np.asarray(points, np.float64), np.asarray(mass, np.float64)
@@ -87,7 +96,7 @@ def calibrated_density(points: ArrayLike, mass: ArrayLike, lo: float, hi: float)
 
 
 def folded(density: Density) -> Density:
-    """The density of the magnitude \\|x\\|."""
+    """The density of the magnitude."""
     return _merged(np.abs(density.points), density.mass)
 
 
@@ -95,8 +104,9 @@ def _thin(points: Float64, mass: Float64) -> Density:
     """At most HISTOGRAM_POINTS points: neighbours unite at their centre of mass."""
     group = -(-points.size // HISTOGRAM_POINTS)
     starts = np.arange(0, points.size, group)
-    united = np.add.reduceat(mass, starts)
-    return Density(np.add.reduceat(points * mass, starts) / united, united)
+    united: Float64 = np.add.reduceat(mass, starts)
+    centres: Float64 = np.add.reduceat(points * mass, starts) / united
+    return Density(centres, united)
 
 
 def _log_points(lo: float, hi: float) -> Float64:

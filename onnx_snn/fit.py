@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fitting neurons: from a function, or from the distribution of a signal, to the parameters of an `MbeNeuron`.
+"""Fitting neurons: from a function or the distribution of a signal to the parameters of an `MbeNeuron`.
 
 - `fit_function` places the N segments of a piecewise-linear function, with T bits inside each;
 - `fit_identity` codes a signal, sparing levels where it is rare;
@@ -10,16 +10,23 @@ No training and no random start: the same input gives the same bits, on any mach
 
 from __future__ import annotations
 
-import numpy as np
-
-from onnx_snn.density import Density, calibrated_density, folded, uniform_density
+from onnx_snn.density import Density, calibrated_density, uniform_density
 from onnx_snn.errors import ConfigError
 from onnx_snn.functions import ScalarFunction
 from onnx_snn.identity import fit_identity
-from onnx_snn.neuron import MAX_TIMESTEPS, MbeNeuron
-from onnx_snn.segments import Target, fit_segments
+from onnx_snn.neuron import MbeNeuron
+from onnx_snn.paper import fit_paper
+from onnx_snn.partition import check_size, target_of
+from onnx_snn.segments import fit_segments
 
-__all__ = ["Density", "calibrated_density", "fit_function", "fit_identity", "uniform_density"]
+__all__ = [
+    "Density",
+    "calibrated_density",
+    "fit_function",
+    "fit_identity",
+    "fit_paper",
+    "uniform_density",
+]
 
 
 def fit_function(
@@ -32,33 +39,20 @@ def fit_function(
         bases: number of segments N.
         timesteps: bits T of each segment.
         density: of the arguments; None is uniform on the function's domain.
-        gate: whether saturated bases fire once instead of T times.
+        gate: whether saturated bases fire once instead of T times, with the same output.
 
     Raises:
-        ConfigError: N or T is out of range, or the function is not finite on the density.
+        ConfigError: N or T is out of range, the function is not finite on the density, or the density leaves
+            a domain that is fixed.
     """
     check_size(bases, timesteps)
-    target = target_of(function, density or uniform_density(*function.domain))
+    density = density or uniform_density(*function.domain)
+    lo, hi = function.domain
+    if function.fixed_domain and not (lo <= density.points[0] and density.points[-1] <= hi):
+        extent = f"[{density.points[0]}, {density.points[-1]}]"
+        raise ConfigError(
+            f"the density of {function.name!r} covers {extent}; its domain is fixed: [{lo}, {hi}]"
+        )
+    target = target_of(function, density, mirrored=function.odd)
     origin = 0.0 if function.odd else function.origin
     return fit_segments(target, bases, timesteps, origin=origin, polarity=int(function.odd), gate=gate)
-
-
-def target_of(function: ScalarFunction, density: Density) -> Target:
-    """`function` on `density` (on its magnitudes where the function is odd), weighted as its errors count."""
-    if function.odd:
-        density = folded(density)
-    values = function.formula(density.points)
-    if not np.isfinite(values).all():
-        raise ConfigError(
-            f"function {function.name!r} is not finite at {density.points[~np.isfinite(values)][0]}"
-        )
-    weight = density.mass / values**2 if function.relative else density.mass
-    return Target(density.points, values, weight / weight.sum(), anchored=function.odd)
-
-
-def check_size(bases: int, timesteps: int) -> None:
-    """Raise ConfigError unless a neuron can have N = `bases` and T = `timesteps`."""
-    if bases < 1:
-        raise ConfigError(f"bases is {bases}; expected 1 or more")
-    if not 1 <= timesteps <= MAX_TIMESTEPS:
-        raise ConfigError(f"timesteps is {timesteps}; expected 1 to {MAX_TIMESTEPS}")

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The scalar functions that a neuron can be fitted to, by name.
 
-A `ScalarFunction` is a formula in float64 and what the fit must know about it: where its arguments lie, which of them
-is the most frequent, and which kind of error counts. Activations take their range from calibration; the three
-primitives of softmax and of the norms (`exp2`, `reciprocal`, `rsqrt`) see mantissas, whose range is fixed.
+A `ScalarFunction` is a formula in float64 and what the fit must know about it: where its arguments lie, which
+of them is the most frequent, and which kind of error counts. Activations take their range from calibration;
+the primitives of softmax and of the norms (`exp2`, `reciprocal`, `rsqrt`) see mantissas, in a fixed range.
 
-A family carries its parameters in the name: ``get("leaky_relu(0.1)")``; ``get("leaky_relu")`` takes ONNX's default.
-`register` adds a function of the user's own:
+A family carries its parameters in the name: ``get("leaky_relu(0.1)")``; ``get("leaky_relu")`` takes ONNX's
+default. `register` adds a function of the user's own:
 
     register(ScalarFunction("square", np.square, domain=(-4.0, 4.0)))
 """
@@ -37,9 +37,9 @@ class ScalarFunction:
         formula: the function itself, vectorised over float64 arrays of any shape.
         domain: (lo, hi), where it is fitted, uniformly, when there is no calibration.
         origin: the most frequent argument. Bases grow outward from it, so that few spikes fall there.
-        odd: f(-x) = -f(x): fitted on \\|x\\| and mirrored, which doubles the bases for free.
+        odd: f(-x) = -f(x): fitted on magnitudes and mirrored, which doubles the bases for free.
         relative: the relative error counts instead of the absolute one.
-        fixed_domain: arguments are mantissas, the domain holds all of them and calibration does not change it.
+        fixed_domain: arguments are mantissas: the domain holds all of them, whatever calibration saw.
 
     Raises:
         ConfigError: the domain is empty or not finite, or does not hold the origin.
@@ -112,7 +112,7 @@ def _member(name: str, family: str, parameters: str | None) -> ScalarFunction:
     return build(name, *values)
 
 
-# Formulas --------------------------------------------------------------------------------------------------------
+# Formulas ---------------------------------------------------------------------------------------------
 
 _elementwise_erf = np.frompyfunc(math.erf, 1, 1)
 
@@ -148,12 +148,9 @@ def _elu(alpha: float) -> Formula:
 def _hard_sigmoid_member(name: str, alpha: float, beta: float) -> ScalarFunction:
     if alpha <= 0.0:
         raise ConfigError(f"{name!r}: the slope of hard_sigmoid is {alpha}; expected a positive number")
-    centre = (
-        0.5 - beta
-    ) / alpha  # the ramp spans half a unit of output, 0.5 / alpha of input, on either side
-    return ScalarFunction(
-        name, _hard_sigmoid(alpha, beta), domain=(centre - 1.0 / alpha, centre + 1.0 / alpha), origin=centre
-    )
+    centre, ramp = (0.5 - beta) / alpha, 1.0 / alpha
+    domain = (centre - ramp, centre + ramp)  # the ramp is the middle half of it
+    return ScalarFunction(name, _hard_sigmoid(alpha, beta), domain, origin=centre)
 
 
 _registry: dict[str, ScalarFunction] = {}
@@ -169,7 +166,9 @@ _families: dict[str, tuple[Callable[..., ScalarFunction], tuple[float, ...]]] = 
 }
 """How to build a member of a family from its name and parameters, and the defaults that ONNX gives these."""
 
-# The primitives start from the median of their arguments: a fraction is spread evenly, a mantissa logarithmically.
+_MANTISSA = {"relative": True, "fixed_domain": True}
+
+# The primitives start from the median of their arguments: fractions spread evenly, mantissas by logarithm.
 for _function in (
     ScalarFunction("gelu", _gelu, (-120.0, 10.0)),
     ScalarFunction("gelu_tanh", _gelu_tanh, (-120.0, 10.0)),
@@ -179,17 +178,14 @@ for _function in (
     ScalarFunction("tanh", np.tanh, (-8.0, 8.0), odd=True),
     ScalarFunction("sigmoid", _sigmoid, (-12.0, 12.0)),
     ScalarFunction("erf", _erf, (-4.0, 4.0), odd=True),
+    ScalarFunction("identity", np.positive, (-8.0, 8.0), odd=True),
     ScalarFunction("softplus", _softplus, (-20.0, 20.0)),
     ScalarFunction("softsign", lambda x: x / (1.0 + np.abs(x)), (-20.0, 20.0), odd=True),
     ScalarFunction("relu", lambda x: np.maximum(x, 0.0), (-10.0, 10.0)),
     ScalarFunction("hard_swish", lambda x: x * _hard_sigmoid(1.0 / 6.0, 0.5)(x), (-10.0, 10.0)),
     ScalarFunction("exp", np.exp, (-10.0, 4.0)),
-    ScalarFunction("exp2", np.exp2, (0.0, 1.0), origin=0.5, relative=True, fixed_domain=True),
-    ScalarFunction(
-        "reciprocal", np.reciprocal, (0.5, 1.0), origin=math.sqrt(0.5), relative=True, fixed_domain=True
-    ),
-    ScalarFunction(
-        "rsqrt", lambda x: 1.0 / np.sqrt(x), (0.5, 2.0), origin=1.0, relative=True, fixed_domain=True
-    ),
+    ScalarFunction("exp2", np.exp2, (0.0, 1.0), origin=0.5, **_MANTISSA),
+    ScalarFunction("reciprocal", np.reciprocal, (0.5, 1.0), origin=math.sqrt(0.5), **_MANTISSA),
+    ScalarFunction("rsqrt", lambda x: 1.0 / np.sqrt(x), (0.5, 2.0), origin=1.0, **_MANTISSA),
 ):
     register(_function)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Identity codes: neurons that answer what they see, fine near zero and coarse far out, as floating point does.
+"""Identity codes: neurons that answer what they see, fine near zero and coarse far out, like a float.
 
-A code has N segments on the magnitude; `polarity` 1 mirrors them for signed signals, so each sign has N. There are
-two kinds, and `fit_identity` takes the one with the smaller error:
+A code has N segments on the magnitude; `polarity` 1 mirrors them for signed signals, so each sign has N.
+There are two kinds, and `fit_identity` takes the one with the smaller error:
 
 - **power of two**: level sizes L_n = 2**p_n, p ascending, knots K_n+1 = K_n + (2**T - 1) * L_n and weights
   2**(T-1) * L_n, so that every answer is an integer multiple of L_0 and a product of codes is an integer sum;
@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from onnx_snn.density import Density, calibrated_density
 from onnx_snn.errors import ConfigError
 from onnx_snn.neuron import MbeNeuron, halving_neuron
-from onnx_snn.segments import Target, error_of, fit_segments
+from onnx_snn.partition import Target, check_size, error_of
+from onnx_snn.segments import fit_segments
 
 Float64 = NDArray[np.float64]
 
@@ -48,7 +49,7 @@ def fit_identity(
     """The code with N = `bases` segments on [0, `limit`] that loses least of a signal.
 
     Args:
-        density: of the magnitude of the signal; its points are >= 0 and those beyond `limit` count as `limit`.
+        density: of the signal's magnitude; points are >= 0, and those beyond `limit` count as `limit`.
         bases: number of segments N, on either sign.
         timesteps: bits T of each segment.
         limit: the largest magnitude that the code must reach.
@@ -58,6 +59,7 @@ def fit_identity(
     Raises:
         ConfigError: `limit` is not positive and finite, or the density holds negative points.
     """
+    check_size(bases, timesteps)
     if not (math.isfinite(limit) and limit > 0.0):
         raise ConfigError(f"limit is {limit}; expected a positive, finite magnitude")
     if density.points[0] < 0.0:
@@ -91,8 +93,9 @@ def _power_of_two_code(target: Target, bases: int, timesteps: int, *, polarity: 
 def _best_exponents(target: Target, bases: int, timesteps: int) -> Float64:
     """Ascending exponents p [N] of the level sizes of the best code that reaches the limit.
 
-    Dynamic programming over p: a state is (segments used, where they end), and of the states that end in the same
-    cell the one with the least error survives. A segment is BUCKETS cells long at its own p; cells then unite in pairs.
+    Dynamic programming over p: a state is (segments used, where they end), and of the states that end in the
+    same cell the one with the least error survives. A segment is BUCKETS cells long at its own p; cells then
+    unite in pairs.
     """
     assert target.reach is not None
     length = 2.0**timesteps - 1.0
@@ -125,7 +128,7 @@ def _best_exponents(target: Target, bases: int, timesteps: int) -> Float64:
 
 
 class _SegmentError:
-    """Squared error that a segment of `length` levels adds, from the moments of the density below a magnitude."""
+    """Squared error that a segment of `length` levels adds, from cumulated moments of the density."""
 
     def __init__(self, target: Target, length: float) -> None:
         self.points, self.length = np.concatenate([[0.0], target.points]), length
@@ -133,7 +136,7 @@ class _SegmentError:
         self.power = np.concatenate([[0.0], np.cumsum(target.weight * target.points**2)])
 
     def __call__(self, start: Float64, level: float) -> Float64:
-        """Error of segments that begin at `start` [any shape]; magnitudes below half a level are lost whole."""
+        """Error of segments that begin at `start` [any shape]; what is below half a level is lost whole."""
         stop = start + self.length * level
         lost = np.where(start == 0.0, level / 2.0, start)
         coded = np.interp(stop, self.points, self.mass) - np.interp(lost, self.points, self.mass)
@@ -147,7 +150,8 @@ def _united(cost: Float64, end: Float64, used: NDArray[np.int8]) -> tuple[Float6
     pairs = cost.reshape(bases, cells // 2, 2)
     row, pair = np.ogrid[:bases, : cells // 2]
     cell = 2 * pair + pairs.argmin(axis=2)
-    united = np.full_like(cost, np.inf), np.zeros_like(end), np.zeros_like(used)
-    for array, state in zip(united, (cost, end, used), strict=True):
-        array[:, : cells // 2] = state[row, cell]
-    return united
+    cheaper = np.full_like(cost, np.inf), np.zeros_like(end), np.zeros_like(used)
+    cheaper[0][:, : cells // 2] = cost[row, cell]
+    cheaper[1][:, : cells // 2] = end[row, cell]
+    cheaper[2][:, : cells // 2] = used[row, cell]
+    return cheaper
