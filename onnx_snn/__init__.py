@@ -1,1 +1,57 @@
 # SPDX-License-Identifier: Apache-2.0
+"""onnx-snn: pretrained ONNX networks into spiking ONNX networks, without training.
+
+    import onnx_snn
+
+    report = onnx_snn.convert("model.onnx", "snn.onnx", "calibration.npz", timesteps=8)
+    print(report.text())
+    session = onnx_snn.session("snn.onnx")      # an ordinary onnxruntime.InferenceSession
+"""
+
+from onnx_snn.config import ConvertConfig, Preset, Scope
+from onnx_snn.convert import convert
+from onnx_snn.errors import (
+    CalibrationError,
+    ConfigError,
+    ModelError,
+    NeuronError,
+    OnnxSnnError,
+    OutputError,
+)
+from onnx_snn.evaluate import Evaluation, compare
+from onnx_snn.export import export
+from onnx_snn.functions import ScalarFunction, register
+from onnx_snn.inspection import Inspection, inspect
+from onnx_snn.neuron import MbeNeuron
+from onnx_snn.opset import Body
+from onnx_snn.report import ConversionReport, NodeReport, OutputReport, Status
+from onnx_snn.runtime import session
+from onnx_snn.version import VERSION as __version__
+
+__all__ = [
+    "Body",
+    "CalibrationError",
+    "ConfigError",
+    "ConversionReport",
+    "ConvertConfig",
+    "Evaluation",
+    "Inspection",
+    "MbeNeuron",
+    "ModelError",
+    "NeuronError",
+    "NodeReport",
+    "OnnxSnnError",
+    "OutputError",
+    "OutputReport",
+    "Preset",
+    "ScalarFunction",
+    "Scope",
+    "Status",
+    "__version__",
+    "compare",
+    "convert",
+    "export",
+    "inspect",
+    "register",
+    "session",
+]

@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Command line: `onnx-snn export | convert | inspect | compare | demo`.
+
+Results go to standard output, progress and errors to standard error. The exit status is 0 on success, 1 when the work
+cannot be done (one line says what is wrong and what to do), 2 when the arguments are wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from onnx_snn.config import ConvertConfig, Preset, Scope
+from onnx_snn.convert import convert
+from onnx_snn.demo import demo
+from onnx_snn.errors import OnnxSnnError
+from onnx_snn.evaluate import compare
+from onnx_snn.export import export
+from onnx_snn.inspection import inspect
+from onnx_snn.neuron import MAX_TIMESTEPS
+from onnx_snn.opset import Body
+from onnx_snn.version import VERSION
+
+DEFAULTS = ConvertConfig()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status."""
+    options = _parser().parse_args(arguments)
+    level = logging.WARNING - 10 * min(options.verbose, 2)
+    logging.basicConfig(level=level, format="%(name)s: %(message)s", stream=sys.stderr)
+    try:
+        options.run(options)
+    except OnnxSnnError as error:
+        sys.stderr.write(f"onnx-snn: error: {error}\n")
+        return 1
+    except BrokenPipeError:  # the reader of our output has seen enough
+        return 1
+    return 0
+
+
+def _convert(options: argparse.Namespace) -> None:
+    report = convert(
+        options.model,
+        options.output,
+        options.calibration,
+        config=_config(options),
+        calibration_cache=options.calibration_cache,
+        calibration_samples=options.calibration_samples,
+        batch_size=options.batch_size,
+        dry_run=options.dry_run,
+        progress=not options.quiet,
+    )
+    if options.report:
+        report.save(options.report)
+    if not options.quiet:
+        _write(report.text(nodes=options.nodes))
+
+
+def _config(options: argparse.Namespace) -> ConvertConfig:
+    """Options from `--config`, overridden by the flags that were given."""
+    names = ("timesteps", "scope", "preset", "body", "gate", "headroom", "include", "exclude", "strict")
+    given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    base = ConvertConfig.from_json(Path(options.config)).to_json() if options.config else {}
+    return ConvertConfig.from_json({**base, **given})
+
+
+def _compare(options: argparse.Namespace) -> None:
+    evaluation = compare(
+        options.original,
+        options.spiking,
+        options.data,
+        output=options.output,
+        batch_size=options.batch_size,
+        samples=options.samples,
+        progress=not options.quiet,
+    )
+    _write(json.dumps(evaluation.to_json(), indent=2) if options.json else evaluation.text())
+
+
+def _inspect(options: argparse.Namespace) -> None:
+    inspection = inspect(options.model)
+    _write(json.dumps(inspection.to_json(), indent=2) if options.json else inspection.text())
+
+
+def _export(options: argparse.Namespace) -> None:
+    export(options.model, options.output, task=options.task, opset=options.opset)
+
+
+def _demo(options: argparse.Namespace) -> None:
+    for line in demo(options.models, timesteps=options.timesteps, progress=not options.quiet):
+        _write(line)
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="onnx-snn", description="Convert pretrained ONNX networks into spiking ONNX networks, without training."
+    )
+    parser.add_argument("--version", action="version", version=f"onnx-snn {VERSION}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("-v", "--verbose", action="count", default=0, help="say more; twice for debugging")
+    common.add_argument("-q", "--quiet", action="store_true", help="no progress bars and no report on the terminal")
+    for add in (_add_export, _add_convert, _add_inspect, _add_compare, _add_demo):
+        add(commands, common)
+    return parser
+
+
+
+def _add_export(commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:
+    parser = commands.add_parser(
+        "export", parents=[common], help="export a Transformers model to ONNX through Optimum (extra: export)"
+    )
+    parser.add_argument("-m", "--model", required=True, help="folder of a Transformers model")
+    parser.add_argument("-o", "--output", required=True, help="folder to write")
+    parser.add_argument("--task", default="auto", help="Optimum's task, inferred by default")
+    parser.add_argument("--opset", type=int, help="ONNX opset, Optimum's default if not given")
+    parser.set_defaults(run=_export)
+
+
+def _add_convert(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser
+) -> None:
+    parser = commands.add_parser("convert", parents=[common], help="convert a network into a spiking one")
+    files = parser.add_argument_group("files")
+    files.add_argument("-m", "--model", required=True, help=".onnx file, or a folder as Optimum writes it")
+    files.add_argument("-o", "--output", help=".onnx file (or folder) to write")
+    files.add_argument(
+        "-c", "--calibration", metavar="DATA",
+        help="real inputs: .npz with one array per model input (first axis: samples), or a folder of test_data_set_N",
+    )  # fmt: skip
+    files.add_argument("--calibration-cache", metavar="NPZ", help="keep what calibration saw; read when it exists")
+    files.add_argument("--config", metavar="JSON", help="options from a file, such as snn_config.json")
+    files.add_argument("--report", metavar="JSON", help="write the report as JSON")
+    network = parser.add_argument_group("network")
+    network.add_argument(
+        "-T", "--timesteps", type=int, metavar=f"1..{MAX_TIMESTEPS}", help=f"time steps, {DEFAULTS.timesteps} by default"
+    )
+    network.add_argument("--scope", choices=[scope.value for scope in Scope], help="full (default): weight products too")
+    network.add_argument("--preset", choices=[preset.value for preset in Preset], help="paper: arXiv 2508.07710")
+    network.add_argument("--body", choices=[body.value for body in Body], help="functions with time loops, or closed")
+    network.add_argument(
+        "--gate", action=argparse.BooleanOptionalAction, default=None, help="let a saturated basis fire only once"
+    )
+    network.add_argument("--headroom", type=float, help="range of a code over the largest calibrated magnitude")
+    choice = parser.add_argument_group("choice of nodes")
+    choice.add_argument("--include", nargs="+", metavar="NAME", help="convert only these: names or expressions")
+    choice.add_argument("--exclude", nargs="+", metavar="NAME", help="leave these as they are")
+    choice.add_argument("--strict", action="store_true", default=None, help="fail where a node cannot be converted")
+    work = parser.add_argument_group("work")
+    work.add_argument("--dry-run", action="store_true", help="say what would be converted; needs no calibration data")
+    work.add_argument("--calibration-samples", type=int, metavar="N", help="use at most N samples")
+    work.add_argument("--batch-size", type=int, default=8, help="samples in one run (default: 8)")
+    work.add_argument("--nodes", action="store_true", help="report every node")
+    parser.set_defaults(run=_convert)
+
+
+def _add_inspect(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser
+) -> None:
+    parser = commands.add_parser("inspect", parents=[common], help="tell how a file was converted and what spikes in it")
+    parser.add_argument("model", help="converted .onnx file")
+    parser.add_argument("--json", action="store_true", help="as JSON")
+    parser.set_defaults(run=_inspect)
+
+
+def _add_compare(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser
+) -> None:
+    parser = commands.add_parser("compare", parents=[common], help="run original and spiking network side by side")
+    parser.add_argument("original", help=".onnx file of the original network")
+    parser.add_argument("spiking", help="converted .onnx file")
+    parser.add_argument("data", help=".npz with one array per model input, and `labels` for a task metric")
+    parser.add_argument("--output", help="output to compare (default: the first)")
+    parser.add_argument("--batch-size", type=int, default=8, help="samples in one run (default: 8)")
+    parser.add_argument("--samples", type=int, metavar="N", help="use at most N samples")
+    parser.add_argument("--json", action="store_true", help="as JSON")
+    parser.set_defaults(run=_compare)
+
+
+def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:
+    parser = commands.add_parser("demo", parents=[common], help="convert the models that come with the repository")
+    parser.add_argument("--models", default="models", help="folder of the models (default: models)")
+    parser.add_argument("-T", "--timesteps", type=int, default=DEFAULTS.timesteps, help="time steps")
+    parser.set_defaults(run=_demo)

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Export of Transformers models to ONNX: Optimum does the work, this module only calls it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from onnx_snn.errors import ConfigError, ModelError, OutputError
+
+
+def export(model: str | Path, output: str | Path, *, task: str = "auto", opset: int | None = None) -> None:
+    """Export a Transformers model folder to an Optimum folder with `model.onnx`, configuration and tokenizer.
+
+    Args:
+        model: folder of the model, or its name on a hub that Transformers can reach.
+        output: folder to write.
+        task: Optimum's task name, such as "text-generation-with-past"; inferred by default.
+        opset: ONNX opset; Optimum's default where None.
+
+    Raises:
+        ConfigError: Optimum is not installed.
+        ModelError: Optimum cannot export the model.
+        OutputError: `output` is a file.
+    """
+    if Path(output).is_file():
+        raise OutputError(f"output '{output}' is a file; name a folder")
+    try:
+        from optimum.exporters.onnx import main_export
+    except ImportError as error:
+        raise ConfigError(f"export needs Optimum ({error}); install it with: pip install 'onnx-snn[export]'") from error
+    try:
+        main_export(str(model), output=str(output), task=task, opset=opset)
+    except Exception as error:  # Optimum and Transformers raise whatever their parts raise
+        raise ModelError(f"'{model}': Optimum cannot export it: {error}") from error
