@@ -314,10 +314,8 @@ class _Observer:
         Raises:
             CalibrationError: the run fails.
         """
-        inputs = {name: ort.OrtValue.ortvalue_from_numpy(_contiguous(array)) for name, array in feed.items()}
         try:
-            outputs = self._session.run_with_ort_values(None, inputs | self._weights)
-            return {name: output.numpy() for name, output in zip(self._names, outputs, strict=True)}
+            return dict(zip(self._names, self._session.run(None, feed | self._weights), strict=True))
         except Exception as error:
             shapes = {name: array.shape for name, array in feed.items()}
             raise CalibrationError(f"onnxruntime fails on inputs of shapes {shapes}: {error}") from error
