@@ -22,7 +22,7 @@ STEPS = {
     "softmax": "{o} = Softmax({i})",
     "written softmax": "{o}e = Exp({i}) {o}s = ReduceSum({o}e, last) {o} = Div({o}e, {o}s)",
     "synapse": "{o} = MatMul({i}, w)",
-    "halving": "{o}c = Constant<value = float {{0.5}}>() {o} = Mul({i}, {o}c)",
+    "halving": "{o} = Mul({i}, half)",
     "square": "{o} = Mul({i}, {i})",
     "power": "{o} = Pow({i}, two)",
     "residual": "{o} = Add({i}, x)",
@@ -138,6 +138,29 @@ def test_activation_flow(body: str, is_activation: bool) -> None:
     inputs = "float[N,4,8] x, int64[N,4] input_ids, int64[N,4] position_ids, int64[N,4] attention_mask"
     model = graph(body, inputs=inputs, initializers=TABLE)
     assert ActivationFlow(model).is_activation(model.graph.outputs[0]) is is_activation
+
+
+def test_cached_rotation_is_no_activation() -> None:
+    body = "c = Gather(table, position_ids) r = Mul(x, c) y = Relu(r)"
+    model = graph(body, inputs="float[N,4,8] x, int64[N,4] position_ids", initializers=TABLE)
+    assert [site.kind.value for site in recognise(model).sites] == ["function"]
+
+
+@pytest.mark.parametrize("operator", ["If", "Loop", "Cast", "Shape", "Softmax", "MatMul"])
+def test_operator_of_another_domain_is_not_taken_for_ours(operator: str) -> None:
+    model = graph(f"a = acme.{operator}(x, x) y = Relu(a)")
+    assert functions(model) == ["relu"]
+    assert unmatched(model) == {operator: f"no rule knows the operator acme.{operator}"}
+
+
+def test_reading_a_constant_does_not_name_its_tensor() -> None:
+    model = graph("c = Constant<value_float = 0.5>() y = Mul(c, x)")
+    (constant, _) = model.graph
+    tensor = ir.tensor([0.5])
+    constant.attributes.clear()
+    constant.attributes.add(ir.AttrTensor("value", tensor))
+    recognise(model)
+    assert tensor.name is None
 
 
 def test_constants_are_what_no_run_changes() -> None:

@@ -85,7 +85,9 @@ class ActivationFlow:
 
     def _visit(self, graph: ir.Graph) -> None:
         for node in graph:
-            if node.op_type == "If":
+            if node.domain != "":
+                self._add(node.outputs, [self._origin_of_any(node.inputs)] * len(node.outputs))
+            elif node.op_type == "If":
                 self._visit_branches(node)
             elif node.op_type in ("Loop", "Scan"):
                 self._visit_body(node)
@@ -120,8 +122,9 @@ class ActivationFlow:
             origin |= _Origin.INPUT
         if node.op_type in ("Shape", "Size"):
             origin &= ~_Origin.TOKEN
-        origin &= ~_Origin.ACTIVATION
-        return origin | _Origin.ACTIVATION if self._carries_activation(node, output) else origin
+        if self._carries_activation(node, output):
+            return origin | _Origin.ACTIVATION
+        return origin & ~_Origin.ACTIVATION
 
     def _carries_activation(self, node: ir.Node, output: ir.Value) -> bool:
         if node.op_type in _VALUE_BLIND:

@@ -14,7 +14,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from onnx_snn.rules.rule import Formula, Match, NoMatch, Rule, scalar
+from onnx_snn.rules.constants import scalar
+from onnx_snn.rules.notation import Formula
+from onnx_snn.rules.rule import Match, NoMatch, Rule
 
 _PLAIN = {
     "Tanh": "tanh",

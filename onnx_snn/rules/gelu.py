@@ -15,7 +15,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from onnx_snn.rules.rule import Formula, Match, NoMatch, Parameters, Rule
+from onnx_snn.rules.notation import Formula
+from onnx_snn.rules.rule import Match, NoMatch, Parameters, Rule
 
 _MICROSOFT = "com.microsoft"
 _CUBE = 0.044715

@@ -19,8 +19,10 @@ from typing import Any
 
 import onnx_ir as ir
 
+from onnx_snn.rules.constants import scalar
+from onnx_snn.rules.notation import Formula
 from onnx_snn.rules.reduction import first_trailing_axis, from_end
-from onnx_snn.rules.rule import Formula, Match, NoMatch, Parameters, Rule, scalar
+from onnx_snn.rules.rule import Match, NoMatch, Parameters, Rule
 from onnx_snn.rules.site import Kind
 
 _EPSILON = 1e-5

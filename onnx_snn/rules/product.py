@@ -12,7 +12,8 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from onnx_snn.passes.activations import operators
-from onnx_snn.rules.rule import Scope, constant, name_of
+from onnx_snn.rules.constants import constant
+from onnx_snn.rules.rule import Scope, name_of
 from onnx_snn.rules.site import Kind, Site
 
 _KEEPS_PROBABILITIES = operators(

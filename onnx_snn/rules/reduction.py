@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from onnx_snn.rules.rule import NoMatch, constant
+from onnx_snn.rules.constants import constant
+from onnx_snn.rules.rule import NoMatch
 
 
 def from_end(axis: int, value: ir.Value | None) -> int:
