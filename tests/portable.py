@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import onnx
@@ -21,39 +21,22 @@ OPSET = 17
 IR_VERSION = 9
 
 
-class Call(NamedTuple):
-    """One node of a spiking op in a model: the prefix of its outputs, and its attributes."""
-
-    prefix: str
-    attributes: Mapping[str, int] = {}
-
-
 def model_of(
     operator: Operator,
     *,
     body: Body,
     metered: bool,
+    polarity: int = 0,
     opset: int = OPSET,
-    calls: Sequence[Call] = (Call(""),),
 ) -> onnx.ModelProto:
-    """A model whose inputs, all of free shape, are those of `operator`; every call sees the same ones."""
+    """A model of one node, whose inputs and outputs, all of free shape, are the graph's."""
     outputs = operator.outputs(metered)
-    nodes = [
-        onnx.helper.make_node(
-            operator.name,
-            operator.inputs,
-            [call.prefix + output for output in outputs],
-            domain=DOMAIN,
-            **call.attributes,
-        )
-        for call in calls
+    attributes = {"polarity": polarity} if operator.polarized else {}
+    node = onnx.helper.make_node(operator.name, operator.inputs, outputs, domain=DOMAIN, **attributes)
+    inputs = [
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in operator.inputs
     ]
-    graph = onnx.helper.make_graph(
-        nodes,
-        operator.name,
-        [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in operator.inputs],
-        [_output(call.prefix + output) for call in calls for output in outputs],
-    )
+    graph = onnx.helper.make_graph([node], operator.name, inputs, [_output(name) for name in outputs])
     imports = [onnx.helper.make_opsetid("", opset), onnx.helper.make_opsetid(DOMAIN, VERSION)]
     functions = function_protos([operator.name], opset=opset, body=body, metered=metered)
     return onnx.helper.make_model(graph, opset_imports=imports, functions=functions, ir_version=IR_VERSION)

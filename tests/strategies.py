@@ -70,7 +70,7 @@ def generic_kernels(draw: st.DrawFn, bases: int, timesteps: int) -> dict[str, Fl
 
 
 @st.composite
-def neurons(draw: st.DrawFn, *, halving: bool | None = None, polarity: int | None = None) -> MbeNeuron:
+def neurons(draw: st.DrawFn, *, halving: bool | None = None) -> MbeNeuron:
     """Any neuron; only those with (without) a closed form where `halving` is true (false)."""
     bases = draw(st.integers(1, MOST_BASES))
     timesteps = draw(st.integers(1, MAX_TIMESTEPS))
@@ -84,7 +84,7 @@ def neurons(draw: st.DrawFn, *, halving: bool | None = None, polarity: int | Non
         gain=draw(gains(bases)),
         weight=draw(on_grid(bases, 1 << 14, st.just(unit))),
         bias=draw(on_grid((), 1 << 14, st.just(unit))),
-        polarity=draw(st.integers(0, 1)) if polarity is None else polarity,
+        polarity=draw(st.integers(0, 1)),
         **kernels,
     )
 
