@@ -100,8 +100,9 @@ class SignedHistogram:
         bins = np.flatnonzero(self._bins)
         if bins.size == 0:
             return np.empty(0), np.empty(0, np.int64)
-        centres = np.clip(_signed_centres(bins), self.minimum, self.maximum)
+        centres = _signed_centres(bins)
         centres[np.abs(centres) < np.abs(centres).max() * 2.0**-RESOLVED_OCTAVES] = 0.0
+        centres = np.clip(centres, self.minimum, self.maximum)
         points, place = np.unique(centres, return_inverse=True)
         counts = np.zeros(points.size, np.int64)
         np.add.at(counts, place, self._bins[bins])

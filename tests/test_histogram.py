@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Histograms: no element lost, exact extremes, exact under powers of two, alike however the data is cut."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
+
+from onnx_snn.histogram import BLOCK, MAX_SHIFT, RESOLVED_OCTAVES, ChannelHistogram, SignedHistogram
+
+FLOATS = st.floats(width=32, allow_nan=True, allow_infinity=True)
+MODERATE = st.floats(-1024, 1024, width=32, allow_subnormal=False).filter(
+    lambda x: x == 0 or abs(x) > 2.0**-20
+)
+
+
+def arrays(elements: st.SearchStrategy[float], min_dims: int = 1) -> st.SearchStrategy[np.ndarray]:
+    return npst.arrays(
+        np.float32, npst.array_shapes(min_dims=min_dims, max_dims=3, max_side=8), elements=elements
+    )
+
+
+def signed(*parts: np.ndarray) -> SignedHistogram:
+    histogram = SignedHistogram()
+    for part in parts:
+        histogram.add(part)
+    return histogram
+
+
+def channels(x: np.ndarray, axis: int | tuple[int, ...]) -> ChannelHistogram:
+    histogram = ChannelHistogram(int(np.prod(np.take(x.shape, axis))))
+    histogram.add(x, axis)
+    return histogram
+
+
+def assert_equal(a: SignedHistogram | ChannelHistogram, b: SignedHistogram | ChannelHistogram) -> None:
+    assert type(a) is type(b)
+    for name, array in a.to_arrays().items():
+        np.testing.assert_array_equal(array, b.to_arrays()[name], err_msg=name)
+
+
+@given(arrays(FLOATS))
+def test_every_element_is_counted_once(x: np.ndarray) -> None:
+    histogram = signed(x)
+    assert histogram.counts().sum() == histogram.count == np.isfinite(x).sum()
+    assert histogram.nan_count == np.isnan(x).sum()
+    assert histogram.inf_count == np.isinf(x).sum()
+
+
+@given(arrays(FLOATS))
+def test_extremes_are_exact(x: np.ndarray) -> None:
+    histogram, finite = signed(x), x[np.isfinite(x)]
+    if finite.size:
+        assert (histogram.minimum, histogram.maximum) == (finite.min(), finite.max())
+        points = histogram.points()
+        assert points[0] >= finite.min()
+        assert points[-1] <= finite.max()
+        assert (np.diff(points) > 0).all()
+    else:
+        assert (histogram.minimum, histogram.maximum) == (np.inf, -np.inf)
+        assert histogram.points().size == histogram.counts().size == 0
+
+
+@given(st.floats(2.0**-100, 2.0**100, width=32), st.booleans())
+def test_points_lie_within_half_a_bin_of_the_values(value: float, negative: bool) -> None:
+    value = -value if negative else value
+    histogram = signed(np.array([value, 4 * value, -4 * value], np.float32))
+    nearest = histogram.points()[np.abs(histogram.points() - value).argmin()]
+    assert abs(nearest - value) <= abs(value) / 64
+
+
+@given(arrays(MODERATE), st.integers(-40, 40))
+def test_a_power_of_two_shifts_points_exactly(x: np.ndarray, exponent: int) -> None:
+    plain, shifted = signed(x), signed(np.ldexp(x, exponent))
+    np.testing.assert_array_equal(shifted.points(), np.ldexp(plain.points(), exponent))
+    np.testing.assert_array_equal(shifted.counts(), plain.counts())
+
+
+@given(arrays(FLOATS), arrays(FLOATS))
+def test_merging_is_counting_both(x: np.ndarray, y: np.ndarray) -> None:
+    merged = signed(x)
+    merged.merge(signed(y))
+    assert_equal(merged, signed(x, y))
+    assert_equal(merged, signed(np.concatenate([y.ravel(), x.ravel()])))
+
+
+def test_zeros_and_denormals_are_a_point_of_their_own() -> None:
+    histogram = signed(np.array([0.0, -0.0, 1e-45, -1e-45, 1.0, -1.0], np.float32))
+    np.testing.assert_array_equal(histogram.points(), [-1.0, 0.0, 1.0])
+    np.testing.assert_array_equal(histogram.counts(), [1, 4, 1])
+
+
+def test_what_float32_cannot_add_to_the_largest_value_counts_as_zero() -> None:
+    histogram = signed(np.array([2.0**-RESOLVED_OCTAVES / 2, 1.0], np.float32))
+    np.testing.assert_array_equal(histogram.points(), [0.0, 1.0])
+
+
+def test_blocks_views_and_other_types() -> None:
+    x = np.random.default_rng(0).standard_normal((3, BLOCK)).astype(np.float32)
+    assert signed(x).count == x.size
+    assert_equal(signed(x.T[::2]), signed(np.ascontiguousarray(x.T[::2])))
+    half = x.astype(np.float16)
+    assert_equal(signed(half), signed(half.astype(np.float32)))
+    assert signed(np.array([1e300])).inf_count == 1
+
+
+@given(arrays(FLOATS), st.data())
+def test_arrays_restore_both_histograms(x: np.ndarray, data: st.DataObject) -> None:
+    assert_equal(SignedHistogram.from_arrays(signed(x).to_arrays()), signed(x))
+    histogram = channels(x, data.draw(st.integers(0, x.ndim - 1)))
+    assert_equal(ChannelHistogram.from_arrays(histogram.to_arrays()), histogram)
+
+
+@given(arrays(FLOATS), st.data())
+def test_channels_keep_exact_maxima_and_every_element(x: np.ndarray, data: st.DataObject) -> None:
+    axis = data.draw(st.integers(-x.ndim, x.ndim - 1))
+    histogram = channels(x, axis)
+    finite = np.where(np.isfinite(x), np.abs(x), 0)
+    expected = np.moveaxis(finite, axis, 0).reshape(x.shape[axis], -1).max(axis=1)
+    np.testing.assert_array_equal(histogram.maximum(), expected)
+    assert histogram.count == np.isfinite(x).sum()
+    assert histogram.nonfinite_count == x.size - np.isfinite(x).sum()
+
+
+@given(arrays(FLOATS), st.data())
+def test_merging_channels_is_counting_both(x: np.ndarray, data: st.DataObject) -> None:
+    y = data.draw(npst.arrays(np.float32, x.shape, elements=FLOATS))
+    merged = channels(x, -1)
+    merged.merge(channels(y, -1))
+    assert_equal(merged, channels(np.concatenate([x, y]) if x.ndim > 1 else np.stack([x, y]), -1))
+
+
+def test_several_axes_form_the_channel_index() -> None:
+    x = np.random.default_rng(0).standard_normal((2, 3, 5, 4)).astype(np.float32)
+    assert_equal(channels(x, (2, 3)), channels(x.reshape(6, 20), 1))
+    assert_equal(channels(x, (1, 3)), channels(x.swapaxes(1, 2).reshape(10, 12), 1))
+    assert_equal(channels(x, (-3,)), channels(x, 1))
+
+
+@given(
+    npst.arrays(np.float32, (6, 4), elements=MODERATE),
+    npst.arrays(np.int64, 4, elements=st.integers(-9, MAX_SHIFT)),
+)
+def test_scaling_by_shifts_is_counting_the_scaled_values(x: np.ndarray, exponents: np.ndarray) -> None:
+    # Drawn up so that both the values and the scaled values lie within the octaves that channels resolve.
+    x = x * np.float32(2.0**20)
+    result = channels(x, 1).scaled(np.exp2(exponents))
+    expected = channels(np.ldexp(x, -exponents).reshape(-1, 1), 1).scaled(np.ones(1))
+    np.testing.assert_array_equal(result.points, expected.points)
+    np.testing.assert_array_equal(result.counts, expected.counts)
+    assert result.maximum == expected.maximum
+
+
+@given(arrays(MODERATE))
+def test_points_of_channels_lie_within_half_a_bin(x: np.ndarray) -> None:
+    points = channels(x, 0).scaled(np.ones(len(x))).points
+    magnitudes = np.abs(x).ravel()
+    distance = np.abs(points[None, :] - magnitudes[:, None]).min(axis=1)
+    assert (distance <= magnitudes / 16).all()
+
+
+@given(npst.arrays(np.float32, (5, 3), elements=MODERATE), st.integers(-4, 4))
+def test_scaling_all_channels_alike_moves_points_exactly(x: np.ndarray, exponent: int) -> None:
+    plain = channels(x, 1).scaled(np.ones(3))
+    shifted = channels(x, 1).scaled(np.full(3, 2.0**exponent))
+    np.testing.assert_array_equal(shifted.points, np.ldexp(plain.points, -exponent))
+    np.testing.assert_array_equal(shifted.counts, plain.counts)
+
+
+def test_scales_are_the_channels_rms_beside_the_median() -> None:
+    rng = np.random.default_rng(0)
+    factors = np.float32([1, 1, 1, 8, 1 / 32, 0, 2.0**30])
+    histogram = channels(rng.standard_normal((4096, 7)).astype(np.float32) * factors, 1)
+    np.testing.assert_allclose(histogram.rms(), np.float64(factors), rtol=0.05)
+    np.testing.assert_array_equal(histogram.power_of_two_scales(), [1, 1, 1, 8, 1 / 32, 1, 2.0**MAX_SHIFT])
+
+
+def test_silent_channels_have_scale_one() -> None:
+    histogram = channels(np.zeros((5, 3), np.float32), 1)
+    np.testing.assert_array_equal(histogram.power_of_two_scales(), [1, 1, 1])
+    assert histogram.scaled(histogram.power_of_two_scales()).maximum == 0
+    assert ChannelHistogram(2).scaled(np.ones(2)).points.size == 0
+
+
+def test_magnitudes_beyond_the_octaves_keep_their_count_and_maximum() -> None:
+    result = channels(np.float32([[2.0**-100, 2.0**100]]), 1).scaled(np.ones(2))
+    np.testing.assert_array_equal(result.counts, [1, 1])
+    assert result.points[0] == 0
+    assert result.maximum == 2.0**100
+
+
+def test_counts_widen_before_they_overflow() -> None:
+    histogram = channels(np.ones((1, 2), np.float32), 1)
+    for _ in range(33):
+        histogram.merge(ChannelHistogram.from_arrays(histogram.to_arrays()))
+    assert histogram.count == 2 * 2**33
+
+
+@pytest.mark.parametrize(
+    "scales", [[3.0, 1.0], [1.0], [0.0, 1.0], [-1.0, 1.0], [2.0**25, 1.0], [np.inf, 1.0]]
+)
+def test_scales_that_are_no_powers_of_two_are_refused(scales: list[float]) -> None:
+    with pytest.raises(ValueError, match="scale"):
+        ChannelHistogram(2).scaled(np.array(scales))
+
+
+def test_wrong_channels_are_refused() -> None:
+    with pytest.raises(ValueError, match="do not hold 3 channels"):
+        ChannelHistogram(3).add(np.ones((2, 4), np.float32), 1)
+    with pytest.raises(ValueError, match="cannot merge 2 channels into 3"):
+        ChannelHistogram(3).merge(ChannelHistogram(2))
