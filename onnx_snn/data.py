@@ -321,9 +321,10 @@ def _fixed_batch_size(specs: Sequence[InputSpec]) -> int | None:
 def _read_npz(path: Path, specs: Sequence[InputSpec]) -> Feed:
     """The arrays of an .npz file that are model inputs, or all where one is missing."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise CalibrationError(f"'{path}' holds one array; save one per model input with np.savez")
+        file = np.load(path, allow_pickle=False)
+        if not isinstance(file, np.lib.npyio.NpzFile):
+            raise CalibrationError(f"'{path}' holds one array; save one per model input with np.savez")
+        with file:
             wanted = [spec.name for spec in specs]
             names = wanted if set(wanted) <= set(file.files) else file.files
             return {name: file[name] for name in names}

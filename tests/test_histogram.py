@@ -94,8 +94,8 @@ def test_zeros_and_denormals_are_a_point_of_their_own() -> None:
 
 
 def test_what_float32_cannot_add_to_the_largest_value_counts_as_zero() -> None:
-    histogram = signed(np.array([2.0**-RESOLVED_OCTAVES / 2, 1.0], np.float32))
-    np.testing.assert_array_equal(histogram.points(), [0.0, 1.0])
+    histogram = signed(np.array([-1.0, 2.0**-RESOLVED_OCTAVES / 2, 1.0], np.float32))
+    np.testing.assert_array_equal(histogram.points(), [-1.0, 0.0, 1.0])
 
 
 def test_blocks_views_and_other_types() -> None:
