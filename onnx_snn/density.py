@@ -111,7 +111,9 @@ def _thin(points: Float64, mass: Float64) -> Density:
 
 def _log_points(lo: float, hi: float) -> Float64:
     limit = max(abs(lo), abs(hi))
-    magnitudes = limit * np.exp2(-LOG_OCTAVES * (np.arange(LOG_POINTS) + 0.5) / LOG_POINTS)
+    # In float32, so that machines agree whose exp2 differ in the last bit of float64.
+    share = np.exp2(-LOG_OCTAVES * (np.arange(LOG_POINTS) + 0.5) / LOG_POINTS).astype(np.float32)
+    magnitudes = limit * share.astype(np.float64)
     both = np.concatenate([-magnitudes, magnitudes])
     inside = both[(both > lo) & (both < hi)]
     return inside if inside.size else np.array([0.5 * (lo + hi)])

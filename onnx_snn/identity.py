@@ -76,7 +76,7 @@ def fit_identity(
 
 
 def _power_of_two_code(target: Target, bases: int, timesteps: int, *, polarity: int, gate: bool) -> MbeNeuron:
-    level = 2.0 ** _best_exponents(target, bases, timesteps)
+    level = np.ldexp(1.0, _best_exponents(target, bases, timesteps))
     knots = np.concatenate([[0.0], np.cumsum(level * (2.0**timesteps - 1.0))])
     scale = 2.0 ** (timesteps - 1)
     return halving_neuron(
@@ -90,7 +90,7 @@ def _power_of_two_code(target: Target, bases: int, timesteps: int, *, polarity: 
     )
 
 
-def _best_exponents(target: Target, bases: int, timesteps: int) -> Float64:
+def _best_exponents(target: Target, bases: int, timesteps: int) -> NDArray[np.int64]:
     """Ascending exponents p [N] of the level sizes of the best code that reaches the limit.
 
     Dynamic programming over p: a state is (segments used, where they end), and of the states that end in the
@@ -99,10 +99,10 @@ def _best_exponents(target: Target, bases: int, timesteps: int) -> Float64:
     """
     assert target.reach is not None
     length = 2.0**timesteps - 1.0
-    coarsest = math.ceil(math.log2(target.reach / length))
+    coarsest = _ceil_log2(target.reach / length)
     finest = coarsest - EXPONENTS
     if timesteps <= 8:
-        finest = max(finest, math.ceil(math.log2(target.reach)) + 1 - FLOAT32_BITS)
+        finest = max(finest, _ceil_log2(target.reach) + 1 - FLOAT32_BITS)
     error = _SegmentError(target, length)
     cells = (bases + 1) * BUCKETS
     cost = np.full((bases + 1, cells), np.inf)
@@ -113,7 +113,7 @@ def _best_exponents(target: Target, bases: int, timesteps: int) -> Float64:
     for row, exponent in enumerate(range(finest, coarsest + 1)):
         if row:
             cost, end, used = _united(cost, end, used)
-        level = 2.0**exponent
+        level = math.ldexp(1.0, exponent)
         for n in range(bases):
             reached = cost[n, :-BUCKETS] + error(end[n, :-BUCKETS], level)
             cell = np.flatnonzero(reached < cost[n + 1, BUCKETS:])
@@ -124,7 +124,13 @@ def _best_exponents(target: Target, bases: int, timesteps: int) -> Float64:
         complete = np.where(end[bases] >= target.reach, cost[bases], np.inf)
         if complete.min() < least:
             least, winner = complete.min(), used[bases, complete.argmin()].copy()
-    return np.repeat(np.arange(finest, coarsest + 1, dtype=np.float64), winner)
+    return np.repeat(np.arange(finest, coarsest + 1), winner)
+
+
+def _ceil_log2(value: float) -> int:
+    """The least p with 2**p >= `value`; a logarithm would round to an integer what is just above it."""
+    mantissa, exponent = math.frexp(value)
+    return exponent - 1 if mantissa == 0.5 else exponent
 
 
 class _SegmentError:

@@ -134,7 +134,7 @@ class _NestedRamps:
 
 
 def _eliminated(products: Float64) -> Float64:
-    """`products` [K, K] after elimination: upper triangular, its corner what the last feature has of its own."""
+    """`products` [K, K] after elimination; its corner is what the last feature has of its own."""
     upper = products + RIDGE * np.eye(len(products))
     for i in range(len(upper) - 1):
         upper[i + 1 :, i:] -= (upper[i, i + 1 :] / upper[i, i])[:, None] * upper[i, i:]

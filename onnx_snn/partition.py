@@ -57,7 +57,8 @@ def target_of(function: ScalarFunction, density: Density, *, mirrored: bool) -> 
         ConfigError: the function is not finite on the density.
     """
     points, mass = folded(density) if mirrored else density
-    values = function.formula(points)
+    # In float32, so that machines agree whose exponential functions differ in the last bit of float64.
+    values = function.formula(points).astype(np.float32).astype(np.float64)
     if not np.isfinite(values).all():
         raise ConfigError(f"function {function.name!r} is not finite at {points[~np.isfinite(values)][0]}")
     weight = mass / values**2 if function.relative else mass
@@ -124,27 +125,44 @@ def _normalised(share: Float64) -> Float64:
 @np.errstate(divide="ignore", invalid="ignore", over="ignore")
 def _segment_costs(target: Target, positions: Float64, levels: int, chords: bool) -> Float64:
     """Cost of a segment from candidate i to candidate j, float64 [C, C], infinite unless i < j."""
-    x, y, w = target.points, target.values, target.weight
-    index = np.searchsorted(x, positions)
-    index[-1] = x.size
-
-    def between(weighted: Float64) -> Float64:
-        cumulated: Float64 = np.concatenate([[0.0], np.cumsum(weighted)])[index]
-        return cumulated[None, :] - cumulated[:, None]
-
-    mass, w_x, w_y, w_xx, w_xy, w_yy = map(between, (w, w * x, w * y, w * x * x, w * x * y, w * y * y))
+    values = np.interp(positions, target.points, target.values)
+    mass, w_x, w_y, w_xx, w_xy, w_yy = _moments(target, positions, values)
     length = positions[None, :] - positions[:, None]
     if chords:
-        values = np.interp(positions, x, y)
         slope = (values[None, :] - values[:, None]) / length
-        foot = values[:, None] - slope * positions[:, None]
-        misfit = w_yy + slope * (slope * w_xx - 2 * w_xy + 2 * foot * w_x) + foot * (foot * mass - 2 * w_y)
+        misfit = w_yy - slope * (2.0 * w_xy - slope * w_xx)
     else:
         mass = np.maximum(mass, NEGLIGIBLE)
-        covariance, variance = w_xy - w_x * w_y / mass, w_xx - w_x**2 / mass
+        covariance, variance = w_xy - w_x * w_y / mass, w_xx - w_x * w_x / mass
         # Where rounding is all that is left of the variance, the line is level.
         slope = np.where(variance > 1e-15 * w_xx, covariance / variance, 0.0)
         misfit = w_yy - w_y**2 / mass - covariance * slope
     cost = np.maximum(misfit, 0.0) + (slope * length / levels) ** 2 / 12.0 * mass
     # In float32, so that partitions that are equal by symmetry stay equal in whichever order they are summed.
     return np.where(length > 0.0, cost.astype(np.float32), np.inf)
+
+
+def _moments(target: Target, positions: Float64, values: Float64) -> list[Float64]:
+    """Sums of w, w x, w y, w x x, w x y, w y y over the points between candidates i and j, each [C, C].
+
+    x and y count from candidate i. Differences of sums over the whole range would do, were they not of the size
+    of its far end, where massive activations lie, while most segments lie near zero.
+    """
+    last = len(positions) - 1
+    cell = (np.searchsorted(positions, target.points, side="right") - 1).clip(0, last - 1)
+    x, y = target.points - positions[cell], target.values - values[cell]
+    w, w_x, w_y, w_xx, w_xy, w_yy = (
+        np.bincount(cell, target.weight * moment, last)
+        for moment in (np.ones_like(x), x, y, x * x, x * y, y * y)
+    )
+    # The same, of each cell, from the origin of each candidate; then the cells from i to j - 1 together.
+    a, b = positions[None, :-1] - positions[:, None], values[None, :-1] - values[:, None]
+    moved = [
+        w + 0.0 * a,
+        w_x + a * w,
+        w_y + b * w,
+        w_xx + a * (2.0 * w_x + a * w),
+        w_xy + b * w_x + a * (w_y + b * w),
+        w_yy + b * (2.0 * w_y + b * w),
+    ]
+    return [np.pad(np.cumsum(np.triu(each), axis=1), ((0, 0), (1, 0))) for each in moved]
