@@ -296,13 +296,21 @@ class _Observer:
     ) -> None:
         self._names = names
         copy = with_mapped_weights(model)
-        values = _find_values(copy, names)
-        copy.graph.outputs[:] = [_shape_of(copy.graph, value) for value in values] if shapes else values
+        outputs = _find_values(copy, names)
+        options = (session_options or _quiet_options)()
+        if shapes:
+            # The whole model runs, and no declared shape stands in for what it computes.
+            options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+            outputs = [_shape_of(copy.graph, value) for value in outputs]
+            copy.graph.outputs.extend(outputs)
+        else:
+            copy.graph.outputs[:] = outputs
+        self._outputs = [output.name for output in outputs]
         self._weights = {name: _ort_value(tensor) for name, tensor in _detach_weights(copy).items()}
         try:
             self._session = ort.InferenceSession(
                 ir.to_proto(copy).SerializeToString(),
-                (session_options or _quiet_options)(),
+                options,
                 providers=list(providers or ["CPUExecutionProvider"]),
             )
         except Exception as error:  # onnxruntime's exceptions share no other base class
@@ -315,10 +323,11 @@ class _Observer:
             CalibrationError: the run fails.
         """
         try:
-            return dict(zip(self._names, self._session.run(None, feed | self._weights), strict=True))
+            arrays = self._session.run(self._outputs, feed | self._weights)
         except Exception as error:
             shapes = {name: array.shape for name, array in feed.items()}
             raise CalibrationError(f"onnxruntime fails on inputs of shapes {shapes}: {error}") from error
+        return dict(zip(self._names, arrays, strict=True))
 
 
 def _quiet_options() -> ort.SessionOptions:

@@ -1,0 +1,324 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Calibration sees every element of every observed tensor, and nothing but the original model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import onnxruntime as ort
+import pytest
+
+from onnx_snn import calibrate as module
+from onnx_snn.calibrate import Calibration, Observation, calibrate, fingerprint, load_cache, static_axes
+from onnx_snn.data import Feed, Feeds, input_specs, open_feeds
+from onnx_snn.errors import CalibrationError, ModelError
+from onnx_snn.histogram import ChannelHistogram, SignedHistogram
+from onnx_snn.io import load_model, save_model
+
+NETWORK = """<ir_version: 8, opset_import: ["": 17]>
+    main (float[batch, length, 32] x, bool flag) => (float[batch, length, 32] y) <float[32, 32] w> {
+        h = MatMul(x, w)
+        heads = Constant<value = int64[4] {0, 0, 4, 8}>()
+        split = Reshape(h, heads)
+        k = Transpose<perm = [0, 2, 3, 1]>(split)
+        q = Transpose<perm = [0, 2, 1, 3]>(split)
+        scores = MatMul(q, k)
+        root = Sqrt(h)
+        size = Shape(h)
+        y = If(flag) <
+            then_branch = yes () => (float[batch, length, 32] a) { inner = Relu(h) a = Neg(inner) },
+            else_branch = no () => (float[batch, length, 32] b) { b = Relu(h) }
+        >
+    }"""
+WEIGHTS = np.random.default_rng(0).standard_normal((32, 32)).astype(np.float32)
+OBSERVATIONS = [
+    Observation("x"),
+    Observation("h", (2,)),
+    Observation("k", (1, 2)),
+    Observation("k", (1,)),
+    Observation("scores"),
+    Observation("y", (-1,)),
+]
+
+
+@pytest.fixture
+def model() -> ir.Model:
+    proto = onnx.parser.parse_model(NETWORK)
+    proto.graph.initializer.append(onnx.numpy_helper.from_array(WEIGHTS, "w"))
+    return ir.from_proto(proto)
+
+
+def feeds(model: ir.Model, samples: int = 10) -> Feeds:
+    rng = np.random.default_rng(1)
+    data = [
+        {"x": rng.standard_normal((size, 5, 32)).astype(np.float32), "flag": np.array(True)}
+        for size in (4,) * (samples // 4) + (samples % 4,)
+    ]
+    return open_feeds(data, input_specs(model))
+
+
+def expected(model: ir.Model) -> dict[str, list[np.ndarray]]:
+    """The observed tensors, computed by NumPy."""
+    tensors: dict[str, list[np.ndarray]] = {name: [] for name in ("x", "h", "k", "scores", "y")}
+    for feed in feeds(model):
+        h = feed["x"] @ WEIGHTS
+        split = h.reshape(*h.shape[:2], 4, 8)
+        k, q = split.transpose(0, 2, 3, 1), split.transpose(0, 2, 1, 3)
+        values = (feed["x"], h, k, q @ k, -np.maximum(h, 0))
+        for name, value in zip(tensors, values, strict=True):
+            tensors[name].append(value)
+    return tensors
+
+
+def assert_complete(calibration: Calibration, tensors: dict[str, list[np.ndarray]]) -> None:
+    assert set(calibration.signed) == set(tensors)
+    for name, arrays in tensors.items():
+        values = np.concatenate([array.ravel() for array in arrays])
+        histogram = calibration.signed[name]
+        assert histogram.count == values.size
+        assert calibration.shapes[name] == {array.shape for array in arrays}
+        np.testing.assert_allclose(
+            [histogram.minimum, histogram.maximum], [values.min(), values.max()], rtol=1e-5
+        )
+    for (name, axes), channels in calibration.channels.items():
+        arrays = [np.moveaxis(array, axes, range(len(axes))) for array in tensors[name]]
+        rows = np.concatenate([array.reshape(channels.channels, -1) for array in arrays], axis=1)
+        np.testing.assert_allclose(channels.maximum(), np.abs(rows).max(axis=1), rtol=1e-5)
+        assert channels.count == rows.size
+
+
+def test_every_element_is_observed(model: ir.Model) -> None:
+    calibration = calibrate(model, OBSERVATIONS, feeds(model), progress=False)
+    assert calibration.samples == 10
+    assert set(calibration.channels) == {("h", (2,)), ("k", (1, 2)), ("k", (1,)), ("y", (-1,))}
+    assert_complete(calibration, expected(model))
+
+
+@pytest.mark.parametrize("budget", [1, 4000, 1 << 30])
+def test_groups_change_nothing_but_the_number_of_passes(
+    budget: int, model: ir.Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "GROUP_BYTES", budget)
+    source = (feed for feed in feeds(model))
+    calibration = calibrate(model, OBSERVATIONS, open_feeds(source, input_specs(model)), progress=False)
+    assert calibration.samples == 10
+    assert_complete(calibration, expected(model))
+
+
+def test_the_model_stays_as_it_is(model: ir.Model) -> None:
+    before = ir.to_proto(model).SerializeToString(deterministic=True)
+    calibrate(model, OBSERVATIONS, feeds(model), progress=False)
+    static_axes(model, ["h"], feeds(model).first())
+    assert ir.to_proto(model).SerializeToString(deterministic=True) == before
+
+
+def test_mapped_weights_give_the_same(model: ir.Model, tmp_path: Path) -> None:
+    save_model(model, tmp_path / "model.onnx", external_data=True)
+    mapped = load_model(tmp_path / "model.onnx")
+    assert fingerprint(mapped, OBSERVATIONS) == fingerprint(model, OBSERVATIONS)
+    assert_same(
+        calibrate(mapped, OBSERVATIONS, feeds(model), progress=False),
+        calibrate(model, OBSERVATIONS, feeds(model), progress=False),
+    )
+
+
+def test_nonfinite_activations_are_counted(model: ir.Model) -> None:
+    calibration = calibrate(model, [Observation("root", (2,))], feeds(model), progress=False)
+    total = 10 * 5 * 32
+    histogram = calibration.signed["root"]
+    assert 0 < histogram.nan_count == total - histogram.count
+    assert calibration.channels["root", (2,)].nonfinite_count == histogram.nan_count
+
+
+def test_half_precision_is_observed() -> None:
+    text = '<ir_version: 8, opset_import: ["": 17]> main (float16[N] x) => (float16[N] y) { y = Neg(x) }'
+    model = ir.from_proto(onnx.parser.parse_model(text))
+    data = open_feeds({"x": np.arange(6, dtype=np.float16)}, input_specs(model))
+    assert calibrate(model, [Observation("y")], data, progress=False).signed["y"].minimum == -5
+
+
+def test_strings_may_be_inputs() -> None:
+    text = """<ir_version: 8, opset_import: ["": 17]>
+        main (string[N] s, float[N] x) => (string[N] t, float[N] y) { t = Identity(s) y = Neg(x) }"""
+    model = ir.from_proto(onnx.parser.parse_model(text))
+    data = open_feeds({"s": np.array(["a", "b"], object), "x": np.float32([1, 2])}, input_specs(model))
+    assert calibrate(model, [Observation("y")], data, progress=False).signed["y"].count == 2
+
+
+def test_own_session_options_are_used(model: ir.Model) -> None:
+    made = []
+
+    def options() -> ort.SessionOptions:
+        made.append(ort.SessionOptions())
+        return made[-1]
+
+    calibrate(model, OBSERVATIONS, feeds(model), session_options=options, progress=False)
+    assert len(made) == 2
+
+
+@pytest.mark.parametrize(
+    ("observation", "message"),
+    [
+        (Observation("inner"), "'inner' lies in a subgraph"),
+        (Observation("score"), r"no tensor 'score'; close names are \['scores'\]"),
+        (Observation("size"), "'size' holds int64"),
+        (Observation("h", (3,)), r"axes \(3,\) of tensor 'h'"),
+        (Observation("x", (0,)), r"axes \(0,\) of tensor 'x'.*do not hold 4 channels"),
+    ],
+)
+def test_what_cannot_be_observed_is_named(observation: Observation, message: str, model: ir.Model) -> None:
+    with pytest.raises(CalibrationError, match=message):
+        calibrate(model, [observation], feeds(model), progress=False)
+
+
+def test_a_run_that_fails_is_named(model: ir.Model) -> None:
+    model.graph.inputs[0].shape = ir.Shape(["batch", "length", "width"])
+    data = [{"x": np.ones((2, 5, 7), np.float32), "flag": np.array(True)}]
+    with pytest.raises(CalibrationError, match=r"\(2, 5, 7\)"):
+        calibrate(model, OBSERVATIONS, open_feeds(data, input_specs(model)), progress=False)
+
+
+def test_an_unknown_operator_is_named() -> None:
+    text = """<ir_version: 8, opset_import: ["": 17, "acme": 1]>
+        main (float[N] x) => (float[N] y) { y = acme.Frobnicate(x) }"""
+    model = ir.from_proto(onnx.parser.parse_model(text))
+    with pytest.raises(ModelError, match="Frobnicate"):
+        calibrate(model, [Observation("y")], open_feeds({"x": np.ones(3, np.float32)}, input_specs(model)))
+
+
+def assert_same(a: Calibration, b: Calibration) -> None:
+    assert (a.fingerprint, a.samples, a.shapes) == (b.fingerprint, b.samples, b.shapes)
+    pairs: Iterator[tuple[SignedHistogram | ChannelHistogram, SignedHistogram | ChannelHistogram]]
+    assert list(a.signed) == list(b.signed)
+    assert list(a.channels) == list(b.channels)
+    pairs = zip(
+        [*a.signed.values(), *a.channels.values()], [*b.signed.values(), *b.channels.values()], strict=True
+    )
+    for one, other in pairs:
+        for name, array in one.to_arrays().items():
+            np.testing.assert_array_equal(array, other.to_arrays()[name], err_msg=name)
+
+
+def test_the_cache_holds_everything(model: ir.Model, tmp_path: Path) -> None:
+    calibration = calibrate(model, OBSERVATIONS, feeds(model), progress=False)
+    calibration.save_cache(tmp_path / "cache")
+    assert [file.name for file in tmp_path.iterdir()] == ["cache"]
+    assert_same(load_cache(tmp_path / "cache", model, OBSERVATIONS), calibration)
+    assert_same(load_cache(tmp_path / "cache", model.clone(), reversed(OBSERVATIONS)), calibration)
+
+
+def other_weights(model: ir.Model) -> None:
+    changed = WEIGHTS.copy()
+    changed[3, 4] += 1
+    model.graph.initializers["w"].const_value = ir.tensor(changed, name="w")
+
+
+def other_graph(model: ir.Model) -> None:
+    model.graph.node("root").op_type = "Exp"
+
+
+@pytest.mark.parametrize("change", [other_weights, other_graph, None])
+def test_a_cache_of_something_else_is_refused(change: Any, model: ir.Model, tmp_path: Path) -> None:
+    calibration = calibrate(model, OBSERVATIONS, feeds(model), progress=False)
+    calibration.save_cache(tmp_path / "cache.npz")
+    asked = OBSERVATIONS
+    if change is None:
+        asked = OBSERVATIONS[1:]
+    else:
+        for node in model.graph:
+            node.name = node.outputs[0].name
+        calibration = calibrate(model, OBSERVATIONS, feeds(model), progress=False)
+        calibration.save_cache(tmp_path / "cache.npz")
+        change(model)
+    with pytest.raises(CalibrationError, match=r"cache\.npz.*delete it") as caught:
+        load_cache(tmp_path / "cache.npz", model, asked)
+    assert calibration.fingerprint in str(caught.value)
+    assert fingerprint(model, asked) in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"nonsense", None])
+def test_a_cache_that_cannot_be_read_is_named(content: bytes | None, model: ir.Model, tmp_path: Path) -> None:
+    path = tmp_path / "cache.npz"
+    if content is None:
+        np.savez(path, other=np.ones(3))
+    else:
+        path.write_bytes(content)
+    with pytest.raises(CalibrationError, match=r"cannot read calibration cache '.*cache\.npz'"):
+        load_cache(path, model, OBSERVATIONS)
+    with pytest.raises(CalibrationError, match="cannot read calibration cache"):
+        load_cache(tmp_path / "nowhere.npz", model, OBSERVATIONS)
+
+
+def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CalibrationError, match=r"cannot write calibration cache '.*nowhere"):
+        Calibration("").save_cache(tmp_path / "nowhere" / "cache.npz")
+
+
+def test_static_axes(model: ir.Model) -> None:
+    assert static_axes(model, ["x", "h", "k", "scores", "w"], feeds(model).first()) == {
+        "x": (None, None, 32),
+        "h": (None, None, 32),
+        "k": (None, 4, 8, None),
+        "scores": (None, 4, None, None),
+        "w": (32, 32),
+    }
+
+
+def static(text: str, value: str, feed: Feed) -> tuple[int | None, ...]:
+    model = ir.from_proto(onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["": 17]> {text}'))
+    return static_axes(model, [value], feed)[value]
+
+
+def test_sizes_that_the_model_fixes_are_static_though_it_calls_them_symbolic() -> None:
+    weights = ", ".join(["0.5"] * 96)
+    position = ", ".join(["1"] * 32)
+    text = f"""main (float[batch, channels, height, width] x) => (float[batch, p, 2] y)
+        <float[2, 3, 4, 4] w = {{{weights}}}, float[1, 16, 2] position = {{{position}}},
+         int64[3] flat = {{0, 2, -1}}> {{
+            patches = Conv<strides = [4, 4]>(x, w)
+            rows = Reshape(patches, flat)
+            tokens = Transpose<perm = [0, 2, 1]>(rows)
+            y = Add(tokens, position)
+        }}"""
+    assert static(text, "tokens", {"x": np.ones((2, 3, 16, 16), np.float32)}) == (None, 16, 2)
+
+
+def test_sizes_computed_from_symbols_follow_them() -> None:
+    model = ir.from_proto(
+        onnx.parser.parse_model("""<ir_version: 8, opset_import: ["": 17]>
+            main (float[N, S, 2] x, float[N, past, 2] cache, float[N, total] mask) => (float[N, total, 2] y) {
+                both = Concat<axis = 1>(cache, x)
+                axes = Constant<value = int64[1] {-1}>()
+                column = Unsqueeze(mask, axes)
+                y = Mul(both, column)
+            }""")
+    )
+    model.graph.inputs[2].shape = ir.Shape(["N", "past + S"])
+    for past in (3, 0):
+        feed = {
+            "x": np.ones((1, 4, 2), np.float32),
+            "cache": np.ones((1, past, 2), np.float32),
+            "mask": np.ones((1, past + 4), np.float32),
+        }
+        assert static_axes(model, ["y", "cache"], feed) == {"y": (None, None, 2), "cache": (None, None, 2)}
+
+
+def test_nameless_dimensions_that_must_agree_are_changed_together() -> None:
+    text = "main (float[?, ?] a, float[?, ?] b) => (float[?, ?] y) { y = Add(a, b) }"
+    feed = {"a": np.ones((4, 6), np.float32), "b": np.ones((4, 6), np.float32)}
+    assert static(text, "y", feed) == (None, None)
+
+
+def test_a_fully_static_model_has_static_axes() -> None:
+    text = "main (float[2, 3] x) => (float[3, 2] y) { y = Transpose(x) }"
+    assert static(text, "y", {"x": np.ones((2, 3), np.float32)}) == (3, 2)
+
+
+def test_nothing_is_known_where_no_other_size_runs() -> None:
+    text = """main (float[N] x) => (float[7] y) <float[7] w = {1, 2, 3, 4, 5, 6, 7}> { y = Add(x, w) }"""
+    assert static(text, "y", {"x": np.ones(7, np.float32)}) == (None,)
