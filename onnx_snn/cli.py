@@ -21,6 +21,7 @@ from onnx_snn.errors import OnnxSnnError
 from onnx_snn.evaluate import compare
 from onnx_snn.export import export
 from onnx_snn.inspection import inspect
+from onnx_snn.io import check_output
 from onnx_snn.neuron import MAX_TIMESTEPS
 from onnx_snn.opset import Body
 from onnx_snn.version import VERSION
@@ -36,7 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options.run(options)
     except OnnxSnnError as error:
-        sys.stderr.write(f"onnx-snn: error: {error}\n")
+        # Messages of onnx and onnxruntime run over several lines.
+        sys.stderr.write(f"onnx-snn: error: {' '.join(str(error).split())}\n")
         return 1
     except BrokenPipeError:  # the reader of our output has seen enough
         return 1
@@ -44,6 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _convert(options: argparse.Namespace) -> None:
+    if options.report:  # before hours of work
+        check_output(options.report, options.model)
     report = convert(
         options.model,
         options.output,
@@ -113,7 +117,6 @@ def _parser() -> argparse.ArgumentParser:
     for add in (_add_export, _add_convert, _add_inspect, _add_compare, _add_demo):
         add(commands, common)
     return parser
-
 
 
 def _add_export(commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:

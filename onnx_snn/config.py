@@ -93,14 +93,16 @@ class ConvertConfig:
         for name, kind in (("scope", Scope), ("preset", Preset), ("body", Body)):
             object.__setattr__(self, name, _member(kind, name, getattr(self, name)))
         for name in ("include", "exclude"):
-            value = getattr(self, name)
-            object.__setattr__(self, name, (value,) if isinstance(value, str) else tuple(value))
+            object.__setattr__(self, name, _names(name, getattr(self, name)))
+        for name in ("gate", "strict"):
+            if not isinstance(getattr(self, name), bool):
+                raise ConfigError(f"{name} is {getattr(self, name)!r}; expected true or false")
         if isinstance(self.timesteps, bool) or not isinstance(self.timesteps, int):
             raise ConfigError(f"timesteps is {self.timesteps!r}; expected a whole number from 1 to {MAX_TIMESTEPS}")
         if not 1 <= self.timesteps <= MAX_TIMESTEPS:
             raise ConfigError(f"timesteps is {self.timesteps}; expected 1 to {MAX_TIMESTEPS}")
-        if not 1.0 <= self.headroom <= 1024.0:
-            raise ConfigError(f"headroom is {self.headroom}; expected 1 to 1024 times the calibrated maximum")
+        if not isinstance(self.headroom, (int, float)) or not 1.0 <= self.headroom <= 1024.0:
+            raise ConfigError(f"headroom is {self.headroom!r}; expected 1 to 1024 times the calibrated maximum")
 
     @property
     def bases(self) -> Bases:
@@ -131,6 +133,14 @@ class ConvertConfig:
         if unknown:
             raise ConfigError(f"unknown options {unknown}; known are {sorted(known)}")
         return cls(**source)
+
+
+def _names(option: str, value: Any) -> tuple[str, ...]:
+    """`value` as names, given as one or as several."""
+    names = (value,) if isinstance(value, str) else value
+    if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
+        raise ConfigError(f"{option} is {value!r}; expected names or regular expressions of nodes")
+    return tuple(names)
 
 
 def _member(kind: type[enum.Enum], name: str, value: Any) -> enum.Enum:

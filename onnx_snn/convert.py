@@ -16,9 +16,10 @@ from __future__ import annotations
 import itertools
 import json
 import logging
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from onnx_snn.config import ConvertConfig
 from onnx_snn.data import Feeds, Source, input_specs, open_feeds
 from onnx_snn.errors import CalibrationError, ConfigError, ModelError, OutputError
 from onnx_snn.io import check_output, copy_sidecars, load_model, model_files, save_model
+from onnx_snn.opset import DOMAIN
 from onnx_snn.passes.attach import attach
 from onnx_snn.passes.fit_sites import fit_sites
 from onnx_snn.passes.observe import StaticAxes, observations, observed_model
@@ -40,6 +42,7 @@ from onnx_snn.passes.verify import Comparison, check_invariants, check_valid, me
 from onnx_snn.plan import SitePlan
 from onnx_snn.report import ConversionReport, NodeReport, Status, merged
 from onnx_snn.rules import Recognition, recognise
+from onnx_snn.rules.rule import name_of
 from onnx_snn.rules.site import Kind, Site
 
 logger = logging.getLogger(__name__)
@@ -117,13 +120,16 @@ class _Run:
             _check_destination(output, source)
         with watch("load"):
             model = load_model(source)
+            _check_original(model, name)
         with watch("recognise"):
             ledger = _Ledger(name, recognise(model))
             ledger.kept = select(ledger.recognition.sites, self.config)
+            ledger.refuse_inner(model.graph)
             ledger.check_any()
         if self.dry_run:
             ledger.plans = [SitePlan(site) for site in ledger.wanted]
             return ledger.report(None, self.config, watch.seconds)
+        _check_runnable(model, name)
         if data is None:
             raise CalibrationError("calibration data is missing; give real inputs of the network, as an .npz say")
         feeds = open_feeds(
@@ -132,7 +138,8 @@ class _Run:
         with watch("calibrate"):
             static, seen = self._calibrate(model, ledger.wanted, feeds)
         with watch("fit"):
-            ledger.plans, ledger.refused = fit_sites(ledger.wanted, seen, static, self.config)
+            ledger.plans, refused = fit_sites(ledger.wanted, seen, static, self.config)
+            ledger.refused |= refused
             ledger.check_any()
             if self.config.strict:
                 ledger.check_complete()
@@ -153,9 +160,10 @@ class _Run:
     ) -> tuple[StaticAxes, Calibration]:
         """Which axes of the products' operands have a fixed size, and what the tensors of `sites` hold."""
         operands = {value.name or "" for site in sites if site.kind in _NEED_SHAPES for value in site.inputs}
-        observable = [site for site in sites if site.nodes[-1].graph is model.graph]
-        static = static_axes(model, sorted(operands), feeds.first())
-        observed, needed = observed_model(model, observable), observations(observable, static)
+        static = static_axes(model, sorted(operands), feeds.first()) if operands else {}
+        observed, needed = observed_model(model, sites), observations(sites, static)
+        if not needed:  # softmax alone: its neurons see mantissas, whatever the data
+            return static, Calibration("")
         if self.cache is not None and Path(self.cache).exists():
             return static, load_cache(self.cache, observed, needed)
         seen = calibrate(observed, needed, feeds, progress=self.progress)
@@ -166,20 +174,25 @@ class _Run:
     def folder(self, source: Path, output: str | Path | None, data: Any) -> ConversionReport:
         """Convert every model of an Optimum folder and copy what lies beside them."""
         files = model_files(source)
-        if output is None and not self.dry_run:
+        if self.dry_run:
+            return merged(str(source), None, [self.model(file, None, None) for file in files])
+        if output is None:
             raise ConfigError("output is missing; name the folder to write, or ask for a dry run")
-        if len(files) > 1 and not isinstance(data, Mapping) and not self.dry_run:
-            names = [file.name for file in files]
-            raise CalibrationError(f"'{source}' holds several models; give calibration data for each of {names}")
-        target = None if self.dry_run else _made_folder(Path(output or ""), source)
-        reports = []
-        for file in files:
-            own = data.get(file.name) if len(files) > 1 and isinstance(data, Mapping) else data
-            reports.append(self.model(file, target and target / file.name, own))
-        if target is not None:
-            copy_sidecars(source, target)
-            (target / SNN_CONFIG).write_text(json.dumps(self.config.to_json(), indent=2) + "\n")
-        return merged(str(source), target and str(target), reports)
+        sources = {files[0].name: data} if len(files) == 1 else self._sources(source, files, data)
+        with _staged_folder(Path(output), source) as stage:
+            reports = [self.model(file, stage / file.name, sources.get(file.name)) for file in files]
+            copy_sidecars(source, stage)
+            (stage / SNN_CONFIG).write_text(json.dumps(self.config.to_json(), indent=2) + "\n")
+        return merged(str(source), str(output), reports)
+
+    def _sources(self, folder: Path, files: Sequence[Path], data: Any) -> Mapping[str, Source]:
+        """`data` as calibration data by file name."""
+        names = [file.name for file in files]
+        if self.cache is not None:
+            raise ConfigError(f"'{folder}' holds several models, {names}; a calibration cache keeps that of one")
+        if not isinstance(data, Mapping):
+            raise CalibrationError(f"'{folder}' holds several models; give calibration data for each of {names}")
+        return data
 
 
 @dataclass
@@ -202,6 +215,12 @@ class _Ledger:
         """Sites that are to be converted."""
         return [site for site in self.recognition.sites if site not in self.kept and site not in self.refused]
 
+    def refuse_inner(self, graph: ir.Graph) -> None:
+        """Refuse what lies in a subgraph of `graph`."""
+        reason = "lies in a subgraph (If, Loop or Scan), where calibration cannot observe it"
+        inner = (site for site in self.wanted if site.nodes[-1].graph is not graph)
+        self.refused |= dict.fromkeys(inner, reason)
+
     def check_any(self) -> None:
         """Converting nothing is an error, not a loss of nothing."""
         if not self.wanted:
@@ -214,7 +233,7 @@ class _Ledger:
             raise ModelError(f"{self.source}: strict, but not converted: " + "; ".join(self._refusals()))
 
     def _refusals(self) -> list[str]:
-        unmatched = [f"{node.name or node.op_type}: {reason}" for node, reason in self.recognition.unmatched]
+        unmatched = [f"{name_of(node)}: {reason}" for node, reason in self.recognition.unmatched]
         return [f"{site.name}: {reason}" for site, reason in (self.kept | self.refused).items()] + unmatched
 
     def report(
@@ -235,7 +254,7 @@ class _Ledger:
             for site in self.recognition.sites
         ]
         nodes += [
-            NodeReport(node.name or node.op_type, node.op_type, "", Status.REFUSED, reason)
+            NodeReport(name_of(node), node.op_type, "", Status.REFUSED, reason)
             for node, reason in self.recognition.unmatched
         ]
         return ConversionReport(
@@ -278,19 +297,52 @@ def _check_destination(output: str | Path | None, source: ModelSource) -> None:
     check_output(output, source)
 
 
-def _made_folder(folder: Path, source: Path) -> Path:
-    """`folder`, made if missing.
+def _check_original(model: ir.Model, name: str) -> None:
+    """Refuse to convert twice: codes of codes would only add error."""
+    if any(node.domain == DOMAIN for node in model.graph.all_nodes()):
+        raise ModelError(f"{name}: it is a spiking network already; convert the original instead")
+
+
+def _check_runnable(model: ir.Model, name: str) -> None:
+    """Refuse a model that calibration cannot run."""
+    for node in model.graph.all_nodes():
+        if node.domain not in _RUNNABLE_DOMAINS and node.op_identifier() not in model.functions:
+            raise ModelError(
+                f"{name}: calibration cannot run node {name_of(node)!r}: onnxruntime knows no operator "
+                f"{node.domain}.{node.op_type}; convert the model without it, or define it as a function of the model"
+            )
+
+
+@contextmanager
+def _staged_folder(folder: Path, source: Path) -> Iterator[Path]:
+    """A temporary folder whose files move to `folder` when the block ends, and vanish when it fails.
 
     Raises:
-        OutputError: it is the source, or cannot be made.
+        OutputError: `folder` is the source or a file, or cannot be made.
     """
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"output '{folder}' is a file, but a folder is read; name a folder")
     if folder.exists() and folder.samefile(source):
         raise OutputError(f"output folder '{folder}' is the folder that is read; name another one")
-    try:
-        folder.mkdir(exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"output folder '{folder}' cannot be made ({error})") from error
-    return folder
+    with ExitStack() as stack:
+        try:
+            place = tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent)
+            stage = Path(stack.enter_context(place))
+        except OSError as error:
+            raise OutputError(f"output folder '{folder}' cannot be made ({error})") from error
+        yield stage
+        try:
+            folder.mkdir(exist_ok=True)
+            for file in sorted(stage.iterdir()):
+                file.replace(folder / file.name)
+        except OSError as error:
+            raise OutputError(f"output folder '{folder}' cannot be written ({error})") from error
+
+
+_RUNNABLE_DOMAINS = frozenset(
+    ("", "ai.onnx", "ai.onnx.ml", "ai.onnx.preview.training", "ai.onnx.training", "com.microsoft", "org.pytorch.aten")
+)
+"""Domains of which onnxruntime brings operators; those of custom operator libraries are not loaded here."""
 
 
 class _Stopwatch:

@@ -11,7 +11,6 @@ Labels of -100 are left out, as in Transformers.
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,7 +25,7 @@ from tqdm import tqdm
 
 from onnx_snn.data import Feed, Feeds, InputSpec, Source, open_feeds, sample_count
 from onnx_snn.errors import CalibrationError, ModelError
-from onnx_snn.report import table
+from onnx_snn.report import json_values, table
 from onnx_snn.runtime import session
 
 LABELS = "labels"
@@ -62,8 +61,8 @@ class Evaluation:
     maximum_error: float
 
     def to_json(self) -> dict[str, Any]:
-        """The figures as JSON values."""
-        return dataclasses.asdict(self)
+        """The figures as JSON values, null where there is none."""
+        return json_values(self)
 
     def text(self) -> str:
         """The figures for a terminal."""
@@ -107,7 +106,7 @@ def compare(
 
     Raises:
         ModelError: a file cannot be loaded, or has no such output.
-        CalibrationError: data or labels do not fit the model.
+        CalibrationError: data or labels do not fit the model, or it fails on them.
     """
     networks = session(original), session(spiking)
     name = _output_name(networks, output)
@@ -115,8 +114,10 @@ def compare(
     labels = _labels_of(data) if labels is None else np.asarray(labels)
     score = _Score(name)
     for feed, target in tqdm(_labelled(feeds, labels), "compare", disable=None if progress else True, unit="batch"):
-        expected, got = (network.run([name], feed)[0] for network in networks)
+        expected, got = (_run(network, name, feed) for network in networks)
         score.add(sample_count(feed), expected, got, target)
+    if labels is not None and samples is None and len(labels) != score.samples:
+        raise CalibrationError(f"there are {len(labels)} labels for {score.samples} samples")
     return score.evaluation()
 
 
@@ -139,6 +140,8 @@ class _Score:
         self, samples: int, expected: NDArray[Any], got: NDArray[Any], labels: NDArray[Any] | None
     ) -> None:
         """Count one batch."""
+        if expected.shape != got.shape:
+            raise ModelError(f"output {self.output!r} has shape {got.shape} instead of the original's {expected.shape}")
         self.samples += samples
         agree = expected.argmax(axis=-1) == got.argmax(axis=-1)
         self.rows, self.agreeing = self.rows + agree.size, self.agreeing + int(agree.sum())
@@ -155,8 +158,14 @@ class _Score:
                 f"labels have shape {labels.shape} for an output of shape {outputs[0].shape}; expected "
                 f"{outputs[0].shape[:-1]}"
             )
-        self.metric = "accuracy" if labels.ndim == 1 else "perplexity"
+        classes = outputs[0].shape[-1]
         used = labels != IGNORED_LABEL
+        if labels.dtype.kind not in "iu" or not ((labels[used] >= 0) & (labels[used] < classes)).all():
+            raise CalibrationError(
+                f"labels are not whole numbers from 0 to {classes - 1}, the classes of output {self.output!r}, "
+                f"or {IGNORED_LABEL}"
+            )
+        self.metric = "accuracy" if labels.ndim == 1 else "perplexity"
         self.labelled += int(used.sum())
         measure = _correct if labels.ndim == 1 else _negative_log_likelihood
         for index, output in enumerate(outputs):
@@ -165,19 +174,38 @@ class _Score:
     def evaluation(self) -> Evaluation:
         """The figures over all batches."""
         means = [total / self.labelled if self.labelled else math.nan for total in self.totals]
-        original, spiking = means if self.metric == "accuracy" else map(math.exp, means)
-        loss = (original - spiking) / original if self.metric == "accuracy" and original else spiking / original - 1.0
+        original, spiking = means if self.metric == "accuracy" else map(_perplexity, means)
+        worse = original - spiking if self.metric == "accuracy" else spiking - original
         return Evaluation(
             self.output,
             self.samples,
             self.metric,
             original,
             spiking,
-            loss,
+            worse / original if original else math.nan,
             self.agreeing / max(self.rows, 1),
             math.sqrt(self.error / self.signal) if self.signal else math.nan,
             self.largest,
         )
+
+
+def _run(network: ort.InferenceSession, output: str, feed: Feed) -> NDArray[Any]:
+    """One output of `network`.
+
+    Raises:
+        CalibrationError: it fails on `feed`.
+    """
+    try:
+        return np.asarray(network.run([output], feed)[0])
+    except Exception as error:  # onnxruntime's exceptions share no base class of their own
+        shapes = {name: array.shape for name, array in feed.items()}
+        raise CalibrationError(f"onnxruntime fails on inputs of shapes {shapes}: {error}") from error
+
+
+def _perplexity(mean: float) -> float:
+    """Of a mean negative log-likelihood."""
+    with np.errstate(over="ignore"):
+        return float(np.exp(mean))
 
 
 def _correct(output: NDArray[Any], labels: NDArray[Any]) -> float:

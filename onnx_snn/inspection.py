@@ -13,6 +13,7 @@ from typing import Any
 import onnx_ir as ir
 
 from onnx_snn import opset
+from onnx_snn.errors import ModelError
 from onnx_snn.io import load_model
 from onnx_snn.passes.attach import CONFIG_KEY, VERSION_KEY
 from onnx_snn.passes.rewrite import SOURCE_KEY
@@ -67,7 +68,7 @@ def inspect(path: str | Path) -> Inspection:
     """Read what `path` says of its conversion.
 
     Raises:
-        ModelError: the file cannot be read.
+        ModelError: the file cannot be read, or its record of the conversion is damaged.
     """
     model = load_model(path)
     nodes = list(ir.traversal.RecursiveGraphIterator(model.graph))
@@ -76,12 +77,19 @@ def inspect(path: str | Path) -> Inspection:
     return Inspection(
         path=str(path),
         version=model.metadata_props.get(VERSION_KEY, ""),
-        config=json.loads(model.metadata_props.get(CONFIG_KEY, "{}")),
+        config=_config(model, path),
         operators=dict(sorted(operators.items())),
         slots=sum(_slots(node) for node in spiking),
         nodes=len(nodes),
         functions=tuple(name for domain, name, _ in model.functions if domain == opset.DOMAIN),
     )
+
+
+def _config(model: ir.Model, path: str | Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(model.metadata_props.get(CONFIG_KEY, "{}")))
+    except ValueError as error:
+        raise ModelError(f"{path}: its metadata {CONFIG_KEY!r} is not a JSON object ({error})") from error
 
 
 def _slots(node: ir.Node) -> int:

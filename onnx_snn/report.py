@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import json
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from onnx_snn.config import ConvertConfig
+from onnx_snn.errors import OutputError
 
 
 class Status(enum.Enum):
@@ -106,14 +108,23 @@ class ConversionReport:
 
     def to_json(self) -> dict[str, Any]:
         """The report as JSON values."""
-        values = dataclasses.asdict(self)
-        values["config"] = self.config.to_json()
-        values["nodes"] = [{**node, "status": node["status"].value} for node in values["nodes"]]
-        return values
+        return {
+            **dataclasses.asdict(self),
+            "config": self.config.to_json(),
+            "nodes": [json_values(node) for node in self.nodes],
+            "outputs": [json_values(output) for output in self.outputs],
+        }
 
     def save(self, path: str | Path) -> None:
-        """Write the report as a JSON file."""
-        Path(path).write_text(json.dumps(self.to_json(), indent=2) + "\n")
+        """Write the report as a JSON file.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        try:
+            Path(path).write_text(json.dumps(self.to_json(), indent=2, allow_nan=False) + "\n")
+        except OSError as error:
+            raise OutputError(f"cannot write report '{path}': {error}") from error
 
     def text(self, *, nodes: bool = False) -> str:
         """The report for a terminal; with `nodes`, one line for each node as well."""
@@ -196,6 +207,17 @@ def _node_row(node: NodeReport) -> tuple[str, ...]:
     ratio = "" if node.sqnr_db is None else f"{node.sqnr_db:.1f}"
     spikes = ", ".join(f"{neuron} {value:.1f}" for neuron, value in node.spikes.items())
     return node.name, f"{node.kind} {node.function}".strip(), node.status.value, ratio, spikes, node.reason
+
+
+def json_values(entry: Any) -> dict[str, Any]:
+    """Fields of a dataclass for JSON, which knows neither enumerations nor numbers that are not finite."""
+
+    def value_of(value: Any) -> Any:
+        if isinstance(value, float) and not math.isfinite(value):
+            return None
+        return value.value if isinstance(value, enum.Enum) else value
+
+    return {name: value_of(value) for name, value in dataclasses.asdict(entry).items()}
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from functools import cache
 
 import numpy as np
+import onnx_ir as ir
 from numpy.typing import NDArray
 
 from onnx_snn import functions
@@ -64,6 +65,9 @@ class _Fitter:
         Raises:
             Refusal: it cannot be converted.
         """
+        for value in site.inputs:
+            if value.dtype not in (None, ir.DataType.FLOAT):
+                raise Refusal(f"its input is {value.dtype}; spiking ops compute in FLOAT")
         if site.kind is Kind.FUNCTION:
             return self._function(site)
         coded = [self._code(tensor) for tensor in coded_tensors(site, self.static)]
@@ -71,6 +75,8 @@ class _Fitter:
             spikes = {f"operand {i}": value for i, (_, value) in enumerate(coded)}
             return SitePlan(site, operands=tuple(coding for coding, _ in coded), spikes=spikes)
         if site.kind is Kind.SOFTMAX:
+            if site.parameters["axis"] != -1 and site.inputs[0].shape is None:
+                raise Refusal(f"its axis {site.parameters['axis']} cannot be moved: the rank of its input is unknown")
             return self._composite(site, ("exp2_", "reciprocal_"))
         if site.kind is Kind.LAYER_NORM and site.parameters["axis"] != -1:
             raise Refusal(f"normalizes from axis {site.parameters['axis']}; only the last axis is supported")
@@ -153,9 +159,7 @@ class _Fitter:
         Raises:
             Refusal: it saw nothing, or values that no code can hold.
         """
-        histogram = self.calibration.signed.get(name)
-        if histogram is None:
-            raise Refusal("its input lies in a subgraph, where calibration cannot observe it")
+        histogram = self.calibration.signed[name]
         if histogram.count == 0:
             raise Refusal("calibration saw no finite value at its input")
         if histogram.nan_count or histogram.inf_count:

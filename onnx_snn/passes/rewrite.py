@@ -16,7 +16,6 @@ import numpy as np
 import onnx_ir as ir
 
 from onnx_snn import opset
-from onnx_snn.errors import ModelError
 from onnx_snn.neuron import Float32
 from onnx_snn.plan import Coding, SitePlan
 from onnx_snn.rules.site import Kind, Site
@@ -96,12 +95,9 @@ class _Writer:
     def code_operands(self, plan: SitePlan) -> None:
         """Let the activation operands of a product pass through identity neurons."""
         (node,) = plan.site.nodes
-        for operand, coding in zip(plan.site.inputs, plan.operands, strict=True):
-            value = self._replaced.get(operand, operand)
-            coded = self._code(value, coding)
-            for index, used in enumerate(node.inputs):
-                if used is value:
-                    node.replace_input_with(index, coded)
+        first = plan.site.parameters.get("operand", 0)
+        for index, (operand, coding) in enumerate(zip(plan.site.inputs, plan.operands, strict=True), first):
+            node.replace_input_with(index, self._code(self._replaced.get(operand, operand), coding))
 
     def _code(self, value: ir.Value, coding: Coding) -> ir.Value:
         """Output of the identity neuron `coding` on `value`; made once, right after the value."""
@@ -170,11 +166,10 @@ class _Writer:
 def _to_last_axis(site: Site) -> list[int] | None:
     """Permutation that swaps the axis of a softmax with the last one; None where it is the last one."""
     axis = site.parameters.get("axis", -1)
-    shape = site.inputs[0].shape
-    if site.kind is not Kind.SOFTMAX or axis == -1 or (shape is not None and axis == len(shape) - 1):
+    if site.kind is not Kind.SOFTMAX or axis == -1:
         return None
-    if shape is None:
-        raise ModelError(f"{site.name}: the rank of its input is unknown, so axis {axis} cannot be moved")
+    shape = site.inputs[0].shape
+    assert shape is not None, "fitting refuses it where the rank is unknown"
     permutation = list(range(len(shape)))
     permutation[axis], permutation[-1] = permutation[-1], permutation[axis]
     return permutation

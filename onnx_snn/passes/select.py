@@ -42,7 +42,8 @@ def _matching(patterns: Iterable[str], option: str, sites: Sequence[Site]) -> se
     """Sites that any of `patterns` names."""
     found: set[Site] = set()
     for pattern in patterns:
-        matches = {site for site in sites if any(_matches(pattern, option, name) for name in _names(site))}
+        # An exact name comes first: as an expression, one with a bracket may be invalid.
+        matches = {site for site in sites if pattern in _names(site)} or _expressed(pattern, option, sites)
         if not matches:
             known = sorted({name for site in sites for name in _names(site)})
             close = difflib.get_close_matches(pattern, known, CLOSE_NAMES, cutoff=0.0)
@@ -55,10 +56,10 @@ def _names(site: Site) -> list[str]:
     return [site.name, *(node.name for node in site.nodes if node.name)]
 
 
-def _matches(pattern: str, option: str, name: str) -> bool:
-    if pattern == name:
-        return True
+def _expressed(pattern: str, option: str, sites: Sequence[Site]) -> set[Site]:
+    """Sites of which the regular expression `pattern` matches a whole name."""
     try:
-        return re.fullmatch(pattern, name) is not None
+        expression = re.compile(pattern)
     except re.error as error:
         raise ConfigError(f"{option}: {pattern!r} is neither a node name nor a regular expression ({error})") from error
+    return {site for site in sites if any(expression.fullmatch(name) for name in _names(site))}

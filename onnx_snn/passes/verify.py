@@ -20,10 +20,11 @@ from numpy.typing import NDArray
 from onnx_snn.calibrate import _Observer as Observer
 from onnx_snn.data import Feed
 from onnx_snn.errors import ModelError
+from onnx_snn.io import with_mapped_weights
 from onnx_snn.report import OutputReport
 
 CHECKER_BYTES = 1 << 30
-"""Above this size the checker, which needs the whole file in memory, is given the graph without its weights."""
+"""Above this size of weights nothing is checked: the checker needs the whole model in memory, twice."""
 
 
 def check_invariants(original: ir.Model, converted: ir.Model) -> None:
@@ -46,7 +47,7 @@ def check_invariants(original: ir.Model, converted: ir.Model) -> None:
 
 
 def check_valid(model: ir.Model) -> None:
-    """Run onnx's checker with shape inference on `model`.
+    """Run onnx's checker with shape inference on `model`, unless it is larger than `CHECKER_BYTES`.
 
     Raises:
         ModelError: the checker finds fault.
@@ -55,7 +56,7 @@ def check_valid(model: ir.Model) -> None:
     if size > CHECKER_BYTES:
         return
     try:
-        onnx.checker.check_model(ir.to_proto(model), full_check=True)
+        onnx.checker.check_model(ir.to_proto(with_mapped_weights(model)), full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise ModelError(f"the converted model does not pass onnx's checker: {error}") from error
 
@@ -71,9 +72,11 @@ class _Tally:
     rows: int = 0
 
     def add(self, reference: NDArray[Any], result: NDArray[Any]) -> None:
-        finite = np.isfinite(reference) & np.isfinite(result)
+        # Where the original is not finite there is nothing to be close to; where only the result is not, all is lost.
+        finite = np.isfinite(reference)
         exact = np.where(finite, reference, 0).astype(np.float64)
         difference = np.where(finite, result, 0).astype(np.float64) - exact
+        difference = np.where(np.isfinite(difference), difference, np.inf)
         self.signal += float((exact**2).sum())
         self.error += float((difference**2).sum())
         self.largest = max(self.largest, float(np.abs(difference).max(initial=0.0)))

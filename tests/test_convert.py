@@ -1,0 +1,475 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Conversion of small networks: all is found, nothing else is touched, and the result stays close."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import networks
+import numpy as np
+import onnx
+import onnx_ir as ir
+import pytest
+from graphs import graph
+from networks import Feeds, normal, relative_error, run, spiking_nodes, tokens
+from onnxruntime.quantization import CalibrationDataReader
+
+import onnx_snn
+from onnx_snn import CalibrationError, ConfigError, ConversionReport, ModelError, OutputError, Status, io
+
+pipeline = importlib.import_module("onnx_snn.convert")  # the package exports the function under that name
+
+X: Feeds = {"x": normal(8, 4, 8)}
+
+
+def converted(
+    model: ir.Model | onnx.ModelProto, folder: Path, data: Any = X, **options: Any
+) -> tuple[Path, ConversionReport]:
+    """A conversion with closed bodies into `folder`, and its report."""
+    path = folder / "spiking.onnx"
+    return path, onnx_snn.convert(model, path, data, **{"body": "closed", **options})
+
+
+def statuses(report: ConversionReport) -> dict[str, Status]:
+    return {node.name: node.status for node in report.nodes}
+
+
+def as_written(node: onnx.NodeProto) -> bytes:
+    """`node` in its canonical form: some writers spell out that the domain is empty."""
+    canonical = onnx.NodeProto()
+    canonical.CopyFrom(node)
+    if not node.domain:
+        canonical.ClearField("domain")
+    return canonical.SerializeToString(deterministic=True)
+
+
+# --- a Transformer -------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def original() -> onnx.ModelProto:
+    return networks.transformer()
+
+
+@pytest.fixture(scope="module")
+def spiking(
+    original: onnx.ModelProto, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, ConversionReport]:
+    return converted(original, tmp_path_factory.mktemp("transformer"), tokens())
+
+
+def test_all_of_a_transformer_is_converted(spiking: tuple[Path, ConversionReport]) -> None:
+    everything = [*networks.NONLINEAR, *networks.SYNAPSES]
+    assert statuses(spiking[1]) == dict.fromkeys(everything, Status.CONVERTED)
+
+
+def test_interface_metadata_and_weights_stay(
+    original: onnx.ModelProto, spiking: tuple[Path, ConversionReport]
+) -> None:
+    result = onnx.load(spiking[0])
+    assert list(result.graph.input) == list(original.graph.input)
+    assert list(result.graph.output) == list(original.graph.output)
+    for field in ("producer_name", "producer_version", "doc_string", "ir_version", "domain", "model_version"):
+        assert getattr(result, field) == getattr(original, field), field
+    assert result.graph.name == original.graph.name
+    assert original.opset_import[0] in result.opset_import
+    assert {entry.key: entry.value for entry in result.metadata_props}["origin"] == "a test"
+    weights = {tensor.name: tensor for tensor in result.graph.initializer}
+    for tensor in original.graph.initializer:
+        assert weights[tensor.name] == tensor
+
+
+def test_nodes_outside_the_sites_stay(
+    original: onnx.ModelProto, spiking: tuple[Path, ConversionReport]
+) -> None:
+    sites = [*networks.NONLINEAR, *networks.SYNAPSES]
+    untouched = [as_written(node) for node in original.graph.node if node.name not in sites]
+    nodes = [as_written(node) for node in onnx.load(spiking[0]).graph.node]
+    assert len(untouched) == len(original.graph.node) - len(sites)
+    assert [node for node in nodes if node in untouched] == untouched
+
+
+@pytest.mark.parametrize(("samples", "length"), [(1, 1), (3, 6), (2, 17)])
+def test_it_runs_on_other_batch_sizes_and_lengths(
+    samples: int, length: int, original: onnx.ModelProto, spiking: tuple[Path, ConversionReport]
+) -> None:
+    feeds = tokens(samples, length, seed=samples)
+    assert relative_error(run(original, feeds)["logits"], run(spiking[0], feeds)["logits"]) < 0.01
+
+
+def test_a_tensor_that_several_nodes_read_is_coded_once(spiking: tuple[Path, ConversionReport]) -> None:
+    nodes = onnx.load(spiking[0]).graph.node
+    (code,) = [node for node in nodes if node.op_type == "MbeNeuron" and node.input[0] == "normed"]
+    readers = [node.name for node in nodes if code.output[0] in node.input]
+    assert readers == ["query", "key", "value"]
+
+
+def test_both_normalizations_keep_the_parameters_that_they_share(
+    spiking: tuple[Path, ConversionReport],
+) -> None:
+    norms = [node for node in spiking_nodes(spiking[0]) if node.op_type == "SpikingLayerNormalization"]
+    assert [list(node.input[1:3]) for node in norms] == [["gamma", "beta"]] * 2
+
+
+def test_the_reported_error_is_that_of_the_calibration_data(
+    original: onnx.ModelProto, spiking: tuple[Path, ConversionReport]
+) -> None:
+    (output,) = spiking[1].outputs
+    expected, got = run(original, tokens())["logits"], run(spiking[0], tokens())["logits"]
+    assert output.relative_error == pytest.approx(relative_error(expected, got), rel=1e-3)
+    assert output.maximum_error == pytest.approx(np.abs(got - expected).max(), rel=1e-3)
+    assert output.agreement == (expected.argmax(axis=-1) == got.argmax(axis=-1)).mean()
+
+
+def test_scope_nonlinear_leaves_the_weight_products(original: onnx.ModelProto, tmp_path: Path) -> None:
+    path, report = converted(original, tmp_path, tokens(), scope="nonlinear")
+    expected = dict.fromkeys(networks.NONLINEAR, Status.CONVERTED)
+    assert statuses(report) == expected | dict.fromkeys(networks.SYNAPSES, Status.KEPT)
+    nodes = [as_written(node) for node in onnx.load(path).graph.node]
+    assert all(as_written(node) in nodes for node in original.graph.node if node.name in networks.SYNAPSES)
+
+
+def test_loop_and_closed_bodies_give_the_same_bits(
+    original: onnx.ModelProto, spiking: tuple[Path, ConversionReport], tmp_path: Path
+) -> None:
+    path, _ = converted(original, tmp_path, tokens(), body="loop")
+    feeds = tokens(2, 5, seed=3)
+    assert run(path, feeds)["logits"].tobytes() == run(spiking[0], feeds)["logits"].tobytes()
+
+
+def test_the_same_conversion_gives_the_same_bytes(
+    original: onnx.ModelProto, spiking: tuple[Path, ConversionReport], tmp_path: Path
+) -> None:
+    path, _ = converted(original, tmp_path, tokens())
+    assert path.read_bytes() == spiking[0].read_bytes()
+
+
+def test_a_spiking_network_is_not_converted_again(
+    spiking: tuple[Path, ConversionReport], tmp_path: Path
+) -> None:
+    with pytest.raises(ModelError, match="is a spiking network already; convert the original"):
+        onnx_snn.convert(spiking[0], tmp_path / "twice.onnx", tokens())
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- every site ----------------------------------------------------------------------------------
+
+SITES = {
+    "function": "y = Gelu (x)",
+    "softmax": "y = Softmax <axis = -1> (x)",
+    "softmax over the middle axis": "y = Softmax <axis = -2> (x)",
+    "softmax over the first axis": "y = Softmax <axis = 0> (x)",
+    "layer normalization": "y = LayerNormalization <axis = -1> (x, gamma, beta)",
+    "layer normalization without shift": "y = LayerNormalization <axis = -1> (x, gamma)",
+    "RMS normalization": "s = Pow (x, two) m = ReduceMean (s, last) v = Add (m, eps) r = Sqrt (v) y = Div (x, r)",
+    "square": "y = Mul (x, x)",
+    "product": "t = Transpose <perm = [0, 2, 1]> (x) u = MatMul (x, t) y = MatMul (u, x)",
+    "two functions of one tensor": "g = Gelu (x) t = Tanh (x) y = Add (g, t)",
+    "function of a function": "g = Gelu (x) y = Sigmoid (g)",
+    "function whose input is coded": "t = Tanh (x) p = Mul (t, t) y = Mul (p, t)",
+}
+
+
+@pytest.mark.parametrize("body", SITES.values(), ids=SITES.keys())
+def test_every_kind_of_site_stays_close_and_keeps_its_output_name(body: str, tmp_path: Path) -> None:
+    model = graph(body)
+    path, report = converted(model, tmp_path)
+    assert {node.status for node in report.nodes} == {Status.CONVERTED}
+    feeds = {"x": normal(3, 4, 8, seed=5)}
+    assert relative_error(run(model, feeds)["y"], run(path, feeds)["y"]) < 0.005
+
+
+def test_each_operand_of_a_matrix_squared_has_its_own_code(tmp_path: Path) -> None:
+    square = graph("y = MatMul (x, x)", inputs="float[N,4,4] x", outputs="float[N,4,4] y")
+    # The left operand is scaled by columns, the right one by rows.
+    uneven = normal(8, 4, 4) * np.array([1, 4, 16, 64], np.float32)
+    path, _ = converted(square, tmp_path, {"x": uneven})
+    (product,) = [node for node in onnx.load(path).graph.node if node.op_type == "MatMul"]
+    left, right = spiking_nodes(path)
+    assert {left.output[0], right.output[0]} == set(product.input)
+    assert relative_error(run(square, {"x": uneven})["y"], run(path, {"x": uneven})["y"]) < 0.005
+
+
+@pytest.mark.parametrize("timesteps", range(1, 17))
+def test_every_number_of_time_steps_is_as_exact_as_it_promises(timesteps: int, tmp_path: Path) -> None:
+    model = networks.classifier()
+    path, report = converted(model, tmp_path, {"x": normal(64, 8)}, timesteps=timesteps)
+    assert report.config.timesteps == timesteps
+    feeds = {"x": normal(64, 8, seed=2)}
+    error = relative_error(run(model, feeds)["scores"], run(path, feeds)["scores"])
+    assert error < max(0.25 * 2.0**-timesteps, 1e-3)
+
+
+def test_preset_paper_takes_its_neurons(tmp_path: Path) -> None:
+    model = networks.classifier()
+    path, report = converted(model, tmp_path, {"x": normal(64, 8)}, preset="paper", timesteps=16, body="loop")
+    assert {node.name: node.slots for node in report.nodes} == {
+        "first": 8 * 16,
+        "gelu": 4 * 16,
+        "second": 8 * 16,
+    }
+    feeds = {"x": normal(16, 8, seed=2)}
+    assert relative_error(run(model, feeds)["scores"], run(path, feeds)["scores"]) < 0.05
+
+
+# --- what stays ----------------------------------------------------------------------------------
+
+BRANCHES = """
+    g = Gelu (x)
+    sum = ReduceSum <keepdims = 0> (g)
+    positive = Greater (sum, zero)
+    y = If (positive) <
+        then_branch = yes () => (float[N,4,8] a) { a = Gelu (x) },
+        else_branch = no () => (float[N,4,8] b) { t = Tanh (g) b = MatMul (t, weight) }
+    >
+"""
+WEIGHT = "float[8,8] weight = {" + ", ".join(str(i % 9 - 4) for i in range(64)) + "}"
+
+
+def test_what_lies_in_a_branch_is_refused_and_runs_as_before(tmp_path: Path) -> None:
+    model = graph(BRANCHES, initializers=WEIGHT)
+    path, report = converted(model, tmp_path)
+    refused = {node.name: node.reason for node in report.nodes if node.status is Status.REFUSED}
+    assert list(refused) == ["a", "t", "b"]
+    assert all("subgraph" in reason for reason in refused.values())
+    assert statuses(report)["g"] is Status.CONVERTED
+    for sign in (1, -1):
+        feeds = {"x": sign * np.abs(X["x"])}
+        assert relative_error(run(model, feeds)["y"], run(path, feeds)["y"]) < 0.02
+
+
+REFUSED = {
+    "all in a branch": (BRANCHES.replace("Gelu (x)\n    sum", "Neg (x)\n    sum"), "lies in a subgraph"),
+    "normalization over two axes": (
+        "y = LayerNormalization <axis = -2> (x, scale)",
+        "normalizes from axis -2; only the last axis",
+    ),
+    "softmax of unknown rank": (
+        "r = Reshape (x, shape) p = Softmax <axis = 1> (r) y = Reshape (p, shape)",
+        "the rank of its input is unknown",
+    ),
+    "NaN": ("n = Log (x) y = Gelu (n)", "calibration saw [0-9]+ NaN"),
+    "other operator": ("y = Det (x)", "no rule knows what Det computes"),
+}
+INITIALIZERS = ", ".join(
+    [WEIGHT, "int64[3] shape = {-1, 4, 8}", "float[4,8] scale = {" + ", ".join(["1"] * 32) + "}"]
+)
+
+
+@pytest.mark.parametrize(("body", "reason"), REFUSED.values(), ids=REFUSED.keys())
+def test_where_nothing_can_be_converted_the_error_says_why(body: str, reason: str, tmp_path: Path) -> None:
+    outputs = "float[N] y" if "Det" in body else "float[N,4,8] y"
+    inputs = "float[N,4,4] x" if "Det" in body else "float[N,4,8] x"
+    model = graph(body, inputs=inputs, outputs=outputs, initializers=INITIALIZERS)
+    with pytest.raises(ModelError, match=f"nothing can be converted: .*{reason}"):
+        converted(model, tmp_path, {"x": X["x"][..., : 4 if "Det" in body else 8]})
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("dtype", ["float16", "double"])
+def test_other_floats_are_refused(dtype: str, tmp_path: Path) -> None:
+    model = graph("y = Tanh (x)", inputs=f"{dtype}[N,4,8] x", outputs=f"{dtype}[N,4,8] y")
+    with pytest.raises(ModelError, match="spiking ops compute in FLOAT"):
+        converted(model, tmp_path, {"x": X["x"].astype(dtype)})
+
+
+def test_strict_makes_an_error_of_a_refusal(tmp_path: Path) -> None:
+    model = graph("g = Gelu (x) y = Log (g)")
+    assert statuses(converted(model, tmp_path)[1]) == {"g": Status.CONVERTED, "y": Status.REFUSED}
+    with pytest.raises(ModelError, match="strict, but not converted: y: no rule knows what Log"):
+        converted(model, tmp_path, strict=True)
+
+
+def test_strict_accepts_what_the_user_keeps(tmp_path: Path) -> None:
+    _, report = converted(graph("g = Gelu (x) y = Tanh (g)"), tmp_path, strict=True, exclude="y")
+    assert statuses(report) == {"g": Status.CONVERTED, "y": Status.KEPT}
+
+
+def test_an_operator_that_cannot_run_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"knows no operator acme\.Mystery; convert the model without it"):
+        converted(graph("h = acme.Mystery (x) y = Gelu (h)"), tmp_path)
+
+
+def test_a_dry_run_needs_no_data_and_writes_nothing(original: onnx.ModelProto, tmp_path: Path) -> None:
+    report = onnx_snn.convert(original, tmp_path / "out.onnx", dry_run=True, exclude="gelu")
+    everything = [*networks.NONLINEAR, *networks.SYNAPSES]
+    assert statuses(report) == dict.fromkeys(everything, Status.CONVERTED) | {"gelu": Status.KEPT}
+    assert report.output is None
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- what comes in -------------------------------------------------------------------------------
+
+
+def test_the_model_that_is_given_stays_as_it_is(tmp_path: Path) -> None:
+    proto, model = networks.classifier(), ir.from_proto(networks.classifier())
+    before = proto.SerializeToString(deterministic=True), ir.to_proto(model).SerializeToString()
+    first, _ = converted(proto, tmp_path, {"x": normal(8, 8)})
+    bytes_of_first = first.read_bytes()
+    second, _ = converted(model, tmp_path, {"x": normal(8, 8)})
+    assert (proto.SerializeToString(deterministic=True), ir.to_proto(model).SerializeToString()) == before
+    assert second.read_bytes() == bytes_of_first
+
+
+class Reader(CalibrationDataReader):  # type: ignore[misc]
+    """Calibration data as onnxruntime's quantization takes it."""
+
+    def __init__(self, feeds: list[Feeds]) -> None:
+        self._feeds = iter(feeds)
+
+    def get_next(self) -> Feeds | None:
+        return next(self._feeds, None)
+
+
+def test_every_form_of_the_same_data_gives_the_same_file(tmp_path: Path) -> None:
+    x = normal(8, 8)
+    halves: list[Feeds] = [{"x": x[:4]}, {"x": x[4:]}]
+    np.savez(tmp_path / "data.npz", x=x, labels=np.zeros(8))
+
+    def generator() -> Iterator[Feeds]:
+        yield from halves
+
+    sources = [
+        {"x": x},
+        tmp_path / "data.npz",
+        str(tmp_path / "data.npz"),
+        halves,
+        generator(),
+        Reader(halves),
+    ]
+    results = set()
+    for source in sources:
+        path, report = converted(networks.classifier(), tmp_path, source)
+        results.add(path.read_bytes())
+        assert report.calibration_samples == 8
+    assert len(results) == 1
+
+
+def test_at_most_the_samples_asked_for_are_used(tmp_path: Path) -> None:
+    _, report = converted(networks.classifier(), tmp_path, {"x": normal(8, 8)}, calibration_samples=3)
+    assert report.calibration_samples == 3
+
+
+def test_external_weights_come_in_and_go_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = {"x": normal(8, 8)}
+    inline = converted(networks.classifier(), tmp_path, data)[0].read_bytes()
+    source = tmp_path / "source.onnx"
+    onnx.save(networks.classifier(), source, save_as_external_data=True, location="weights", size_threshold=0)
+    weights = (tmp_path / "weights").read_bytes()
+
+    onnx_snn.convert(source, tmp_path / "in.onnx", data, body="closed")
+    assert (
+        run(tmp_path / "in.onnx", data)["scores"].tobytes()
+        == run(onnx.load_from_string(inline), data)["scores"].tobytes()
+    )
+
+    monkeypatch.setattr(io, "MAX_INLINE_BYTES", 100)
+    onnx_snn.convert(source, tmp_path / "out.onnx", data, body="closed")
+    assert (tmp_path / "out.onnx.data").stat().st_size > 0
+    assert (
+        run(tmp_path / "out.onnx", data)["scores"].tobytes()
+        == run(tmp_path / "in.onnx", data)["scores"].tobytes()
+    )
+    assert (tmp_path / "weights").read_bytes() == weights
+
+
+# --- calibration cache ---------------------------------------------------------------------------
+
+
+def test_a_cache_stands_in_for_the_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache, data = tmp_path / "seen.npz", {"x": normal(8, 8)}
+    first = converted(networks.classifier(), tmp_path, data, calibration_cache=cache)[0].read_bytes()
+    kept = cache.read_bytes()
+    monkeypatch.setattr(pipeline, "calibrate", lambda *_, **__: pytest.fail("calibrated again"))
+    again, report = converted(networks.classifier(), tmp_path, data, calibration_cache=cache)
+    assert again.read_bytes() == first
+    assert cache.read_bytes() == kept
+    assert report.calibration_samples == 8
+
+
+def test_a_cache_of_another_model_is_refused(tmp_path: Path) -> None:
+    cache = tmp_path / "seen.npz"
+    converted(networks.classifier(), tmp_path, {"x": normal(8, 8)}, calibration_cache=cache)
+    with pytest.raises(CalibrationError, match="made for another model or other settings"):
+        converted(graph("y = Gelu (x)"), tmp_path, calibration_cache=cache)
+
+
+# --- folders -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder as Optimum writes it."""
+    folder = tmp_path / "exported"
+    folder.mkdir()
+    onnx.save(networks.classifier(), folder / "model.onnx")
+    (folder / "config.json").write_text("{}")
+    (folder / "tokenizer.json").write_text('{"version": "1.0"}')
+    return folder
+
+
+def test_a_folder_becomes_a_folder(folder: Path, tmp_path: Path) -> None:
+    target = tmp_path / "spiking"
+    report = onnx_snn.convert(folder, target, {"x": normal(8, 8)}, timesteps=4, body="closed")
+    names = {path.name for path in target.iterdir()}
+    assert names == {"model.onnx", "config.json", "tokenizer.json", "snn_config.json"}
+    assert (target / "tokenizer.json").read_text() == '{"version": "1.0"}'
+    assert onnx_snn.ConvertConfig.from_json(target / "snn_config.json") == report.config
+    assert (report.source, report.output) == (str(folder), str(target))
+    assert spiking_nodes(target / "model.onnx")
+
+
+def test_every_model_of_a_folder_takes_its_own_data(folder: Path, tmp_path: Path) -> None:
+    onnx.save(ir.to_proto(graph("y = Gelu (x)")), folder / "encoder_model.onnx")
+    data = {"model.onnx": {"x": normal(8, 8)}, "encoder_model.onnx": X}
+    report = onnx_snn.convert(folder, tmp_path / "spiking", data, body="closed")
+    names = ["encoder_model:y", "model:first", "model:gelu", "model:second"]
+    assert [node.name for node in report.nodes] == names
+    assert [output.name for output in report.outputs] == ["encoder_model:y", "model:scores"]
+    assert report.calibration_samples == 16
+
+
+def test_several_models_of_a_folder_share_neither_data_nor_cache(folder: Path, tmp_path: Path) -> None:
+    onnx.save(ir.to_proto(graph("y = Gelu (x)")), folder / "encoder_model.onnx")
+    with pytest.raises(CalibrationError, match=r"data for each of \['encoder_model.onnx', 'model.onnx'\]"):
+        onnx_snn.convert(folder, tmp_path / "spiking", tmp_path / "data.npz")
+    with pytest.raises(ConfigError, match="a calibration cache keeps that of one"):
+        onnx_snn.convert(folder, tmp_path / "spiking", {}, calibration_cache=tmp_path / "seen.npz")
+    with pytest.raises(CalibrationError, match="calibration data is missing"):
+        onnx_snn.convert(folder, tmp_path / "spiking", {"encoder_model.onnx": X}, body="closed")
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_a_dry_run_of_a_folder_counts_its_nodes(folder: Path, tmp_path: Path) -> None:
+    assert onnx_snn.convert(folder, dry_run=True).count(Status.CONVERTED) == 3
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_a_folder_is_not_written_over_itself_or_a_file(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(folder)
+    (tmp_path / "file").touch()
+    before = sorted(tmp_path.rglob("*"))
+    for output, reason in {
+        "exported": "folder that is read",
+        "link": "folder that is read",
+        "file": "is a file",
+    }.items():
+        with pytest.raises(OutputError, match=reason):
+            onnx_snn.convert(folder, tmp_path / output, {"x": normal(8, 8)})
+    with pytest.raises(OutputError, match="cannot be made"):
+        onnx_snn.convert(folder, tmp_path / "missing" / "spiking", {"x": normal(8, 8)})
+    with pytest.raises(ConfigError, match="output is missing; name the folder"):
+        onnx_snn.convert(folder, None, {"x": normal(8, 8)})
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_stages_are_logged_and_timed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, logger="onnx_snn.convert"):
+        _, report = converted(graph("y = Gelu (x)"), tmp_path)
+    stages = ["load", "recognise", "calibrate", "fit", "rewrite", "verify", "save"]
+    assert list(report.seconds) == stages
+    assert [record.message for record in caplog.records if record.name == "onnx_snn.convert"] == stages
