@@ -149,7 +149,7 @@ def open_feeds(
             raise CalibrationError(f"calibration data '{path}' does not exist")
         source = _Folder(path, model_inputs) if path.is_dir() else _read_npz(path, model_inputs)
     if isinstance(source, Mapping):
-        source = _Batches(source, model_inputs, batch_size, max_samples)
+        source, max_samples = _Batches(source, model_inputs, batch_size, max_samples), None
     elif isinstance(source, DataReader):
         source = iter(source.get_next, None)
     elif not isinstance(source, Iterable):

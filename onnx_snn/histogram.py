@@ -34,8 +34,6 @@ INFINITY = np.uint32(0x7F800000)
 
 SIGNED_BITS = 5
 """32 bins an octave: a bin's centre is within 1.6 % of what it holds."""
-RESOLVED_OCTAVES = 32
-"""Points below 2**-32 of the largest magnitude are told as zero: float32 cannot add the two."""
 
 CHANNEL_BITS = 3
 """8 bins an octave, for scales that are rounded to whole octaves."""
@@ -100,9 +98,7 @@ class SignedHistogram:
         bins = np.flatnonzero(self._bins)
         if bins.size == 0:
             return np.empty(0), np.empty(0, np.int64)
-        centres = _signed_centres(bins)
-        centres[np.abs(centres) < np.abs(centres).max() * 2.0**-RESOLVED_OCTAVES] = 0.0
-        centres = np.clip(centres, self.minimum, self.maximum)
+        centres = np.clip(_signed_centres(bins), self.minimum, self.maximum)
         points, place = np.unique(centres, return_inverse=True)
         counts = np.zeros(points.size, np.int64)
         np.add.at(counts, place, self._bins[bins])

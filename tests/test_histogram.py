@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from onnx_snn.histogram import BLOCK, MAX_SHIFT, RESOLVED_OCTAVES, ChannelHistogram, SignedHistogram
+from onnx_snn.histogram import BLOCK, MAX_SHIFT, ChannelHistogram, SignedHistogram
 
 FLOATS = st.floats(width=32, allow_nan=True, allow_infinity=True)
 MODERATE = st.floats(-1024, 1024, width=32, allow_subnormal=False).filter(
@@ -93,9 +93,12 @@ def test_zeros_and_denormals_are_a_point_of_their_own() -> None:
     np.testing.assert_array_equal(histogram.counts(), [1, 4, 1])
 
 
-def test_what_float32_cannot_add_to_the_largest_value_counts_as_zero() -> None:
-    histogram = signed(np.array([-1.0, 2.0**-RESOLVED_OCTAVES / 2, 1.0], np.float32))
-    np.testing.assert_array_equal(histogram.points(), [-1.0, 0.0, 1.0])
+def test_a_masking_value_hides_nothing() -> None:
+    scores = np.linspace(-4, 4, 1001, dtype=np.float32)
+    masked = signed(scores, np.full(7, np.finfo(np.float32).min))
+    np.testing.assert_allclose(masked.points()[1:], signed(scores).points(), rtol=1 / 32)
+    np.testing.assert_array_equal(masked.counts()[1:], signed(scores).counts())
+    assert masked.counts()[0] == 7
 
 
 def test_blocks_views_and_other_types() -> None:
