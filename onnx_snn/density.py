@@ -100,6 +100,19 @@ def folded(density: Density) -> Density:
     return _merged(np.abs(density.points), density.mass)
 
 
+def check_density(density: Density) -> None:
+    """Raise ConfigError unless `density` has two points or more, sorted and distinct, and masses >= 0."""
+    points, mass = density
+    if points.ndim != 1 or points.shape != mass.shape or points.size < 2:
+        raise ConfigError(
+            f"a density has points {points.shape} and mass {mass.shape}; expected one [M], M >= 2"
+        )
+    if not (np.isfinite(points).all() and (np.diff(points) > 0.0).all()):
+        raise ConfigError("the points of a density are not finite, sorted and distinct")
+    if not (np.isfinite(mass).all() and (mass >= 0.0).all() and mass.any()):
+        raise ConfigError("the masses of a density are not finite and >= 0, or are all zero")
+
+
 def _thin(points: Float64, mass: Float64) -> Density:
     """At most HISTOGRAM_POINTS points: neighbours unite at their centre of mass."""
     group = -(-points.size // HISTOGRAM_POINTS)

@@ -16,7 +16,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from onnx_snn.density import Density, calibrated_density
+from onnx_snn.density import Density, calibrated_density, check_density
 from onnx_snn.errors import ConfigError
 from onnx_snn.neuron import MbeNeuron, halving_neuron
 from onnx_snn.partition import Target, check_size, error_of
@@ -27,14 +27,14 @@ Float64 = NDArray[np.float64]
 FITTED_TIMESTEPS = 7
 """Up to here the fitted code is tried; with more levels its grids, not its freedom, decide the error."""
 
-EXPONENTS = 24
+OCTAVES = 24
 """Octaves between the finest and the coarsest level size that the search considers."""
 
 FLOAT32_BITS = 24
 """Integers up to 2**24 are exact in float32, which bounds limit / L_0 for T <= 8."""
 
-BUCKETS = 8
-"""Cells a segment in which the search keeps one code: codes that end close together differ in cost only."""
+CELLS = 32
+"""Cells a segment in which the search keeps one code; with eight, a code that just reaches the limit got lost."""
 
 
 def fit_identity(
@@ -57,11 +57,12 @@ def fit_identity(
         gate: whether saturated bases fire once instead of T times.
 
     Raises:
-        ConfigError: `limit` is not positive and finite, or the density holds negative points.
+        ConfigError: N, T or `limit` is out of range, or the density is none of magnitudes.
     """
     check_size(bases, timesteps)
     if not (math.isfinite(limit) and limit > 0.0):
         raise ConfigError(f"limit is {limit}; expected a positive, finite magnitude")
+    check_density(density)
     if density.points[0] < 0.0:
         raise ConfigError(f"the density holds {density.points[0]}; expected magnitudes")
     points, mass = calibrated_density(density.points, density.mass, 0.0, limit)
@@ -93,34 +94,39 @@ def _power_of_two_code(target: Target, bases: int, timesteps: int, *, polarity: 
 def _best_exponents(target: Target, bases: int, timesteps: int) -> NDArray[np.int64]:
     """Ascending exponents p [N] of the level sizes of the best code that reaches the limit.
 
-    Dynamic programming over p: a state is (segments used, where they end), and of the states that end in the
-    same cell the one with the least error survives. A segment is BUCKETS cells long at its own p; cells then
-    unite in pairs.
+    Dynamic programming over p. A state is the number of segments used and the cell in which they end; its cost
+    is the error if all that lies beyond were coded with the present level size, so that another segment of that
+    size costs nothing, and a step to the next p costs what lies beyond. A segment is CELLS cells long at its own
+    p; cells then unite in pairs, and of the states in a cell the cheapest survives.
     """
     assert target.reach is not None
     length = 2.0**timesteps - 1.0
     coarsest = _ceil_log2(target.reach / length)
-    finest = coarsest - EXPONENTS
+    finest = coarsest - OCTAVES
     if timesteps <= 8:
         finest = max(finest, _ceil_log2(target.reach) + 1 - FLOAT32_BITS)
-    error = _SegmentError(target, length)
-    cells = (bases + 1) * BUCKETS
-    cost = np.full((bases + 1, cells), np.inf)
-    end = np.zeros((bases + 1, cells))
-    used = np.zeros((bases + 1, cells, coarsest - finest + 1), np.int8)
+    beyond, power = 1.0 - np.cumsum(target.weight), np.cumsum(target.weight * target.points**2)
+    cost = np.full((bases + 1, (bases + 1) * CELLS), np.inf)
+    end = np.zeros(cost.shape)
+    used = np.zeros((*cost.shape, coarsest - finest + 1), np.int8)
     least, winner = np.inf, used[0, 0]
-    cost[0, 0] = 0.0
     for row, exponent in enumerate(range(finest, coarsest + 1)):
-        if row:
-            cost, end, used = _united(cost, end, used)
         level = math.ldexp(1.0, exponent)
+        noise = level * level / 12.0
+        if row:
+            cost += (
+                0.75 * noise * np.interp(end, target.points, beyond)
+            )  # a quarter was paid at half the size
+            cost, end, used = _united(cost, end, used)
+        # Before the first segment: what is below half a level is lost whole.
+        lost, coded = (np.interp(level / 2.0, target.points, moment) for moment in (power, beyond))
+        cost[0, 0] = lost + noise * coded
         for n in range(bases):
-            reached = cost[n, :-BUCKETS] + error(end[n, :-BUCKETS], level)
-            cell = np.flatnonzero(reached < cost[n + 1, BUCKETS:])
-            cost[n + 1, cell + BUCKETS] = reached[cell]
-            end[n + 1, cell + BUCKETS] = end[n, cell] + length * level
-            used[n + 1, cell + BUCKETS] = used[n, cell]
-            used[n + 1, cell + BUCKETS, row] += 1
+            cell = np.flatnonzero(cost[n, :-CELLS] < cost[n + 1, CELLS:])
+            cost[n + 1, cell + CELLS] = cost[n, cell]
+            end[n + 1, cell + CELLS] = end[n, cell] + length * level
+            used[n + 1, cell + CELLS] = used[n, cell]
+            used[n + 1, cell + CELLS, row] += 1
         complete = np.where(end[bases] >= target.reach, cost[bases], np.inf)
         if complete.min() < least:
             least, winner = complete.min(), used[bases, complete.argmin()].copy()
@@ -131,23 +137,6 @@ def _ceil_log2(value: float) -> int:
     """The least p with 2**p >= `value`; a logarithm would round to an integer what is just above it."""
     mantissa, exponent = math.frexp(value)
     return exponent - 1 if mantissa == 0.5 else exponent
-
-
-class _SegmentError:
-    """Squared error that a segment of `length` levels adds, from cumulated moments of the density."""
-
-    def __init__(self, target: Target, length: float) -> None:
-        self.points, self.length = np.concatenate([[0.0], target.points]), length
-        self.mass = np.concatenate([[0.0], np.cumsum(target.weight)])
-        self.power = np.concatenate([[0.0], np.cumsum(target.weight * target.points**2)])
-
-    def __call__(self, start: Float64, level: float) -> Float64:
-        """Error of segments that begin at `start` [any shape]; what is below half a level is lost whole."""
-        stop = start + self.length * level
-        lost = np.where(start == 0.0, level / 2.0, start)
-        coded = np.interp(stop, self.points, self.mass) - np.interp(lost, self.points, self.mass)
-        rounding: Float64 = level**2 / 12.0 * coded
-        return np.where(start == 0.0, rounding + np.interp(lost, self.points, self.power), rounding)
 
 
 def _united(cost: Float64, end: Float64, used: NDArray[np.int8]) -> tuple[Float64, Float64, NDArray[np.int8]]:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from onnx_snn.density import Density, folded
+from onnx_snn.density import Density, check_density, folded
 from onnx_snn.errors import ConfigError
 from onnx_snn.functions import ScalarFunction
 from onnx_snn.neuron import MAX_TIMESTEPS, MbeNeuron, closed_form
@@ -54,8 +54,9 @@ def target_of(function: ScalarFunction, density: Density, *, mirrored: bool) -> 
     """`function` on `density`, its errors weighted as they count; on magnitudes if it is to be `mirrored`.
 
     Raises:
-        ConfigError: the function is not finite on the density.
+        ConfigError: the density is not one, or the function is not finite on it.
     """
+    check_density(density)
     points, mass = folded(density) if mirrored else density
     # In float32, so that machines agree whose exponential functions differ in the last bit of float64.
     values = function.formula(points).astype(np.float32).astype(np.float64)
@@ -145,8 +146,8 @@ def _segment_costs(target: Target, positions: Float64, levels: int, chords: bool
 def _moments(target: Target, positions: Float64, values: Float64) -> list[Float64]:
     """Sums of w, w x, w y, w x x, w x y, w y y over the points between candidates i and j, each [C, C].
 
-    x and y count from candidate i. Differences of sums over the whole range would do, were they not of the size
-    of its far end, where massive activations lie, while most segments lie near zero.
+    x and y count from candidate i. Differences of sums over the whole range would do, were they not as large as
+    its far end, where massive activations lie, while most segments lie near zero.
     """
     last = len(positions) - 1
     cell = (np.searchsorted(positions, target.points, side="right") - 1).clip(0, last - 1)
