@@ -136,7 +136,7 @@ class Descent:
             for i in range(len(self.knots)):
                 for sign in (1.0, -1.0):
                     self._move(i, sign * step)
-            if self.error > before * (1.0 - WORTHWHILE):
+            if not self.error < before * (1.0 - WORTHWHILE):  # also where nothing is left to save
                 step /= 2.0
 
     def _move(self, i: int, share: float) -> bool:
