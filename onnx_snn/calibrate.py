@@ -3,22 +3,20 @@
 
 The observed tensors become the outputs of a copy of the model, and what onnxruntime returns for them goes
 into histograms at once and is dropped. Memory stays bounded in three ways: histograms do not grow with the
-data; tensors are observed in groups whose outputs fit into `GROUP_BYTES`; the copy of the model holds no
-weights, which onnxruntime reads where they are, in memory or mapped from a file.
+data; tensors are observed in groups whose outputs fit into `GROUP_BYTES`; weights are not copied.
 
 `static_axes` tells which axes of a tensor have one size for every input that the model takes.
 """
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import logging
 import math
 import os
 import zipfile
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -26,20 +24,19 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import onnx_ir as ir
-import onnxruntime as ort
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from onnx_snn.data import Feed, Feeds, InputSpec, check_feed, input_specs, sample_count
-from onnx_snn.errors import CalibrationError, ModelError
+from onnx_snn.errors import CalibrationError
 from onnx_snn.histogram import ChannelHistogram, SignedHistogram
 from onnx_snn.io import staged, with_mapped_weights
+from onnx_snn.observer import Observer, OptionsFactory, contiguous, detach_weights
 
 logger = logging.getLogger(__name__)
 
 Axes: TypeAlias = tuple[int, ...]
 Shape: TypeAlias = tuple[int, ...]
-OptionsFactory: TypeAlias = Callable[[], ort.SessionOptions]
 
 METHOD_VERSION = 1
 """Raise it when the same data would give other histograms: caches of earlier versions are then refused."""
@@ -47,14 +44,8 @@ METHOD_VERSION = 1
 GROUP_BYTES = 1 << 30
 """Bytes observed in one run of the model; every further group costs one more pass over the data."""
 
-INLINE_BYTES = 1 << 10
-"""Weights up to this size stay in the copy of the model, where shape inference reads them."""
-
-QUIET = 4
-"""onnxruntime's log level at which it writes nothing: failures reach the user as exceptions."""
-
-SHAPE_OF = "onnx_snn.shape_of."
-"""Prefix of the outputs that hold the shape of an observed tensor."""
+_Observer = Observer
+"""The name under which `passes/verify.py` imports it."""
 
 
 @dataclass(frozen=True)
@@ -175,7 +166,7 @@ def calibrate(
         if axes is not None:
             channel_axes[value].append(axes)
     calibration = Calibration(fingerprint(model, observations))
-    observer = partial(_Observer, model, providers=providers, session_options=session_options)
+    observer = partial(Observer, model, providers=providers, session_options=session_options)
     groups = _groups(observer(list(channel_axes), shapes=True)(feeds.first()))
     logger.info("observing %s tensors in %s passes over the data", len(channel_axes), len(groups))
     steps = None if feeds.batches is None else feeds.batches * len(groups)
@@ -187,7 +178,7 @@ def calibrate(
 
 
 def _observe(
-    observer: _Observer,
+    observer: Observer,
     feeds: Feeds,
     channel_axes: Mapping[str, Sequence[Axes]],
     calibration: Calibration,
@@ -261,140 +252,13 @@ def _from_arrays(index: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -
 def fingerprint(model: ir.Model, observations: Iterable[Observation]) -> str:
     """SHA-256 of the graph, the weights, the observations and the version of the method, in hexadecimal."""
     copy = with_mapped_weights(model)
-    weights = _detach_weights(copy)
+    weights = detach_weights(copy)
     digest = hashlib.sha256(ir.to_proto(copy).SerializeToString(deterministic=True))
     for tensor in weights.values():
-        digest.update(_contiguous(tensor.numpy()).reshape(-1).view(np.uint8).data)
+        digest.update(contiguous(tensor.numpy()).reshape(-1).view(np.uint8).data)
     asked = sorted({(seen.value, seen.channel_axes or ()) for seen in observations})
     digest.update(json.dumps([METHOD_VERSION, asked]).encode())
     return digest.hexdigest()
-
-
-class _Observer:
-    """An onnxruntime session of a copy of a model whose outputs are tensors from within.
-
-    Args:
-        model: The model; it is left as it is.
-        names: Tensors of its main graph.
-        shapes: Output their shapes in place of their values, which are then not kept.
-        providers: Execution providers; None for the CPU.
-        session_options: Makes the session's options.
-
-    Raises:
-        CalibrationError: a tensor cannot be observed.
-        ModelError: onnxruntime does not accept the model.
-    """
-
-    def __init__(
-        self,
-        model: ir.Model,
-        names: Sequence[str],
-        *,
-        shapes: bool = False,
-        providers: Sequence[str] | None = None,
-        session_options: OptionsFactory | None = None,
-    ) -> None:
-        self._names = names
-        copy = with_mapped_weights(model)
-        outputs = _find_values(copy, names)
-        options = (session_options or _quiet_options)()
-        if shapes:
-            # The whole model runs, and no declared shape stands in for what it computes.
-            options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-            outputs = [_shape_of(copy.graph, value) for value in outputs]
-            copy.graph.outputs.extend(outputs)
-        else:
-            copy.graph.outputs[:] = outputs
-        self._outputs = [output.name for output in outputs]
-        self._weights = {name: _ort_value(tensor) for name, tensor in _detach_weights(copy).items()}
-        try:
-            self._session = ort.InferenceSession(
-                ir.to_proto(copy).SerializeToString(),
-                options,
-                providers=list(providers or ["CPUExecutionProvider"]),
-            )
-        except Exception as error:  # onnxruntime's exceptions share no other base class
-            raise ModelError(f"onnxruntime does not accept the model: {error}") from error
-
-    def __call__(self, feed: Feed) -> dict[str, NDArray[Any]]:
-        """The outputs for `feed`, by the names of the tensors.
-
-        Raises:
-            CalibrationError: the run fails.
-        """
-        try:
-            arrays = self._session.run(self._outputs, feed | self._weights)
-        except Exception as error:
-            shapes = {name: array.shape for name, array in feed.items()}
-            raise CalibrationError(f"onnxruntime fails on inputs of shapes {shapes}: {error}") from error
-        return dict(zip(self._names, arrays, strict=True))
-
-
-def _quiet_options() -> ort.SessionOptions:
-    """Options under which every observed tensor is computed just as the model says, by no fused operator."""
-    options = ort.SessionOptions()
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
-    options.log_severity_level = QUIET
-    return options
-
-
-def _find_values(model: ir.Model, names: Iterable[str]) -> list[ir.Value]:
-    """The values of the main graph with these names."""
-    values = {str(value.name): value for value in model.graph.inputs} | dict(model.graph.initializers)
-    values |= {str(output.name): output for node in model.graph for output in node.outputs}
-    for name in names:
-        if name not in values:
-            raise CalibrationError(_not_observable(model, name, values))
-    return [values[name] for name in names]
-
-
-def _not_observable(model: ir.Model, name: str, values: Iterable[str]) -> str:
-    inner = (output.name for graph in model.graphs() for node in graph for output in node.outputs)
-    if name in inner:
-        return f"tensor '{name}' lies in a subgraph (If, Loop or Scan) and cannot be observed"
-    close = difflib.get_close_matches(name, values, n=3)
-    return f"the model has no tensor '{name}'" + (f"; close names are {close}" if close else "")
-
-
-def _shape_of(graph: ir.Graph, value: ir.Value) -> ir.Value:
-    """A new value of the graph: the shape of `value`, int64 [rank]."""
-    node = ir.node("Shape", [value])
-    graph.append(node)
-    node.outputs[0].name = f"{SHAPE_OF}{value.name}"
-    node.outputs[0].dtype = ir.DataType.INT64
-    return node.outputs[0]
-
-
-def _detach_weights(model: ir.Model) -> dict[str, ir.TensorProtocol]:
-    """Turn the larger initializers of the main graph into inputs, and return their values.
-
-    Given with each run as they lie in memory or in a mapped file, weights need no room in a protobuf message,
-    and onnxruntime neither copies nor packs them.
-    """
-    graph = model.graph
-    weights: dict[str, ir.TensorProtocol] = {}
-    for name, value in list(graph.initializers.items()):
-        tensor = value.const_value
-        # Strings, and types under a byte, have another layout in NumPy than in onnxruntime.
-        if tensor is None or tensor.dtype == ir.DataType.STRING or tensor.dtype.bitwidth < 8:
-            continue
-        if tensor.nbytes > INLINE_BYTES:
-            weights[name] = tensor
-            del graph.initializers[name]
-            value.const_value, value.dtype, value.shape = None, tensor.dtype, ir.Shape(tensor.shape.numpy())
-            if value not in graph.inputs:
-                graph.inputs.append(value)
-    return weights
-
-
-def _ort_value(tensor: ir.TensorProtocol) -> ort.OrtValue:
-    """The tensor for onnxruntime, in the memory where it lies."""
-    return ort.OrtValue.ortvalue_from_numpy_with_onnx_type(_contiguous(tensor.numpy()), tensor.dtype.value)
-
-
-def _contiguous(array: NDArray[Any]) -> NDArray[Any]:
-    """`array` in row-major order; unlike np.ascontiguousarray it leaves a scalar one."""
-    return np.asarray(array, order="C")
 
 
 def static_axes(model: ir.Model, value_names: Sequence[str], feed: Feed) -> dict[str, tuple[int | None, ...]]:
@@ -417,7 +281,7 @@ def static_axes(model: ir.Model, value_names: Sequence[str], feed: Feed) -> dict
     """
     specs = input_specs(model)
     feed = check_feed(feed, specs)
-    observer = _Observer(model, value_names, shapes=True)
+    observer = Observer(model, value_names, shapes=True)
     seen = [observer(feed)]
     dims = _symbolic_dims(specs, feed)
     if dims:
@@ -463,7 +327,7 @@ def _symbolic_dims(specs: Sequence[InputSpec], feed: Feed) -> list[_SymbolicDim]
 
 
 def _observe_other_sizes(
-    observer: _Observer, feed: Feed, dims: Sequence[_SymbolicDim]
+    observer: Observer, feed: Feed, dims: Sequence[_SymbolicDim]
 ) -> list[dict[str, NDArray[Any]]]:
     """Outputs of the runs that succeed when symbols change: all at once, else one by one, else in groups."""
     named = {dim.text: dim.size for dim in dims if dim.text.isidentifier()}

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Looks inside a model: an onnxruntime session whose outputs are tensors of the graph, or their shapes.
+
+The session's copy of the model holds no weights. They are inputs of it, given with each run as they lie in
+memory or in a mapped file: so they need no room in a protobuf message, and onnxruntime neither copies nor
+packs them.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import onnx_ir as ir
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from onnx_snn.data import Feed
+from onnx_snn.errors import CalibrationError, ModelError
+from onnx_snn.io import with_mapped_weights
+
+OptionsFactory: TypeAlias = Callable[[], ort.SessionOptions]
+
+INLINE_BYTES = 1 << 10
+"""Weights up to this size stay in the copy of the model, where shape inference reads them."""
+
+QUIET = 4
+"""onnxruntime's log level at which it writes nothing: failures reach the user as exceptions."""
+
+SHAPE_OF = "onnx_snn.shape_of."
+"""Prefix of the outputs that hold the shape of an observed tensor."""
+
+
+class Observer:
+    """An onnxruntime session of a copy of a model whose outputs are tensors from within.
+
+    Args:
+        model: The model; it is left as it is.
+        names: Tensors of its main graph.
+        shapes: Output their shapes in place of their values, which are then not kept.
+        providers: Execution providers; None for the CPU.
+        session_options: Makes the session's options.
+
+    Raises:
+        CalibrationError: a tensor cannot be observed.
+        ModelError: onnxruntime does not accept the model.
+    """
+
+    def __init__(
+        self,
+        model: ir.Model,
+        names: Sequence[str],
+        *,
+        shapes: bool = False,
+        providers: Sequence[str] | None = None,
+        session_options: OptionsFactory | None = None,
+    ) -> None:
+        self._names = names
+        copy = with_mapped_weights(model)
+        outputs = _find_values(copy, names)
+        options = (session_options or _quiet_options)()
+        if shapes:
+            # The whole model runs, and no declared shape stands in for what it computes.
+            options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+            outputs = [_shape_of(copy.graph, value) for value in outputs]
+            copy.graph.outputs.extend(outputs)
+        else:
+            copy.graph.outputs[:] = outputs
+        self._outputs = [output.name for output in outputs]
+        self._weights = {name: _ort_value(tensor) for name, tensor in detach_weights(copy).items()}
+        try:
+            self._session = ort.InferenceSession(
+                ir.to_proto(copy).SerializeToString(),
+                options,
+                providers=list(providers or ["CPUExecutionProvider"]),
+            )
+        except Exception as error:  # onnxruntime's exceptions share no other base class
+            raise ModelError(f"onnxruntime does not accept the model: {error}") from error
+
+    def __call__(self, feed: Feed) -> dict[str, NDArray[Any]]:
+        """The outputs for `feed`, by the names of the tensors.
+
+        Raises:
+            CalibrationError: the run fails.
+        """
+        try:
+            arrays = self._session.run(self._outputs, feed | self._weights)
+        except Exception as error:
+            shapes = {name: array.shape for name, array in feed.items()}
+            raise CalibrationError(f"onnxruntime fails on inputs of shapes {shapes}: {error}") from error
+        return dict(zip(self._names, arrays, strict=True))
+
+
+def _quiet_options() -> ort.SessionOptions:
+    """Options under which every observed tensor is computed just as the model says, by no fused operator."""
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    options.log_severity_level = QUIET
+    return options
+
+
+def _find_values(model: ir.Model, names: Iterable[str]) -> list[ir.Value]:
+    """The values of the main graph with these names."""
+    values = {str(value.name): value for value in model.graph.inputs} | dict(model.graph.initializers)
+    values |= {str(output.name): output for node in model.graph for output in node.outputs}
+    for name in names:
+        if name not in values:
+            raise CalibrationError(_not_observable(model, name, values))
+    return [values[name] for name in names]
+
+
+def _not_observable(model: ir.Model, name: str, values: Iterable[str]) -> str:
+    inner = (output.name for graph in model.graphs() for node in graph for output in node.outputs)
+    if name in inner:
+        return f"tensor '{name}' lies in a subgraph (If, Loop or Scan) and cannot be observed"
+    close = difflib.get_close_matches(name, values, n=3)
+    return f"the model has no tensor '{name}'" + (f"; close names are {close}" if close else "")
+
+
+def _shape_of(graph: ir.Graph, value: ir.Value) -> ir.Value:
+    """A new value of the graph: the shape of `value`, int64 [rank]."""
+    node = ir.node("Shape", [value])
+    graph.append(node)
+    node.outputs[0].name = f"{SHAPE_OF}{value.name}"
+    node.outputs[0].dtype = ir.DataType.INT64
+    return node.outputs[0]
+
+
+def detach_weights(model: ir.Model) -> dict[str, ir.TensorProtocol]:
+    """Turn the larger initializers of the main graph into inputs, and return their values by name."""
+    graph = model.graph
+    weights: dict[str, ir.TensorProtocol] = {}
+    for name, value in list(graph.initializers.items()):
+        tensor = value.const_value
+        # Strings, and types under a byte, have another layout in NumPy than in onnxruntime.
+        if tensor is None or tensor.dtype == ir.DataType.STRING or tensor.dtype.bitwidth < 8:
+            continue
+        if tensor.nbytes > INLINE_BYTES:
+            weights[name] = tensor
+            del graph.initializers[name]
+            value.const_value, value.dtype, value.shape = None, tensor.dtype, ir.Shape(tensor.shape.numpy())
+            if value not in graph.inputs:
+                graph.inputs.append(value)
+    return weights
+
+
+def _ort_value(tensor: ir.TensorProtocol) -> ort.OrtValue:
+    """The tensor for onnxruntime, in the memory where it lies."""
+    return ort.OrtValue.ortvalue_from_numpy_with_onnx_type(contiguous(tensor.numpy()), tensor.dtype.value)
+
+
+def contiguous(array: NDArray[Any]) -> NDArray[Any]:
+    """`array` in row-major order; unlike np.ascontiguousarray it leaves a scalar one."""
+    return np.asarray(array, order="C")
