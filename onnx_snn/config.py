@@ -112,7 +112,8 @@ class ConvertConfig:
     def to_json(self) -> dict[str, Any]:
         """The options as JSON values; `from_json` restores them."""
         values = dataclasses.asdict(self)
-        return {name: value.value if isinstance(value, enum.Enum) else value for name, value in values.items()}
+        values |= {name: values[name].value for name in ("scope", "preset", "body")}
+        return values | {name: list(values[name]) for name in ("include", "exclude")}
 
     @classmethod
     def from_json(cls, source: Path | dict[str, Any]) -> ConvertConfig:

@@ -158,6 +158,8 @@ def test_a_spiking_network_is_not_converted_again(
 
 # --- every site ----------------------------------------------------------------------------------
 
+RMS_NORM = "s = Mul (x, x) m = ReduceMean (s, last) v = Add (m, eps) r = Sqrt (v) y = Div (x, r)"
+
 SITES = {
     "function": "y = Gelu (x)",
     "softmax": "y = Softmax <axis = -1> (x)",
@@ -165,7 +167,7 @@ SITES = {
     "softmax over the first axis": "y = Softmax <axis = 0> (x)",
     "layer normalization": "y = LayerNormalization <axis = -1> (x, gamma, beta)",
     "layer normalization without shift": "y = LayerNormalization <axis = -1> (x, gamma)",
-    "RMS normalization": "s = Pow (x, two) m = ReduceMean (s, last) v = Add (m, eps) r = Sqrt (v) y = Div (x, r)",
+    "RMS normalization": RMS_NORM,
     "square": "y = Mul (x, x)",
     "product": "t = Transpose <perm = [0, 2, 1]> (x) u = MatMul (x, t) y = MatMul (u, x)",
     "two functions of one tensor": "g = Gelu (x) t = Tanh (x) y = Add (g, t)",

@@ -17,10 +17,10 @@ import onnx
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from onnx_snn.calibrate import _Observer as Observer
 from onnx_snn.data import Feed
 from onnx_snn.errors import ModelError
 from onnx_snn.io import with_mapped_weights
+from onnx_snn.observer import Observer
 from onnx_snn.report import OutputReport
 
 CHECKER_BYTES = 1 << 30

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a file says of its conversion."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import networks
+import onnx
+import pytest
+from networks import normal
+
+import onnx_snn
+from onnx_snn import ModelError, inspect
+
+
+@pytest.fixture(scope="module")
+def conversion(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, onnx_snn.ConversionReport]:
+    path = tmp_path_factory.mktemp("inspection") / "spiking.onnx"
+    data = {"x": normal(8, 8)}
+    return path, onnx_snn.convert(networks.classifier(), path, data, timesteps=5, body="closed")
+
+
+def test_it_agrees_with_the_report(conversion: tuple[Path, onnx_snn.ConversionReport]) -> None:
+    path, report = conversion
+    inspection = inspect(path)
+    assert inspection.version == onnx_snn.__version__
+    assert onnx_snn.ConvertConfig.from_json(inspection.config) == report.config
+    assert inspection.operators == {"MbeNeuron (gelu)": 1, "MbeNeuron (identity)": 2}
+    assert inspection.slots == report.slots
+    assert inspection.nodes == 3 + 2  # the GELU is replaced
+    assert inspection.functions == ("MbeNeuron",)
+
+
+def test_text_and_json_hold_it(conversion: tuple[Path, onnx_snn.ConversionReport]) -> None:
+    inspection = inspect(conversion[0])
+    assert json.loads(json.dumps(inspection.to_json()))["operators"] == inspection.operators
+    text = inspection.text()
+    assert f"converted by onnx-snn {onnx_snn.__version__}" in text
+    assert "timesteps 5" in text
+    assert "3 of 5 nodes spike" in text
+
+
+def test_a_file_without_functions_needs_the_kernels(
+    conversion: tuple[Path, onnx_snn.ConversionReport], tmp_path: Path
+) -> None:
+    model = onnx.load(conversion[0])
+    del model.functions[:]
+    onnx.save(model, tmp_path / "bare.onnx")
+    assert "none, it needs the kernels" in inspect(tmp_path / "bare.onnx").text()
+
+
+def test_an_original_has_nothing_that_spikes(tmp_path: Path) -> None:
+    onnx.save(networks.classifier(), tmp_path / "model.onnx")
+    inspection = inspect(tmp_path / "model.onnx")
+    assert (inspection.version, inspection.operators, inspection.slots) == ("", {}, 0)
+    assert inspection.text().endswith("3 nodes, none of them spiking; convert it with: onnx-snn convert")
+
+
+def test_damaged_metadata_is_an_error(
+    conversion: tuple[Path, onnx_snn.ConversionReport], tmp_path: Path
+) -> None:
+    model = onnx.load(conversion[0])
+    for entry in model.metadata_props:
+        entry.value = "{"
+    onnx.save(model, tmp_path / "damaged.onnx")
+    with pytest.raises(ModelError, match=r"metadata 'onnx_snn.config' is not a JSON object"):
+        inspect(tmp_path / "damaged.onnx")

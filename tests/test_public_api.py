@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The public surface: whoever changes this list changes what users build on."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+
+import onnx_snn
+
+NAMES = [
+    "Body",
+    "CalibrationError",
+    "ConfigError",
+    "ConversionReport",
+    "ConvertConfig",
+    "Evaluation",
+    "Inspection",
+    "MbeNeuron",
+    "ModelError",
+    "NeuronError",
+    "NodeReport",
+    "OnnxSnnError",
+    "OutputError",
+    "OutputReport",
+    "Preset",
+    "ScalarFunction",
+    "Scope",
+    "Status",
+    "__version__",
+    "compare",
+    "convert",
+    "export",
+    "inspect",
+    "register",
+    "session",
+]
+
+PARAMETERS = {
+    "convert": [
+        "model",
+        "output",
+        "calibration",
+        "config",
+        "calibration_cache",
+        "calibration_samples",
+        "batch_size",
+        "dry_run",
+        "progress",
+        "options",
+    ],
+    "compare": ["original", "spiking", "data", "labels", "output", "batch_size", "samples", "progress"],
+    "export": ["model", "output", "task", "opset"],
+    "inspect": ["path"],
+    "session": ["path", "providers", "session_options"],
+}
+
+OPTIONS = [
+    "timesteps",
+    "scope",
+    "preset",
+    "body",
+    "gate",
+    "headroom",
+    "include",
+    "exclude",
+    "strict",
+]
+
+
+def test_the_names_are_these() -> None:
+    assert sorted(onnx_snn.__all__) == sorted(NAMES)
+    assert all(hasattr(onnx_snn, name) for name in NAMES)
+
+
+@pytest.mark.parametrize("function", PARAMETERS)
+def test_the_parameters_are_these(function: str) -> None:
+    assert list(inspect.signature(getattr(onnx_snn, function)).parameters) == PARAMETERS[function]
+
+
+def test_the_options_are_these() -> None:
+    assert list(inspect.signature(onnx_snn.ConvertConfig).parameters) == OPTIONS
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name.endswith("Error")])
+def test_every_error_has_one_base(name: str) -> None:
+    assert issubclass(getattr(onnx_snn, name), onnx_snn.OnnxSnnError)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_everything_public_is_documented(name: str) -> None:
+    assert inspect.getdoc(getattr(onnx_snn, name))
