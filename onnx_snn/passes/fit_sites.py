@@ -115,7 +115,6 @@ class _Fitter:
         histogram = self._histogram(tensor.tensor)
         if tensor.probabilities:
             points, counts, scale, limit = histogram.points(), histogram.counts(), UNSCALED, 1.0
-            points = np.clip(points, 0.0, 1.0)
         else:
             points, counts, scale, largest = self._magnitudes(tensor, histogram)
             limit = self.config.headroom * largest or 1.0
@@ -126,7 +125,7 @@ class _Fitter:
         self, points: NDArray[np.float64], counts: NDArray[np.int64], limit: float, *, one_sided: bool
     ) -> MbeNeuron:
         bases, timesteps, gate = self.config.bases.identity, self.config.timesteps, self.config.gate
-        density = _density(points, counts)
+        density = _density(points, counts, limit)
         if self.config.preset is Preset.PAPER:
             signed, lowest = (density, 0.0) if one_sided else (_mirrored(density), -limit)
             return fit_paper(functions.get("identity"), bases, timesteps, calibrated_density(*signed, lowest, limit))
@@ -199,8 +198,12 @@ def _widened(function: ScalarFunction, histogram: SignedHistogram, config: Conve
     return (lo, hi) if lo < hi else (function.origin - 1.0, function.origin + 1.0)
 
 
-def _density(points: NDArray[np.float64], counts: NDArray[np.int64]) -> Density:
-    return Density(points, counts / counts.sum())
+def _density(points: NDArray[np.float64], counts: NDArray[np.int64], limit: float) -> Density:
+    """The density of a histogram of magnitudes on [0, limit], both ends among its points."""
+    reached = np.clip(np.concatenate([points, [0.0, limit]]), 0.0, limit)
+    distinct, places = np.unique(reached, return_inverse=True)
+    mass = np.bincount(places, weights=np.append(counts / counts.sum(), [0.0, 0.0]))
+    return Density(distinct, mass)
 
 
 def _mirrored(density: Density) -> Density:
