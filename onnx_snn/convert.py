@@ -152,7 +152,7 @@ class _Run:
             batches = itertools.islice(feeds, VERIFY_BATCHES)
             comparison = measure(reference, model, batches, [ledger.outputs[plan.site] for plan in ledger.plans])
         with watch("save"):
-            save_model(model, output or "")
+            save_model(model, str(output))
         return ledger.report(str(output), self.config, watch.seconds, comparison, seen.samples)
 
     def _calibrate(

@@ -58,7 +58,8 @@ class _Writer:
         self._coded: dict[tuple[ir.Value, int], ir.Value] = {}
         self._replaced: dict[ir.Value, ir.Value] = {}
         self._taken = {value.name for node in model.graph.all_nodes() for value in node.outputs}
-        self._taken |= {*model.graph.initializers, *(value.name for value in model.graph.inputs)}
+        for graph in model.graphs():
+            self._taken |= {*graph.initializers, *(value.name for value in graph.inputs)}
 
     def replace(self, plan: SitePlan) -> None:
         """Put one spiking node in the place of the nodes of a site."""
@@ -106,7 +107,7 @@ class _Writer:
             inputs = [value, *self._parameters(coding, scaled=True)]
             name = self._free_name(f"{value.name}/code")
             node = self._node(opset.MBE_NEURON, inputs, name, source="identity", polarity=coding.neuron.polarity)
-            node.outputs[0].name = f"{name}_output"
+            node.outputs[0].name = self._free_name(f"{name}_output")
             node.outputs[0].shape, node.outputs[0].type = value.shape, value.type
             producer = value.producer()
             if producer is not None and producer.graph is not None:

@@ -8,6 +8,7 @@ outputs and at every converted node are measured in one pass.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -87,9 +88,9 @@ class _Tally:
 
     @property
     def sqnr_db(self) -> float:
-        """Signal to error in decibels; infinite where nothing differs."""
-        if self.error == 0.0:
-            return float("inf")
+        """Signal to error in decibels; infinite where nothing differs, minus infinite where all is lost."""
+        if self.error in (0.0, math.inf):
+            return math.inf if self.error == 0.0 else -math.inf
         return float(10.0 * np.log10(max(self.signal, np.finfo(float).tiny) / self.error))
 
 
