@@ -34,7 +34,7 @@ FLOAT32_BITS = 24
 """Integers up to 2**24 are exact in float32, which bounds limit / L_0 for T <= 8."""
 
 CELLS = 32
-"""Cells a segment in which the search keeps one code; with eight, a code that just reaches the limit got lost."""
+"""Cells a segment in which the search keeps one code. With 8, codes that just reach the limit got lost."""
 
 
 def fit_identity(
@@ -94,10 +94,10 @@ def _power_of_two_code(target: Target, bases: int, timesteps: int, *, polarity: 
 def _best_exponents(target: Target, bases: int, timesteps: int) -> NDArray[np.int64]:
     """Ascending exponents p [N] of the level sizes of the best code that reaches the limit.
 
-    Dynamic programming over p. A state is the number of segments used and the cell in which they end; its cost
-    is the error if all that lies beyond were coded with the present level size, so that another segment of that
-    size costs nothing, and a step to the next p costs what lies beyond. A segment is CELLS cells long at its own
-    p; cells then unite in pairs, and of the states in a cell the cheapest survives.
+    Dynamic programming over p. A state is the number of segments used and the cell in which they end. Its cost
+    is the error if all that lies beyond were coded with the present level size: another segment of that size
+    costs nothing, and a step to the next p costs what lies beyond. A segment is CELLS cells long at its own p;
+    cells then unite in pairs, and of the states in a cell the cheapest survives.
     """
     assert target.reach is not None
     length = 2.0**timesteps - 1.0

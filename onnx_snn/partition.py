@@ -59,7 +59,8 @@ def target_of(function: ScalarFunction, density: Density, *, mirrored: bool) -> 
     check_density(density)
     points, mass = folded(density) if mirrored else density
     # In float32, so that machines agree whose exponential functions differ in the last bit of float64.
-    values = function.formula(points).astype(np.float32).astype(np.float64)
+    with np.errstate(all="ignore"):
+        values = function.formula(points).astype(np.float32).astype(np.float64)
     if not np.isfinite(values).all():
         raise ConfigError(f"function {function.name!r} is not finite at {points[~np.isfinite(values)][0]}")
     weight = mass / values**2 if function.relative else mass
@@ -146,8 +147,8 @@ def _segment_costs(target: Target, positions: Float64, levels: int, chords: bool
 def _moments(target: Target, positions: Float64, values: Float64) -> list[Float64]:
     """Sums of w, w x, w y, w x x, w x y, w y y over the points between candidates i and j, each [C, C].
 
-    x and y count from candidate i. Differences of sums over the whole range would do, were they not as large as
-    its far end, where massive activations lie, while most segments lie near zero.
+    x and y count from candidate i. Differences of sums over the whole range would do, were they not as large
+    as its far end, where massive activations lie, while most segments lie near zero.
     """
     last = len(positions) - 1
     cell = (np.searchsorted(positions, target.points, side="right") - 1).clip(0, last - 1)

@@ -43,8 +43,8 @@ def level_sizes(code: MbeNeuron) -> NDArray[np.float64]:
     return code.weight.astype(np.float64) * 2.0 ** (1 - (code.timesteps - 1))
 
 
-# Relative squared errors measured for as many bases on either sign, on the same distribution, by an exhaustive
-# search on finer histograms; the floors of a calibrated density cost up to a third on top.
+# Relative squared errors that an exhaustive search reached on this distribution, with as many bases on either
+# sign; the floors of a calibrated density may cost a third on top.
 @pytest.mark.parametrize(
     ("bases", "timesteps", "error"),
     [
