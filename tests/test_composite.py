@@ -3,6 +3,9 @@
 
 A NaN in a row makes the whole row NaN, by arithmetic that may choose any payload, and with a maximum that
 some runtimes take over the numbers only: payloads, and spikes within such a row, are not compared.
+
+Sums in float64, rounded once, hide the order in which a runtime adds, short of a cancellation of some 29
+bits, as in the mean of 2**60, 1 and -2**60: rows here have one magnitude each.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from portable import OPSET, Portable, assert_same_bits, model_of, parameters
 from strategies import SPECIAL, neurons
 
 from onnx_snn.composite import (
+    LOG2_E,
     spiking_layer_normalization,
     spiking_reciprocal,
     spiking_rms_normalization,
@@ -222,6 +226,16 @@ def test_rows_with_special_values(composite: Composite, value: np.float32) -> No
     x[0, 0] = x[1, 8] = x[2, 16] = value
     assert_runtimes_agree(composite, x, reference=False)
     assert_runtimes_agree(composite, np.array([[value]]))
+
+
+def test_softmax_at_the_smallest_normal_number() -> None:
+    """An exponential of 2**-126 still counts, a smaller one is zero: x passes there float by float."""
+    boundary = np.float32(-126 / np.log2(np.e))
+    x = np.concatenate([[0], boundary + np.arange(-40, 41) * np.spacing(boundary)]).astype(np.float32)
+    assert np.float32(-126) in x * LOG2_E
+    y = COMPOSITES["softmax"].numpy(x)
+    np.testing.assert_array_equal(y[1:] > 0, x[1:] * LOG2_E >= -126)
+    assert_runtimes_agree(COMPOSITES["softmax"], x)
 
 
 def exact_softmax(x: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -110,6 +110,14 @@ def checker_context(opset: int) -> onnx.checker.C.CheckerContext:
     return context
 
 
+@pytest.mark.parametrize("body", Body)
+def test_silent_odd_neuron_answers_positive_zero(body: Body) -> None:
+    neuron = halving_neuron([5], [1], [-1], 0, 4, polarity=1)
+    case = Case(neuron, np.float32([-1, -0.0, 0, 1]), np.float32([1]))
+    assert_same_bits(time_loop(*case).y, np.zeros(4, np.float32), "y of NumPy")
+    assert_runtimes_agree(case, body)
+
+
 @pytest.mark.parametrize("metered", [False, True])
 @pytest.mark.parametrize("body", Body)
 @pytest.mark.parametrize("opset", OPSETS)
