@@ -16,6 +16,7 @@ from __future__ import annotations
 import itertools
 import json
 import logging
+import os
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,7 +32,7 @@ from onnx_snn.calibrate import Calibration, calibrate, load_cache, static_axes
 from onnx_snn.config import ConvertConfig
 from onnx_snn.data import Feeds, Source, input_specs, open_feeds
 from onnx_snn.errors import CalibrationError, ConfigError, ModelError, OutputError
-from onnx_snn.io import check_output, copy_sidecars, load_model, model_files, save_model
+from onnx_snn.io import ModelSource, check_output, copy_sidecars, load_model, model_files, save_model
 from onnx_snn.opset import DOMAIN
 from onnx_snn.passes.attach import attach
 from onnx_snn.passes.fit_sites import fit_sites
@@ -46,8 +47,6 @@ from onnx_snn.rules.rule import name_of
 from onnx_snn.rules.site import Kind, Site
 
 logger = logging.getLogger(__name__)
-
-ModelSource = str | Path | onnx.ModelProto | ir.Model
 
 VERIFY_BATCHES = 2
 """Calibration batches on which the error is measured: enough for an order of magnitude, cheap without kernels."""
@@ -94,9 +93,11 @@ def convert(
         CalibrationError: the data does not fit the model, is empty or is not finite.
         OutputError: the output cannot be written.
     """
+    if not isinstance(model, (str, os.PathLike, onnx.ModelProto, ir.Model)):
+        raise ModelError(f"model is a {type(model).__name__}; expected a path, a ModelProto or an onnx_ir.Model")
     config = _config(config, options)
     run = _Run(config, calibration_cache, calibration_samples, batch_size, dry_run, progress)
-    if isinstance(model, (str, Path)) and Path(model).is_dir():
+    if isinstance(model, (str, os.PathLike)) and Path(model).is_dir():
         return run.folder(Path(model), output, calibration)
     return run.model(model, output, calibration)
 
@@ -115,12 +116,14 @@ class _Run:
     def model(self, source: ModelSource, output: str | Path | None, data: Source | None) -> ConversionReport:
         """Convert one model."""
         watch = _Stopwatch()
-        name = str(source) if isinstance(source, (str, Path)) else type(source).__name__
+        name = str(source) if isinstance(source, (str, os.PathLike)) else type(source).__name__
         if not self.dry_run:
             _check_destination(output, source)
         with watch("load"):
             model = load_model(source)
             _check_original(model, name)
+            if _LONG_DOMAIN in model.opset_imports:
+                model.opset_imports.setdefault("", model.opset_imports.pop(_LONG_DOMAIN))
         with watch("recognise"):
             ledger = _Ledger(name, recognise(model))
             ledger.kept = select(ledger.recognition.sites, self.config)
@@ -338,6 +341,9 @@ def _staged_folder(folder: Path, source: Path) -> Iterator[Path]:
         except OSError as error:
             raise OutputError(f"output folder '{folder}' cannot be written ({error})") from error
 
+
+_LONG_DOMAIN = "ai.onnx"
+"""The other name of the domain of the standard operators, whose usual name is empty."""
 
 _RUNNABLE_DOMAINS = frozenset(
     ("", "ai.onnx", "ai.onnx.ml", "ai.onnx.preview.training", "ai.onnx.training", "com.microsoft", "org.pytorch.aten")

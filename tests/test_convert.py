@@ -24,10 +24,11 @@ from onnx_snn import CalibrationError, ConfigError, ConversionReport, ModelError
 pipeline = importlib.import_module("onnx_snn.convert")  # the package exports the function under that name
 
 X: Feeds = {"x": normal(8, 4, 8)}
+WEIGHT = "float[8,8] weight = {" + ", ".join(str(i % 9 - 4) for i in range(64)) + "}"
 
 
 def converted(
-    model: ir.Model | onnx.ModelProto, folder: Path, data: Any = X, **options: Any
+    model: str | Path | ir.Model | onnx.ModelProto, folder: Path, data: Any = X, **options: Any
 ) -> tuple[Path, ConversionReport]:
     """A conversion with closed bodies into `folder`, and its report."""
     path = folder / "spiking.onnx"
@@ -229,7 +230,6 @@ BRANCHES = """
         else_branch = no () => (float[N,4,8] b) { t = Tanh (g) b = MatMul (t, weight) }
     >
 """
-WEIGHT = "float[8,8] weight = {" + ", ".join(str(i % 9 - 4) for i in range(64)) + "}"
 
 
 def test_what_lies_in_a_branch_is_refused_and_runs_as_before(tmp_path: Path) -> None:
@@ -315,6 +315,55 @@ def test_the_model_that_is_given_stays_as_it_is(tmp_path: Path) -> None:
     second, _ = converted(model, tmp_path, {"x": normal(8, 8)})
     assert (proto.SerializeToString(deterministic=True), ir.to_proto(model).SerializeToString()) == before
     assert second.read_bytes() == bytes_of_first
+
+
+def test_a_path_may_be_text_or_an_object(tmp_path: Path) -> None:
+    onnx.save(networks.classifier(), tmp_path / "model.onnx")
+    results = set()
+    for source in (tmp_path / "model.onnx", str(tmp_path / "model.onnx")):
+        converted(source, tmp_path, {"x": normal(8, 8)})
+        results.add((tmp_path / "spiking.onnx").read_bytes())
+    assert len(results) == 1
+
+
+@pytest.mark.parametrize("model", [None, 3, b"bytes"], ids=str)
+def test_what_is_no_model_is_refused(model: Any, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=f"model is a {type(model).__name__}; expected a path, a ModelProto"):
+        converted(model, tmp_path)
+
+
+def test_the_standard_domain_may_go_by_its_long_name(tmp_path: Path) -> None:
+    model = networks.classifier()
+    model.opset_import[0].domain = "ai.onnx"
+    path, _ = converted(model, tmp_path, {"x": normal(8, 8)})
+    assert run(path, {"x": normal(8, 8)})["scores"].shape == (8, 5)
+
+
+def test_weights_that_are_inputs_as_well_stay_so(tmp_path: Path) -> None:
+    model = networks.classifier()
+    model.graph.input.extend(
+        onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
+        for tensor in model.graph.initializer
+    )
+    path, _ = converted(model, tmp_path, {"x": normal(8, 8)})
+    assert [value.name for value in onnx.load(path).graph.input] == ["x", "first_weight", "second_weight"]
+
+
+@pytest.mark.parametrize("opset", [13, 15, 17, 18, 20, 21, 22, 23])
+def test_every_opset_from_13_on_is_converted(opset: int, tmp_path: Path) -> None:
+    model = graph("p = Softmax <axis = -1> (x) y = Tanh (p)", opset=opset)
+    path, _ = converted(model, tmp_path)
+    assert relative_error(run(model, X)["y"], run(path, X)["y"]) < 0.005
+
+
+@pytest.mark.parametrize("size", [0.0, 1e-30, 1e15])
+@pytest.mark.parametrize("body", ["y = Gelu (x)", "y = MatMul (x, weight)"])
+def test_silent_tiny_and_huge_signals_are_converted(body: str, size: float, tmp_path: Path) -> None:
+    model = graph(body, initializers=WEIGHT)
+    feeds = {"x": X["x"] * np.float32(size)}
+    path, _ = converted(model, tmp_path, feeds)
+    expected, got = run(model, feeds)["y"], run(path, feeds)["y"]
+    np.testing.assert_allclose(got, expected, rtol=0, atol=max(0.005 * np.abs(expected).max(), 1e-6))
 
 
 class Reader(CalibrationDataReader):  # type: ignore[misc]

@@ -202,7 +202,7 @@ def _density(points: NDArray[np.float64], counts: NDArray[np.int64], limit: floa
     """The density of a histogram of magnitudes on [0, limit], both ends among its points."""
     reached = np.clip(np.concatenate([points, [0.0, limit]]), 0.0, limit)
     distinct, places = np.unique(reached, return_inverse=True)
-    mass = np.bincount(places, weights=np.append(counts / counts.sum(), [0.0, 0.0]))
+    mass = np.bincount(places, weights=np.append(counts / counts.sum(), [0.0, 0.0])).astype(np.float64)
     return Density(distinct, mass)
 
 
