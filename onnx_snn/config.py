@@ -19,8 +19,8 @@ class Scope(enum.Enum):
     """Which parts of the network spike.
 
     NONLINEAR: activation functions, softmax, normalizations and products of two activations.
-    FULL: also the activation input of every MatMul, Gemm and Conv with weights, so that each synaptic operation is
-    an accumulate.
+    FULL: also the activation input of every MatMul, Gemm and Conv with weights, so that each synaptic
+    operation is an accumulate.
     """
 
     NONLINEAR = "nonlinear"
@@ -28,7 +28,11 @@ class Scope(enum.Enum):
 
 
 class Preset(enum.Enum):
-    """DEFAULT: a resting potential for each basis, fitted to the calibration data. PAPER: arXiv 2508.07710."""
+    """How neurons are built.
+
+    DEFAULT: a resting potential for each basis, fitted to the calibration data.
+    PAPER: one resting potential, as in arXiv 2508.07710.
+    """
 
     DEFAULT = "default"
     PAPER = "paper"
@@ -69,7 +73,7 @@ class ConvertConfig:
         scope: which parts of the network spike.
         preset: how neurons are built.
         body: form of the functions inside the file.
-        gate: whether a saturated basis fires once instead of T times (one more time step; the output is the same).
+        gate: whether a saturated basis fires once instead of T times (one more time step, the same output).
         headroom: range of a signed identity code over the largest calibrated magnitude.
         include: names or regular expressions of nodes; where given, only these are converted.
         exclude: names or regular expressions of nodes that stay as they are.
@@ -98,11 +102,15 @@ class ConvertConfig:
             if not isinstance(getattr(self, name), bool):
                 raise ConfigError(f"{name} is {getattr(self, name)!r}; expected true or false")
         if isinstance(self.timesteps, bool) or not isinstance(self.timesteps, int):
-            raise ConfigError(f"timesteps is {self.timesteps!r}; expected a whole number from 1 to {MAX_TIMESTEPS}")
+            raise ConfigError(
+                f"timesteps is {self.timesteps!r}; expected a whole number from 1 to {MAX_TIMESTEPS}"
+            )
         if not 1 <= self.timesteps <= MAX_TIMESTEPS:
             raise ConfigError(f"timesteps is {self.timesteps}; expected 1 to {MAX_TIMESTEPS}")
         if not isinstance(self.headroom, (int, float)) or not 1.0 <= self.headroom <= 1024.0:
-            raise ConfigError(f"headroom is {self.headroom!r}; expected 1 to 1024 times the calibrated maximum")
+            raise ConfigError(
+                f"headroom is {self.headroom!r}; expected 1 to 1024 times the calibrated maximum"
+            )
 
     @property
     def bases(self) -> Bases:

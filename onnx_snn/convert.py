@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Conversion of one model or of an Optimum folder, stage by stage.
 
-    1. load        the original, checked
-    2. recognise   the sites where spiking ops can stand
-    3. select      what the user wants converted
-    4. calibrate   ranges and histograms of their tensors, on real data
-    5. fit         the neurons of every site
-    6. rewrite     the graph, and attach the functions that define the new ops
-    7. verify      invariants, and the error against the original
-    8. save        in one step, so that nothing half-written is left behind
+1. load        the original, checked
+2. recognise   the sites where spiking ops can stand
+3. select      what the user wants converted
+4. calibrate   ranges and histograms of their tensors, on real data
+5. fit         the neurons of every site
+6. rewrite     the graph, and attach the functions that define the new ops
+7. verify      invariants, and the error against the original
+8. save        in one step, so that nothing half-written is left behind
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ from onnx_snn.rules.site import Kind, Site
 logger = logging.getLogger(__name__)
 
 VERIFY_BATCHES = 2
-"""Calibration batches on which the error is measured: enough for an order of magnitude, cheap without kernels."""
+"""Calibration batches on which the error is measured: enough for its magnitude, cheap without kernels."""
 
 SNN_CONFIG = "snn_config.json"
 """File in a converted folder that records the options, as Optimum's `ort_config.json` does."""
@@ -71,16 +71,16 @@ def convert(
     """Convert a pretrained network into a spiking one.
 
     Args:
-        model: path of an .onnx file, an Optimum folder, a `ModelProto` or an `onnx_ir.Model`; it is left as it is.
+        model: path of an .onnx file or an Optimum folder, `ModelProto` or `onnx_ir.Model`; left as it is.
         output: .onnx file to write (a folder where `model` is one); its folder must exist.
-        calibration: real inputs: a `CalibrationDataReader`, an iterable of feeds (dicts from input name to array), a
-            dict of arrays or an .npz file with one array for each model input (first axis: samples). For a folder of
-            several models, a dict from file name to such a source.
+        calibration: real inputs: a `CalibrationDataReader`, an iterable of feeds (dicts from input name to
+            array), a dict of arrays or an .npz file with one array per model input (first axis: samples).
+            For a folder of several models, a dict from file name to such a source.
         config: options; alternatively give the fields of `ConvertConfig` as keywords, such as `timesteps=4`.
         calibration_cache: .npz file that keeps what calibration saw; read when it exists, else written.
         calibration_samples: use at most this many samples; all by default.
         batch_size: samples in one run during calibration.
-        dry_run: stop after selection and report what would be converted; needs no calibration and writes nothing.
+        dry_run: stop after selection and report what would be converted: needs no data and writes nothing.
         progress: show progress bars on a terminal.
         **options: fields of `ConvertConfig`, when `config` is not given.
 
@@ -89,12 +89,14 @@ def convert(
 
     Raises:
         ConfigError: an option is invalid, or a name matches no node.
-        ModelError: the model cannot be read or nothing in it can be converted; with `strict`, a node is refused.
+        ModelError: the model cannot be read, or nothing in it can be converted; with `strict`, not all of it.
         CalibrationError: the data does not fit the model, is empty or is not finite.
         OutputError: the output cannot be written.
     """
     if not isinstance(model, (str, os.PathLike, onnx.ModelProto, ir.Model)):
-        raise ModelError(f"model is a {type(model).__name__}; expected a path, a ModelProto or an onnx_ir.Model")
+        raise ModelError(
+            f"model is a {type(model).__name__}; expected a path, a ModelProto or an onnx_ir.Model"
+        )
     config = _config(config, options)
     run = _Run(config, calibration_cache, calibration_samples, batch_size, dry_run, progress)
     if isinstance(model, (str, os.PathLike)) and Path(model).is_dir():
@@ -134,10 +136,10 @@ class _Run:
             return ledger.report(None, self.config, watch.seconds)
         _check_runnable(model, name)
         if data is None:
-            raise CalibrationError("calibration data is missing; give real inputs of the network, as an .npz say")
-        feeds = open_feeds(
-            data, input_specs(model), batch_size=self.batch_size, max_samples=self.samples
-        )
+            raise CalibrationError(
+                "calibration data is missing; give real inputs of the network, as an .npz say"
+            )
+        feeds = open_feeds(data, input_specs(model), batch_size=self.batch_size, max_samples=self.samples)
         with watch("calibrate"):
             static, seen = self._calibrate(model, ledger.wanted, feeds)
         with watch("fit"):
@@ -153,7 +155,9 @@ class _Run:
             check_invariants(reference, model)
             check_valid(model)
             batches = itertools.islice(feeds, VERIFY_BATCHES)
-            comparison = measure(reference, model, batches, [ledger.outputs[plan.site] for plan in ledger.plans])
+            comparison = measure(
+                reference, model, batches, [ledger.outputs[plan.site] for plan in ledger.plans]
+            )
         with watch("save"):
             save_model(model, str(output))
         return ledger.report(str(output), self.config, watch.seconds, comparison, seen.samples)
@@ -192,9 +196,13 @@ class _Run:
         """`data` as calibration data by file name."""
         names = [file.name for file in files]
         if self.cache is not None:
-            raise ConfigError(f"'{folder}' holds several models, {names}; a calibration cache keeps that of one")
+            raise ConfigError(
+                f"'{folder}' holds several models, {names}; a calibration cache keeps that of one"
+            )
         if not isinstance(data, Mapping):
-            raise CalibrationError(f"'{folder}' holds several models; give calibration data for each of {names}")
+            raise CalibrationError(
+                f"'{folder}' holds several models; give calibration data for each of {names}"
+            )
         return data
 
 
@@ -247,7 +255,7 @@ class _Ledger:
         comparison: Comparison | None = None,
         samples: int = 0,
     ) -> ConversionReport:
-        """The report, one line for each site and each node that no rule knows, in graph order of the sites."""
+        """The report: a line for each site, in graph order, and for each node that no rule knows."""
         comparison = comparison or Comparison()
         plans = {plan.site: plan for plan in self.plans}
         nodes = [
@@ -312,7 +320,8 @@ def _check_runnable(model: ir.Model, name: str) -> None:
         if node.domain not in _RUNNABLE_DOMAINS and node.op_identifier() not in model.functions:
             raise ModelError(
                 f"{name}: calibration cannot run node {name_of(node)!r}: onnxruntime knows no operator "
-                f"{node.domain}.{node.op_type}; convert the model without it, or define it as a function of the model"
+                f"{node.domain}.{node.op_type}; convert the model without it, or define it as a function "
+                "of the model"
             )
 
 
@@ -346,7 +355,15 @@ _LONG_DOMAIN = "ai.onnx"
 """The other name of the domain of the standard operators, whose usual name is empty."""
 
 _RUNNABLE_DOMAINS = frozenset(
-    ("", "ai.onnx", "ai.onnx.ml", "ai.onnx.preview.training", "ai.onnx.training", "com.microsoft", "org.pytorch.aten")
+    (
+        "",
+        "ai.onnx",
+        "ai.onnx.ml",
+        "ai.onnx.preview.training",
+        "ai.onnx.training",
+        "com.microsoft",
+        "org.pytorch.aten",
+    )
 )
 """Domains of which onnxruntime brings operators; those of custom operator libraries are not loaded here."""
 

@@ -15,7 +15,7 @@ from onnx_snn.opset import Body
 MODEL, CALIBRATION, TEST = "model.onnx", "calibration.npz", "test.npz"
 
 DEMO_SAMPLES = 200
-"""Test samples of each model: enough to see that nothing is lost, and a minute or two of time without kernels."""
+"""Test samples of each model: enough to see that nothing is lost, in a minute or two without kernels."""
 
 BATCH_SIZE = 16
 
@@ -28,9 +28,13 @@ def demo(models: str | Path, *, timesteps: int, progress: bool = True) -> Iterat
     Raises:
         ModelError: there is no such folder.
     """
-    folders = [path.parent for path in sorted(Path(models).glob(f"*/{MODEL}")) if (path.parent / TEST).is_file()]
+    folders = [
+        path.parent for path in sorted(Path(models).glob(f"*/{MODEL}")) if (path.parent / TEST).is_file()
+    ]
     if not folders:
-        raise ModelError(f"'{models}' holds no model folder with {MODEL} and {TEST}; run from the repository's root")
+        raise ModelError(
+            f"'{models}' holds no model folder with {MODEL} and {TEST}; run from the repository's root"
+        )
     with tempfile.TemporaryDirectory() as scratch:
         for folder in folders:
             spiking = Path(scratch) / f"{folder.name}.onnx"

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Compare a spiking network with its original on data: task metric, agreement of predictions, error of the output.
+"""Compare a spiking network with its original on data: task metric, agreement of predictions, output error.
 
 With `labels` in the data the task metric is
 
-    accuracy      labels [samples]             output [samples, classes]            higher is better
-    perplexity    labels [samples, length]     output [samples, length, tokens]     exp(mean NLL), lower is better
+    accuracy     labels [samples]           output [samples, classes]          higher is better
+    perplexity   labels [samples, length]   output [samples, length, tokens]   exp(mean NLL), lower is better
 
 Labels of -100 are left out, as in Transformers.
 """
@@ -44,7 +44,7 @@ class Evaluation:
         metric: "accuracy", "perplexity", or "" without labels.
         original: the metric of the original network.
         spiking: the metric of the spiking network.
-        relative_loss: how much worse the spiking network is, relative to the original; negative where it is better.
+        relative_loss: how much worse the spiking network is, relative to the original; negative: better.
         agreement: share of equal argmax over the last axis.
         relative_error: Frobenius norm of the difference over that of the original output.
         maximum_error: largest absolute difference.
@@ -98,7 +98,7 @@ def compare(
         original: .onnx file of the original network.
         spiking: .onnx file of the converted network.
         data: inputs, as for `onnx_snn.convert`.
-        labels: int64 [samples] or [samples, length]; by default the array `labels` of an .npz file or dict, if any.
+        labels: int64 [samples] or [samples, length]; by default the array `labels` of the data, if any.
         output: name of the output to compare; the first by default.
         batch_size: samples in one run.
         samples: use at most this many samples.
@@ -113,7 +113,9 @@ def compare(
     feeds = open_feeds(data, _specs(networks[0]), batch_size=batch_size, max_samples=samples)
     labels = _labels_of(data) if labels is None else np.asarray(labels)
     score = _Score(name)
-    for feed, target in tqdm(_labelled(feeds, labels), "compare", disable=None if progress else True, unit="batch"):
+    for feed, target in tqdm(
+        _labelled(feeds, labels), "compare", disable=None if progress else True, unit="batch"
+    ):
         expected, got = (_run(network, name, feed) for network in networks)
         score.add(sample_count(feed), expected, got, target)
     if labels is not None and samples is None and len(labels) != score.samples:
@@ -141,7 +143,9 @@ class _Score:
     ) -> None:
         """Count one batch."""
         if expected.shape != got.shape:
-            raise ModelError(f"output {self.output!r} has shape {got.shape} instead of the original's {expected.shape}")
+            raise ModelError(
+                f"output {self.output!r} has shape {got.shape} instead of the original's {expected.shape}"
+            )
         self.samples += samples
         agree = expected.argmax(axis=-1) == got.argmax(axis=-1)
         self.rows, self.agreeing = self.rows + agree.size, self.agreeing + int(agree.sum())
@@ -162,8 +166,8 @@ class _Score:
         used = labels != IGNORED_LABEL
         if labels.dtype.kind not in "iu" or not ((labels[used] >= 0) & (labels[used] < classes)).all():
             raise CalibrationError(
-                f"labels are not whole numbers from 0 to {classes - 1}, the classes of output {self.output!r}, "
-                f"or {IGNORED_LABEL}"
+                f"labels are not whole numbers from 0 to {classes - 1}, the classes of output "
+                f"{self.output!r}, or {IGNORED_LABEL}"
             )
         self.metric = "accuracy" if labels.ndim == 1 else "perplexity"
         self.labelled += int(used.sum())

@@ -19,7 +19,10 @@ from onnx_snn.errors import OutputError
 
 
 class Status(enum.Enum):
-    """CONVERTED: it spikes. KEPT: it stays by the user's choice. REFUSED: it stays because it cannot be converted."""
+    """What became of a node.
+
+    CONVERTED: it spikes. KEPT: it stays by the user's choice. REFUSED: it stays, as it cannot be converted.
+    """
 
     CONVERTED = "converted"
     KEPT = "kept"
@@ -36,7 +39,7 @@ class NodeReport:
         function: name of the fitted function, empty where there is none.
         status: whether it spikes now.
         reason: why it does not; empty when converted.
-        sqnr_db: signal to conversion error at its output on calibration data, in decibels; None where not measured.
+        sqnr_db: signal to conversion error at its output on calibration data in decibels, if measured.
         spikes: fired slots per element for each of its neurons, on the calibration distribution.
         slots: pairs of basis and time step in which a spike can fall, over its neurons.
         parameters: stored numbers of its neurons.
@@ -142,7 +145,10 @@ class ConversionReport:
             lines += ["", table(_OUTPUT_HEADER, [_output_row(output) for output in self.outputs])]
         refused = [node for node in self.nodes if node.status is Status.REFUSED]
         if refused:
-            lines += ["", table(("not converted", "op", "why"), [(n.name, n.kind, n.reason) for n in refused])]
+            lines += [
+                "",
+                table(("not converted", "op", "why"), [(n.name, n.kind, n.reason) for n in refused]),
+            ]
         if nodes:
             lines += ["", table(_NODE_HEADER, [_node_row(node) for node in self.nodes])]
         return "\n".join(lines)
@@ -156,7 +162,7 @@ class ConversionReport:
 
 
 def merged(source: str, output: str | None, reports: Sequence[ConversionReport]) -> ConversionReport:
-    """One report for the models of a folder; node and output names carry the file's name where there are several."""
+    """One report for the models of a folder; where there are several, names carry that of the file."""
     if len(reports) == 1:
         return dataclasses.replace(reports[0], source=source, output=output)
     seconds: dict[str, float] = {}
@@ -168,8 +174,16 @@ def merged(source: str, output: str | None, reports: Sequence[ConversionReport])
         source,
         output,
         reports[0].config,
-        tuple(_prefixed(node, prefix) for prefix, report in zip(prefixes, reports, strict=True) for node in report.nodes),
-        tuple(_prefixed(out, prefix) for prefix, report in zip(prefixes, reports, strict=True) for out in report.outputs),
+        tuple(
+            _prefixed(node, prefix)
+            for prefix, report in zip(prefixes, reports, strict=True)
+            for node in report.nodes
+        ),
+        tuple(
+            _prefixed(out, prefix)
+            for prefix, report in zip(prefixes, reports, strict=True)
+            for out in report.outputs
+        ),
         sum(report.calibration_samples for report in reports),
         seconds,
     )
@@ -224,5 +238,8 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Cells in columns, left-aligned, with a rule under the header."""
     cells = [tuple(header), *(tuple(row) for row in rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in cells
+    ]
     return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])

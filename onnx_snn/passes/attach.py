@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Attach: give a rewritten model the functions that define its spiking ops, and the record of how it was made."""
+"""Attach: give a rewritten model the functions that define its spiking ops, and the record of its making."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fit: from what calibration saw at a site to its neurons, or to the reason why it cannot be converted.
 
-Ranges belong to sites: a few massive activations decide the loss of a real network. A function is fitted between its
-calibrated extremes, widened by the headroom; a signed code reaches `headroom` times the largest calibrated magnitude;
-probabilities are coded one-sidedly up to exactly 1. The neurons inside softmax and the normalizations see mantissas,
-whose range is known, and are the same everywhere.
+Ranges belong to sites: a few massive activations decide the loss of a real network. A function is fitted
+between its calibrated extremes, widened by the headroom; a signed code reaches `headroom` times the largest
+calibrated magnitude; probabilities are coded one-sidedly up to exactly 1. The neurons inside softmax and the
+normalizations see mantissas, whose range is known, and are the same everywhere.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def fit_sites(
     for site in sites:
         try:
             plans.append(fitter.plan(site))
-        except Refusal as refusal:
+        except Refusal as refusal:  # noqa: PERF203 - a fit takes a million times as long as a try
             refused[site] = str(refusal)
     return plans, refused
 
@@ -76,7 +76,9 @@ class _Fitter:
             return SitePlan(site, operands=tuple(coding for coding, _ in coded), spikes=spikes)
         if site.kind is Kind.SOFTMAX:
             if site.parameters["axis"] != -1 and site.inputs[0].shape is None:
-                raise Refusal(f"its axis {site.parameters['axis']} cannot be moved: the rank of its input is unknown")
+                raise Refusal(
+                    f"its axis {site.parameters['axis']} cannot be moved: the rank of its input is unknown"
+                )
             return self._composite(site, ("exp2_", "reciprocal_"))
         if site.kind is Kind.LAYER_NORM and site.parameters["axis"] != -1:
             raise Refusal(f"normalizes from axis {site.parameters['axis']}; only the last axis is supported")
@@ -128,7 +130,9 @@ class _Fitter:
         density = _density(points, counts, limit)
         if self.config.preset is Preset.PAPER:
             signed, lowest = (density, 0.0) if one_sided else (_mirrored(density), -limit)
-            return fit_paper(functions.get("identity"), bases, timesteps, calibrated_density(*signed, lowest, limit))
+            return fit_paper(
+                functions.get("identity"), bases, timesteps, calibrated_density(*signed, lowest, limit)
+            )
         return fit_identity(density, bases, timesteps, limit=limit, one_sided=one_sided, gate=gate)
 
     def _magnitudes(
@@ -162,7 +166,9 @@ class _Fitter:
         if histogram.count == 0:
             raise Refusal("calibration saw no finite value at its input")
         if histogram.nan_count or histogram.inf_count:
-            raise Refusal(f"calibration saw {histogram.nan_count} NaN and {histogram.inf_count} infinities at its input")
+            raise Refusal(
+                f"calibration saw {histogram.nan_count} NaN and {histogram.inf_count} infinities at its input"
+            )
         return histogram
 
 
@@ -187,10 +193,12 @@ def _primitive(name: str, config: ConvertConfig) -> tuple[Coding, float]:
     return Coding(neuron), mean_spikes(neuron, density.points, np.ones(density.points.size, np.int64))
 
 
-def _widened(function: ScalarFunction, histogram: SignedHistogram, config: ConvertConfig) -> tuple[float, float]:
-    """Range in which a function is fitted: its calibrated extremes times the root of the headroom, with the origin.
+def _widened(
+    function: ScalarFunction, histogram: SignedHistogram, config: ConvertConfig
+) -> tuple[float, float]:
+    """Range of a fitted function: its origin, and its calibrated extremes times the root of the headroom.
 
-    Half the headroom of a code, in octaves: beyond the range a function clips, where a code would lose everything.
+    Half the headroom of a code, in octaves: beyond the range a function clips, where a code would lose all.
     """
     factor = math.sqrt(config.headroom)
     lo = min(histogram.minimum * factor, histogram.minimum, function.origin)
@@ -210,5 +218,7 @@ def _mirrored(density: Density) -> Density:
     """The density of a signed value of which `density` holds the magnitudes."""
     positive = density.points > 0.0
     points = np.concatenate([-density.points[positive][::-1], density.points])
-    mass = np.concatenate([density.mass[positive][::-1] / 2, np.where(positive, density.mass / 2, density.mass)])
+    mass = np.concatenate(
+        [density.mass[positive][::-1] / 2, np.where(positive, density.mass / 2, density.mass)]
+    )
     return Density(points, mass)

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Observe: which tensors calibration has to see, and along which axes each coded one is scaled.
 
-A function needs the histogram of its argument. A coded operand needs the magnitudes of each of its channels, which
-decide the powers of two that bring its channels to one range. Channels are
+A function needs the histogram of its argument. A coded operand needs the magnitudes of each of its channels,
+which decide the powers of two that bring its channels to one range. Channels are
 
     weight product        the axis that the weights sum over
     normalization         the normalized axis, of x - mean for a layer normalization
-    product               the contracted axis, where it has a fixed size: (head and) feature of queries and keys;
-                          the feature axis of values, whose contracted axis is the sequence
+    product               the contracted axis, where it has a fixed size: (head and) feature of queries and
+                          keys; the feature axis of values, whose contracted axis is the sequence
     softmax output        none: probabilities lie in [0, 1]
 """
 
@@ -81,7 +81,7 @@ def observations(sites: Iterable[Site], static: StaticAxes) -> list[Observation]
 
 
 def observed_model(model: ir.Model, sites: Iterable[Site]) -> ir.Model:
-    """A copy of `model` in which the deviation of every layer normalization of `sites` is a tensor of its own."""
+    """A copy of `model` in which the deviation of every layer normalization of `sites` is a tensor."""
     observed = model.clone()
     values = {value.name: value for node in observed.graph for value in node.outputs}
     values |= {value.name: value for value in observed.graph.inputs}

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Select: which of the recognised sites are to be converted, by scope and by the user's names.
 
-Names are node names (or names of output values), given exactly or as regular expressions that match a whole name.
-A name that matches nothing is an error, because it is a typing mistake far more often than it is meant.
+Names are node names (or names of output values), given exactly or as regular expressions that match a whole
+name. A name that matches nothing is an error, because it is a typing mistake far more often than it is meant.
 """
 
 from __future__ import annotations
@@ -47,7 +47,9 @@ def _matching(patterns: Iterable[str], option: str, sites: Sequence[Site]) -> se
         if not matches:
             known = sorted({name for site in sites for name in _names(site)})
             close = difflib.get_close_matches(pattern, known, CLOSE_NAMES, cutoff=0.0)
-            raise ConfigError(f"{option}: {pattern!r} matches no node that can be converted; closest are {close}")
+            raise ConfigError(
+                f"{option}: {pattern!r} matches no node that can be converted; closest are {close}"
+            )
         found |= matches
     return found
 
@@ -61,5 +63,7 @@ def _expressed(pattern: str, option: str, sites: Sequence[Site]) -> set[Site]:
     try:
         expression = re.compile(pattern)
     except re.error as error:
-        raise ConfigError(f"{option}: {pattern!r} is neither a node name nor a regular expression ({error})") from error
+        raise ConfigError(
+            f"{option}: {pattern!r} is neither a node name nor a regular expression ({error})"
+        ) from error
     return {site for site in sites if any(expression.fullmatch(name) for name in _names(site))}

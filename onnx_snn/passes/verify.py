@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Verify: the converted model is valid, keeps what must not change, and how far it is from the original.
 
-Invariants: inputs and outputs have their names, types and dimensions; every initializer that is still used holds the
-same values; the model passes onnx's checker. Then both models run on calibration samples, and the errors at the
-outputs and at every converted node are measured in one pass.
+Invariants: inputs and outputs have their names, types and dimensions; every initializer that is still used
+holds the same values; the model passes onnx's checker. Then both models run on calibration samples, and the
+errors at the outputs and at every converted node are measured in one pass.
 """
 
 from __future__ import annotations
@@ -73,7 +73,8 @@ class _Tally:
     rows: int = 0
 
     def add(self, reference: NDArray[Any], result: NDArray[Any]) -> None:
-        # Where the original is not finite there is nothing to be close to; where only the result is not, all is lost.
+        # Where the original is not finite there is nothing to be close to; where only the result is not, all
+        # is lost.
         finite = np.isfinite(reference)
         exact = np.where(finite, reference, 0).astype(np.float64)
         difference = np.where(finite, result, 0).astype(np.float64) - exact
@@ -107,7 +108,9 @@ class Comparison:
     sqnr_db: dict[str, float] = field(default_factory=dict)
 
 
-def measure(original: ir.Model, converted: ir.Model, feeds: Iterable[Feed], taps: Sequence[str]) -> Comparison:
+def measure(
+    original: ir.Model, converted: ir.Model, feeds: Iterable[Feed], taps: Sequence[str]
+) -> Comparison:
     """Run both models on `feeds` and compare their outputs and the tensors `taps`, which both name alike."""
     outputs = [value.name or "" for value in original.graph.outputs]
     names = list(dict.fromkeys([*outputs, *taps]))
