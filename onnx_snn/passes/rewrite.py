@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import onnx_ir as ir
@@ -174,6 +174,22 @@ class _Writer:
         free = next(candidate for candidate in candidates if candidate not in self._taken)
         self._taken.add(free)
         return free
+
+
+def _remove_dead(nodes: Iterable[ir.Node]) -> None:
+    """Remove those of `nodes` that nobody reads, then what only they read: constants, initializers, inner nodes."""
+    waiting = list(nodes)
+    while waiting:
+        node = waiting.pop()
+        if node.graph is None or any(value.uses() or value.is_graph_output() for value in node.outputs):
+            continue
+        read = [value for value in node.inputs if value is not None]
+        node.graph.remove(node, safe=True)
+        waiting += [producer for value in read if (producer := value.producer()) is not None]
+        for value in read:
+            graph = value.graph
+            if value.is_initializer() and graph is not None and not (value.uses() or value.is_graph_input()):
+                graph.initializers.pop(value.name or "", None)
 
 
 def _to_last_axis(site: Site) -> list[int] | None:
