@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """onnx-snn: pretrained ONNX networks into spiking ONNX networks, without training.
 
-    import onnx_snn
+Usage::
 
     report = onnx_snn.convert("model.onnx", "snn.onnx", "calibration.npz", timesteps=8)
     print(report.text())
-    session = onnx_snn.session("snn.onnx")      # an ordinary onnxruntime.InferenceSession
+    session = onnx_snn.session("snn.onnx")  # an ordinary onnxruntime.InferenceSession
 """
 
 from onnx_snn.config import ConvertConfig, Preset, Scope
@@ -26,7 +26,7 @@ from onnx_snn.neuron import MbeNeuron
 from onnx_snn.opset import Body
 from onnx_snn.report import ConversionReport, NodeReport, OutputReport, Status
 from onnx_snn.runtime import session
-from onnx_snn.version import VERSION as __version__
+from onnx_snn.version import __version__
 
 __all__ = [
     "Body",

@@ -24,7 +24,7 @@ from onnx_snn.inspection import inspect
 from onnx_snn.io import check_output
 from onnx_snn.neuron import MAX_TIMESTEPS
 from onnx_snn.opset import Body
-from onnx_snn.version import VERSION
+from onnx_snn.version import __version__
 
 DEFAULTS = ConvertConfig()
 
@@ -110,7 +110,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="onnx-snn",
         description="Convert pretrained ONNX networks into spiking ONNX networks, without training.",
     )
-    parser.add_argument("--version", action="version", version=f"onnx-snn {VERSION}")
+    parser.add_argument("--version", action="version", version=f"onnx-snn {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("-v", "--verbose", action="count", default=0, help="say more; twice for debugging")

@@ -2,7 +2,8 @@
 """NumPy reference of the composite spiking ops: softmax and the normalizations as functions over MBE neurons.
 
 Reductions run in float64 and are rounded once to float32; mantissas and exponents are split exactly. The functions
-inside a converted file (`onnx_snn.opset`) and the kernels return the same bits.
+inside a converted file (`onnx_snn.opset`) return the same bits, unless a row cancels by some 29 bits in its float64
+sum, whose order then shows.
 """
 
 from __future__ import annotations
@@ -34,8 +35,9 @@ def spiking_softmax(x: ArrayLike, exp2: MbeNeuron, reciprocal: MbeNeuron) -> Flo
     vanishing = z < LOWEST_NORMAL
     z = np.where(vanishing, LOWEST_NORMAL, z)
     exponent = np.floor(z)
-    power = exp2(z - exponent) * np.exp2(np.where(np.isnan(exponent), np.float32(0), exponent))
-    exponential = np.where(vanishing, np.float32(0), power)
+    shift = np.where(np.isnan(exponent), np.float32(0), exponent).astype(np.int32)
+    power = np.ldexp(exp2(z - exponent), shift)
+    exponential: Float32 = np.where(vanishing, np.float32(0), power)
     total = exponential.sum(axis=-1, keepdims=True, dtype=np.float64).astype(np.float32)
     return exponential * spiking_reciprocal(total, reciprocal)
 
@@ -70,7 +72,7 @@ def spiking_rms_normalization(
     rsqrt: MbeNeuron,
     deviation_scale: ArrayLike = UNSCALED,
 ) -> Float32:
-    """Root-mean-square normalization over the last axis of `x` [..., n] float32, as layer normalization without mean."""
+    """Root-mean-square normalization over the last axis of `x` [..., n] float32: layer normalization without mean."""
     normalized = _normalized(np.asarray(x, np.float32), epsilon, deviation, rsqrt, deviation_scale)
     return normalized * np.asarray(gamma, np.float32)
 

@@ -239,7 +239,7 @@ def _spikes_of_levels(k: NDArray[np.int64], timesteps: int, gate: bool) -> NDArr
 
 def _membrane(neuron: MbeNeuron, x: Float32, scale: ArrayLike) -> Float32:
     """Initial membrane potentials [N, elements of x], float32."""
-    scaled = (x / np.asarray(scale, np.float32)).ravel()
+    scaled: Float32 = np.divide(x, scale, dtype=np.float32).ravel()
     if neuron.polarity:
         scaled = np.where(scaled < 0, -scaled, scaled)
     return (scaled[None, :] - neuron.theta[:, None]) * neuron.gain[:, None]

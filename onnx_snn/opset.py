@@ -12,8 +12,7 @@ function that defines it in standard ONNX ops. A runtime with our kernels runs t
 where `exp2_*` stands for the seven parameter tensors of a neuron. The attribute `polarity` of all but the softmax is
 that of the neuron with a scale; like every attribute it is written on every node, since a kernel sees no default.
 All tensors are float32, spikes int64 [S, N].
-Reductions run in float64 and are rounded once to float32, which is what lets NumPy, the functions and the kernels
-agree bit for bit.
+Reductions run in float64 and are rounded once to float32, which is what lets every runtime agree bit for bit.
 
 The bodies come in two forms with the same results: `Body.LOOP` runs the neuron step by step in an ONNX `Loop`,
 `Body.CLOSED` evaluates the closed form of halving neurons.

@@ -4,6 +4,6 @@
 from importlib.metadata import PackageNotFoundError, version
 
 try:
-    VERSION = version("onnx-snn")
+    __version__ = version("onnx-snn")
 except PackageNotFoundError:  # run from a source tree that is not installed
-    VERSION = "0+unknown"
+    __version__ = "0+unknown"

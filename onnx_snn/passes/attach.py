@@ -12,7 +12,7 @@ from onnx_snn import opset
 from onnx_snn.config import ConvertConfig
 from onnx_snn.errors import ConfigError
 from onnx_snn.plan import SitePlan
-from onnx_snn.version import VERSION
+from onnx_snn.version import __version__
 
 MIN_IR_VERSION = 8
 """The first IR version that knows model-local functions."""
@@ -34,5 +34,5 @@ def attach(model: ir.Model, plans: Sequence[SitePlan], used: Iterable[str], conf
         function = ir.serde.deserialize_function(proto)
         model.functions[function.identifier()] = function
     model.ir_version = max(model.ir_version, MIN_IR_VERSION)
-    model.metadata_props[VERSION_KEY] = VERSION
+    model.metadata_props[VERSION_KEY] = __version__
     model.metadata_props[CONFIG_KEY] = json.dumps(config.to_json(), sort_keys=True)

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Accuracy of the converted networks of models/ beside their originals, by time steps and preset.
+
+    python benchmarks/accuracy.py --models models --output docs/accuracy.md
+    python benchmarks/accuracy.py --models models --test vit-cifar10=FILE.npz ...    # another test set for a model
+
+Every network is converted in scope full with its own calibration.npz, which comes from training data, and compared
+on test.npz, which calibration never saw. The functions inside the files are written in closed form, which returns the
+same bits as the time loops. A model that is ready in the table is not run again: delete its rows in the JSON file
+beside the table to repeat it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import onnxruntime as ort
+
+import onnx_snn
+from onnx_snn.report import table
+
+SETTINGS = (("default", 16), ("default", 8), ("default", 4), ("default", 2), ("paper", 16), ("paper", 8))
+BATCH_SIZE = 16
+HEADER = (
+    "model",
+    "preset",
+    "T",
+    "samples",
+    "metric",
+    "original",
+    "spiking",
+    "relative loss",
+    "agreement",
+    "output error",
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure what is missing and write the table."""
+    options = _parser().parse_args(arguments)
+    tests = dict(entry.split("=", 1) for entry in options.test)
+    ready = options.output.with_suffix(".json")
+    rows: list[dict[str, Any]] = json.loads(ready.read_text()) if ready.exists() else []
+    for row in _measure(options.models, tests, options.only, {_key(row) for row in rows}):
+        rows.append(row)
+        ready.write_text(json.dumps(rows, indent=2) + "\n")
+        print(row, flush=True)
+    rows.sort(key=lambda row: (row["model"], row["preset"], -row["timesteps"]))
+    options.output.write_text(_page(rows))
+    return 0
+
+
+def _measure(
+    models: Path, tests: dict[str, str], only: Sequence[str], ready: set[tuple[Any, ...]]
+) -> Iterator[dict[str, Any]]:
+    for file in sorted(models.glob("**/model.onnx")):
+        folder = file.parent
+        name = str(folder.relative_to(models))
+        test = tests.get(name, folder / "test.npz")
+        if only and name not in only:
+            continue
+        for preset, timesteps in SETTINGS:
+            if (name, preset, timesteps) in ready:
+                continue
+            with tempfile.TemporaryDirectory() as scratch:
+                spiking, start = Path(scratch) / "snn.onnx", time.perf_counter()
+                onnx_snn.convert(
+                    file, spiking, folder / "calibration.npz", timesteps=timesteps, preset=preset, body="closed"
+                )
+                seconds = time.perf_counter() - start
+                evaluation = onnx_snn.compare(file, spiking, test, batch_size=BATCH_SIZE, progress=True)
+            yield {
+                "model": name,
+                "preset": preset,
+                "timesteps": timesteps,
+                "conversion_seconds": round(seconds, 1),
+                **evaluation.to_json(),
+            }
+
+
+def _key(row: dict[str, Any]) -> tuple[Any, ...]:
+    return row["model"], row["preset"], row["timesteps"]
+
+
+def _page(rows: Sequence[dict[str, Any]]) -> str:
+    cells = [
+        (
+            row["model"],
+            row["preset"],
+            str(row["timesteps"]),
+            str(row["samples"]),
+            row["metric"],
+            f"{row['original']:.4f}",
+            f"{row['spiking']:.4f}",
+            f"{row['relative_loss']:.3%}",
+            f"{row['agreement']:.2%}",
+            f"{row['relative_error']:.1e}",
+        )
+        for row in rows
+    ]
+    return (
+        "# Accuracy of the converted networks\n\n"
+        "Scope full, test data that calibration never saw; a negative loss is a gain. Written by\n"
+        f"`python benchmarks/accuracy.py --models models --output docs/accuracy.md`, onnxruntime {ort.__version__}.\n\n"
+        f"```text\n{table(HEADER, cells)}\n```\n"
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", type=Path, default=Path("models"))
+    parser.add_argument("--output", type=Path, default=Path("docs/accuracy.md"))
+    parser.add_argument("--test", action="append", default=[], metavar="MODEL=NPZ", help="test data for a model")
+    parser.add_argument("--only", action="append", default=[], metavar="MODEL", help="measure only these models")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
