@@ -33,6 +33,10 @@ PRIMITIVES = {"exp2_": "exp2", "reciprocal_": "reciprocal", "rsqrt_": "rsqrt"}
 """Functions behind the neurons of the composite ops, by their input prefix."""
 
 
+LARGEST_MAGNITUDE = 2.0**60
+"""Beyond it the squares that the fits sum leave float64, and no trained network has such activations."""
+
+
 class Refusal(Exception):  # noqa: N818 - not an error: it becomes a line of the report
     """Why a site cannot be converted."""
 
@@ -165,6 +169,8 @@ class _Fitter:
         histogram = self.calibration.signed[name]
         if histogram.count == 0:
             raise Refusal("calibration saw no finite value at its input")
+        if max(-histogram.minimum, histogram.maximum) > LARGEST_MAGNITUDE:
+            raise Refusal(f"calibration saw values from {histogram.minimum:g} to {histogram.maximum:g} at its input")
         if histogram.nan_count or histogram.inf_count:
             raise Refusal(
                 f"calibration saw {histogram.nan_count} NaN and {histogram.inf_count} infinities at its input"
