@@ -74,9 +74,7 @@ def calibrated_density(points: ArrayLike, mass: ArrayLike, lo: float, hi: float)
     _check_range(lo, hi)
     points, mass = np.asarray(points, np.float64), np.asarray(mass, np.float64)
     if points.ndim != 1 or points.shape != mass.shape:
-        raise ConfigError(
-            f"points and mass have shapes {points.shape} and {mass.shape}; expected one [M] for both"
-        )
+        raise ConfigError(f"points and mass have shapes {points.shape} and {mass.shape}; expected one [M] for both")
     if not (np.isfinite(points).all() and np.isfinite(mass).all() and (mass >= 0.0).all() and mass.any()):
         raise ConfigError("a histogram needs finite points and finite masses >= 0 that are not all zero")
     histogram = _thin(np.clip(points, lo, hi)[mass > 0.0], mass[mass > 0.0])
@@ -104,9 +102,7 @@ def check_density(density: Density) -> None:
     """Raise ConfigError unless `density` has two points or more, sorted and distinct, and masses >= 0."""
     points, mass = density
     if points.ndim != 1 or points.shape != mass.shape or points.size < 2:
-        raise ConfigError(
-            f"a density has points {points.shape} and mass {mass.shape}; expected one [M], M >= 2"
-        )
+        raise ConfigError(f"a density has points {points.shape} and mass {mass.shape}; expected one [M], M >= 2")
     if not (np.isfinite(points).all() and (np.diff(points) > 0.0).all()):
         raise ConfigError("the points of a density are not finite, sorted and distinct")
     if not (np.isfinite(mass).all() and (mass >= 0.0).all() and mass.any()):

@@ -50,9 +50,7 @@ def fit_function(
     lo, hi = function.domain
     if function.fixed_domain and not (lo <= density.points[0] and density.points[-1] <= hi):
         extent = f"[{density.points[0]}, {density.points[-1]}]"
-        raise ConfigError(
-            f"the density of {function.name!r} covers {extent}; its domain is fixed: [{lo}, {hi}]"
-        )
+        raise ConfigError(f"the density of {function.name!r} covers {extent}; its domain is fixed: [{lo}, {hi}]")
     target = target_of(function, density, mirrored=function.odd)
     origin = 0.0 if function.odd else function.origin
     return fit_segments(target, bases, timesteps, origin=origin, polarity=int(function.odd), gate=gate)

@@ -58,9 +58,7 @@ class ScalarFunction:
         if not (math.isfinite(lo) and math.isfinite(hi) and lo < hi):
             raise ConfigError(f"function {self.name!r} has the domain {self.domain}; expected finite lo < hi")
         if not lo <= self.origin <= hi:
-            raise ConfigError(
-                f"function {self.name!r} has its origin {self.origin} outside the domain {self.domain}"
-            )
+            raise ConfigError(f"function {self.name!r} has its origin {self.origin} outside the domain {self.domain}")
 
 
 def register(function: ScalarFunction) -> None:
@@ -70,9 +68,7 @@ def register(function: ScalarFunction) -> None:
         ConfigError: the name is taken, or is not a plain identifier.
     """
     if not function.name.isidentifier():
-        raise ConfigError(
-            f"function name {function.name!r} is not an identifier; parameters belong to families only"
-        )
+        raise ConfigError(f"function name {function.name!r} is not an identifier; parameters belong to families only")
     if function.name in names():
         raise ConfigError(f"function {function.name!r} is registered already; choose another name")
     _registry[function.name] = function
@@ -106,9 +102,7 @@ def _member(name: str, family: str, parameters: str | None) -> ScalarFunction:
     except ValueError:
         values = ()
     if len(values) != len(defaults) or not all(map(math.isfinite, values)):
-        raise ConfigError(
-            f"{name!r}: {family} takes {len(defaults)} finite number(s), such as {family}{defaults}"
-        )
+        raise ConfigError(f"{name!r}: {family} takes {len(defaults)} finite number(s), such as {family}{defaults}")
     return build(name, *values)
 
 

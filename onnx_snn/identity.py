@@ -94,10 +94,10 @@ def _power_of_two_code(target: Target, bases: int, timesteps: int, *, polarity: 
 def _best_exponents(target: Target, bases: int, timesteps: int) -> NDArray[np.int64]:
     """Ascending exponents p [N] of the level sizes of the best code that reaches the limit.
 
-    Dynamic programming over p. A state is the number of segments used and the cell in which they end. Its cost
-    is the error if all that lies beyond were coded with the present level size: another segment of that size
-    costs nothing, and a step to the next p costs what lies beyond. A segment is CELLS cells long at its own p;
-    cells then unite in pairs, and of the states in a cell the cheapest survives.
+    Dynamic programming over p. A state is the number of segments used and the cell in which they end. Its
+    cost is the error if all that lies beyond were coded with the present level size: another segment of that
+    size costs nothing, and a step to the next p costs what lies beyond. A segment is CELLS cells long at its
+    own p; cells then unite in pairs, and of the states in a cell the cheapest survives.
     """
     assert target.reach is not None
     length = 2.0**timesteps - 1.0
@@ -114,9 +114,7 @@ def _best_exponents(target: Target, bases: int, timesteps: int) -> NDArray[np.in
         level = math.ldexp(1.0, exponent)
         noise = level * level / 12.0
         if row:
-            cost += (
-                0.75 * noise * np.interp(end, target.points, beyond)
-            )  # a quarter was paid at half the size
+            cost += 0.75 * noise * np.interp(end, target.points, beyond)  # a quarter was paid at half the size
             cost, end, used = _united(cost, end, used)
         # Before the first segment: what is below half a level is lost whole.
         lost, coded = (np.interp(level / 2.0, target.points, moment) for moment in (power, beyond))

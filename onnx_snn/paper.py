@@ -30,9 +30,7 @@ RIDGE = 1e-12
 """Share of the mass that keeps the normal equations regular where two ramps are nearly one."""
 
 
-def fit_paper(
-    function: ScalarFunction, bases: int, timesteps: int, density: Density | None = None
-) -> MbeNeuron:
+def fit_paper(function: ScalarFunction, bases: int, timesteps: int, density: Density | None = None) -> MbeNeuron:
     """The paper's neuron with N = `bases` and T = `timesteps` that comes closest to `function` on `density`.
 
     Args:
@@ -100,7 +98,7 @@ class _NestedRamps:
             for i in range(len(self.ends)):
                 for sign in (1.0, -1.0):
                     self._move(i, sign * step)
-            if self.error > before * (1.0 - WORTHWHILE):
+            if self.error >= before * (1.0 - WORTHWHILE):
                 step /= 2.0
 
     def _move(self, i: int, share: float) -> bool:

@@ -154,8 +154,7 @@ def _moments(target: Target, positions: Float64, values: Float64) -> list[Float6
     cell = (np.searchsorted(positions, target.points, side="right") - 1).clip(0, last - 1)
     x, y = target.points - positions[cell], target.values - values[cell]
     w, w_x, w_y, w_xx, w_xy, w_yy = (
-        np.bincount(cell, target.weight * moment, last)
-        for moment in (np.ones_like(x), x, y, x * x, x * y, y * y)
+        np.bincount(cell, target.weight * moment, last) for moment in (np.ones_like(x), x, y, x * x, x * y, y * y)
     )
     # The same, of each cell, from the origin of each candidate; then the cells from i to j - 1 together.
     a, b = positions[None, :-1] - positions[:, None], values[None, :-1] - values[:, None]

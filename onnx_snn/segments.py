@@ -21,6 +21,8 @@ margin, and the readout is rounded to a dyadic grid: every machine finds the sam
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,9 +32,8 @@ from onnx_snn.partition import Target, best_partition, error_of
 
 Float64 = NDArray[np.float64]
 
-OTHER_LEVELS = (3, 15, 63)
-"""Levels of additional starts. The fewer they are, the shorter are the segments where the function is steep;
-the best knots may lie either way, and descent from one start alone ends up to eight times above them."""
+FEW_LEVELS = 3
+"""Levels of an additional start, whose segments are short where the function is steep."""
 
 GRID_BITS = 20
 """Knots are multiples of the power of two next to range / 2**GRID_BITS."""
@@ -91,22 +92,29 @@ def fit_segments(
 
 
 def place_knots(target: Target, bases: int, timesteps: int) -> Descent:
-    """The bank of N = `bases` segments with the least error, from several starts."""
-    levels = 2**timesteps - 1
-    starts = [best_partition(target, bases, levels, chords=chords) for chords in (False, True)]
-    starts += [best_partition(target, bases, other, chords=True) for other in OTHER_LEVELS if other != levels]
-    best = Descent(target, starts[0], timesteps)
-    for start in starts[1:]:
-        other = Descent(target, start, timesteps)
-        if other.error < best.error * (1.0 - MARGIN):
-            best = other
+    """The bank of N = `bases` segments with the least error that several starts and relocations find."""
+    starts = ((2**timesteps - 1, False), (2**timesteps - 1, True), (FEW_LEVELS, True))
+    best = _closest(
+        Descent(target, best_partition(target, bases, levels, chords=chords), timesteps).run()
+        for levels, chords in starts
+    )
+    for _ in range(bases):
+        relocated = best.relocated()
+        if relocated.error >= best.error * (1.0 - WORTHWHILE):
+            break
+        best = relocated
     if timesteps <= ROUGH_TIMESTEPS:
-        best = Descent(target, best.knots, timesteps, rounding=True)
+        best = Descent(target, best.knots, timesteps, rounding=True).run()
     return best
 
 
+def _closest(banks: Iterable[Descent]) -> Descent:
+    """The first bank that no later one betters by the margin."""
+    return reduce(lambda best, bank: bank if bank.error < best.error * (1.0 - MARGIN) else best, banks)
+
+
 class Descent:
-    """A bank whose knots have moved, one at a time, as long as that lowered the error of the best readout.
+    """A bank whose knots move, one at a time, as long as that lowers the error of the best readout.
 
     Attributes:
         knots: float64 [N + 1].
@@ -115,7 +123,7 @@ class Descent:
     """
 
     def __init__(self, target: Target, start: Float64, timesteps: int, *, rounding: bool = False) -> None:
-        self.target, self.rounding = target, rounding
+        self.target, self.timesteps, self.rounding = target, timesteps, rounding
         self.levels = 2.0**timesteps - 1.0
         self.grid = 2.0 ** (math.frexp(start[-1] - start[0])[1] - GRID_BITS)
         self.knots = np.round(start / self.grid) * self.grid
@@ -123,21 +131,37 @@ class Descent:
             self.knots[n + 1] = max(self.knots[n + 1], self.knots[n] + self._shortest(n))
         self.moments = np.stack([self._segment_moments(n) for n in range(len(start) - 1)])
         self.error = self._elimination().error
-        self._descend()
 
     def knot_values(self) -> Float64:
         """The best values at the knots, float64 [N + 1]."""
         return self._references(0, len(self.knots)) + self._elimination().solution()
 
-    def _descend(self) -> None:
+    def run(self) -> Descent:
+        """Move the knots until steps of the smallest size hardly help; the bank itself."""
         step = FIRST_STEP
         while step > LAST_STEP:
             before = self.error
             for i in range(len(self.knots)):
                 for sign in (1.0, -1.0):
                     self._move(i, sign * step)
-            if not self.error < before * (1.0 - WORTHWHILE):  # also where nothing is left to save
+            if self.error >= before * (1.0 - WORTHWHILE):
                 step /= 2.0
+        return self
+
+    def relocated(self) -> Descent:
+        """The bank after its least needed knot has gone into the middle of the worst segment, and descent.
+
+        Moves of single knots never pass another knot, so that descent alone cannot do this.
+        """
+        solution = self._elimination().solution()
+        left = np.stack([-solution[:-1], -solution[1:], np.ones(len(self.moments))], axis=1)
+        errors = (left[:, :, None] * self.moments * left[:, None, :]).sum(axis=(1, 2))
+        # In float32, so that mirrored segments of a symmetric function stay equal.
+        worst = int(errors.astype(np.float32).argmax())
+        middle = self.knots[worst : worst + 2].mean()
+        inner = range(1, len(self.moments))
+        starts = [np.sort(np.append(np.delete(self.knots, i), middle)) for i in inner] or [self.knots]
+        return _closest(Descent(self.target, start, self.timesteps) for start in starts).run()
 
     def _move(self, i: int, share: float) -> bool:
         """Move knot i by `share` of its shorter neighbouring segment if that lowers the error."""

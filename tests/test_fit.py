@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -123,10 +124,7 @@ def test_relative_functions_are_fitted_for_relative_error() -> None:
     relative = get("rsqrt")
     absolute = ScalarFunction("absolute", relative.formula, relative.domain, origin=relative.origin)
     x = np.linspace(0.5, 2.0, 20001)
-    worst = [
-        np.mean((fit_function(function, 8, 8)(x) * np.sqrt(x) - 1.0) ** 2)
-        for function in (relative, absolute)
-    ]
+    worst = [np.mean((fit_function(function, 8, 8)(x) * np.sqrt(x) - 1.0) ** 2) for function in (relative, absolute)]
     assert worst[0] < worst[1]
 
 
@@ -216,6 +214,14 @@ def test_any_range(bases: int, timesteps: int, lo: float, extent: float, name: s
     spread = np.ptp(values) if not get(name).odd else np.abs(values).max()
     # One basis at T=1 is a single step: it errs by all of the spread at most, and float32 rounds.
     assert np.abs(y - values).max() <= 1.01 * spread + np.abs(values).max() * 2.0**-16
+
+
+@pytest.mark.parametrize("fit", [fit_function, fit_paper])
+@pytest.mark.parametrize("timesteps", [1, 2, 4, 16])
+def test_constant_function(fit: Callable[..., MbeNeuron], timesteps: int) -> None:
+    """No error is left from the start, which must not keep the descent waiting for less."""
+    neuron = fit(get("relu"), 4, timesteps, uniform_density(-9.0, -1.0))
+    np.testing.assert_array_equal(neuron(np.linspace(-9.0, -1.0, 99)), 0.0)
 
 
 def test_user_function() -> None:
@@ -350,7 +356,7 @@ def fingerprint(**environment: str) -> str:
 def test_same_bits_on_every_machine() -> None:
     plain = fingerprint(OPENBLAS_NUM_THREADS="1")
     assert len(plain) == 64
-    # Other matrix kernels, and a processor without vector units beyond SSE: exp differs in its last bit there.
+    # Other matrix kernels, and vector units no wider than SSE's: exp differs in its last bit there.
     other = fingerprint(
         OPENBLAS_NUM_THREADS="2",
         OPENBLAS_CORETYPE="Nehalem",

@@ -101,9 +101,7 @@ def test_reaches_limit(bases: int, timesteps: int, one_sided: bool, limit: float
 def test_scaling_by_power_of_two(bases: int, timesteps: int, exponent: int) -> None:
     factor = 2.0**exponent
     code = fit_identity(DENSITY, bases, timesteps, limit=LIMIT)
-    scaled = fit_identity(
-        Density(DENSITY.points * factor, DENSITY.mass), bases, timesteps, limit=LIMIT * factor
-    )
+    scaled = fit_identity(Density(DENSITY.points * factor, DENSITY.mass), bases, timesteps, limit=LIMIT * factor)
     x = TEST_SIGNAL[:500].astype(np.float32)
     np.testing.assert_array_equal(scaled(x * np.float32(factor)), code(x) * np.float32(factor))
 
@@ -124,9 +122,7 @@ def test_one_sided_code(timesteps: int) -> None:
     np.testing.assert_array_equal(code(np.array([-np.inf, -1.0, -1e-9, 0.0])), 0.0)
     probabilities = np.linspace(0.0, 1.0, 5001)
     # Eight equal segments of 2**T - 1 levels each err by half a level; twice that for sizes in octaves.
-    assert (
-        np.abs(code(probabilities) - probabilities).max() <= 1.0 / (8.0 * (2.0**timesteps - 1.0)) + 2.0**-24
-    )
+    assert np.abs(code(probabilities) - probabilities).max() <= 1.0 / (8.0 * (2.0**timesteps - 1.0)) + 2.0**-24
 
 
 def test_more_bases_or_timesteps_lose_less() -> None:
