@@ -48,8 +48,9 @@ from onnx_snn.rules.site import Kind, Site
 
 logger = logging.getLogger(__name__)
 
-VERIFY_BATCHES = 2
-"""Calibration batches on which the error is measured: enough for its magnitude, cheap without kernels."""
+VERIFY_SAMPLES = 16
+"""Calibration samples on which the error is measured, one at a time: enough for its magnitude, and small in memory,
+where the functions inside the file hold N numbers for each element."""
 
 SNN_CONFIG = "snn_config.json"
 """File in a converted folder that records the options, as Optimum's `ort_config.json` does."""
@@ -154,10 +155,8 @@ class _Run:
         with watch("verify"):
             check_invariants(reference, model)
             check_valid(model)
-            batches = itertools.islice(feeds, VERIFY_BATCHES)
-            comparison = measure(
-                reference, model, batches, [ledger.outputs[plan.site] for plan in ledger.plans]
-            )
+            taps = [ledger.outputs[plan.site] for plan in ledger.plans]
+            comparison = measure(reference, model, itertools.islice(feeds.singles(), VERIFY_SAMPLES), taps)
         with watch("save"):
             save_model(model, str(output))
         return ledger.report(str(output), self.config, watch.seconds, comparison, seen.samples)

@@ -118,6 +118,21 @@ class Feeds:
             raise CalibrationError("the calibration data is empty; give at least one sample")
         self.batches = batches
 
+    def singles(self) -> Iterator[Feed]:
+        """Feeds of one sample each; those of the source where the model fixes the batch or an input has none.
+
+        Raises:
+            CalibrationError: a feed does not fit the model, or there is none.
+        """
+        free = all(spec.shape and not isinstance(spec.shape[0], int) for spec in self._specs)
+        for feed in self:
+            count = sample_count(feed)
+            if not free or any(len(array) != count for array in feed.values()):
+                yield feed
+                continue
+            for i in range(count):
+                yield {name: array[i : i + 1] for name, array in feed.items()}
+
     def first(self) -> Feed:
         """The first feed."""
         return next(iter(self))

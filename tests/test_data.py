@@ -99,6 +99,20 @@ def test_the_last_batch_may_be_smaller() -> None:
     assert [sample_count(one) for one in feeds] == [4, 4, 2]
 
 
+def test_singles_are_the_samples_one_by_one() -> None:
+    singles = list(open_feeds(feed(5), SPECS, batch_size=2).singles())
+    assert_same(singles, [{name: array[i : i + 1] for name, array in feed(5).items()} for i in range(5)])
+
+
+@pytest.mark.parametrize("first_axis", [2, None])
+def test_feeds_that_cannot_be_cut_stay_whole(first_axis: int | None) -> None:
+    """A batch that the model fixes, or an input (here a table of another length) without a batch."""
+    table = InputSpec("table", np.dtype(np.float32), (first_axis or "rows",))
+    feeds = [{**feed(2), "table": np.ones(first_axis or 7, np.float32)}]
+    (whole,) = open_feeds(feeds, [*SPECS, table]).singles()
+    assert [len(array) for array in whole.values()] == [2, 2, first_axis or 7]
+
+
 def test_a_batch_size_that_the_model_fixes_wins(caplog: pytest.LogCaptureFixture) -> None:
     fixed = [IMAGES._replace(shape=(3, 3, "size")), MASK]
     with caplog.at_level(logging.WARNING):
