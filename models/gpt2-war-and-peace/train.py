@@ -145,7 +145,7 @@ def train(texts: dict[str, np.ndarray], newline: int, args: argparse.Namespace) 
             if budget.progress >= 1:
                 break
         averaged.load_state_dict(ema.shadow)
-        measured = measure(averaged, texts["valid"])
+        measured = measure(averaged, texts["valid"][:20000])
         template = "step %d, %.0f s, progress %.3f: training perplexity %.2f, validation perplexity %.2f"
         LOG.info(template, budget.step, budget.spent, budget.progress, math.exp(np.mean(losses)), measured)
         common.save_checkpoint(checkpoint, model, optimizers, ema, budget)

@@ -228,7 +228,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="tar of the JPEG files")
     parser.add_argument("--output", type=Path, required=True, help="folder for model.onnx and the samples")
     parser.add_argument("--work", type=Path, default=Path("work-vit"), help="folder for checkpoints")
-    parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--minutes", type=float, help="schedule by wall-clock time instead of epochs")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--test-samples", type=int, default=1200)
