@@ -31,8 +31,8 @@ lint: .venv/dev.stamp
 	$(BIN)/pip install --quiet --editable .
 	touch $@
 
-tests/hosts/node_modules: tests/hosts/package.json
-	cd tests/hosts && npm install --ignore-scripts --no-audit --no-fund --no-package-lock --loglevel=error
+tests/hosts/node_modules: tests/hosts/package-lock.json
+	cd tests/hosts && npm ci --loglevel=error
 	touch $@
 
 clean:

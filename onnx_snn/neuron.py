@@ -140,7 +140,8 @@ class MbeNeuron:
         """Output of the neuron for `x` [any shape] in float32, by the closed form where it exists."""
         if self.halving is None:
             return time_loop(self, x, scale).y
-        return closed_form(self, x, scale).y
+        x = np.asarray(x, np.float32)
+        return _readout_of_levels(self, _levels(self, x, scale), x, scale)
 
 
 def halving_kernels(bases: int, timesteps: int, *, gate: bool = False) -> dict[str, Float32]:
@@ -194,7 +195,6 @@ def time_loop(neuron: MbeNeuron, x: ArrayLike, scale: ArrayLike = UNSCALED) -> R
     return Response(_readout(neuron, neuron.weight.astype(np.float64), o, x, scale), spikes)
 
 
-@np.errstate(over="ignore", invalid="ignore", under="ignore")
 def closed_form(neuron: MbeNeuron, x: ArrayLike, scale: ArrayLike = UNSCALED) -> Response:
     """What `time_loop` returns, without the loop, for a neuron with halving kernels.
 
@@ -203,14 +203,9 @@ def closed_form(neuron: MbeNeuron, x: ArrayLike, scale: ArrayLike = UNSCALED) ->
     """
     if neuron.halving is None:
         raise NeuronError("closed_form needs halving kernels (threshold = reset = intensity = 2**-t)")
-    timesteps, gate = neuron.halving
     x = np.asarray(x, np.float32)
-    u = _membrane(neuron, x, scale)
-    top = np.float32(2**timesteps - 1)
-    # fmax and fmin turn the NaN that x carries into level 0: a NaN never reaches a threshold.
-    k = np.fmin(np.fmax(np.floor(u * np.float32(2.0 ** (timesteps - 1))), np.float32(0)), top)
-    y = _readout(neuron, neuron.weight.astype(np.float64) * 2.0 ** (1 - timesteps), k, x, scale)
-    return Response(y, _spikes_of_levels(k.astype(np.int64), timesteps, gate))
+    k = _levels(neuron, x, scale)
+    return Response(_readout_of_levels(neuron, k, x, scale), _spikes_of_levels(k.astype(np.int64), *neuron.halving))
 
 
 @np.errstate(over="ignore", invalid="ignore", under="ignore")
@@ -227,6 +222,25 @@ def _spike_trains(neuron: MbeNeuron, u: Float32) -> Iterator[NDArray[np.bool_]]:
         s = u >= threshold[:, None]
         u = np.where(s, u - reset[:, None], u)
         yield s
+
+
+@np.errstate(over="ignore", invalid="ignore", under="ignore")
+def _levels(neuron: MbeNeuron, x: Float32, scale: ArrayLike) -> Float32:
+    """Levels k_n [N, elements] of a halving neuron, whole numbers in float32."""
+    assert neuron.halving is not None, "callers have seen to it"
+    timesteps = neuron.halving.timesteps
+    raised = np.floor(_membrane(neuron, x, scale) * np.float32(2.0 ** (timesteps - 1)))
+    # fmax and fmin turn the NaN that x carries into level 0: a NaN never reaches a threshold.
+    k: Float32 = np.fmin(np.fmax(raised, np.float32(0)), np.float32(2**timesteps - 1))
+    return k
+
+
+@np.errstate(over="ignore", invalid="ignore", under="ignore")
+def _readout_of_levels(neuron: MbeNeuron, k: Float32, x: Float32, scale: ArrayLike) -> Float32:
+    """Output of a halving neuron at levels `k` [N, elements]: o = k * 2**-(T-1), taken into the weights."""
+    assert neuron.halving is not None, "callers have seen to it"
+    weight = neuron.weight.astype(np.float64) * 2.0 ** (1 - neuron.halving.timesteps)
+    return _readout(neuron, weight, k, x, scale)
 
 
 def _spikes_of_levels(k: NDArray[np.int64], timesteps: int, gate: bool) -> NDArray[np.int64]:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from onnx_snn.density import Density, check_density, folded
 from onnx_snn.errors import ConfigError
 from onnx_snn.functions import ScalarFunction
-from onnx_snn.neuron import MAX_TIMESTEPS, MbeNeuron, closed_form
+from onnx_snn.neuron import MAX_TIMESTEPS, MbeNeuron
 
 Float64 = NDArray[np.float64]
 
@@ -78,7 +78,7 @@ def check_size(bases: int, timesteps: int) -> None:
 def error_of(neuron: MbeNeuron, target: Target) -> float:
     """Weighted mean of the squared error of `neuron` on `target`."""
     x = target.points.astype(np.float32)
-    return float((target.weight * (closed_form(neuron, x).y - target.values) ** 2).sum())
+    return float((target.weight * (neuron(x) - target.values) ** 2).sum())
 
 
 def best_partition(target: Target, bases: int, levels: int, *, chords: bool) -> Float64:

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The networks of models/: converted, they decide as before, and give equal outputs in every runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hosts.runner import javascript_missing, run
+
+import onnx_snn
+
+MODELS = Path(__file__).parents[1] / "models"
+NAMES = sorted(str(file.parent.relative_to(MODELS)) for file in MODELS.glob("**/model.onnx"))
+SAMPLES = 16
+"""Enough that a broken conversion shows; accuracy proper is measured in benchmarks/accuracy.py."""
+
+Converted = Callable[[str], tuple[Path, onnx_snn.ConversionReport]]
+
+
+@pytest.fixture(scope="module")
+def converted(tmp_path_factory: pytest.TempPathFactory) -> Converted:
+    """Converts a network of models/ once, at T=8, with closed bodies, which return the bits of the time loops."""
+    folder, done = tmp_path_factory.mktemp("converted"), dict[str, tuple[Path, onnx_snn.ConversionReport]]()
+
+    def convert(name: str) -> tuple[Path, onnx_snn.ConversionReport]:
+        if name not in done:
+            path = folder / f"{name.replace('/', '-')}.onnx"
+            data = MODELS / name / "calibration.npz"
+            report = onnx_snn.convert(
+                MODELS / name / "model.onnx", path, data, calibration_samples=32, body="closed", progress=False
+            )
+            done[name] = path, report
+        return done[name]
+
+    return convert
+
+
+def test_the_three_networks_are_there() -> None:
+    assert {"vit-cifar10", "roberta-mr", "gpt2-war-and-peace"} <= set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_nonlinear_node_is_converted(name: str, converted: Converted) -> None:
+    _, report = converted(name)
+    assert report.count(onnx_snn.Status.CONVERTED) == len(report.nodes) > 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_decisions_stay(name: str, converted: Converted) -> None:
+    """Agreement of 93 %, one sample of 16 apart, where the benchmark over all test data finds 99.5 % or more."""
+    path, _ = converted(name)
+    test = MODELS / name / "test.npz"
+    evaluation = onnx_snn.compare(MODELS / name / "model.onnx", path, test, samples=SAMPLES, progress=False)
+    assert evaluation.metric in ("accuracy", "perplexity")
+    assert evaluation.agreement >= 0.93
+    assert evaluation.relative_error <= 0.01
+
+
+@pytest.mark.host
+@pytest.mark.parametrize("backend", ["node", "web"])
+@pytest.mark.parametrize("name", NAMES)
+def test_other_runtimes_give_equal_outputs(name: str, backend: str, converted: Converted) -> None:
+    """Equal but for native products, which sum in another order and may move a value across a level."""
+    assert javascript_missing() is None, javascript_missing()
+    path, _ = converted(name)
+    with np.load(MODELS / name / "test.npz") as arrays:
+        feed = {key: array[:1] for key, array in arrays.items() if key != "labels"}
+    expected, got = run("python", path, feed), run(backend, path, feed)
+    for output, value in expected.items():
+        error = np.linalg.norm(got[output] - value) / np.linalg.norm(value)
+        assert error <= 2e-3, output
