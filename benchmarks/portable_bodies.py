@@ -37,9 +37,7 @@ def staircase(timesteps: int) -> MbeNeuron:
 def runner(neuron: MbeNeuron, body: Body, x: Float32) -> Callable[[], Float32]:
     """A function that runs `neuron`, a constant of the model, on `x` with one thread."""
     value = onnx.helper.make_tensor_value_info
-    node = onnx.helper.make_node(
-        MBE_NEURON.name, MBE_NEURON.inputs, ["y"], domain=DOMAIN, polarity=neuron.polarity
-    )
+    node = onnx.helper.make_node(MBE_NEURON.name, MBE_NEURON.inputs, ["y"], domain=DOMAIN, polarity=neuron.polarity)
     constants = {name: getattr(neuron, name) for name in PARAMETERS} | {"scale": UNSCALED}
     graph = onnx.helper.make_graph(
         [node],

@@ -87,9 +87,7 @@ class Calibration:
                 channels than before.
         """
         if array.dtype.kind != "f":
-            raise CalibrationError(
-                f"tensor '{value}' holds {array.dtype}; only floating-point can be observed"
-            )
+            raise CalibrationError(f"tensor '{value}' holds {array.dtype}; only floating-point can be observed")
         self.shapes.setdefault(value, set()).add(array.shape)
         self.signed.setdefault(value, SignedHistogram()).add(array)
         for axes in channel_axes:
@@ -102,9 +100,7 @@ class Calibration:
                 self.channels[value, axes] = ChannelHistogram(channels)
             self.channels[value, axes].add(array, axes)
         except (IndexError, ValueError) as error:
-            raise CalibrationError(
-                f"axes {axes} of tensor '{value}' cannot be its channels: {error}"
-            ) from error
+            raise CalibrationError(f"axes {axes} of tensor '{value}' cannot be its channels: {error}") from error
 
     def save_cache(self, path: str | os.PathLike[str]) -> None:
         """Write everything to one .npz file, whole or not at all.
@@ -121,12 +117,9 @@ class Calibration:
             "shapes": {value: sorted(shapes) for value, shapes in self.shapes.items()},
         }
         arrays: dict[str, Any] = {"index": np.array(json.dumps(index))}
-        contents = {
-            f"signed.{number}": histogram.to_arrays() for number, histogram in enumerate(self.signed.values())
-        }
+        contents = {f"signed.{number}": histogram.to_arrays() for number, histogram in enumerate(self.signed.values())}
         contents |= {
-            f"channels.{number}": histogram.to_arrays()
-            for number, histogram in enumerate(self.channels.values())
+            f"channels.{number}": histogram.to_arrays() for number, histogram in enumerate(self.channels.values())
         }
         for place, fields in contents.items():
             arrays |= {f"{place}.{name}": array for name, array in fields.items()}
@@ -208,9 +201,7 @@ def _groups(shapes: Mapping[str, NDArray[np.int64]]) -> list[list[str]]:
     return groups
 
 
-def load_cache(
-    path: str | os.PathLike[str], model: ir.Model, observations: Iterable[Observation]
-) -> Calibration:
+def load_cache(path: str | os.PathLike[str], model: ir.Model, observations: Iterable[Observation]) -> Calibration:
     """Read what `Calibration.save_cache` wrote.
 
     Raises:
@@ -222,9 +213,7 @@ def load_cache(
         index = json.loads(str(arrays["index"]))
         calibration = _from_arrays(index, arrays)
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        raise CalibrationError(
-            f"cannot read calibration cache '{path}': {error}; delete it to calibrate"
-        ) from error
+        raise CalibrationError(f"cannot read calibration cache '{path}': {error}; delete it to calibrate") from error
     expected = fingerprint(model, observations)
     if calibration.fingerprint != expected:
         raise CalibrationError(
@@ -326,9 +315,7 @@ def _symbolic_dims(specs: Sequence[InputSpec], feed: Feed) -> list[_SymbolicDim]
     ]
 
 
-def _observe_other_sizes(
-    observer: Observer, feed: Feed, dims: Sequence[_SymbolicDim]
-) -> list[dict[str, NDArray[Any]]]:
+def _observe_other_sizes(observer: Observer, feed: Feed, dims: Sequence[_SymbolicDim]) -> list[dict[str, NDArray[Any]]]:
     """Outputs of the runs that succeed when symbols change: all at once, else one by one, else in groups."""
     named = {dim.text: dim.size for dim in dims if dim.text.isidentifier()}
     sizes = {dim.text: dim.size for dim in dims if _symbols(dim.text, named) == {dim.text}}

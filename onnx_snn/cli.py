@@ -114,17 +114,13 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("-v", "--verbose", action="count", default=0, help="say more; twice for debugging")
-    common.add_argument(
-        "-q", "--quiet", action="store_true", help="no progress bars and no report on the terminal"
-    )
+    common.add_argument("-q", "--quiet", action="store_true", help="no progress bars and no report on the terminal")
     for add in (_add_export, _add_convert, _add_inspect, _add_compare, _add_demo):
         add(commands, common)
     return parser
 
 
-def _add_export(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser
-) -> None:
+def _add_export(commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:
     parser = commands.add_parser(
         "export", parents=[common], help="export a Transformers model to ONNX through Optimum (extra: export)"
     )
@@ -146,12 +142,9 @@ def _add_convert(
         "-c",
         "--calibration",
         metavar="DATA",
-        help="real inputs: .npz with one array per model input (first axis: samples), "
-        "or a folder of test_data_set_N",
+        help="real inputs: .npz with one array per model input (first axis: samples), or a folder of test_data_set_N",
     )
-    files.add_argument(
-        "--calibration-cache", metavar="NPZ", help="keep what calibration saw; read when it exists"
-    )
+    files.add_argument("--calibration-cache", metavar="NPZ", help="keep what calibration saw; read when it exists")
     files.add_argument("--config", metavar="JSON", help="options from a file, such as snn_config.json")
     files.add_argument("--report", metavar="JSON", help="write the report as JSON")
     network = parser.add_argument_group("network")
@@ -165,33 +158,21 @@ def _add_convert(
     network.add_argument(
         "--scope", choices=[scope.value for scope in Scope], help="full (default): weight products too"
     )
-    network.add_argument(
-        "--preset", choices=[preset.value for preset in Preset], help="paper: arXiv 2508.07710"
-    )
-    network.add_argument(
-        "--body", choices=[body.value for body in Body], help="functions with time loops, or closed"
-    )
+    network.add_argument("--preset", choices=[preset.value for preset in Preset], help="paper: arXiv 2508.07710")
+    network.add_argument("--body", choices=[body.value for body in Body], help="functions with time loops, or closed")
     network.add_argument(
         "--gate",
         action=argparse.BooleanOptionalAction,
         default=None,
         help="let a saturated basis fire only once",
     )
-    network.add_argument(
-        "--headroom", type=float, help="range of a code over the largest calibrated magnitude"
-    )
+    network.add_argument("--headroom", type=float, help="range of a code over the largest calibrated magnitude")
     choice = parser.add_argument_group("choice of nodes")
-    choice.add_argument(
-        "--include", nargs="+", metavar="NAME", help="convert only these: names or expressions"
-    )
+    choice.add_argument("--include", nargs="+", metavar="NAME", help="convert only these: names or expressions")
     choice.add_argument("--exclude", nargs="+", metavar="NAME", help="leave these as they are")
-    choice.add_argument(
-        "--strict", action="store_true", default=None, help="fail where a node cannot be converted"
-    )
+    choice.add_argument("--strict", action="store_true", default=None, help="fail where a node cannot be converted")
     work = parser.add_argument_group("work")
-    work.add_argument(
-        "--dry-run", action="store_true", help="say what would be converted; needs no calibration data"
-    )
+    work.add_argument("--dry-run", action="store_true", help="say what would be converted; needs no calibration data")
     work.add_argument("--calibration-samples", type=int, metavar="N", help="use at most N samples")
     work.add_argument("--batch-size", type=int, default=8, help="samples in one run (default: 8)")
     work.add_argument("--nodes", action="store_true", help="report every node")
@@ -212,9 +193,7 @@ def _add_inspect(
 def _add_compare(
     commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser
 ) -> None:
-    parser = commands.add_parser(
-        "compare", parents=[common], help="run original and spiking network side by side"
-    )
+    parser = commands.add_parser("compare", parents=[common], help="run original and spiking network side by side")
     parser.add_argument("original", help=".onnx file of the original network")
     parser.add_argument("spiking", help="converted .onnx file")
     parser.add_argument("data", help=".npz with one array per model input, and `labels` for a task metric")
@@ -225,12 +204,8 @@ def _add_compare(
     parser.set_defaults(run=_compare)
 
 
-def _add_demo(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser
-) -> None:
-    parser = commands.add_parser(
-        "demo", parents=[common], help="convert the models that come with the repository"
-    )
+def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:
+    parser = commands.add_parser("demo", parents=[common], help="convert the models that come with the repository")
     parser.add_argument("--models", default="models", help="folder of the models (default: models)")
     parser.add_argument("-T", "--timesteps", type=int, default=DEFAULTS.timesteps, help="time steps")
     parser.set_defaults(run=_demo)

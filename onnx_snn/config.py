@@ -102,15 +102,11 @@ class ConvertConfig:
             if not isinstance(getattr(self, name), bool):
                 raise ConfigError(f"{name} is {getattr(self, name)!r}; expected true or false")
         if isinstance(self.timesteps, bool) or not isinstance(self.timesteps, int):
-            raise ConfigError(
-                f"timesteps is {self.timesteps!r}; expected a whole number from 1 to {MAX_TIMESTEPS}"
-            )
+            raise ConfigError(f"timesteps is {self.timesteps!r}; expected a whole number from 1 to {MAX_TIMESTEPS}")
         if not 1 <= self.timesteps <= MAX_TIMESTEPS:
             raise ConfigError(f"timesteps is {self.timesteps}; expected 1 to {MAX_TIMESTEPS}")
         if not isinstance(self.headroom, (int, float)) or not 1.0 <= self.headroom <= 1024.0:
-            raise ConfigError(
-                f"headroom is {self.headroom!r}; expected 1 to 1024 times the calibrated maximum"
-            )
+            raise ConfigError(f"headroom is {self.headroom!r}; expected 1 to 1024 times the calibrated maximum")
 
     @property
     def bases(self) -> Bases:

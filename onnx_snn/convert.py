@@ -95,9 +95,7 @@ def convert(
         OutputError: the output cannot be written.
     """
     if not isinstance(model, (str, os.PathLike, onnx.ModelProto, ir.Model)):
-        raise ModelError(
-            f"model is a {type(model).__name__}; expected a path, a ModelProto or an onnx_ir.Model"
-        )
+        raise ModelError(f"model is a {type(model).__name__}; expected a path, a ModelProto or an onnx_ir.Model")
     config = _config(config, options)
     run = _Run(config, calibration_cache, calibration_samples, batch_size, dry_run, progress)
     if isinstance(model, (str, os.PathLike)) and Path(model).is_dir():
@@ -137,9 +135,7 @@ class _Run:
             return ledger.report(None, self.config, watch.seconds)
         _check_runnable(model, name)
         if data is None:
-            raise CalibrationError(
-                "calibration data is missing; give real inputs of the network, as an .npz say"
-            )
+            raise CalibrationError("calibration data is missing; give real inputs of the network, as an .npz say")
         feeds = open_feeds(data, input_specs(model), batch_size=self.batch_size, max_samples=self.samples)
         with watch("calibrate"):
             static, seen = self._calibrate(model, ledger.wanted, feeds)
@@ -161,9 +157,7 @@ class _Run:
             save_model(model, str(output))
         return ledger.report(str(output), self.config, watch.seconds, comparison, seen.samples)
 
-    def _calibrate(
-        self, model: ir.Model, sites: Sequence[Site], feeds: Feeds
-    ) -> tuple[StaticAxes, Calibration]:
+    def _calibrate(self, model: ir.Model, sites: Sequence[Site], feeds: Feeds) -> tuple[StaticAxes, Calibration]:
         """Which axes of the products' operands have a fixed size, and what the tensors of `sites` hold."""
         operands = {value.name or "" for site in sites if site.kind in _NEED_SHAPES for value in site.inputs}
         static = static_axes(model, sorted(operands), feeds.first()) if operands else {}
@@ -195,13 +189,9 @@ class _Run:
         """`data` as calibration data by file name."""
         names = [file.name for file in files]
         if self.cache is not None:
-            raise ConfigError(
-                f"'{folder}' holds several models, {names}; a calibration cache keeps that of one"
-            )
+            raise ConfigError(f"'{folder}' holds several models, {names}; a calibration cache keeps that of one")
         if not isinstance(data, Mapping):
-            raise CalibrationError(
-                f"'{folder}' holds several models; give calibration data for each of {names}"
-            )
+            raise CalibrationError(f"'{folder}' holds several models; give calibration data for each of {names}")
         return data
 
 
@@ -267,9 +257,7 @@ class _Ledger:
             NodeReport(name_of(node), node.op_type, "", Status.REFUSED, reason)
             for node, reason in self.recognition.unmatched
         ]
-        return ConversionReport(
-            self.source, output, config, tuple(nodes), tuple(comparison.outputs), samples, seconds
-        )
+        return ConversionReport(self.source, output, config, tuple(nodes), tuple(comparison.outputs), samples, seconds)
 
     def _decision(self, site: Site) -> tuple[Status, str]:
         if site in self.kept:

@@ -192,18 +192,14 @@ def check_feed(feed: Mapping[str, Any], inputs: Sequence[InputSpec], *, where: s
         CalibrationError: names, types, ranks or fixed sizes disagree, or it is empty or not finite.
     """
     if not isinstance(feed, Mapping):
-        raise CalibrationError(
-            f"{where} is a {type(feed).__name__}; expected a dict from input name to array"
-        )
+        raise CalibrationError(f"{where} is a {type(feed).__name__}; expected a dict from input name to array")
     names = [spec.name for spec in inputs]
     for name in names:
         if name not in feed:
             raise CalibrationError(f"{where} lacks model input '{name}'{_suggestion(name, feed)}")
     for name in feed:
         if name not in names:
-            raise CalibrationError(
-                f"{where} holds '{name}', which is no model input{_suggestion(name, names)}"
-            )
+            raise CalibrationError(f"{where} holds '{name}', which is no model input{_suggestion(name, names)}")
     checked = {spec.name: _check_array(np.asarray(feed[spec.name]), spec, where) for spec in inputs}
     if sample_count(checked) == 0:
         raise CalibrationError(f"{where} is empty: its first axis has size 0")
@@ -293,13 +289,9 @@ class _Batches:
         self._samples = samples if max_samples is None else min(samples, max_samples)
         if fixed is not None and self._samples % fixed:
             self._samples -= self._samples % fixed
-            logger.warning(
-                "the model fixes batches of %s: %s of %s samples used", fixed, self._samples, samples
-            )
+            logger.warning("the model fixes batches of %s: %s of %s samples used", fixed, self._samples, samples)
         if self._samples == 0:
-            raise CalibrationError(
-                f"the calibration data has {samples} samples; the model takes {self._step}"
-            )
+            raise CalibrationError(f"the calibration data has {samples} samples; the model takes {self._step}")
 
     def __len__(self) -> int:
         return -(-self._samples // self._step)
@@ -327,8 +319,7 @@ def _fixed_batch_size(specs: Sequence[InputSpec]) -> int | None:
     sizes = {spec.name: spec.shape[0] for spec in specs if spec.shape and isinstance(spec.shape[0], int)}
     if len(set(sizes.values())) > 1:
         raise CalibrationError(
-            f"the model fixes different first axes, {sizes}: arrays cannot be cut into feeds; "
-            "give an iterable of feeds"
+            f"the model fixes different first axes, {sizes}: arrays cannot be cut into feeds; give an iterable of feeds"
         )
     return next((int(size) for size in sizes.values()), None)
 

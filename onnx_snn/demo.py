@@ -28,13 +28,9 @@ def demo(models: str | Path, *, timesteps: int, progress: bool = True) -> Iterat
     Raises:
         ModelError: there is no such folder.
     """
-    folders = [
-        path.parent for path in sorted(Path(models).glob(f"*/{MODEL}")) if (path.parent / TEST).is_file()
-    ]
+    folders = [path.parent for path in sorted(Path(models).glob(f"*/{MODEL}")) if (path.parent / TEST).is_file()]
     if not folders:
-        raise ModelError(
-            f"'{models}' holds no model folder with {MODEL} and {TEST}; run from the repository's root"
-        )
+        raise ModelError(f"'{models}' holds no model folder with {MODEL} and {TEST}; run from the repository's root")
     with tempfile.TemporaryDirectory() as scratch:
         for folder in folders:
             spiking = Path(scratch) / f"{folder.name}.onnx"

@@ -113,9 +113,7 @@ def compare(
     feeds = open_feeds(data, _specs(networks[0]), batch_size=batch_size, max_samples=samples)
     labels = _labels_of(data) if labels is None else np.asarray(labels)
     score = _Score(name)
-    for feed, target in tqdm(
-        _labelled(feeds, labels), "compare", disable=None if progress else True, unit="batch"
-    ):
+    for feed, target in tqdm(_labelled(feeds, labels), "compare", disable=None if progress else True, unit="batch"):
         expected, got = (_run(network, name, feed) for network in networks)
         score.add(sample_count(feed), expected, got, target)
     if labels is not None and samples is None and len(labels) != score.samples:
@@ -138,14 +136,10 @@ class _Score:
     labelled: int = 0
     totals: list[float] = field(default_factory=lambda: [0.0, 0.0])
 
-    def add(
-        self, samples: int, expected: NDArray[Any], got: NDArray[Any], labels: NDArray[Any] | None
-    ) -> None:
+    def add(self, samples: int, expected: NDArray[Any], got: NDArray[Any], labels: NDArray[Any] | None) -> None:
         """Count one batch."""
         if expected.shape != got.shape:
-            raise ModelError(
-                f"output {self.output!r} has shape {got.shape} instead of the original's {expected.shape}"
-            )
+            raise ModelError(f"output {self.output!r} has shape {got.shape} instead of the original's {expected.shape}")
         self.samples += samples
         agree = expected.argmax(axis=-1) == got.argmax(axis=-1)
         self.rows, self.agreeing = self.rows + agree.size, self.agreeing + int(agree.sum())

@@ -27,9 +27,7 @@ def export(model: str | Path, output: str | Path, *, task: str = "auto", opset: 
     try:
         from optimum.exporters.onnx import main_export
     except ImportError as error:
-        raise ConfigError(
-            f"export needs Optimum ({error}); install it with: pip install 'onnx-snn[export]'"
-        ) from error
+        raise ConfigError(f"export needs Optimum ({error}); install it with: pip install 'onnx-snn[export]'") from error
     try:
         main_export(str(model), output=str(output), task=task, opset=opset)
     except Exception as error:  # Optimum and Transformers raise whatever their parts raise

@@ -50,9 +50,7 @@ class Inspection:
         """The contents for a terminal."""
         if not self.operators:
             return f"{self.path}: {self.nodes} nodes, none of them spiking; convert it with: onnx-snn convert"
-        options = ", ".join(
-            f"{name} {value}" for name, value in self.config.items() if value not in ([], None)
-        )
+        options = ", ".join(f"{name} {value}" for name, value in self.config.items() if value not in ([], None))
         rows = [(name, str(count)) for name, count in self.operators.items()]
         return "\n".join(
             [
@@ -98,7 +96,5 @@ def _slots(node: ir.Node) -> int:
     """Slots of a spiking node: the sizes of its thresholds."""
     names = opset.OPERATORS[node.op_type].inputs
     thresholds = [value for name, value in zip(names, node.inputs, strict=True) if name.endswith("threshold")]
-    shapes = [
-        value.const_value.shape.numpy() for value in thresholds if value and value.const_value is not None
-    ]
+    shapes = [value.const_value.shape.numpy() for value in thresholds if value and value.const_value is not None]
     return sum(steps * bases for steps, bases in shapes)

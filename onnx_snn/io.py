@@ -212,9 +212,7 @@ def _read_proto(path: Path) -> onnx.ModelProto:
     try:
         proto = onnx.load_model(path, load_external_data=False)
     except (DecodeError, OSError, ValueError) as error:
-        raise ModelError(
-            f"'{path}' is not an ONNX model, or is truncated{_lfs_hint(path)}: {error}"
-        ) from error
+        raise ModelError(f"'{path}' is not an ONNX model, or is truncated{_lfs_hint(path)}: {error}") from error
     if not proto.HasField("graph") or not proto.ir_version:
         raise ModelError(f"'{path}' is not an ONNX model{_lfs_hint(path)}: it holds no graph")
     return proto
@@ -248,9 +246,7 @@ def _check_external_data(model: ir.Model, where: str) -> None:
         end = (tensor.offset or 0) + max(tensor.length or 0, tensor.nbytes)
         if path.stat().st_size < end:
             size = path.stat().st_size
-            raise ModelError(
-                f"{what}{_lfs_hint(path)}, which has {size} bytes of at least {end}: fetch it again"
-            )
+            raise ModelError(f"{what}{_lfs_hint(path)}, which has {size} bytes of at least {end}: fetch it again")
         try:
             tensor.numpy()
         except (OSError, ValueError) as error:
@@ -288,6 +284,4 @@ def _check_data_file(model: ir.Model, data: Path) -> None:
     if data.exists():
         for tensor in external_tensors(model):
             if data.samefile(tensor.path):
-                raise OutputError(
-                    f"'{data}' holds weights of the model that is being read; choose another name"
-                )
+                raise OutputError(f"'{data}' holds weights of the model that is being read; choose another name")

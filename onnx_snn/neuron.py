@@ -152,9 +152,7 @@ def halving_kernels(bases: int, timesteps: int, *, gate: bool = False) -> dict[s
         saturation = 2.0 - 2.0 ** (1 - timesteps)
         leading = {"threshold": saturation, "reset": np.inf, "intensity": saturation}
         kernels = {name: np.concatenate([[leading[name]], kernel]) for name, kernel in kernels.items()}
-    return {
-        name: np.repeat(kernel[:, None], bases, axis=1).astype(np.float32) for name, kernel in kernels.items()
-    }
+    return {name: np.repeat(kernel[:, None], bases, axis=1).astype(np.float32) for name, kernel in kernels.items()}
 
 
 def halving_neuron(
@@ -259,9 +257,7 @@ def _membrane(neuron: MbeNeuron, x: Float32, scale: ArrayLike) -> Float32:
     return (scaled[None, :] - neuron.theta[:, None]) * neuron.gain[:, None]
 
 
-def _readout(
-    neuron: MbeNeuron, weight: NDArray[np.float64], o: Float32, x: Float32, scale: ArrayLike
-) -> Float32:
+def _readout(neuron: MbeNeuron, weight: NDArray[np.float64], o: Float32, x: Float32, scale: ArrayLike) -> Float32:
     """Sum bias + weight @ o, rounded once, in the shape, sign and scale of `x`."""
     y = (neuron.bias.astype(np.float64) + weight @ o.astype(np.float64)).astype(np.float32).reshape(x.shape)
     scale = np.asarray(scale, np.float32)

@@ -38,6 +38,4 @@ class SitePlan:
     def codings(self) -> dict[str, Coding]:
         """Every neuron of the site by a readable key."""
         operands = {f"operand {i}": coding for i, coding in enumerate(self.operands)}
-        return {
-            prefix.rstrip("_") or "function": coding for prefix, coding in self.neurons.items()
-        } | operands
+        return {prefix.rstrip("_") or "function": coding for prefix, coding in self.neurons.items()} | operands

@@ -175,14 +175,10 @@ def merged(source: str, output: str | None, reports: Sequence[ConversionReport])
         output,
         reports[0].config,
         tuple(
-            _prefixed(node, prefix)
-            for prefix, report in zip(prefixes, reports, strict=True)
-            for node in report.nodes
+            _prefixed(node, prefix) for prefix, report in zip(prefixes, reports, strict=True) for node in report.nodes
         ),
         tuple(
-            _prefixed(out, prefix)
-            for prefix, report in zip(prefixes, reports, strict=True)
-            for out in report.outputs
+            _prefixed(out, prefix) for prefix, report in zip(prefixes, reports, strict=True) for out in report.outputs
         ),
         sum(report.calibration_samples for report in reports),
         seconds,
@@ -238,8 +234,5 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Cells in columns, left-aligned, with a rule under the header."""
     cells = [tuple(header), *(tuple(row) for row in rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
-    lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in cells
-    ]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
     return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])

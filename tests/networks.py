@@ -110,9 +110,7 @@ def session(model: onnx.ModelProto | ir.Model | Path) -> onnxruntime.InferenceSe
     return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
 
 
-def run(
-    model: onnx.ModelProto | ir.Model | Path, feeds: Mapping[str, NDArray[Any]]
-) -> dict[str, NDArray[Any]]:
+def run(model: onnx.ModelProto | ir.Model | Path, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     """Every output of `model` by its name."""
     opened = session(model)
     names = [output.name for output in opened.get_outputs()]

@@ -33,9 +33,7 @@ def model_of(
     outputs = operator.outputs(metered)
     attributes = {"polarity": polarity} if operator.polarized else {}
     node = onnx.helper.make_node(operator.name, operator.inputs, outputs, domain=DOMAIN, **attributes)
-    inputs = [
-        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in operator.inputs
-    ]
+    inputs = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in operator.inputs]
     graph = onnx.helper.make_graph([node], operator.name, inputs, [_output(name) for name in outputs])
     imports = [onnx.helper.make_opsetid("", opset), onnx.helper.make_opsetid(DOMAIN, VERSION)]
     functions = function_protos([operator.name], opset=opset, body=body, metered=metered)

@@ -39,9 +39,7 @@ def powers_of_two(low: int, high: int) -> st.SearchStrategy[float]:
     return st.integers(low, high).map(lambda exponent: 2.0**exponent)
 
 
-def on_grid(
-    shape: int | tuple[int, ...], most: int, units: st.SearchStrategy[float]
-) -> st.SearchStrategy[Float32]:
+def on_grid(shape: int | tuple[int, ...], most: int, units: st.SearchStrategy[float]) -> st.SearchStrategy[Float32]:
     """Multiples of a drawn power of two, up to `most` of them, either sign."""
     counts = hnp.arrays(np.int64, shape, elements=st.integers(-most, most))
     return st.builds(lambda count, unit: (count * unit).astype(np.float32), counts, units)

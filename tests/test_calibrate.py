@@ -82,9 +82,7 @@ def assert_complete(calibration: Calibration, tensors: dict[str, list[np.ndarray
         histogram = calibration.signed[name]
         assert histogram.count == values.size
         assert calibration.shapes[name] == {array.shape for array in arrays}
-        np.testing.assert_allclose(
-            [histogram.minimum, histogram.maximum], [values.min(), values.max()], rtol=1e-5
-        )
+        np.testing.assert_allclose([histogram.minimum, histogram.maximum], [values.min(), values.max()], rtol=1e-5)
     for (name, axes), channels in calibration.channels.items():
         arrays = [np.moveaxis(array, axes, range(len(axes))) for array in tensors[name]]
         rows = np.concatenate([array.reshape(channels.channels, -1) for array in arrays], axis=1)
@@ -196,9 +194,7 @@ def assert_same(a: Calibration, b: Calibration) -> None:
     pairs: Iterator[tuple[SignedHistogram | ChannelHistogram, SignedHistogram | ChannelHistogram]]
     assert list(a.signed) == list(b.signed)
     assert list(a.channels) == list(b.channels)
-    pairs = zip(
-        [*a.signed.values(), *a.channels.values()], [*b.signed.values(), *b.channels.values()], strict=True
-    )
+    pairs = zip([*a.signed.values(), *a.channels.values()], [*b.signed.values(), *b.channels.values()], strict=True)
     for one, other in pairs:
         for name, array in one.to_arrays().items():
             np.testing.assert_array_equal(array, other.to_arrays()[name], err_msg=name)

@@ -133,9 +133,7 @@ def a_missing_file(good: Request) -> Request:
 
 def with_external_data(good: Request) -> Path:
     """Move the weights of the model to a file of their own; its path."""
-    onnx.save(
-        networks.classifier(), good.model, save_as_external_data=True, location="weights", size_threshold=0
-    )
+    onnx.save(networks.classifier(), good.model, save_as_external_data=True, location="weights", size_threshold=0)
     return good.model.parent / "weights"
 
 
@@ -388,8 +386,6 @@ def test_export_without_a_model_is_an_error(tmp_path: Path, capsys: pytest.Captu
 def test_the_programs_run(program: list[str], tmp_path: Path) -> None:
     version = subprocess.run([*program, "--version"], capture_output=True, text=True, check=True)
     assert version.stdout.strip() == f"onnx-snn {onnx_snn.__version__}"
-    failed = subprocess.run(
-        [*program, "inspect", str(tmp_path / "none")], capture_output=True, text=True, check=False
-    )
+    failed = subprocess.run([*program, "inspect", str(tmp_path / "none")], capture_output=True, text=True, check=False)
     assert failed.returncode == 1
     assert failed.stderr == f"onnx-snn: error: model '{tmp_path / 'none'}' does not exist\n"

@@ -41,9 +41,7 @@ from onnx_snn.opset import (
 )
 
 
-def interpolation(
-    function: Callable[[NDArray], NDArray], low: float, high: float, segments: int = 128
-) -> MbeNeuron:
+def interpolation(function: Callable[[NDArray], NDArray], low: float, high: float, segments: int = 128) -> MbeNeuron:
     """`function` from `low` to `high` by straight lines of 2**T levels, one basis for each of `segments`."""
     knots = np.linspace(low, high, segments + 1)
     width = (high - low) / segments
@@ -77,9 +75,7 @@ class Composite(NamedTuple):
 
 def softmax_of(exp2: MbeNeuron, reciprocal: MbeNeuron) -> Composite:
     neurons = parameters(exp2, "exp2_") | parameters(reciprocal, "reciprocal_")
-    return Composite(
-        SPIKING_SOFTMAX, 0, lambda x: spiking_softmax(x, exp2, reciprocal), lambda x: {"x": x, **neurons}
-    )
+    return Composite(SPIKING_SOFTMAX, 0, lambda x: spiking_softmax(x, exp2, reciprocal), lambda x: {"x": x, **neurons})
 
 
 def affine(length: int) -> tuple[Float32, Float32]:
@@ -138,9 +134,7 @@ def portable(operator: Operator, body: Body, metered: bool, polarity: int, opset
     return Portable(model_of(operator, body=body, metered=metered, polarity=polarity, opset=opset))
 
 
-def assert_runtimes_agree(
-    composite: Composite, x: Float32, *, opset: int = OPSET, reference: bool = True
-) -> None:
+def assert_runtimes_agree(composite: Composite, x: Float32, *, opset: int = OPSET, reference: bool = True) -> None:
     """Both bodies, metered and not, in both runtimes: y of NumPy, and the same spikes."""
     expected, feeds = composite.numpy(x), composite.feeds(x)
     assert expected.shape == x.shape

@@ -57,9 +57,7 @@ def original() -> onnx.ModelProto:
 
 
 @pytest.fixture(scope="module")
-def spiking(
-    original: onnx.ModelProto, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, ConversionReport]:
+def spiking(original: onnx.ModelProto, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ConversionReport]:
     return converted(original, tmp_path_factory.mktemp("transformer"), tokens())
 
 
@@ -68,9 +66,7 @@ def test_all_of_a_transformer_is_converted(spiking: tuple[Path, ConversionReport
     assert statuses(spiking[1]) == dict.fromkeys(everything, Status.CONVERTED)
 
 
-def test_interface_metadata_and_weights_stay(
-    original: onnx.ModelProto, spiking: tuple[Path, ConversionReport]
-) -> None:
+def test_interface_metadata_and_weights_stay(original: onnx.ModelProto, spiking: tuple[Path, ConversionReport]) -> None:
     result = onnx.load(spiking[0])
     assert list(result.graph.input) == list(original.graph.input)
     assert list(result.graph.output) == list(original.graph.output)
@@ -84,9 +80,7 @@ def test_interface_metadata_and_weights_stay(
         assert weights[tensor.name] == tensor
 
 
-def test_nodes_outside_the_sites_stay(
-    original: onnx.ModelProto, spiking: tuple[Path, ConversionReport]
-) -> None:
+def test_nodes_outside_the_sites_stay(original: onnx.ModelProto, spiking: tuple[Path, ConversionReport]) -> None:
     sites = [*networks.NONLINEAR, *networks.SYNAPSES]
     untouched = [as_written(node) for node in original.graph.node if node.name not in sites]
     nodes = [as_written(node) for node in onnx.load(spiking[0]).graph.node]
@@ -149,9 +143,7 @@ def test_the_same_conversion_gives_the_same_bytes(
     assert path.read_bytes() == spiking[0].read_bytes()
 
 
-def test_a_spiking_network_is_not_converted_again(
-    spiking: tuple[Path, ConversionReport], tmp_path: Path
-) -> None:
+def test_a_spiking_network_is_not_converted_again(spiking: tuple[Path, ConversionReport], tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="is a spiking network already; convert the original"):
         onnx_snn.convert(spiking[0], tmp_path / "twice.onnx", tokens())
     assert list(tmp_path.iterdir()) == []
@@ -257,9 +249,7 @@ REFUSED = {
     "NaN": ("n = Log (x) y = Gelu (n)", "calibration saw [0-9]+ NaN"),
     "other operator": ("y = Det (x)", "no rule knows what Det computes"),
 }
-INITIALIZERS = ", ".join(
-    [WEIGHT, "int64[3] shape = {-1, 4, 8}", "float[4,8] scale = {" + ", ".join(["1"] * 32) + "}"]
-)
+INITIALIZERS = ", ".join([WEIGHT, "int64[3] shape = {-1, 4, 8}", "float[4,8] scale = {" + ", ".join(["1"] * 32) + "}"])
 
 
 @pytest.mark.parametrize(("body", "reason"), REFUSED.values(), ids=REFUSED.keys())
@@ -421,10 +411,7 @@ def test_external_weights_come_in_and_go_out(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(io, "MAX_INLINE_BYTES", 100)
     onnx_snn.convert(source, tmp_path / "out.onnx", data, body="closed")
     assert (tmp_path / "out.onnx.data").stat().st_size > 0
-    assert (
-        run(tmp_path / "out.onnx", data)["scores"].tobytes()
-        == run(tmp_path / "in.onnx", data)["scores"].tobytes()
-    )
+    assert run(tmp_path / "out.onnx", data)["scores"].tobytes() == run(tmp_path / "in.onnx", data)["scores"].tobytes()
     assert (tmp_path / "weights").read_bytes() == weights
 
 

@@ -133,9 +133,7 @@ def test_the_file_is_valid_and_keeps_its_interface(
     assert list(after.graph.output) == list(before.graph.output)
     assert (after.producer_name, after.producer_version) == (before.producer_name, before.producer_version)
     weights = {tensor.name: tensor for tensor in after.graph.initializer}
-    assert all(
-        weights[tensor.name] == tensor for tensor in before.graph.initializer if tensor.name in weights
-    )
+    assert all(weights[tensor.name] == tensor for tensor in before.graph.initializer if tensor.name in weights)
 
 
 @pytest.mark.parametrize(("batch", "length"), [(1, 1), (3, 12), (2, 29)])

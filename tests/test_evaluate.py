@@ -91,9 +91,7 @@ def test_accuracy_is_the_share_of_right_predictions(batch_size: int, classifiers
 def perplexity(logits: NDArray[Any], labels: NDArray[Any]) -> float:
     exponentials = np.exp(logits.astype(np.float64))
     probabilities = exponentials / exponentials.sum(axis=-1, keepdims=True)
-    losses = [
-        -np.log(probabilities[index][label]) for index, label in np.ndenumerate(labels) if label != -100
-    ]
+    losses = [-np.log(probabilities[index][label]) for index, label in np.ndenumerate(labels) if label != -100]
     return float(np.exp(np.mean(losses)))
 
 
@@ -148,9 +146,7 @@ def test_samples_limit_the_data(classifiers: tuple[Path, Path]) -> None:
         (LABELS.astype(float), "labels are not whole numbers from 0 to 4"),
     ],
 )
-def test_labels_that_do_not_fit_are_refused(
-    labels: NDArray[Any], says: str, classifiers: tuple[Path, Path]
-) -> None:
+def test_labels_that_do_not_fit_are_refused(labels: NDArray[Any], says: str, classifiers: tuple[Path, Path]) -> None:
     with pytest.raises(CalibrationError, match=says):
         compare(*classifiers, {"x": X}, labels=labels)
 

@@ -46,9 +46,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_every_site_is_found_and_nothing_nonlinear_is_left(
-    family: str, exported: Callable[[str], Path]
-) -> None:
+def test_every_site_is_found_and_nothing_nonlinear_is_left(family: str, exported: Callable[[str], Path]) -> None:
     found = recognise(ir.load(exported(family)))
     assert found.unmatched == []
     assert Counter(site.kind for site in found.sites) == {
@@ -70,9 +68,7 @@ def test_attention_products_know_their_probabilities(family: str, exported: Call
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_every_operator_of_the_kinds_found_lies_in_a_site(
-    family: str, exported: Callable[[str], Path]
-) -> None:
+def test_every_operator_of_the_kinds_found_lies_in_a_site(family: str, exported: Callable[[str], Path]) -> None:
     model = ir.load(exported(family))
     owned = {node for site in recognise(model).sites for node in site.nodes}
     watched = ("Erf", "Tanh", "Relu", "Softmax", "LayerNormalization", "MatMul", "Gemm", "Conv", "Pow")

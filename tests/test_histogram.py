@@ -12,15 +12,11 @@ from hypothesis.extra import numpy as npst
 from onnx_snn.histogram import BLOCK, MAX_SHIFT, ChannelHistogram, SignedHistogram
 
 FLOATS = st.floats(width=32, allow_nan=True, allow_infinity=True)
-MODERATE = st.floats(-1024, 1024, width=32, allow_subnormal=False).filter(
-    lambda x: x == 0 or abs(x) > 2.0**-20
-)
+MODERATE = st.floats(-1024, 1024, width=32, allow_subnormal=False).filter(lambda x: x == 0 or abs(x) > 2.0**-20)
 
 
 def arrays(elements: st.SearchStrategy[float], min_dims: int = 1) -> st.SearchStrategy[np.ndarray]:
-    return npst.arrays(
-        np.float32, npst.array_shapes(min_dims=min_dims, max_dims=3, max_side=8), elements=elements
-    )
+    return npst.arrays(np.float32, npst.array_shapes(min_dims=min_dims, max_dims=3, max_side=8), elements=elements)
 
 
 def signed(*parts: np.ndarray) -> SignedHistogram:
@@ -202,9 +198,7 @@ def test_counts_widen_before_they_overflow() -> None:
     assert histogram.count == 2 * 2**33
 
 
-@pytest.mark.parametrize(
-    "scales", [[3.0, 1.0], [1.0], [0.0, 1.0], [-1.0, 1.0], [2.0**25, 1.0], [np.inf, 1.0]]
-)
+@pytest.mark.parametrize("scales", [[3.0, 1.0], [1.0], [0.0, 1.0], [-1.0, 1.0], [2.0**25, 1.0], [np.inf, 1.0]])
 def test_scales_that_are_no_powers_of_two_are_refused(scales: list[float]) -> None:
     with pytest.raises(ValueError, match="scale"):
         ChannelHistogram(2).scaled(np.array(scales))

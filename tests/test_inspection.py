@@ -58,9 +58,7 @@ def test_an_original_has_nothing_that_spikes(tmp_path: Path) -> None:
     assert inspection.text().endswith("3 nodes, none of them spiking; convert it with: onnx-snn convert")
 
 
-def test_damaged_metadata_is_an_error(
-    conversion: tuple[Path, onnx_snn.ConversionReport], tmp_path: Path
-) -> None:
+def test_damaged_metadata_is_an_error(conversion: tuple[Path, onnx_snn.ConversionReport], tmp_path: Path) -> None:
     model = onnx.load(conversion[0])
     for entry in model.metadata_props:
         entry.value = "{"

@@ -89,9 +89,7 @@ def test_a_saved_model_is_the_same_model(
     assert names(tmp_path) <= {"model.onnx", "model.onnx.data", "copy.onnx", "copy.onnx.data"}
 
 
-def test_weights_beyond_the_limit_go_to_a_file(
-    inline: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_weights_beyond_the_limit_go_to_a_file(inline: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(io, "MAX_INLINE_BYTES", WEIGHTS.nbytes)
     save_model(load_model(inline), tmp_path / "copy.onnx")
     assert (tmp_path / "copy.onnx.data").stat().st_size >= WEIGHTS.nbytes
@@ -223,9 +221,7 @@ def test_bad_external_data_is_named(spoil: Callable[[Path], None], message: str,
     assert str(data) in str(caught.value)
 
 
-def test_external_data_outside_the_folder_is_refused(
-    external: Path, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_external_data_outside_the_folder_is_refused(external: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     data = external.with_name("model.onnx.data")
     outside = tmp_path_factory.mktemp("outside") / "weights"
     data.rename(outside)

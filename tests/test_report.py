@@ -71,9 +71,7 @@ def test_json_is_standard_and_keeps_everything(tmp_path: Path) -> None:
     assert values == REPORT.to_json()
     assert ConvertConfig.from_json(values["config"]) == REPORT.config
     nodes = [NodeReport(**{**node, "status": Status(node["status"])}) for node in values["nodes"]]
-    assert nodes == [
-        dataclasses.replace(node, sqnr_db=50.0 if node is GELU else None) for node in REPORT.nodes
-    ]
+    assert nodes == [dataclasses.replace(node, sqnr_db=50.0 if node is GELU else None) for node in REPORT.nodes]
     assert OutputReport(**values["outputs"][0]) == REPORT.outputs[0]
     assert values["outputs"][1]["relative_error"] is None
     assert values["seconds"] == REPORT.seconds

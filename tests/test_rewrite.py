@@ -139,8 +139,7 @@ def test_equal_parameters_are_stored_once() -> None:
     nodes = proto.graph.node
     assert list(nodes[0].input[1:]) == list(nodes[1].input[1:]) == list(nodes[2].input[1:])
     contents = [
-        (tuple(tensor.dims), onnx.numpy_helper.to_array(tensor).tobytes())
-        for tensor in proto.graph.initializer
+        (tuple(tensor.dims), onnx.numpy_helper.to_array(tensor).tobytes()) for tensor in proto.graph.initializer
     ]
     assert len(contents) == len(set(contents))
 

@@ -22,9 +22,7 @@ FORMS = {
         HARD_SWISH.replace("Clip(a, zero, six)", "Max(a, zero)").replace(
             "m = Mul(x, r)", "i = Min(r, six) m = Mul(x, i)"
         ),
-        HARD_SWISH.replace("Clip(a, zero, six)", "Relu(a)").replace(
-            "m = Mul(x, r)", "i = Min(r, six) m = Mul(x, i)"
-        ),
+        HARD_SWISH.replace("Clip(a, zero, six)", "Relu(a)").replace("m = Mul(x, r)", "i = Min(r, six) m = Mul(x, i)"),
         "g = HardSigmoid<alpha = 0.16666667, beta = 0.5>(x) y = Mul(x, g)",
     ],
 }

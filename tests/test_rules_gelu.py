@@ -22,8 +22,7 @@ TANH = {
     "half last": CUBE + "m = Mul(x, s) y = Mul(m, half)",
     "half on the gate": CUBE + "m = Mul(s, half) y = Mul(x, m)",
     "half first": CUBE + "h = Mul(x, half) y = Mul(h, s)",
-    "half distributed": CUBE.replace("s = Add(t, one)", "g = Mul(t, half) s = Add(g, half)")
-    + "y = Mul(x, s)",
+    "half distributed": CUBE.replace("s = Add(t, one)", "g = Mul(t, half) s = Add(g, half)") + "y = Mul(x, s)",
     "cube as products": CUBE.replace("p = Pow(x, three)", "q = Mul(x, x) p = Mul(q, x)")
     + "h = Mul(x, half) y = Mul(h, s)",
     "cube as a square": CUBE.replace("p = Pow(x, three)", "q = Pow(x, two) p = Mul(q, x)")
@@ -77,9 +76,7 @@ def test_operator(body: str, function: str) -> None:
         pytest.param(ERF["half last"].replace("root2", "two"), ["erf"], id="wrong root"),
         pytest.param(ERF["half last"].replace("half", "third"), ["erf"], id="wrong half"),
         pytest.param(ERF["half last"].replace("one", "two"), ["erf"], id="wrong one"),
-        pytest.param(
-            ERF["half first"].replace("h = Mul(x, half)", "h = Mul(d, half)"), ["erf"], id="other x"
-        ),
+        pytest.param(ERF["half first"].replace("h = Mul(x, half)", "h = Mul(d, half)"), ["erf"], id="other x"),
         pytest.param(TANH["half last"].replace("cubic", "sixth"), ["tanh"], id="wrong cubic"),
         pytest.param(TANH["half last"].replace("three", "two"), ["tanh"], id="square for cube"),
         pytest.param(TANH["factored"].replace("rootpi", "one"), ["tanh"], id="wrong slope"),
@@ -100,9 +97,7 @@ def test_other_constants_leave_the_inner_function(body: str, remaining: list[str
     ],
 )
 @pytest.mark.parametrize("use", ["also = Neg({inner})", ""], ids=["used elsewhere", "a graph output"])
-def test_inner_value_needed_outside_prevents_the_match(
-    function: str, body: str, inner: str, use: str
-) -> None:
+def test_inner_value_needed_outside_prevents_the_match(function: str, body: str, inner: str, use: str) -> None:
     extra = "also" if use else inner
     model = graph(f"{body} {use.format(inner=inner)}", outputs=f"float[N,4,8] y, float[N,4,8] {extra}")
     assert function not in functions(model)

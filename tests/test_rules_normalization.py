@@ -127,9 +127,7 @@ def test_operator(body: str, kind: Kind, opset: int, expected: tuple[object, ...
         pytest.param(RMS.replace("ReduceMean", "ReduceSum"), "outside a normalisation", id="sum"),
         pytest.param(RMS + " mean = Neg(w)", "used elsewhere", id="inner value used"),
         pytest.param(LAYER.replace("(p, last)", "(p, first)"), "not known to be the last", id="mixed axes"),
-        pytest.param(
-            RMS.replace("n = Div(x, s)", "o = Neg(x) n = Div(o, s)"), "outside", id="other numerator"
-        ),
+        pytest.param(RMS.replace("n = Div(x, s)", "o = Neg(x) n = Div(o, s)"), "outside", id="other numerator"),
     ],
 )
 def test_what_only_looks_like_a_norm_is_reported(body: str, reason: str) -> None:

@@ -123,9 +123,7 @@ def test_weights_that_depend_on_an_input_are_reported() -> None:
         pytest.param("s = Shape(x) f = Cast<to = 1>(s) r = Sqrt(f) y = Mul(x, r)", id="scale from a shape"),
         pytest.param("f = Cast<to = 1>(attention_mask) y = Mul(x, f)", id="integer mask"),
         pytest.param("y = Mul(x, pixel_mask)", id="float mask"),
-        pytest.param(
-            "b = Greater(x, zero) f = Cast<to = 1>(b) y = Mul(x, f)", id="truth value of an activation"
-        ),
+        pytest.param("b = Greater(x, zero) f = Cast<to = 1>(b) y = Mul(x, f)", id="truth value of an activation"),
     ],
 )
 def test_scaling_by_what_is_no_activation_is_neither_product_nor_reported(body: str) -> None:

@@ -14,8 +14,7 @@ from onnx_snn.rules import recognise
 
 TABLE = "float[3,8] table = {" + ",".join("1" * 24) + "}, float[8,8] w = {" + ",".join("1" * 64) + "}"
 STEPS = {
-    "gelu": "{o}d = Div({i}, root2) {o}e = Erf({o}d) {o}s = Add({o}e, one) {o}m = Mul({i}, {o}s) "
-    "{o} = Mul({o}m, half)",
+    "gelu": "{o}d = Div({i}, root2) {o}e = Erf({o}d) {o}s = Add({o}e, one) {o}m = Mul({i}, {o}s) {o} = Mul({o}m, half)",
     "silu": "{o}g = Sigmoid({i}) {o} = Mul({i}, {o}g)",
     "relu": "{o} = Relu({i})",
     "norm": "{o} = LayerNormalization({i}, gamma, beta)",
@@ -34,8 +33,7 @@ def chain(names: list[str]) -> str:
     """The steps one after the other, from x to y."""
     values = ["x", *(f"v{index}" for index in range(1, len(names))), "y"]
     return " ".join(
-        STEPS[name].format(i=given, o=made)
-        for name, given, made in zip(names, values, values[1:], strict=False)
+        STEPS[name].format(i=given, o=made) for name, given, made in zip(names, values, values[1:], strict=False)
     )
 
 

@@ -40,9 +40,7 @@ def test_scope_decides_about_weight_products(sites: list[Site]) -> None:
         ([".*"], ALL),
     ],
 )
-def test_names_and_expressions_match_whole_names(
-    names: list[str], matched: set[str], sites: list[Site]
-) -> None:
+def test_names_and_expressions_match_whole_names(names: list[str], matched: set[str], sites: list[Site]) -> None:
     assert chosen(sites, include=names) == matched
     assert chosen(sites, exclude=names) == ALL - matched
 

@@ -15,9 +15,7 @@ from networks import normal, run
 from onnx_snn import ModelError
 from onnx_snn.passes.verify import Comparison, check_invariants, check_valid, measure
 
-WEIGHTED = graph(
-    "h = Mul (x, factor) y = Add (h, third)", initializers="float[8] factor = {1, 2, 3, 4, 5, 6, 7, 8}"
-)
+WEIGHTED = graph("h = Mul (x, factor) y = Add (h, third)", initializers="float[8] factor = {1, 2, 3, 4, 5, 6, 7, 8}")
 
 
 def _rename_input(model: ir.Model) -> None:
@@ -50,9 +48,7 @@ BREAKS = {
 }
 
 
-@pytest.mark.parametrize(
-    ("what", "spoil"), [(what, spoil) for what, spoils in BREAKS.items() for spoil in spoils]
-)
+@pytest.mark.parametrize(("what", "spoil"), [(what, spoil) for what, spoils in BREAKS.items() for spoil in spoils])
 def test_a_change_of_what_must_stay_is_found(what: str, spoil: Callable[[ir.Model], None]) -> None:
     changed = WEIGHTED.clone()
     spoil(changed)
@@ -100,9 +96,7 @@ def test_errors_are_over_all_batches() -> None:
     assert output.maximum_error == pytest.approx(np.abs(difference).max(), rel=1e-5)
     assert output.agreement == (expected["y"].argmax(axis=-1) == got["y"].argmax(axis=-1)).mean()
     noise = np.linalg.norm(got["h"] - expected["h"])
-    assert comparison.sqnr_db["h"] == pytest.approx(
-        20 * np.log10(np.linalg.norm(expected["h"]) / noise), abs=1e-3
-    )
+    assert comparison.sqnr_db["h"] == pytest.approx(20 * np.log10(np.linalg.norm(expected["h"]) / noise), abs=1e-3)
 
 
 def test_equal_networks_have_no_error() -> None:

@@ -193,10 +193,10 @@ def export(model: GPT2LMHeadModel, texts: dict[str, np.ndarray], args: argparse.
     inputs, labels = windows(texts["test"], WINDOW)
     sample = {**model_inputs(inputs), "labels": labels}
     common.write_npz(args.output / "test.npz", sample)
-    calibration = with_past(model, texts["train"], 24, 16)
+    calibration = with_past(model, texts["train"], 32, 16)
     del calibration["labels"]
     common.write_npz(past / "calibration.npz", calibration)
-    sample_past = with_past(model, texts["test"], 24, CONTEXT - PREFIX)
+    sample_past = with_past(model, texts["test"], 32, CONTEXT - PREFIX)
     common.write_npz(past / "test.npz", sample_past)
     LOG.info("torch on the test text: perplexity %.3f", measure(model, texts["test"]))
     check(args.output / "model.onnx", sample, "test.npz")
@@ -221,7 +221,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of the three texts")
     parser.add_argument("--output", type=Path, required=True, help="folder for model.onnx and the samples")
     parser.add_argument("--work", type=Path, default=Path("work-gpt2"), help="folder for checkpoints")
-    parser.add_argument("--epochs", type=int, default=40)
+    parser.add_argument("--epochs", type=int, default=16)
     parser.add_argument("--minutes", type=float, help="schedule by wall-clock time instead of epochs")
     parser.add_argument("--dropout", type=float, default=0.1)
     parser.add_argument("--threads", type=int, default=1)

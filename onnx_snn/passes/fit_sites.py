@@ -80,9 +80,7 @@ class _Fitter:
             return SitePlan(site, operands=tuple(coding for coding, _ in coded), spikes=spikes)
         if site.kind is Kind.SOFTMAX:
             if site.parameters["axis"] != -1 and site.inputs[0].shape is None:
-                raise Refusal(
-                    f"its axis {site.parameters['axis']} cannot be moved: the rank of its input is unknown"
-                )
+                raise Refusal(f"its axis {site.parameters['axis']} cannot be moved: the rank of its input is unknown")
             return self._composite(site, ("exp2_", "reciprocal_"))
         if site.kind is Kind.LAYER_NORM and site.parameters["axis"] != -1:
             raise Refusal(f"normalizes from axis {site.parameters['axis']}; only the last axis is supported")
@@ -134,9 +132,7 @@ class _Fitter:
         density = _density(points, counts, limit)
         if self.config.preset is Preset.PAPER:
             signed, lowest = (density, 0.0) if one_sided else (_mirrored(density), -limit)
-            return fit_paper(
-                functions.get("identity"), bases, timesteps, calibrated_density(*signed, lowest, limit)
-            )
+            return fit_paper(functions.get("identity"), bases, timesteps, calibrated_density(*signed, lowest, limit))
         return fit_identity(density, bases, timesteps, limit=limit, one_sided=one_sided, gate=gate)
 
     def _magnitudes(
@@ -199,9 +195,7 @@ def _primitive(name: str, config: ConvertConfig) -> tuple[Coding, float]:
     return Coding(neuron), mean_spikes(neuron, density.points, np.ones(density.points.size, np.int64))
 
 
-def _widened(
-    function: ScalarFunction, histogram: SignedHistogram, config: ConvertConfig
-) -> tuple[float, float]:
+def _widened(function: ScalarFunction, histogram: SignedHistogram, config: ConvertConfig) -> tuple[float, float]:
     """Range of a fitted function: its origin, and its calibrated extremes times the root of the headroom.
 
     Half the headroom of a code, in octaves: beyond the range a function clips, where a code would lose all.
@@ -224,7 +218,5 @@ def _mirrored(density: Density) -> Density:
     """The density of a signed value of which `density` holds the magnitudes."""
     positive = density.points > 0.0
     points = np.concatenate([-density.points[positive][::-1], density.points])
-    mass = np.concatenate(
-        [density.mass[positive][::-1] / 2, np.where(positive, density.mass / 2, density.mass)]
-    )
+    mass = np.concatenate([density.mass[positive][::-1] / 2, np.where(positive, density.mass / 2, density.mass)])
     return Density(points, mass)

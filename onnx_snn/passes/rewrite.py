@@ -71,9 +71,7 @@ class _Writer:
         for prefix, scaled in operator.neurons:
             inputs += self._parameters(plan.neurons[prefix], scaled)
         polarity = plan.neurons[operator.neurons[0][0]].neuron.polarity
-        spiking = self._node(
-            operator, inputs, site.name, source=site.function or site.rule, polarity=polarity
-        )
+        spiking = self._node(operator, inputs, site.name, source=site.function or site.rule, polarity=polarity)
         restored = [ir.node("Transpose", spiking.outputs, {"perm": permutation})] if permutation else []
         nodes = [*transposed, spiking, *restored]
         last = site.nodes[-1]
@@ -92,9 +90,7 @@ class _Writer:
         old.replace_all_uses_with(output, replace_graph_outputs=True)
         self._replaced[old] = output
         for node in reversed(site.nodes):
-            if node.graph is not None and not any(
-                value.uses() or value.is_graph_output() for value in node.outputs
-            ):
+            if node.graph is not None and not any(value.uses() or value.is_graph_output() for value in node.outputs):
                 node.graph.remove(node, safe=True)
 
     def code_operands(self, plan: SitePlan) -> None:
@@ -110,9 +106,7 @@ class _Writer:
         if key not in self._coded:
             inputs = [value, *self._parameters(coding, scaled=True)]
             name = self._free_name(f"{value.name}/code")
-            node = self._node(
-                opset.MBE_NEURON, inputs, name, source="identity", polarity=coding.neuron.polarity
-            )
+            node = self._node(opset.MBE_NEURON, inputs, name, source="identity", polarity=coding.neuron.polarity)
             node.outputs[0].name = self._free_name(f"{name}_output")
             node.outputs[0].shape, node.outputs[0].type = value.shape, value.type
             producer = value.producer()

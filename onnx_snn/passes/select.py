@@ -47,9 +47,7 @@ def _matching(patterns: Iterable[str], option: str, sites: Sequence[Site]) -> se
         if not matches:
             known = sorted({name for site in sites for name in _names(site)})
             close = difflib.get_close_matches(pattern, known, CLOSE_NAMES, cutoff=0.0)
-            raise ConfigError(
-                f"{option}: {pattern!r} matches no node that can be converted; closest are {close}"
-            )
+            raise ConfigError(f"{option}: {pattern!r} matches no node that can be converted; closest are {close}")
         found |= matches
     return found
 
@@ -63,7 +61,5 @@ def _expressed(pattern: str, option: str, sites: Sequence[Site]) -> set[Site]:
     try:
         expression = re.compile(pattern)
     except re.error as error:
-        raise ConfigError(
-            f"{option}: {pattern!r} is neither a node name nor a regular expression ({error})"
-        ) from error
+        raise ConfigError(f"{option}: {pattern!r} is neither a node name nor a regular expression ({error})") from error
     return {site for site in sites if any(expression.fullmatch(name) for name in _names(site))}

@@ -108,9 +108,7 @@ class Comparison:
     sqnr_db: dict[str, float] = field(default_factory=dict)
 
 
-def measure(
-    original: ir.Model, converted: ir.Model, feeds: Iterable[Feed], taps: Sequence[str]
-) -> Comparison:
+def measure(original: ir.Model, converted: ir.Model, feeds: Iterable[Feed], taps: Sequence[str]) -> Comparison:
     """Run both models on `feeds` and compare their outputs and the tensors `taps`, which both name alike."""
     outputs = [value.name or "" for value in original.graph.outputs]
     names = list(dict.fromkeys([*outputs, *taps]))

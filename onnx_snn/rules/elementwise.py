@@ -79,9 +79,6 @@ RULES = (
     Rule("softplus_as_log", (_softplus_as_log,), function="softplus"),
     Rule("relu_as_bound", (_relu_as_max, _relu_as_clip), function="relu"),
     *(Rule(name, (_operator(op_type),), function=name) for op_type, name in _PLAIN.items()),
-    *(
-        Rule(name, (_operator(op_type),), function=_from_attributes)
-        for op_type, (name, _) in _WITH_ATTRIBUTES.items()
-    ),
+    *(Rule(name, (_operator(op_type),), function=_from_attributes) for op_type, (name, _) in _WITH_ATTRIBUTES.items()),
     Rule("prelu", (_prelu,), function=_from_slope),
 )

@@ -46,9 +46,7 @@ def _native_axis(match: Match) -> Parameters:
 
 
 def _reduction_axis(match: Match) -> Parameters:
-    axes = {
-        reduced_axes(node, match.values["x"]) for node in match.nodes if node.op_type.startswith("Reduce")
-    }
+    axes = {reduced_axes(node, match.values["x"]) for node in match.nodes if node.op_type.startswith("Reduce")}
     if len(axes) != 1 or len(*axes) != 1:
         raise NoMatch(f"its reductions run over axes {sorted(axes)}; one single axis is needed")
     return {"axis": axes.pop()[0]}
