@@ -17,8 +17,9 @@ import numpy as np
 import onnx
 import onnxruntime
 
+from onnx_snn.bodies import function_protos
 from onnx_snn.neuron import UNSCALED, Float32, MbeNeuron, halving_neuron
-from onnx_snn.opset import DOMAIN, MBE_NEURON, PARAMETERS, VERSION, Body, function_protos
+from onnx_snn.opset import DOMAIN, MBE_NEURON, PARAMETERS, VERSION, Body
 
 BASES = 16
 ELEMENTS = 197 * 768

@@ -21,7 +21,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,16 +33,17 @@ from onnx_snn.config import ConvertConfig
 from onnx_snn.data import Feeds, Source, input_specs, open_feeds
 from onnx_snn.errors import CalibrationError, ConfigError, ModelError, OutputError
 from onnx_snn.io import ModelSource, check_output, copy_sidecars, load_model, model_files, save_model
+from onnx_snn.ledger import Ledger
 from onnx_snn.opset import DOMAIN
 from onnx_snn.passes.attach import attach
 from onnx_snn.passes.fit_sites import fit_sites
 from onnx_snn.passes.observe import StaticAxes, observations, observed_model
 from onnx_snn.passes.rewrite import rewrite
 from onnx_snn.passes.select import select
-from onnx_snn.passes.verify import Comparison, check_invariants, check_valid, measure
+from onnx_snn.passes.verify import check_invariants, check_valid, measure
 from onnx_snn.plan import SitePlan
-from onnx_snn.report import ConversionReport, NodeReport, Status, merged
-from onnx_snn.rules import Recognition, recognise
+from onnx_snn.report import ConversionReport, merged
+from onnx_snn.rules import recognise
 from onnx_snn.rules.rule import name_of
 from onnx_snn.rules.site import Kind, Site
 
@@ -126,7 +127,7 @@ class _Run:
             if _LONG_DOMAIN in model.opset_imports:
                 model.opset_imports.setdefault("", model.opset_imports.pop(_LONG_DOMAIN))
         with watch("recognise"):
-            ledger = _Ledger(name, recognise(model))
+            ledger = Ledger(name, recognise(model))
             ledger.kept = select(ledger.recognition.sites, self.config)
             ledger.refuse_inner(model.graph)
             ledger.check_any()
@@ -195,91 +196,8 @@ class _Run:
         return data
 
 
-@dataclass
-class _Ledger:
-    """What becomes of every nonlinear node while a conversion goes on."""
-
-    source: str
-    recognition: Recognition
-    kept: dict[Site, str] = field(default_factory=dict)
-    refused: dict[Site, str] = field(default_factory=dict)
-    plans: list[SitePlan] = field(default_factory=list)
-    outputs: dict[Site, str] = field(init=False)
-
-    def __post_init__(self) -> None:
-        # Rewriting moves an output's name to the spiking node, so names are read before.
-        self.outputs = {site: site.output.name or "" for site in self.recognition.sites}
-
-    @property
-    def wanted(self) -> list[Site]:
-        """Sites that are to be converted."""
-        return [site for site in self.recognition.sites if site not in self.kept and site not in self.refused]
-
-    def refuse_inner(self, graph: ir.Graph) -> None:
-        """Refuse what lies in a subgraph of `graph`."""
-        reason = "lies in a subgraph (If, Loop or Scan), where calibration cannot observe it"
-        inner = (site for site in self.wanted if site.nodes[-1].graph is not graph)
-        self.refused |= dict.fromkeys(inner, reason)
-
-    def check_any(self) -> None:
-        """Converting nothing is an error, not a loss of nothing."""
-        if not self.wanted:
-            lines = self._refusals() or ["it holds no nonlinear operator and no product of activations"]
-            raise ModelError(f"{self.source}: nothing can be converted: " + "; ".join(lines))
-
-    def check_complete(self) -> None:
-        """With `strict`, a refused node is an error."""
-        if self.refused or self.recognition.unmatched:
-            raise ModelError(f"{self.source}: strict, but not converted: " + "; ".join(self._refusals()))
-
-    def _refusals(self) -> list[str]:
-        unmatched = [f"{name_of(node)}: {reason}" for node, reason in self.recognition.unmatched]
-        return [f"{site.name}: {reason}" for site, reason in (self.kept | self.refused).items()] + unmatched
-
-    def report(
-        self,
-        output: str | None,
-        config: ConvertConfig,
-        seconds: dict[str, float],
-        comparison: Comparison | None = None,
-        samples: int = 0,
-    ) -> ConversionReport:
-        """The report: a line for each site, in graph order, and for each node that no rule knows."""
-        comparison = comparison or Comparison()
-        plans = {plan.site: plan for plan in self.plans}
-        nodes = [
-            _converted(plans[site], comparison.sqnr_db.get(self.outputs[site]))
-            if site in plans
-            else NodeReport(site.name, site.kind.value, site.function or "", *self._decision(site))
-            for site in self.recognition.sites
-        ]
-        nodes += [
-            NodeReport(name_of(node), node.op_type, "", Status.REFUSED, reason)
-            for node, reason in self.recognition.unmatched
-        ]
-        return ConversionReport(self.source, output, config, tuple(nodes), tuple(comparison.outputs), samples, seconds)
-
-    def _decision(self, site: Site) -> tuple[Status, str]:
-        if site in self.kept:
-            return Status.KEPT, self.kept[site]
-        return Status.REFUSED, self.refused[site]
-
-
 _NEED_SHAPES = (Kind.PRODUCT, Kind.SYNAPSE)
 """Kinds whose channel axes depend on which axes have a fixed size."""
-
-
-def _converted(plan: SitePlan, sqnr_db: float | None) -> NodeReport:
-    neurons = [coding.neuron for coding in plan.codings().values()]
-    return NodeReport(
-        name=plan.site.name,
-        kind=plan.site.kind.value,
-        function=plan.site.function or "",
-        sqnr_db=sqnr_db,
-        spikes=dict(plan.spikes),
-        slots=sum(neuron.slots for neuron in neurons),
-        parameters=sum(neuron.parameters for neuron in neurons),
-    )
 
 
 def _config(config: ConvertConfig | None, options: dict[str, Any]) -> ConvertConfig:

@@ -12,8 +12,9 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx.reference import ReferenceEvaluator
 
+from onnx_snn.bodies import function_protos
 from onnx_snn.neuron import UNSCALED, Float32, MbeNeuron
-from onnx_snn.opset import DOMAIN, PARAMETERS, VERSION, Body, Operator, function_protos
+from onnx_snn.opset import DOMAIN, PARAMETERS, VERSION, Body, Operator
 
 OPSET = 17
 """Standard opset of the tests that vary something else."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 import onnx_ir as ir
 
-from onnx_snn import opset
+from onnx_snn import bodies, opset
 from onnx_snn.config import ConvertConfig
 from onnx_snn.errors import ConfigError
 from onnx_snn.plan import SitePlan
@@ -28,9 +28,9 @@ def attach(model: ir.Model, plans: Sequence[SitePlan], used: Iterable[str], conf
         ConfigError: closed bodies were asked for, but a neuron has no closed form.
     """
     neurons = [coding.neuron for plan in plans for coding in plan.codings().values()]
-    if config.body is opset.Body.CLOSED and not opset.closed_body_fits(neurons):
+    if config.body is opset.Body.CLOSED and not bodies.closed_body_fits(neurons):
         raise ConfigError("body 'closed' needs halving kernels in every neuron; use body 'loop'")
-    for proto in opset.function_protos(used, opset=model.graph.opset_imports[""], body=config.body):
+    for proto in bodies.function_protos(used, opset=model.graph.opset_imports[""], body=config.body):
         function = ir.serde.deserialize_function(proto)
         model.functions[function.identifier()] = function
     model.ir_version = max(model.ir_version, MIN_IR_VERSION)

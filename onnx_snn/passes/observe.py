@@ -19,8 +19,8 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
+from onnx_snn.bodies import REDUCE_AXES_INPUT_OPSET
 from onnx_snn.calibrate import Observation
-from onnx_snn.opset import REDUCE_AXES_INPUT_OPSET
 from onnx_snn.rules.site import Kind, Site
 
 StaticAxes = Mapping[str, tuple[int | None, ...]]

@@ -17,7 +17,7 @@ from typing import Any
 
 from onnxscript.rewriter import pattern
 
-from onnx_snn.passes.activations import operators
+from onnx_snn.rules.activations import operators
 from onnx_snn.rules.constants import scalar
 
 Formula = Callable[..., Any]

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from onnx_snn.passes.activations import ActivationFlow, operators
+from onnx_snn.rules.activations import ActivationFlow, operators
 
 _LINEAR = operators(
     # moves and selects by position

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The ledger of a conversion: what becomes of every nonlinear node, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import onnx_ir as ir
+
+from onnx_snn.config import ConvertConfig
+from onnx_snn.errors import ModelError
+from onnx_snn.passes.verify import Comparison
+from onnx_snn.plan import SitePlan
+from onnx_snn.report import ConversionReport, NodeReport, Status
+from onnx_snn.rules import Recognition
+from onnx_snn.rules.rule import name_of
+from onnx_snn.rules.site import Site
+
+
+@dataclass
+class Ledger:
+    """What becomes of every nonlinear node while a conversion goes on."""
+
+    source: str
+    recognition: Recognition
+    kept: dict[Site, str] = field(default_factory=dict)
+    refused: dict[Site, str] = field(default_factory=dict)
+    plans: list[SitePlan] = field(default_factory=list)
+    outputs: dict[Site, str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        # Rewriting moves an output's name to the spiking node, so names are read before.
+        self.outputs = {site: site.output.name or "" for site in self.recognition.sites}
+
+    @property
+    def wanted(self) -> list[Site]:
+        """Sites that are to be converted."""
+        return [site for site in self.recognition.sites if site not in self.kept and site not in self.refused]
+
+    def refuse_inner(self, graph: ir.Graph) -> None:
+        """Refuse what lies in a subgraph of `graph`."""
+        reason = "lies in a subgraph (If, Loop or Scan), where calibration cannot observe it"
+        inner = (site for site in self.wanted if site.nodes[-1].graph is not graph)
+        self.refused |= dict.fromkeys(inner, reason)
+
+    def check_any(self) -> None:
+        """Converting nothing is an error, not a loss of nothing."""
+        if not self.wanted:
+            lines = self._refusals() or ["it holds no nonlinear operator and no product of activations"]
+            raise ModelError(f"{self.source}: nothing can be converted: " + "; ".join(lines))
+
+    def check_complete(self) -> None:
+        """With `strict`, a refused node is an error."""
+        if self.refused or self.recognition.unmatched:
+            raise ModelError(f"{self.source}: strict, but not converted: " + "; ".join(self._refusals()))
+
+    def _refusals(self) -> list[str]:
+        unmatched = [f"{name_of(node)}: {reason}" for node, reason in self.recognition.unmatched]
+        return [f"{site.name}: {reason}" for site, reason in (self.kept | self.refused).items()] + unmatched
+
+    def report(
+        self,
+        output: str | None,
+        config: ConvertConfig,
+        seconds: dict[str, float],
+        comparison: Comparison | None = None,
+        samples: int = 0,
+    ) -> ConversionReport:
+        """The report: a line for each site, in graph order, and for each node that no rule knows."""
+        comparison = comparison or Comparison()
+        plans = {plan.site: plan for plan in self.plans}
+        nodes = [
+            _converted(plans[site], comparison.sqnr_db.get(self.outputs[site]))
+            if site in plans
+            else NodeReport(site.name, site.kind.value, site.function or "", *self._decision(site))
+            for site in self.recognition.sites
+        ]
+        nodes += [
+            NodeReport(name_of(node), node.op_type, "", Status.REFUSED, reason)
+            for node, reason in self.recognition.unmatched
+        ]
+        return ConversionReport(self.source, output, config, tuple(nodes), tuple(comparison.outputs), samples, seconds)
+
+    def _decision(self, site: Site) -> tuple[Status, str]:
+        if site in self.kept:
+            return Status.KEPT, self.kept[site]
+        return Status.REFUSED, self.refused[site]
+
+
+def _converted(plan: SitePlan, sqnr_db: float | None) -> NodeReport:
+    neurons = [coding.neuron for coding in plan.codings().values()]
+    return NodeReport(
+        name=plan.site.name,
+        kind=plan.site.kind.value,
+        function=plan.site.function or "",
+        sqnr_db=sqnr_db,
+        spikes=dict(plan.spikes),
+        slots=sum(neuron.slots for neuron in neurons),
+        parameters=sum(neuron.parameters for neuron in neurons),
+    )
