@@ -221,7 +221,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of the three texts")
     parser.add_argument("--output", type=Path, required=True, help="folder for model.onnx and the samples")
     parser.add_argument("--work", type=Path, default=Path("work-gpt2"), help="folder for checkpoints")
-    parser.add_argument("--epochs", type=int, default=16)
+    parser.add_argument("--epochs", type=int, default=19)
     parser.add_argument("--minutes", type=float, help="schedule by wall-clock time instead of epochs")
     parser.add_argument("--dropout", type=float, default=0.1)
     parser.add_argument("--threads", type=int, default=1)
