@@ -12,10 +12,9 @@ from hypothesis import given, settings
 from portable import OPSET, Portable, assert_same_bits, model_of, neuron_feeds
 from strategies import SPECIAL, Case, cases, critical_inputs, with_neighbours
 
-from onnx_snn.bodies import closed_body_fits, function_protos
+from onnx_snn.bodies import ALLOWZERO_OPSET, closed_body_fits, function_protos
 from onnx_snn.neuron import halving_neuron, time_loop
 from onnx_snn.opset import (
-    ALLOWZERO_OPSET,
     DOMAIN,
     MBE_NEURON,
     OPERATORS,
