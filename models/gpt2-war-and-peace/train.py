@@ -22,9 +22,12 @@ from tokenizers import ByteLevelBPETokenizer
 from torch import nn
 from transformers import GPT2Config, GPT2LMHeadModel, GPT2TokenizerFast
 
+# isort: off
 import common
 from common import LOG, Arrays
 from kneser_ney import KneserNey
+
+# isort: on
 
 SEED = 21
 VOCABULARY = 2048

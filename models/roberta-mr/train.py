@@ -28,8 +28,11 @@ from transformers import (
     RobertaTokenizerFast,
 )
 
+# isort: off
 import common
 from common import LOG, Arrays
+
+# isort: on
 
 SEED = 22
 VOCABULARY = 5000

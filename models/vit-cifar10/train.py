@@ -20,9 +20,12 @@ import torch
 from torch import nn
 from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessor
 
+# isort: off
 import common
 from common import LOG
 from full_test import CLASSES, class_balanced, decode_tar, normalize
+
+# isort: on
 
 SEED = 20
 BATCH = 128
