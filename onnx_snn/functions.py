@@ -95,6 +95,11 @@ def names() -> list[str]:
     return sorted([*_registry, *_families])
 
 
+def registered() -> frozenset[str]:
+    """Names of the functions that were registered beside the built-in ones."""
+    return frozenset(_registry) - _built_in
+
+
 def _member(name: str, family: str, parameters: str | None) -> ScalarFunction:
     build, defaults = _families[family]
     try:
@@ -183,3 +188,5 @@ for _function in (
     ScalarFunction("rsqrt", lambda x: 1.0 / np.sqrt(x), (0.5, 2.0), origin=1.0, **_MANTISSA),
 ):
     register(_function)
+
+_built_in = frozenset(_registry)

@@ -19,6 +19,7 @@ import onnx_ir as ir
 from onnx_snn.rules import elementwise, gated, gelu, normalization, softmax
 from onnx_snn.rules.activations import ActivationFlow
 from onnx_snn.rules.product import product
+from onnx_snn.rules.registered import registered
 from onnx_snn.rules.rule import Refusal, Scope, name_of
 from onnx_snn.rules.site import Kind, Site
 from onnx_snn.rules.synapse import synapse
@@ -32,6 +33,7 @@ FORMULAS = (*gelu.RULES, *gated.RULES, *normalization.RULES, *softmax.RULES, *el
 
 RULES: tuple[Callable[[ir.Node, Scope], Site | Refusal | None], ...] = (
     *(rule.match for rule in FORMULAS),
+    registered,
     product,
     synapse,
 )
