@@ -58,10 +58,16 @@ PAPER_BASES = Bases(function=4, identity=8, primitive=8)
 
 
 def default_bases(timesteps: int) -> Bases:
-    """Bases for `timesteps`: few steps resolve little inside a segment, so more segments make up for it."""
-    if timesteps <= 4:
+    """Bases for `timesteps`.
+
+    Up to 6 steps levels are few, and more segments make up for it. Above 8 they are so many that the error of a
+    function lies in its segments, of which it then gets more; a code has none. In between 16 of each suffice.
+    """
+    if timesteps <= 6:
         return Bases(function=32, identity=32, primitive=32)
-    return Bases(function=16, identity=16, primitive=16)
+    if timesteps <= 8:
+        return Bases(function=16, identity=16, primitive=16)
+    return Bases(function=32, identity=16, primitive=32)
 
 
 @dataclass(frozen=True)
