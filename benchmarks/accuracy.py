@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Accuracy of the converted networks of models/ beside their originals, by time steps and preset.
 
-    python benchmarks/accuracy.py --models models --output docs/accuracy.md
-    python benchmarks/accuracy.py --models models --test vit-cifar10=FILE.npz ...    # another test set for a model
+    python models/full_test.py --data cifar10-jpg.tar --output cifar10-test.npz
+    python benchmarks/accuracy.py --test vit-cifar10=cifar10-test.npz
+
+The first command writes the whole CIFAR-10 test split, of which the repository holds a sample; without it and
+`--test`, the sample is used.
 
 Every network is converted in scope full with its own calibration.npz, which comes from training data, and compared
 on test.npz, which calibration never saw. The functions inside the files are written in closed form, which returns the
@@ -32,6 +35,7 @@ HEADER = (
     "model",
     "preset",
     "T",
+    "test data",
     "samples",
     "metric",
     "original",
@@ -80,6 +84,7 @@ def _measure(
                 "model": name,
                 "preset": preset,
                 "timesteps": timesteps,
+                "test": Path(test).name,
                 "conversion_seconds": round(seconds, 1),
                 **evaluation.to_json(),
             }
@@ -95,6 +100,7 @@ def _page(rows: Sequence[dict[str, Any]]) -> str:
             row["model"],
             row["preset"],
             str(row["timesteps"]),
+            row["test"],
             str(row["samples"]),
             row["metric"],
             f"{row['original']:.4f}",
@@ -107,8 +113,9 @@ def _page(rows: Sequence[dict[str, Any]]) -> str:
     ]
     return (
         "# Accuracy of the converted networks\n\n"
-        "Scope full, test data that calibration never saw; a negative loss is a gain. Written by\n"
-        f"`python benchmarks/accuracy.py --models models --output docs/accuracy.md`, onnxruntime {ort.__version__}.\n\n"
+        "Scope full, test data that calibration never saw; a negative loss is a gain. cifar10-test.npz is the whole\n"
+        "test split, as `python models/full_test.py` writes it. Written by\n"
+        f"`python benchmarks/accuracy.py --test vit-cifar10=cifar10-test.npz`, onnxruntime {ort.__version__}.\n\n"
         f"```text\n{table(HEADER, cells)}\n```\n"
     )
 
