@@ -33,6 +33,9 @@ LABELS = "labels"
 
 IGNORED_LABEL = -100
 
+ERRORS_ONLY = 3
+"""onnxruntime's log level above warnings."""
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -108,7 +111,7 @@ def compare(
         ModelError: a file cannot be loaded, or has no such output.
         CalibrationError: data or labels do not fit the model, or it fails on them.
     """
-    networks = session(original), session(spiking)
+    networks = [session(path, session_options=_quiet()) for path in (original, spiking)]
     name = _output_name(networks, output)
     feeds = open_feeds(data, _specs(networks[0]), batch_size=batch_size, max_samples=samples)
     labels = _labels_of(data) if labels is None else np.asarray(labels)
@@ -236,6 +239,13 @@ def _labels_of(data: Source) -> NDArray[Any] | None:
     if isinstance(data, Mapping) and LABELS in data:
         return np.asarray(data[LABELS])
     return None
+
+
+def _quiet() -> ort.SessionOptions:
+    """Options of a session that does not tell how onnxruntime optimises the graph; errors reach us as exceptions."""
+    options = ort.SessionOptions()
+    options.log_severity_level = ERRORS_ONLY
+    return options
 
 
 def _output_name(networks: Sequence[ort.InferenceSession], output: str | None) -> str:
