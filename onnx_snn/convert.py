@@ -35,7 +35,7 @@ from onnx_snn.errors import CalibrationError, ConfigError, ModelError, OutputErr
 from onnx_snn.io import ModelSource, check_output, copy_sidecars, load_model, model_files, save_model
 from onnx_snn.ledger import Ledger
 from onnx_snn.opset import DOMAIN
-from onnx_snn.passes.attach import attach
+from onnx_snn.passes.attach import attach, fast_twin
 from onnx_snn.passes.fit_sites import fit_sites
 from onnx_snn.passes.observe import StaticAxes, observations, observed_model
 from onnx_snn.passes.rewrite import rewrite
@@ -52,6 +52,9 @@ logger = logging.getLogger(__name__)
 VERIFY_SAMPLES = 16
 """Calibration samples on which the error is measured, one at a time: enough for its magnitude, and small in memory,
 where the functions inside the file hold N numbers for each element."""
+
+VERIFY_WEIGHTS = 1 << 27
+"""Weights over all those samples: of a large network, whose many elements tell as much, fewer samples are measured."""
 
 SNN_CONFIG = "snn_config.json"
 """File in a converted folder that records the options, as Optimum's `ort_config.json` does."""
@@ -153,7 +156,8 @@ class _Run:
             check_invariants(reference, model)
             check_valid(model)
             taps = [ledger.outputs[plan.site] for plan in ledger.plans]
-            comparison = measure(reference, model, itertools.islice(feeds.singles(), VERIFY_SAMPLES), taps)
+            samples = itertools.islice(feeds.singles(), _verified_samples(reference))
+            comparison = measure(reference, fast_twin(model, ledger.plans), samples, taps)
         with watch("save"):
             save_model(model, str(output))
         return ledger.report(str(output), self.config, watch.seconds, comparison, seen.samples)
@@ -198,6 +202,11 @@ class _Run:
 
 _NEED_SHAPES = (Kind.PRODUCT, Kind.SYNAPSE)
 """Kinds whose channel axes depend on which axes have a fixed size."""
+
+
+def _verified_samples(model: ir.Model) -> int:
+    tensors = [value.const_value for value in model.graph.initializers.values() if value.const_value is not None]
+    return max(1, min(VERIFY_SAMPLES, VERIFY_WEIGHTS // max(1, sum(tensor.size for tensor in tensors))))
 
 
 def _config(config: ConvertConfig | None, options: dict[str, Any]) -> ConvertConfig:
