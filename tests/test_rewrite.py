@@ -68,6 +68,17 @@ def test_a_pattern_becomes_one_node_and_leaves_nothing_behind() -> None:
     assert {entry.key: entry.value for entry in node.metadata_props} == {SOURCE_KEY: "gelu"}
 
 
+def test_constants_of_a_pattern_go_with_their_last_reader() -> None:
+    """Two functions share all their constants; `half` is also read by a node that stays."""
+    first, second = (
+        f"d{i} = Div ({x}, root2) e{i} = Erf (d{i}) a{i} = Add (e{i}, one) m{i} = Mul ({x}, a{i}) {y} = Mul (m{i}, half) "
+        for i, (x, y) in enumerate((("x", "h"), ("h", "z")))
+    )
+    proto = rewritten(graph(f"{first} {second} y = Mul (z, half)"))
+    assert kinds(proto) == ["MbeNeuron", "MbeNeuron", "Mul"]
+    assert {"root2", "one", "half"} & {tensor.name for tensor in proto.graph.initializer} == {"half"}
+
+
 def test_a_spiking_node_keeps_the_name_of_what_it_replaces() -> None:
     nodes = rewritten(ir.from_proto(transformer())).graph.node
     replaced = [name for name in NONLINEAR if name not in ("scores", "context")]

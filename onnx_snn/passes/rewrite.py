@@ -89,9 +89,7 @@ class _Writer:
         output.name = name
         old.replace_all_uses_with(output, replace_graph_outputs=True)
         self._replaced[old] = output
-        for node in reversed(site.nodes):
-            if node.graph is not None and not any(value.uses() or value.is_graph_output() for value in node.outputs):
-                node.graph.remove(node, safe=True)
+        _remove_dead(site.nodes)
 
     def code_operands(self, plan: SitePlan) -> None:
         """Let the activation operands of a product pass through identity neurons."""
