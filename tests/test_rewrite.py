@@ -71,7 +71,8 @@ def test_a_pattern_becomes_one_node_and_leaves_nothing_behind() -> None:
 def test_constants_of_a_pattern_go_with_their_last_reader() -> None:
     """Two functions share all their constants; `half` is also read by a node that stays."""
     first, second = (
-        f"d{i} = Div ({x}, root2) e{i} = Erf (d{i}) a{i} = Add (e{i}, one) m{i} = Mul ({x}, a{i}) {y} = Mul (m{i}, half) "
+        f"d{i} = Div ({x}, root2) e{i} = Erf (d{i}) a{i} = Add (e{i}, one) "
+        f"m{i} = Mul ({x}, a{i}) {y} = Mul (m{i}, half) "
         for i, (x, y) in enumerate((("x", "h"), ("h", "z")))
     )
     proto = rewritten(graph(f"{first} {second} y = Mul (z, half)"))
