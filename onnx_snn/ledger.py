@@ -10,7 +10,7 @@ import onnx_ir as ir
 from onnx_snn.config import ConvertConfig
 from onnx_snn.errors import ModelError
 from onnx_snn.passes.verify import Comparison
-from onnx_snn.plan import SitePlan
+from onnx_snn.plan import Coding, SitePlan
 from onnx_snn.report import ConversionReport, NodeReport, Status
 from onnx_snn.rules import Recognition
 from onnx_snn.rules.rule import name_of
@@ -69,8 +69,9 @@ class Ledger:
         """The report: a line for each site, in graph order, and for each node that no rule knows."""
         comparison = comparison or Comparison()
         plans = {plan.site: plan for plan in self.plans}
+        shared: set[Coding] = set()
         nodes = [
-            _converted(plans[site], comparison.sqnr_db.get(self.outputs[site]))
+            _converted(plans[site], comparison.sqnr_db.get(self.outputs[site]), shared)
             if site in plans
             else NodeReport(site.name, site.kind.value, site.function or "", *self._decision(site))
             for site in self.recognition.sites
@@ -87,8 +88,11 @@ class Ledger:
         return Status.REFUSED, self.refused[site]
 
 
-def _converted(plan: SitePlan, sqnr_db: float | None) -> NodeReport:
-    neurons = [coding.neuron for coding in plan.codings().values()]
+def _converted(plan: SitePlan, sqnr_db: float | None, shared: set[Coding]) -> NodeReport:
+    """The line of a converted site; codes of operands among `shared` were counted before, new ones are added to it."""
+    new = {coding for coding in plan.operands if coding not in shared}
+    shared |= new
+    neurons = [coding.neuron for coding in (*plan.neurons.values(), *new)]
     return NodeReport(
         name=plan.site.name,
         kind=plan.site.kind.value,

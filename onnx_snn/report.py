@@ -41,8 +41,9 @@ class NodeReport:
         reason: why it does not; empty when converted.
         sqnr_db: signal to conversion error at its output on calibration data in decibels, if measured.
         spikes: fired slots per element for each of its neurons, on the calibration distribution.
-        slots: pairs of basis and time step in which a spike can fall, over its neurons.
-        parameters: stored numbers of its neurons.
+        slots: pairs of basis and time step in which a spike can fall, over its neurons; a code that several nodes
+            read counts for the first of them.
+        parameters: stored numbers of these neurons.
     """
 
     name: str
