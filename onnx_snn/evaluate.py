@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from onnx_snn.data import Feed, Feeds, InputSpec, Source, open_feeds, sample_count
+from onnx_snn.difference import Difference
 from onnx_snn.errors import CalibrationError, ModelError
 from onnx_snn.report import json_values, table
 from onnx_snn.runtime import session
@@ -48,7 +49,7 @@ class Evaluation:
         original: the metric of the original network.
         spiking: the metric of the spiking network.
         relative_loss: how much worse the spiking network is, relative to the original; negative: better.
-        agreement: share of equal argmax over the last axis.
+        agreement: share of equal argmax over the last axis; NaN where it holds no classes.
         relative_error: Frobenius norm of the difference over that of the original output.
         maximum_error: largest absolute difference.
     """
@@ -130,11 +131,7 @@ class _Score:
 
     output: str
     samples: int = 0
-    rows: int = 0
-    agreeing: int = 0
-    signal: float = 0.0
-    error: float = 0.0
-    largest: float = 0.0
+    difference: Difference = field(default_factory=Difference)
     metric: str = ""
     labelled: int = 0
     totals: list[float] = field(default_factory=lambda: [0.0, 0.0])
@@ -144,12 +141,7 @@ class _Score:
         if expected.shape != got.shape:
             raise ModelError(f"output {self.output!r} has shape {got.shape} instead of the original's {expected.shape}")
         self.samples += samples
-        agree = expected.argmax(axis=-1) == got.argmax(axis=-1)
-        self.rows, self.agreeing = self.rows + agree.size, self.agreeing + int(agree.sum())
-        difference = got.astype(np.float64) - expected
-        self.signal += float((expected.astype(np.float64) ** 2).sum())
-        self.error += float((difference**2).sum())
-        self.largest = max(self.largest, float(np.abs(difference).max(initial=0.0)))
+        self.difference.add(expected, got)
         if labels is not None:
             self._add_labels((expected, got), labels)
 
@@ -184,9 +176,9 @@ class _Score:
             original,
             spiking,
             worse / original if original else math.nan,
-            self.agreeing / max(self.rows, 1),
-            math.sqrt(self.error / self.signal) if self.signal else math.nan,
-            self.largest,
+            math.nan if self.difference.agreement is None else self.difference.agreement,
+            self.difference.relative_error,
+            self.difference.largest,
         )
 
 

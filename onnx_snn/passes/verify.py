@@ -8,17 +8,15 @@ errors at the outputs and at every converted node are measured in one pass.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import onnx
 import onnx_ir as ir
-from numpy.typing import NDArray
 
 from onnx_snn.data import Feed
+from onnx_snn.difference import Difference
 from onnx_snn.errors import ModelError
 from onnx_snn.io import with_mapped_weights
 from onnx_snn.observer import Observer
@@ -63,39 +61,6 @@ def check_valid(model: ir.Model) -> None:
 
 
 @dataclass
-class _Tally:
-    """Running sums of one tensor over the batches."""
-
-    signal: float = 0.0
-    error: float = 0.0
-    largest: float = 0.0
-    agreeing: int = 0
-    rows: int = 0
-
-    def add(self, reference: NDArray[Any], result: NDArray[Any]) -> None:
-        # Where the original is not finite there is nothing to be close to; where only the result is not, all
-        # is lost.
-        finite = np.isfinite(reference)
-        exact = np.where(finite, reference, 0).astype(np.float64)
-        difference = np.where(finite, result, 0).astype(np.float64) - exact
-        difference = np.where(np.isfinite(difference), difference, np.inf)
-        self.signal += float((exact**2).sum())
-        self.error += float((difference**2).sum())
-        self.largest = max(self.largest, float(np.abs(difference).max(initial=0.0)))
-        if reference.ndim >= 2 and reference.shape[-1] > 1:
-            agree = reference.argmax(axis=-1) == result.argmax(axis=-1)
-            self.agreeing += int(agree.sum())
-            self.rows += agree.size
-
-    @property
-    def sqnr_db(self) -> float:
-        """Signal to error in decibels; infinite where nothing differs, minus infinite where all is lost."""
-        if self.error in (0.0, math.inf):
-            return math.inf if self.error == 0.0 else -math.inf
-        return float(10.0 * np.log10(max(self.signal, np.finfo(float).tiny) / self.error))
-
-
-@dataclass
 class Comparison:
     """Errors of the converted model.
 
@@ -112,20 +77,20 @@ def measure(original: ir.Model, converted: ir.Model, feeds: Iterable[Feed], taps
     """Run both models on `feeds` and compare their outputs and the tensors `taps`, which both name alike."""
     outputs = [value.name or "" for value in original.graph.outputs]
     names = list(dict.fromkeys([*outputs, *taps]))
-    tallies = {name: _Tally() for name in names}
+    differences = {name: Difference() for name in names}
     reference, result = Observer(original, names), Observer(converted, names)
     for feed in feeds:
         expected, got = reference(feed), result(feed)
-        for name, tally in tallies.items():
+        for name, difference in differences.items():
             if np.issubdtype(expected[name].dtype, np.floating):
-                tally.add(expected[name], got[name])
-    comparison = Comparison(sqnr_db={name: tallies[name].sqnr_db for name in taps})
+                difference.add(expected[name], got[name])
+    comparison = Comparison(sqnr_db={name: differences[name].sqnr_db for name in taps})
     for name in outputs:
-        tally = tallies[name]
-        if tally.signal or tally.rows:
-            agreement = tally.agreeing / tally.rows if tally.rows else None
-            relative = float(np.sqrt(tally.error / tally.signal)) if tally.signal else float("inf")
-            comparison.outputs.append(OutputReport(name, relative, tally.largest, agreement))
+        difference = differences[name]
+        if difference.signal or difference.rows:
+            comparison.outputs.append(
+                OutputReport(name, difference.relative_error, difference.largest, difference.agreement)
+            )
     return comparison
 
 
