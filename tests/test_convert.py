@@ -511,3 +511,19 @@ def test_stages_are_logged_and_timed(tmp_path: Path, caplog: pytest.LogCaptureFi
     stages = ["load", "recognise", "calibrate", "fit", "rewrite", "verify", "save"]
     assert list(report.seconds) == stages
     assert [record.message for record in caplog.records if record.name == "onnx_snn.convert"] == stages
+
+
+@pytest.mark.parametrize(
+    ("operator", "opset"),
+    [("LayerNormalization", 17), ("RMSNormalization", 23)],
+)
+def test_a_norm_over_more_than_the_last_axis_is_refused(operator: str, opset: int, tmp_path: Path) -> None:
+    """The twin of what is converted: the spiking norms know one axis, and a wrong one would go unseen."""
+    text = f"""<ir_version: 10, opset_import: ["" : {opset}]>
+        network (float[N, 4, 8] x) => (float[N, 4, 8] y) <float[4, 8] gamma = {{{", ".join(["1"] * 32)}}}> {{
+            h = {operator} <axis = -2> (x, gamma)
+            y = Tanh (h)
+        }}"""
+    _, report = converted(onnx.parser.parse_model(text), tmp_path, {"x": normal(8, 4, 8)})
+    reasons = {node.kind: node.reason for node in report.nodes if node.status is Status.REFUSED}
+    assert list(reasons.values()) == ["normalizes from axis -2; only the last axis is supported"]

@@ -82,7 +82,7 @@ class _Fitter:
             if site.parameters["axis"] != -1 and site.inputs[0].shape is None:
                 raise Refusal(f"its axis {site.parameters['axis']} cannot be moved: the rank of its input is unknown")
             return self._composite(site, ("exp2_", "reciprocal_"))
-        if site.kind is Kind.LAYER_NORM and site.parameters["axis"] != -1:
+        if site.parameters["axis"] != -1:
             raise Refusal(f"normalizes from axis {site.parameters['axis']}; only the last axis is supported")
         (deviation, spikes_of_deviation), plan = coded[0], self._composite(site, ("rsqrt_",))
         return SitePlan(
