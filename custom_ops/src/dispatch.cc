@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <cstdlib>
+#include <cstring>
+
+#include "instruction_sets.h"
+#include "kernels.h"
+
+namespace onnx_snn {
+namespace {
+
+// Kernels that this processor runs, widest first.
+const Kernels& choose() {
+  const Kernels* available[4];
+  std::size_t count = 0;
+#if defined(ONNX_SNN_X86)
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw")) {
+    available[count++] = &kAvx512Kernels;
+  }
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) available[count++] = &kAvx2Kernels;
+#elif defined(ONNX_SNN_NEON)
+  available[count++] = &kNeonKernels;
+#endif
+  available[count++] = &kBaselineKernels;
+  if (const char* wanted = std::getenv("ONNX_SNN_ISA")) {
+    for (std::size_t i = 0; i < count; ++i) {
+      if (std::strcmp(available[i]->name, wanted) == 0) return *available[i];
+    }
+  }
+  return *available[0];
+}
+
+}  // namespace
+
+const Kernels& kernels() {
+  static const Kernels& chosen = choose();
+  return chosen;
+}
+
+Rescaling rescaling_of(const float* scales, std::size_t count) {
+  Rescaling rescaling = Rescaling::kNone;
+  for (std::size_t i = 0; i < count; ++i) {
+    std::uint32_t bits;
+    std::memcpy(&bits, scales + i, sizeof bits);
+    const std::uint32_t exponent = bits >> 23;
+    const bool shifts = (bits & 0x7FFFFF) == 0 && exponent >= 1 && exponent <= 253;
+    if (!shifts) return Rescaling::kDivide;
+    if (scales[i] != 1.0f) rescaling = Rescaling::kShift;
+  }
+  return rescaling;
+}
+
+}  // namespace onnx_snn

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// 1/v and 1/sqrt(v) through neurons on one period of the mantissa: v = m * 2**e.
+#pragma once
+
+#include <cmath>
+
+#include "spike_count.h"
+
+namespace onnx_snn {
+namespace {
+
+// v[i] = 1/v[i], where `root` is 1, with m in [0.5, 1), or 1/sqrt(v[i]), where it is 2, with m in [0.5, 2); exact for
+// 0, infinity and NaN.
+template <class Simd, int root>
+void invert(const Neuron& neuron, float* v, std::size_t count, std::int64_t* spikes) {
+  each_block({}, count, [&](std::size_t first, std::size_t size, const Scale& unscaled) {
+    Block<float> mantissa;
+    Block<int> exponent;
+    float* const block = v + first;
+    for (std::size_t i = 0; i < size; ++i) {
+      const bool regular = block[i] > 0 && block[i] < INFINITY;
+      const double fraction = std::frexp(regular ? static_cast<double>(block[i]) : 1.0, &exponent[i]);
+      const int odd = root == 2 ? exponent[i] & 1 : 0;
+      exponent[i] = (exponent[i] - odd) / root;
+      mantissa[i] = static_cast<float>(odd ? 2 * fraction : fraction);
+    }
+    if (spikes) count_spikes<Simd>(neuron, unscaled, mantissa, size, spikes);
+    evaluate<Simd>(neuron, unscaled, mantissa, mantissa, size);
+    for (std::size_t i = 0; i < size; ++i) {
+      const bool regular = block[i] > 0 && block[i] < INFINITY;
+      const float exceptional = 1.0f / (root == 2 ? std::sqrt(block[i]) : block[i]);
+      const double scaled = std::ldexp(static_cast<double>(mantissa[i]), -exponent[i]);
+      block[i] = regular ? static_cast<float>(scaled) : exceptional;
+    }
+  });
+}
+
+}  // namespace
+}  // namespace onnx_snn

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+// The kernels as free functions over plain arrays, one set for each instruction set, with the same bits.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "neuron.h"
+
+namespace onnx_snn {
+
+// Values that go along with a run of elements: one for all (stride 0) or one for each (stride 1).
+struct Along {
+  const float* values = nullptr;
+  std::size_t stride = 0;
+};
+
+// How a neuron's input is rescaled: x / scale goes in, y * scale comes out.
+enum class Rescaling {
+  kNone,    // every scale is 1
+  kShift,   // powers of two from 2**-126 to 2**126, whose reciprocals are normal: a product divides
+  kDivide,  // any other positive number
+};
+
+struct Scale {
+  Rescaling kind = Rescaling::kNone;
+  Along along;
+};
+
+// Spikes are counted where a pointer is given: int64 [S, N], to which kernels add.
+struct Softmax {
+  const Neuron& exp2;        // 2**f on [0, 1]
+  const Neuron& reciprocal;  // 1/m on [0.5, 1)
+  std::int64_t* exp2_spikes = nullptr;
+  std::int64_t* reciprocal_spikes = nullptr;
+};
+
+struct Normalization {
+  bool centred;             // subtracts the mean: layer normalization, else root-mean-square normalization
+  const Neuron& deviation;  // identity code
+  const Neuron& rsqrt;      // 1/sqrt(m) on [0.5, 2)
+  Scale deviation_scale;
+  float epsilon;
+  Along gamma;
+  Along beta;  // no values: none is added
+  std::int64_t* deviation_spikes = nullptr;
+  std::int64_t* rsqrt_spikes = nullptr;
+};
+
+// x and y may be the same array. Nothing is allocated.
+struct Kernels {
+  const char* name;
+
+  // y = neuron(x / scale) * scale for `count` elements.
+  void (*evaluate)(const Neuron& neuron, const Scale& scale, const float* x, float* y, std::size_t count);
+
+  // Adds the spikes that `evaluate` would fire to spikes [S, N].
+  void (*count_spikes)(const Neuron& neuron, const Scale& scale, const float* x, std::size_t count,
+                       std::int64_t* spikes);
+
+  // Softmax of each of `rows` rows of `length` elements.
+  void (*softmax)(const Softmax& softmax, const float* x, float* y, std::size_t rows, std::size_t length);
+
+  // Normalization of each of `rows` rows of `length` elements; scale, gamma and beta go along each row.
+  void (*normalize)(const Normalization& normalization, const float* x, float* y, std::size_t rows,
+                    std::size_t length);
+};
+
+// The kernels of the widest instruction set that this processor has, or of the one that the environment variable
+// ONNX_SNN_ISA names (baseline, avx2, avx512, neon), if the processor has it.
+const Kernels& kernels();
+
+// How a tensor of scales rescales: all are positive and finite.
+Rescaling rescaling_of(const float* scales, std::size_t count);
+
+}  // namespace onnx_snn

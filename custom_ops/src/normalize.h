@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+// Normalization of rows: c = deviation neuron(x - mean), or (x); y = c / sqrt(mean(c**2) + epsilon) * gamma + beta.
+#pragma once
+
+#include "inverse.h"
+#include "rows.h"
+
+namespace onnx_snn {
+namespace {
+
+inline void centre(const float* x, float* deviation, std::size_t length) {
+  const double total = sum(length, [x](std::size_t i) { return x[i]; });
+  const float mean = static_cast<float>(total / static_cast<double>(length));
+  for (std::size_t i = 0; i < length; ++i) deviation[i] = x[i] - mean;
+}
+
+inline float mean_square(const float* c, std::size_t length) {
+  const double total = sum(length, [c](std::size_t i) { return static_cast<double>(c[i]) * c[i]; });
+  return static_cast<float>(total / static_cast<double>(length));
+}
+
+// c = deviation neuron of the deviations, for `count` rows.
+template <class Simd>
+void code(const Normalization& norm, const float* deviation, float* c, std::size_t count, std::size_t length) {
+  // Only a scale of one value goes on from row to row.
+  const bool repeats = norm.deviation_scale.kind != Rescaling::kNone && norm.deviation_scale.along.stride != 0;
+  const std::size_t runs = repeats ? count : 1, run = repeats ? length : count * length;
+  for (std::size_t r = 0; r < runs; ++r) {
+    const float* in = deviation + r * run;
+    if (norm.deviation_spikes) count_spikes<Simd>(norm.deviation, norm.deviation_scale, in, run, norm.deviation_spikes);
+    evaluate<Simd>(norm.deviation, norm.deviation_scale, in, c + r * run, run);
+  }
+}
+
+// Calls use(at) with at(i) the i-th value along a row.
+template <class Use>
+void with_values(const Along& along, Use use) {
+  const float* values = along.values;
+  if (along.stride != 0) return use([=](std::size_t i) { return values[i]; });
+  return use([value = values[0]](std::size_t) { return value; });
+}
+
+// y = (c * inverse) * gamma + beta, each operation rounded; y holds c.
+inline void apply_affine(const Normalization& norm, float inverse, float* y, std::size_t length) {
+  with_values(norm.gamma, [&](auto gamma) {
+    for (std::size_t i = 0; i < length; ++i) y[i] = y[i] * inverse * gamma(i);
+  });
+  if (!norm.beta.values) return;
+  with_values(norm.beta, [&](auto beta) {
+    for (std::size_t i = 0; i < length; ++i) y[i] += beta(i);
+  });
+}
+
+template <class Simd>
+void normalize(const Normalization& norm, const float* x, float* y, std::size_t rows, std::size_t length) {
+  each_rows(rows, length, [&](std::size_t first, std::size_t count) {
+    float inverse[kMostRows];
+    const float* in = x + first * length;
+    float* const block = y + first * length;
+    if (norm.centred) {
+      for (std::size_t r = 0; r < count; ++r) centre(in + r * length, block + r * length, length);
+      in = block;
+    }
+    code<Simd>(norm, in, block, count, length);
+    for (std::size_t r = 0; r < count; ++r) inverse[r] = mean_square(block + r * length, length) + norm.epsilon;
+    invert<Simd, 2>(norm.rsqrt, inverse, count, norm.rsqrt_spikes);
+    for (std::size_t r = 0; r < count; ++r) apply_affine(norm, inverse[r], block + r * length, length);
+  });
+}
+
+}  // namespace
+}  // namespace onnx_snn

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reductions along rows, in several lanes at once: their order does not matter, or not to the rounded result.
+#pragma once
+
+#include <cstddef>
+
+namespace onnx_snn {
+namespace {
+
+constexpr std::size_t kReductionLanes = 32;
+
+// result = combine over i of value(i), starting from `initial`; combine is associative.
+template <class T, class Value, class Combine>
+T reduce(std::size_t count, T initial, Value value, Combine combine) {
+  T lanes[kReductionLanes];
+  for (T& lane : lanes) lane = initial;
+  std::size_t i = 0;
+  for (; i + kReductionLanes <= count; i += kReductionLanes) {
+    for (std::size_t l = 0; l < kReductionLanes; ++l) lanes[l] = combine(lanes[l], value(i + l));
+  }
+  for (std::size_t l = 0; i < count; ++i, ++l) lanes[l] = combine(lanes[l], value(i));
+  T result = initial;
+  for (const T lane : lanes) result = combine(result, lane);
+  return result;
+}
+
+// Sum in float64.
+template <class Value>
+double sum(std::size_t count, Value value) {
+  return reduce(
+      count, 0.0, [&](std::size_t i) { return static_cast<double>(value(i)); },
+      [](double a, double b) { return a + b; });
+}
+
+// Calls visit(first, count) for blocks of rows that stay in the first cache, and at most kMostRows of them.
+constexpr std::size_t kMostRows = 64;
+
+template <class Visit>
+void each_rows(std::size_t rows, std::size_t length, Visit visit) {
+  constexpr std::size_t kElements = 2048;
+  std::size_t most = length ? kElements / length : kMostRows;
+  most = most < 1 ? 1 : most > kMostRows ? kMostRows : most;
+  for (std::size_t first = 0; first < rows; first += most) {
+    visit(first, rows - first < most ? rows - first : most);
+  }
+}
+
+}  // namespace
+}  // namespace onnx_snn

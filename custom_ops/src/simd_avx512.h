@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+// Sixteen float32 lanes of AVX-512. What the other simd_*.h offer under the same names is described here.
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstddef>
+#include <cstdint>
+
+#include "segment_of.h"
+
+namespace onnx_snn {
+
+struct Avx512 {
+  static constexpr std::size_t kLanes = 16;
+  using Float = __m512;
+  using Index = __m512i;
+  using Mask = __mmask16;
+
+  static Float broadcast(float value) { return _mm512_set1_ps(value); }
+  static Float load(const float* p) { return _mm512_loadu_ps(p); }
+  static void store(float* p, Float v) { _mm512_storeu_ps(p, v); }
+
+  // The first `count` lanes; the others load as 0 and are not stored.
+  static Float load(const float* p, std::size_t count) { return _mm512_maskz_loadu_ps(first(count), p); }
+  static void store(float* p, Float v, std::size_t count) { _mm512_mask_storeu_ps(p, first(count), v); }
+
+  static Float add(Float a, Float b) { return _mm512_add_ps(a, b); }
+  static Float subtract(Float a, Float b) { return _mm512_sub_ps(a, b); }
+  static Float multiply(Float a, Float b) { return _mm512_mul_ps(a, b); }
+  static Float divide(Float a, Float b) { return _mm512_div_ps(a, b); }
+
+  // 1 / v of powers of two from 2**-126 to 2**126: the exponents of the two add up to twice the bias.
+  static Float reciprocal_of_power(Float v) {
+    return _mm512_castsi512_ps(_mm512_sub_epi32(_mm512_set1_epi32(0x7F000000), _mm512_castps_si512(v)));
+  }
+
+  static Mask less(Float a, Float b) { return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ); }
+  static Mask at_least(Float a, Float b) { return _mm512_cmp_ps_mask(a, b, _CMP_GE_OQ); }
+  static Mask is_nan(Float v) { return _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q); }
+  static Float negate(Mask where, Float v) {
+    return _mm512_mask_xor_ps(v, where, v, _mm512_set1_ps(-0.0f));
+  }
+  static Float select(Mask where, Float a, Float b) { return _mm512_mask_blend_ps(where, b, a); }
+
+  // The level of a charge: clip(floor(charge), 0, top), 0 for NaN.
+  static Float level(Float charge, Float top) {
+    const Float clipped = _mm512_min_ps(_mm512_max_ps(charge, _mm512_setzero_ps()), top);
+    return _mm512_roundscale_ps(clipped, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
+  }
+
+  // a * b + c and a * b - c, rounded once.
+  static Float multiply_add(Float a, Float b, Float c) { return _mm512_fmadd_ps(a, b, c); }
+  static Float multiply_subtract(Float a, Float b, Float c) { return _mm512_fmsub_ps(a, b, c); }
+
+  // A path down a search tree in heap order: the root, and the right or left child.
+  static Index root() { return _mm512_set1_epi32(1); }
+  static Index child(Index node, Mask right) {
+    const Index left = _mm512_add_epi32(node, node);
+    return _mm512_mask_add_epi32(left, right, left, _mm512_set1_epi32(1));
+  }
+  static void store_index(std::int32_t* p, Index v) { _mm512_storeu_si512(p, v); }
+
+  // 2**kDepth floats in registers, looked up by the leaves that lie at a pointer.
+  template <std::size_t kDepth>
+  class Table {
+   public:
+    explicit Table(const float* values) : Table(_mm512_loadu_ps(values), _mm512_loadu_ps(values + 16)) {}
+    Table(Float low, Float high) : low_(low), high_(high) {}
+    Float operator[](const std::int32_t* leaf) const { return (*this)[_mm512_loadu_si512(leaf)]; }
+    Float operator[](Index leaf) const {
+      if constexpr (kDepth == 5) return _mm512_permutex2var_ps(low_, leaf, high_);
+      // The permutation looks at four bits of an index; a leaf of the shallowest tree is 8 + n.
+      const Index index = kDepth == 3 ? _mm512_sub_epi32(leaf, _mm512_set1_epi32(8)) : leaf;
+      return _mm512_permutexvar_ps(index, low_);
+    }
+
+   private:
+    static_assert(kDepth >= 3 && kDepth <= 5);
+    Float low_, high_;
+  };
+
+  template <std::size_t kDepth>
+  class SegmentTable {
+   public:
+    explicit SegmentTable(const Segment* segments)
+        : theta_(field(&segments->theta)),
+          gain_(field(&segments->gain)),
+          weight_(field(&segments->weight)),
+          base_(field(&segments->base)) {}
+    SegmentOf<Float> operator[](const std::int32_t* leaf) const {
+      const Index i = _mm512_loadu_si512(leaf);
+      return {theta_[i], gain_[i], weight_[i], base_[i]};
+    }
+
+   private:
+    static Table<kDepth> field(const float* first) {
+      const __m512i stride = _mm512_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28, 32, 36, 40, 44, 48, 52, 56, 60);
+      return {_mm512_i32gather_ps(stride, first, 4), _mm512_i32gather_ps(stride, first + 64, 4)};
+    }
+    Table<kDepth> theta_, gain_, weight_, base_;
+  };
+
+  // The splits of a search tree: levels 0 to 3 in one register, level 4 in another.
+  template <std::size_t kDepth>
+  class Tree {
+   public:
+    explicit Tree(const float* splits)
+        : root_(_mm512_set1_ps(splits[1])), low_(_mm512_loadu_ps(splits)), high_(_mm512_loadu_ps(splits + 16)) {}
+    template <std::size_t kLevel>
+    Float split(Index node) const {
+      if constexpr (kLevel == 0) return root_;
+      return _mm512_permutexvar_ps(node, kLevel <= 3 ? low_ : high_);
+    }
+
+   private:
+    __m512 root_, low_, high_;
+  };
+
+ private:
+  static Mask first(std::size_t count) { return static_cast<Mask>((1u << count) - 1); }
+};
+
+}  // namespace onnx_snn
