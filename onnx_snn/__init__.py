@@ -13,6 +13,7 @@ from onnx_snn.convert import convert
 from onnx_snn.errors import (
     CalibrationError,
     ConfigError,
+    LibraryError,
     ModelError,
     NeuronError,
     OnnxSnnError,
@@ -25,7 +26,7 @@ from onnx_snn.inspection import Inspection, inspect
 from onnx_snn.neuron import MbeNeuron
 from onnx_snn.opset import Body
 from onnx_snn.report import ConversionReport, NodeReport, OutputReport, Status
-from onnx_snn.runtime import session
+from onnx_snn.runtime import get_library_path, session, session_options
 from onnx_snn.version import __version__
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "ConvertConfig",
     "Evaluation",
     "Inspection",
+    "LibraryError",
     "MbeNeuron",
     "ModelError",
     "NeuronError",
@@ -51,7 +53,9 @@ __all__ = [
     "compare",
     "convert",
     "export",
+    "get_library_path",
     "inspect",
     "register",
     "session",
+    "session_options",
 ]

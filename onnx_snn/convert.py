@@ -97,6 +97,7 @@ def convert(
         ModelError: the model cannot be read, or nothing in it can be converted; with `strict`, not all of it.
         CalibrationError: the data does not fit the model, is empty or is not finite.
         OutputError: the output cannot be written.
+        LibraryError: onnxruntime cannot load the library with the kernels.
     """
     if not isinstance(model, (str, os.PathLike, onnx.ModelProto, ir.Model)):
         raise ModelError(f"model is a {type(model).__name__}; expected a path, a ModelProto or an onnx_ir.Model")

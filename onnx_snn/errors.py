@@ -22,5 +22,9 @@ class NeuronError(OnnxSnnError, ValueError):
     """Neuron parameters have wrong shapes, are not finite or do not sum exactly."""
 
 
+class LibraryError(OnnxSnnError):
+    """The library with the kernels is not installed, or onnxruntime does not take it."""
+
+
 class OutputError(OnnxSnnError):
     """The result cannot be written where it was asked for."""

@@ -27,15 +27,12 @@ from onnx_snn.data import Feed, Feeds, InputSpec, Source, open_feeds, sample_cou
 from onnx_snn.difference import Difference
 from onnx_snn.errors import CalibrationError, ModelError
 from onnx_snn.report import json_values, table
-from onnx_snn.runtime import session
+from onnx_snn.runtime import session, session_options
 
 LABELS = "labels"
 """Name of the array of labels among the data."""
 
 IGNORED_LABEL = -100
-
-ERRORS_ONLY = 3
-"""onnxruntime's log level above warnings."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +92,7 @@ def compare(
     batch_size: int = 8,
     samples: int | None = None,
     progress: bool = True,
+    kernels: bool = True,
 ) -> Evaluation:
     """Run both networks on `data` and compare them.
 
@@ -107,12 +105,15 @@ def compare(
         batch_size: samples in one run.
         samples: use at most this many samples.
         progress: show a progress bar on a terminal.
+        kernels: use the kernels where they are installed; the figures do not depend on them.
 
     Raises:
         ModelError: a file cannot be loaded, or has no such output.
+        LibraryError: onnxruntime cannot load the library with the kernels.
         CalibrationError: data or labels do not fit the model, or it fails on them.
     """
-    networks = [session(path, session_options=_quiet()) for path in (original, spiking)]
+    options = session_options(quiet=True, kernels=kernels)
+    networks = [session(path, session_options=options, kernels=kernels) for path in (original, spiking)]
     name = _output_name(networks, output)
     feeds = open_feeds(data, _specs(networks[0]), batch_size=batch_size, max_samples=samples)
     labels = _labels_of(data) if labels is None else np.asarray(labels)
@@ -231,13 +232,6 @@ def _labels_of(data: Source) -> NDArray[Any] | None:
     if isinstance(data, Mapping) and LABELS in data:
         return np.asarray(data[LABELS])
     return None
-
-
-def _quiet() -> ort.SessionOptions:
-    """Options of a session that does not tell how onnxruntime optimises the graph; errors reach us as exceptions."""
-    options = ort.SessionOptions()
-    options.log_severity_level = ERRORS_ONLY
-    return options
 
 
 def _output_name(networks: Sequence[ort.InferenceSession], output: str | None) -> str:

@@ -60,7 +60,7 @@ class Observer:
         self._names = names
         copy = with_mapped_weights(model)
         outputs = _find_values(copy, names)
-        options = (session_options or _quiet_options)()
+        options = (session_options or quiet_options)()
         if shapes:
             # The whole model runs, and no declared shape stands in for what it computes.
             options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
@@ -93,7 +93,7 @@ class Observer:
         return dict(zip(self._names, arrays, strict=True))
 
 
-def _quiet_options() -> ort.SessionOptions:
+def quiet_options() -> ort.SessionOptions:
     """Options under which every observed tensor is computed just as the model says, by no fused operator."""
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC

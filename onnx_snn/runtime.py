@@ -1,20 +1,96 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Running converted networks: a thin helper over `onnxruntime.InferenceSession`."""
+"""Running converted networks: ordinary onnxruntime sessions, with the native kernels where they are installed.
+
+A converted file runs in any onnxruntime by the functions that it carries. The library that comes with the wheel
+computes the same bits sooner; a platform without a C++ compiler has no library, and nothing else differs there.
+"""
 
 from __future__ import annotations
 
+import functools
+import importlib.resources
 import logging
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import onnxruntime as ort
 
-from onnx_snn.errors import ModelError
+from onnx_snn.errors import LibraryError, ModelError
 
 logger = logging.getLogger(__name__)
 
 CPU = ("CPUExecutionProvider",)
+
+LIBRARY = "onnx_snn_ops.dll" if sys.platform == "win32" else "libonnx_snn_ops.so"
+
+REGISTERED = "onnx_snn.library"
+"""Entry of session options that hold the library. A second registration is an error, but onnxruntime tells of it only
+when it makes the session, and cannot be asked before."""
+
+REGISTERED_TWICE = "Domain already set in registry"
+"""What onnxruntime says of it."""
+
+ERRORS_ONLY = 3
+"""onnxruntime's log level above warnings."""
+
+
+def find_library() -> Path | None:
+    """The library with the kernels, if this installation has it."""
+    library = Path(str(importlib.resources.files("onnx_snn").joinpath(LIBRARY)))
+    return library if library.is_file() else None
+
+
+def get_library_path() -> Path:
+    """The library with the kernels, for every program that registers custom operators with onnxruntime.
+
+    Raises:
+        LibraryError: this installation has none.
+    """
+    library = find_library()
+    if library is None:
+        raise LibraryError(
+            f"this installation of onnx-snn has no {LIBRARY}, because it was built without a C++17 compiler; install "
+            "a compiler, then onnx-snn anew (pip install --force-reinstall --no-deps), or run the network without "
+            "kernels: its file carries all it needs"
+        )
+    return library
+
+
+def session_options(*, quiet: bool = False, kernels: bool = True) -> ort.SessionOptions:
+    """New options of an onnxruntime session, which has the kernels where they are installed.
+
+    Args:
+        quiet: log errors only, and not how onnxruntime optimises the graph.
+        kernels: register the library; without it the functions in the file run, which give the same bits.
+
+    Raises:
+        LibraryError: onnxruntime cannot load the library.
+    """
+    options = ort.SessionOptions()
+    if quiet:
+        options.log_severity_level = ERRORS_ONLY
+    if kernels:
+        add_kernels(options)
+    return options
+
+
+def add_kernels(options: ort.SessionOptions) -> None:
+    """Register the library with `options`, unless this function has done so before or there is no library.
+
+    Raises:
+        LibraryError: onnxruntime cannot load the library.
+    """
+    library = find_library()
+    if library is None:
+        _tell_once_of_no_library()
+    elif not _is_registered(options):
+        try:
+            options.register_custom_ops_library(str(library))
+        except Exception as error:  # onnxruntime's exceptions share no base class of their own
+            raise LibraryError(f"onnxruntime {ort.__version__} cannot load '{library}' ({error})") from error
+        options.add_session_config_entry(REGISTERED, library.name)
 
 
 def session(
@@ -22,20 +98,45 @@ def session(
     *,
     providers: Sequence[Any] | None = None,
     session_options: ort.SessionOptions | None = None,
+    kernels: bool = True,
 ) -> ort.InferenceSession:
-    """An ordinary onnxruntime session on a converted file, which runs by the functions that it carries.
+    """An ordinary onnxruntime session on a converted file, with the kernels where they are installed.
 
     Args:
         path: converted (or any other) .onnx file.
-        providers: execution providers as onnxruntime takes them; the CPU by default.
-        session_options: options of the session; onnxruntime's defaults where None.
+        providers: execution providers as onnxruntime takes them; the CPU by default, which the kernels are for.
+        session_options: options of the session; onnxruntime's defaults where None. The library is registered with
+            them, once however many sessions they serve. Options into which you registered it by hand need
+            `kernels=False`, because onnxruntime refuses it twice and does not tell beforehand.
+        kernels: register the library; without it the functions in the file run, which give the same bits.
 
     Raises:
         ModelError: onnxruntime cannot load the file.
+        LibraryError: onnxruntime cannot load the library, or the options had it already.
     """
     if not Path(path).is_file():
         raise ModelError(f"{path}: no such file; give the path of an .onnx file")
+    options = session_options or ort.SessionOptions()
+    if kernels:
+        add_kernels(options)
     try:
-        return ort.InferenceSession(str(path), session_options, providers=list(providers or CPU))
+        return ort.InferenceSession(str(path), options, providers=list(providers or CPU))
     except Exception as error:  # onnxruntime's exceptions share no base class of their own
+        if REGISTERED_TWICE in str(error):
+            raise LibraryError(
+                "the session options had the library already; make new ones with onnx_snn.session_options(), "
+                "or register it yourself and give kernels=False"
+            ) from error
         raise ModelError(f"{path}: onnxruntime cannot load it ({error})") from error
+
+
+def _is_registered(options: ort.SessionOptions) -> bool:
+    try:
+        return bool(options.get_session_config_entry(REGISTERED))
+    except RuntimeError:  # there is no such entry
+        return False
+
+
+@functools.cache
+def _tell_once_of_no_library() -> None:
+    logger.info("no kernels in this installation: networks run by the functions in their files, with the same bits")

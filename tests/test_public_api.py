@@ -17,6 +17,7 @@ NAMES = [
     "ConvertConfig",
     "Evaluation",
     "Inspection",
+    "LibraryError",
     "MbeNeuron",
     "ModelError",
     "NeuronError",
@@ -32,9 +33,11 @@ NAMES = [
     "compare",
     "convert",
     "export",
+    "get_library_path",
     "inspect",
     "register",
     "session",
+    "session_options",
 ]
 
 PARAMETERS = {
@@ -50,10 +53,12 @@ PARAMETERS = {
         "progress",
         "options",
     ],
-    "compare": ["original", "spiking", "data", "labels", "output", "batch_size", "samples", "progress"],
+    "compare": ["original", "spiking", "data", "labels", "output", "batch_size", "samples", "progress", "kernels"],
     "export": ["model", "output", "task", "opset"],
+    "get_library_path": [],
     "inspect": ["path"],
-    "session": ["path", "providers", "session_options"],
+    "session": ["path", "providers", "session_options", "kernels"],
+    "session_options": ["quiet", "kernels"],
 }
 
 OPTIONS = [

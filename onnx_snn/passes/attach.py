@@ -37,7 +37,10 @@ def attach(model: ir.Model, plans: Sequence[SitePlan], used: Iterable[str], conf
 
 
 def fast_twin(model: ir.Model, plans: Sequence[SitePlan]) -> ir.Model:
-    """A model that gives the same bits as the converted `model`, sooner: with closed bodies, where there are any."""
+    """A model that gives the same bits as the converted `model`, sooner where no kernels are installed.
+
+    Its functions have closed bodies, if the neurons allow it.
+    """
     if not _have_closed_forms(plans):
         return model
     twin = model.clone()

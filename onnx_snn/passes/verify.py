@@ -14,13 +14,15 @@ from dataclasses import dataclass, field
 import numpy as np
 import onnx
 import onnx_ir as ir
+import onnxruntime as ort
 
 from onnx_snn.data import Feed
 from onnx_snn.difference import Difference
 from onnx_snn.errors import ModelError
 from onnx_snn.io import with_mapped_weights
-from onnx_snn.observer import Observer
+from onnx_snn.observer import Observer, quiet_options
 from onnx_snn.report import OutputReport
+from onnx_snn.runtime import add_kernels
 
 CHECKER_BYTES = 1 << 30
 """Above this size of weights nothing is checked: the checker needs the whole model in memory, twice."""
@@ -74,11 +76,14 @@ class Comparison:
 
 
 def measure(original: ir.Model, converted: ir.Model, feeds: Iterable[Feed], taps: Sequence[str]) -> Comparison:
-    """Run both models on `feeds` and compare their outputs and the tensors `taps`, which both name alike."""
+    """Run both models on `feeds` and compare their outputs and the tensors `taps`, which both name alike.
+
+    Spiking nodes run by the kernels where they are installed.
+    """
     outputs = [value.name or "" for value in original.graph.outputs]
     names = list(dict.fromkeys([*outputs, *taps]))
     differences = {name: Difference() for name in names}
-    reference, result = Observer(original, names), Observer(converted, names)
+    reference, result = Observer(original, names), Observer(converted, names, session_options=_options_with_kernels)
     for feed in feeds:
         expected, got = reference(feed), result(feed)
         for name, difference in differences.items():
@@ -92,6 +97,13 @@ def measure(original: ir.Model, converted: ir.Model, feeds: Iterable[Feed], taps
                 OutputReport(name, difference.relative_error, difference.largest, difference.agreement)
             )
     return comparison
+
+
+def _options_with_kernels() -> ort.SessionOptions:
+    """Options of an observer that runs spiking nodes by the kernels, where they are installed."""
+    options = quiet_options()
+    add_kernels(options)
+    return options
 
 
 def _signature(value: ir.Value) -> tuple[str | None, str, str]:
