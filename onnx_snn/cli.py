@@ -24,6 +24,7 @@ from onnx_snn.inspection import inspect
 from onnx_snn.io import check_output
 from onnx_snn.neuron import MAX_TIMESTEPS
 from onnx_snn.opset import Body
+from onnx_snn.runtime import find_library
 from onnx_snn.version import __version__
 
 DEFAULTS = ConvertConfig()
@@ -61,6 +62,8 @@ def _convert(options: argparse.Namespace) -> None:
     )
     if options.report:
         report.save(options.report)
+    if not options.dry_run:
+        _note_missing_kernels(options)
     if not options.quiet:
         _write(report.text(nodes=options.nodes))
 
@@ -82,7 +85,10 @@ def _compare(options: argparse.Namespace) -> None:
         batch_size=options.batch_size,
         samples=options.samples,
         progress=not options.quiet,
+        kernels=options.kernels,
     )
+    if options.kernels:
+        _note_missing_kernels(options)
     _write(json.dumps(evaluation.to_json(), indent=2) if options.json else evaluation.text())
 
 
@@ -98,6 +104,18 @@ def _export(options: argparse.Namespace) -> None:
 def _demo(options: argparse.Namespace) -> None:
     for line in demo(options.models, timesteps=options.timesteps, progress=not options.quiet):
         _write(line)
+    _note_missing_kernels(options)
+
+
+def _kernels() -> str:
+    """What spiking nodes are run by in this installation."""
+    return str(find_library() or "none, portable functions")
+
+
+def _note_missing_kernels(options: argparse.Namespace) -> None:
+    """Say so where the work would have been done sooner with the kernels."""
+    if find_library() is None and not options.quiet:
+        sys.stderr.write(f"onnx-snn: kernels: {_kernels()}; same results, but slower (see README, Install)\n")
 
 
 def _write(text: str) -> None:
@@ -109,8 +127,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="onnx-snn",
         description="Convert pretrained ONNX networks into spiking ONNX networks, without training.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,  # keeps the lines of the version apart
     )
-    parser.add_argument("--version", action="version", version=f"onnx-snn {__version__}")
+    parser.add_argument("--version", action="version", version=f"onnx-snn {__version__}\nkernels: {_kernels()}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("-v", "--verbose", action="count", default=0, help="say more; twice for debugging")
@@ -201,6 +220,12 @@ def _add_compare(
     parser.add_argument("--batch-size", type=int, default=8, help="samples in one run (default: 8)")
     parser.add_argument("--samples", type=int, metavar="N", help="use at most N samples")
     parser.add_argument("--json", action="store_true", help="as JSON")
+    parser.add_argument(
+        "--kernels",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="run by the kernels where they are installed (default), or by the functions in the file",
+    )
     parser.set_defaults(run=_compare)
 
 

@@ -287,7 +287,10 @@ def test_other_commands_report_bad_files_as_well(
 # --- what works ----------------------------------------------------------------------------------
 
 
-def test_convert_writes_the_file_and_reports(good: Request, capsys: pytest.CaptureFixture[str]) -> None:
+def test_convert_writes_the_file_and_reports(
+    good: Request, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("onnx_snn.cli.find_library", lambda: Path("library"))
     assert main([*good.arguments(), "-T", "8", "--body", "closed"]) == 0
     printed = capsys.readouterr()
     assert [node.op_type for node in spiking_nodes(good.output)] == ["MbeNeuron"] * 3
@@ -295,6 +298,22 @@ def test_convert_writes_the_file_and_reports(good: Request, capsys: pytest.Captu
     assert "function gelu  1      1          0     0" in printed.out
     assert "T=8, scope full, preset default; 8 calibration samples" in printed.out
     assert printed.err == ""
+
+
+def test_missing_kernels_are_noted_once_and_off_the_results(
+    good: Request, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("onnx_snn.cli.find_library", lambda: None)
+    comparison = ["compare", *map(str, (good.model, good.output, good.calibration)), "--json"]
+    for arguments in (good.arguments(), comparison):
+        assert main(arguments) == 0
+        printed = capsys.readouterr()
+        assert printed.err.startswith("onnx-snn: kernels: none, portable functions; ")
+        assert len(printed.err.splitlines()) == 1
+        assert "portable functions" not in printed.out
+    for silent in ([*good.arguments(), "--dry-run"], [*comparison, "--no-kernels"], [*comparison, "-q"]):
+        assert main(silent) == 0
+        assert capsys.readouterr().err == ""
 
 
 def test_quiet_says_nothing(good: Request, capfd: pytest.CaptureFixture[str]) -> None:
@@ -385,7 +404,7 @@ def test_export_without_a_model_is_an_error(tmp_path: Path, capsys: pytest.Captu
 )
 def test_the_programs_run(program: list[str], tmp_path: Path) -> None:
     version = subprocess.run([*program, "--version"], capture_output=True, text=True, check=True)
-    assert version.stdout.strip() == f"onnx-snn {onnx_snn.__version__}"
+    assert version.stdout.startswith(f"onnx-snn {onnx_snn.__version__}\nkernels: ")
     failed = subprocess.run([*program, "inspect", str(tmp_path / "none")], capture_output=True, text=True, check=False)
     assert failed.returncode == 1
     assert failed.stderr == f"onnx-snn: error: model '{tmp_path / 'none'}' does not exist\n"
