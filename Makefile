@@ -1,10 +1,12 @@
 # make demo    convert the models of this repository and compare each with its original
 # make test    static checks and all tests
 #
-# Both need Python 3.10 or later; the tests also need Node.js. Everything else is installed into .venv.
+# Both need Python 3.10 or later and a C++17 compiler (the demo runs without one, slower); the tests also need Node.js.
+# Everything else is installed into .venv.
 
 PYTHON ?= python3
 BIN := .venv/bin
+BUILD := pyproject.toml custom_ops/CMakeLists.txt $(wildcard custom_ops/src/*)
 
 .PHONY: demo test lint clean
 
@@ -21,15 +23,19 @@ lint: .venv/dev.stamp
 	$(BIN)/mypy
 
 # PyTorch is pinned in pyproject.toml and installed first: its CPU build is enough, and what comes later keeps it.
-.venv/dev.stamp: .venv/run.stamp
+# An installation without the kernels would test only half of the package.
+.venv/dev.stamp: $(BUILD) | $(BIN)/python
 	$(BIN)/pip install --quiet torch==2.13.0
 	$(BIN)/pip install --quiet --editable '.[dev,export,text]'
+	$(BIN)/python -c 'import onnx_snn; onnx_snn.get_library_path()'
 	touch $@
 
-.venv/run.stamp: pyproject.toml
-	$(PYTHON) -m venv .venv
+.venv/run.stamp: $(BUILD) | $(BIN)/python
 	$(BIN)/pip install --quiet --editable .
 	touch $@
+
+$(BIN)/python:
+	$(PYTHON) -m venv .venv
 
 tests/hosts/node_modules: tests/hosts/package-lock.json
 	cd tests/hosts && npm ci --loglevel=error
