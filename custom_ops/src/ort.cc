@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ort.h"
+
+#include <algorithm>
+#include <array>
+
+namespace onnx_snn {
+namespace {
+
+// Type and shape of a value, which onnxruntime allocates for the asking.
+class TypeAndShape {
+ public:
+  TypeAndShape(const OrtApi& api, const OrtValue* value) : api_(api) {
+    check(api_, api_.GetTensorTypeAndShape(value, &info_));
+  }
+  ~TypeAndShape() { api_.ReleaseTensorTypeAndShapeInfo(info_); }
+  TypeAndShape(const TypeAndShape&) = delete;
+  TypeAndShape& operator=(const TypeAndShape&) = delete;
+
+  ONNXTensorElementDataType type() const {
+    ONNXTensorElementDataType type;
+    check(api_, api_.GetTensorElementType(info_, &type));
+    return type;
+  }
+
+  Shape shape() const {
+    Shape shape;
+    check(api_, api_.GetDimensionsCount(info_, &shape.rank));
+    if (shape.rank > kMaxRank) {
+      throw Error(ORT_INVALID_ARGUMENT,
+                  "has rank " + std::to_string(shape.rank) + "; expected at most " + std::to_string(kMaxRank));
+    }
+    std::array<std::int64_t, kMaxRank> sides;
+    check(api_, api_.GetDimensions(info_, sides.data(), shape.rank));
+    std::copy_n(sides.begin(), shape.rank, shape.sides.begin());
+    return shape;
+  }
+
+ private:
+  const OrtApi& api_;
+  OrtTensorTypeAndShapeInfo* info_ = nullptr;
+};
+
+void* data_of(const OrtApi& api, const OrtValue* value) {
+  void* data = nullptr;
+  // Only the one function gives access; inputs are not written to.
+  check(api, api.GetTensorMutableData(const_cast<OrtValue*>(value), &data));
+  return data;
+}
+
+}  // namespace
+
+void raise(const OrtApi& api, OrtStatus* status) {
+  const Error error(api.GetErrorCode(status), api.GetErrorMessage(status));
+  api.ReleaseStatus(status);
+  throw error;
+}
+
+Tensor tensor_of(const OrtApi& api, const OrtValue* value) {
+  if (value == nullptr) throw Error(ORT_INVALID_ARGUMENT, "is missing");
+  const TypeAndShape info(api, value);
+  if (const auto type = info.type(); type != ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT) {
+    throw Error(ORT_INVALID_ARGUMENT, "has element type " + std::to_string(type) + "; expected float32 (1)");
+  }
+  Tensor tensor;
+  tensor.shape = info.shape();
+  tensor.elements = tensor.shape.elements();
+  tensor.values = static_cast<const float*>(data_of(api, value));
+  return tensor;
+}
+
+std::string text(const Shape& shape) {
+  std::string sides;
+  for (std::size_t axis = 0; axis < shape.rank; ++axis) {
+    sides += (axis == 0 ? "" : ",") + std::to_string(shape.sides[axis]);
+  }
+  return "[" + sides + "]";
+}
+
+std::string KernelInfo::node_name() const {
+  std::size_t size = 0;  // with the terminating zero
+  check(api_, api_.KernelInfo_GetNodeName(info_, nullptr, &size));
+  std::string name(size, '\0');
+  check(api_, api_.KernelInfo_GetNodeName(info_, name.data(), &size));
+  name.resize(size - 1);
+  return name;
+}
+
+std::size_t KernelInfo::outputs() const {
+  std::size_t count = 0;
+  check(api_, api_.KernelInfo_GetOutputCount(info_, &count));
+  return count;
+}
+
+std::optional<std::int64_t> KernelInfo::integer(const char* attribute) const {
+  std::int64_t value = 0;
+  OrtStatus* status = api_.KernelInfoGetAttribute_int64(info_, attribute, &value);
+  if (status == nullptr) return value;
+  api_.ReleaseStatus(status);
+  return std::nullopt;
+}
+
+const OrtValue* KernelInfo::constant(std::size_t index) const {
+  int is_constant = 0;
+  const OrtValue* value = nullptr;
+  check(api_, api_.KernelInfoGetConstantInput_tensor(info_, index, &is_constant, &value));
+  return is_constant != 0 ? value : nullptr;
+}
+
+const OrtValue* KernelContext::input(std::size_t index) const {
+  const OrtValue* value = nullptr;
+  check(api_, api_.KernelContext_GetInput(context_, index, &value));
+  return value;
+}
+
+float* KernelContext::floats(std::size_t index, const Shape& shape) const {
+  std::array<std::int64_t, kMaxRank> sides;
+  std::copy_n(shape.sides.begin(), shape.rank, sides.begin());
+  return static_cast<float*>(output(index, sides.data(), shape.rank));
+}
+
+std::int64_t* KernelContext::counts(std::size_t index, std::size_t rows, std::size_t columns) const {
+  const std::array<std::int64_t, 2> sides{static_cast<std::int64_t>(rows), static_cast<std::int64_t>(columns)};
+  auto* const values = static_cast<std::int64_t*>(output(index, sides.data(), sides.size()));
+  if (values != nullptr) std::fill_n(values, rows * columns, 0);
+  return values;
+}
+
+void* KernelContext::output(std::size_t index, const std::int64_t* sides, std::size_t rank) const {
+  OrtValue* value = nullptr;
+  check(api_, api_.KernelContext_GetOutput(context_, index, sides, rank, &value));
+  return value == nullptr ? nullptr : data_of(api_, value);
+}
+
+}  // namespace onnx_snn

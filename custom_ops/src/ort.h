@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+// Thin wrappers of the C interface: failures are exceptions in here, and statuses again where onnxruntime called.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <new>
+#include <optional>
+#include <stdexcept>
+#include <string>
+
+#include "broadcast.h"
+#include "ort_abi.h"
+
+namespace onnx_snn {
+
+class Error : public std::runtime_error {
+ public:
+  Error(OrtErrorCode code, const std::string& message) : std::runtime_error(message), code_(code) {}
+  OrtErrorCode code() const { return code_; }
+
+ private:
+  OrtErrorCode code_;
+};
+
+// Throws what `status`, which is not success, says, and releases it.
+[[noreturn]] void raise(const OrtApi& api, OrtStatus* status);
+
+inline void check(const OrtApi& api, OrtStatus* status) {
+  if (status != nullptr) raise(api, status);
+}
+
+// Calls `body`; what it throws becomes a status.
+template <class Body>
+OrtStatus* guarded(const OrtApi& api, const Body& body) noexcept {
+  try {
+    body();
+    return nullptr;
+  } catch (const Error& error) {
+    return api.CreateStatus(error.code(), error.what());
+  } catch (const std::exception& error) {
+    return api.CreateStatus(ORT_FAIL, error.what());
+  }
+}
+
+// A float32 tensor in memory of another.
+struct Tensor {
+  const float* values = nullptr;
+  Shape shape;
+  std::size_t elements = 0;
+};
+
+// Reads `value`, which may be null: an input that the node leaves out. Throws what is wrong with it.
+Tensor tensor_of(const OrtApi& api, const OrtValue* value);
+
+// "[2,3]"
+std::string text(const Shape& shape);
+
+// A node while its kernel is created.
+class KernelInfo {
+ public:
+  KernelInfo(const OrtApi& api, const OrtKernelInfo* info) : api_(api), info_(info) {}
+
+  const OrtApi& api() const { return api_; }
+  std::string node_name() const;
+  std::size_t outputs() const;
+  std::optional<std::int64_t> integer(const char* attribute) const;
+
+  // The value of a constant input, which lives as long as the kernel; null for any other input.
+  const OrtValue* constant(std::size_t index) const;
+
+ private:
+  const OrtApi& api_;
+  const OrtKernelInfo* info_;
+};
+
+// A node while it runs.
+class KernelContext {
+ public:
+  KernelContext(const OrtApi& api, OrtKernelContext* context) : api_(api), context_(context) {}
+
+  const OrtApi& api() const { return api_; }
+  const OrtValue* input(std::size_t index) const;  // null: left out
+  float* floats(std::size_t output, const Shape& shape) const;
+
+  // A matrix of zeros; null where nobody reads the output.
+  std::int64_t* counts(std::size_t output, std::size_t rows, std::size_t columns) const;
+
+  // Calls task(index) for all indices below `count` from the threads of the session.
+  template <class Task>
+  void parallel_for(std::size_t count, const Task& task) const;
+
+ private:
+  void* output(std::size_t index, const std::int64_t* sides, std::size_t rank) const;
+
+  const OrtApi& api_;
+  OrtKernelContext* context_;
+};
+
+template <class Task>
+void KernelContext::parallel_for(std::size_t count, const Task& task) const {
+  if (count <= 1) {
+    if (count == 1) task(0);
+    return;
+  }
+  struct Job {
+    const Task& task;
+    std::atomic<bool> failed;
+  } job{task, false};
+  const auto run = [](void* user_data, std::size_t index) noexcept {
+    Job& job = *static_cast<Job*>(user_data);
+    try {
+      job.task(index);
+    } catch (const std::exception&) {
+      job.failed = true;
+    }
+  };
+  check(api_, api_.KernelContext_ParallelFor(context_, run, count, 0, &job));
+  if (job.failed) throw std::bad_alloc();  // all that a task can fail of
+}
+
+}  // namespace onnx_snn

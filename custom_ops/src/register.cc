@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+// The entry point, which onnxruntime looks up by its name.
+#include "custom_op.h"
+#include "mbe_neuron_op.h"
+#include "ort.h"
+#include "spiking_normalization_op.h"
+#include "spiking_softmax_op.h"
+
+#if defined(_WIN32)
+#define ONNX_SNN_EXPORT __declspec(dllexport)
+#else
+#define ONNX_SNN_EXPORT __attribute__((visibility("default")))
+#endif
+
+namespace onnx_snn {
+namespace {
+
+// Domain `onnx_snn` with all operators. Sessions read it and do not own it.
+class Domain {
+ public:
+  explicit Domain(const OrtApi& api) : api_(api) {
+    check(api_, api_.CreateCustomOpDomain("onnx_snn", &domain_));
+    const OrtCustomOp* const ops[] = {&mbe_neuron_, &softmax_, &layer_normalization_, &rms_normalization_};
+    for (const OrtCustomOp* op : ops) check(api_, api_.CustomOpDomain_Add(domain_, op));
+  }
+  ~Domain() { api_.ReleaseCustomOpDomain(domain_); }
+  Domain(const Domain&) = delete;
+  Domain& operator=(const Domain&) = delete;
+
+  OrtCustomOpDomain* get() const { return domain_; }
+
+ private:
+  const OrtApi& api_;
+  const CustomOp<MbeNeuronOp> mbe_neuron_;
+  const CustomOp<SpikingSoftmaxOp> softmax_;
+  const CustomOp<SpikingLayerNormalizationOp> layer_normalization_;
+  const CustomOp<SpikingRMSNormalizationOp> rms_normalization_;
+  OrtCustomOpDomain* domain_ = nullptr;
+};
+
+// The first version of the interface, which every onnxruntime has, can at least say what is wrong.
+OrtStatus* too_old(const OrtApiBase& base) {
+  const std::string found = base.GetVersionString();
+  return base.GetApi(1)->CreateStatus(
+      ORT_FAIL, ("the operators of onnx_snn need onnxruntime 1.17 or later, this is " + found).c_str());
+}
+
+}  // namespace
+}  // namespace onnx_snn
+
+extern "C" ONNX_SNN_EXPORT onnx_snn::OrtStatus* RegisterCustomOps(onnx_snn::OrtSessionOptions* options,
+                                                                  const onnx_snn::OrtApiBase* base) {
+  using namespace onnx_snn;
+  const OrtApi* const api = base->GetApi(kApiVersion);
+  if (api == nullptr) return too_old(*base);
+  return guarded(*api, [&] {
+    static const Domain domain(*api);
+    check(*api, api->AddCustomOpDomain(options, domain.get()));
+  });
+}
