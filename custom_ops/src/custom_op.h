@@ -3,10 +3,10 @@
 #pragma once
 
 #include <limits>
-#include <memory>
 
 #include "node.h"
 #include "ort.h"
+#include "shape_inference.h"
 
 namespace onnx_snn {
 
@@ -15,9 +15,10 @@ namespace onnx_snn {
 template <class Op>
 class CustomOp : public OrtCustomOp {
  public:
-  CustomOp() : OrtCustomOp{} {
+  explicit CustomOp(const OrtApi& api) : OrtCustomOp{}, api_(api) {
     version = kApiVersion;
     declare_signature();
+    declare_shape();
     declare_kernel();
     declare_no_variadics();
   }
@@ -47,6 +48,13 @@ class CustomOp : public OrtCustomOp {
     GetEndVersion = [](const OrtCustomOp*) { return std::numeric_limits<int>::max(); };
   }
 
+  void declare_shape() {
+    InferOutputShapeFn = [](const OrtCustomOp* op, OrtShapeInferContext* context) {
+      const OrtApi& api = static_cast<const CustomOp*>(op)->api_;
+      return guarded(api, [&] { infer_shape_of_result(api, context); });
+    };
+  }
+
   void declare_kernel() {
     CreateKernelV2 = [](const OrtCustomOp*, const OrtApi* api, const OrtKernelInfo* info, void** kernel) {
       return guarded(*api, [&] { *kernel = new Kernel(*api, info); });
@@ -63,6 +71,8 @@ class CustomOp : public OrtCustomOp {
     GetVariadicInputMinArity = GetVariadicOutputMinArity = [](const OrtCustomOp*) { return 0; };
     GetVariadicInputHomogeneity = GetVariadicOutputHomogeneity = [](const OrtCustomOp*) { return 0; };
   }
+
+  const OrtApi& api_;
 };
 
 }  // namespace onnx_snn

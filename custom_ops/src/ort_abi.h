@@ -51,7 +51,8 @@ struct OrtApi {
   OrtStatus* (*GetTensorElementType)(const OrtTensorTypeAndShapeInfo*, ONNXTensorElementDataType* out);
   OrtStatus* (*GetDimensionsCount)(const OrtTensorTypeAndShapeInfo*, std::size_t* out);
   OrtStatus* (*GetDimensions)(const OrtTensorTypeAndShapeInfo*, std::int64_t* sides, std::size_t rank);
-  UnusedSlot unused_63[2];
+  OrtStatus* (*GetSymbolicDimensions)(const OrtTensorTypeAndShapeInfo*, const char** names, std::size_t rank);
+  UnusedSlot unused_64[1];
   OrtStatus* (*GetTensorTypeAndShape)(const OrtValue*, OrtTensorTypeAndShapeInfo** out);
   UnusedSlot unused_66[20];
   OrtStatus* (*KernelInfoGetAttribute_int64)(const OrtKernelInfo*, const char* name, std::int64_t* out);
@@ -72,7 +73,13 @@ struct OrtApi {
   UnusedSlot unused_245[4];
   OrtStatus* (*KernelInfoGetConstantInput_tensor)(const OrtKernelInfo*, std::size_t index, int* is_constant,
                                                   const OrtValue** out);
-  UnusedSlot unused_250[24];
+  UnusedSlot unused_250[18];
+  OrtStatus* (*ShapeInferContext_GetInputTypeShape)(const OrtShapeInferContext*, std::size_t index,
+                                                    OrtTensorTypeAndShapeInfo** out);
+  UnusedSlot unused_269[1];
+  OrtStatus* (*ShapeInferContext_SetOutputTypeShape)(const OrtShapeInferContext*, std::size_t index,
+                                                     const OrtTensorTypeAndShapeInfo*);
+  UnusedSlot unused_271[3];
   OrtStatus* (*KernelContext_ParallelFor)(const OrtKernelContext*, void (*task)(void* user_data, std::size_t index),
                                           std::size_t count, std::size_t batches, void* user_data);
 };

@@ -36,6 +36,7 @@ API(GetTensorMutableData, 51);
 API(GetTensorElementType, 60);
 API(GetDimensionsCount, 61);
 API(GetDimensions, 62);
+API(GetSymbolicDimensions, 63);
 API(GetTensorTypeAndShape, 65);
 API(KernelInfoGetAttribute_int64, 86);
 API(KernelContext_GetInput, 90);
@@ -46,6 +47,8 @@ API(ReleaseCustomOpDomain, 101);
 API(KernelInfo_GetOutputCount, 231);
 API(KernelInfo_GetNodeName, 244);
 API(KernelInfoGetConstantInput_tensor, 249);
+API(ShapeInferContext_GetInputTypeShape, 268);
+API(ShapeInferContext_SetOutputTypeShape, 270);
 API(KernelContext_ParallelFor, 274);
 
 CUSTOM_OP(version, 0);

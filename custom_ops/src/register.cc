@@ -31,10 +31,10 @@ class Domain {
 
  private:
   const OrtApi& api_;
-  const CustomOp<MbeNeuronOp> mbe_neuron_;
-  const CustomOp<SpikingSoftmaxOp> softmax_;
-  const CustomOp<SpikingLayerNormalizationOp> layer_normalization_;
-  const CustomOp<SpikingRMSNormalizationOp> rms_normalization_;
+  const CustomOp<MbeNeuronOp> mbe_neuron_{api_};
+  const CustomOp<SpikingSoftmaxOp> softmax_{api_};
+  const CustomOp<SpikingLayerNormalizationOp> layer_normalization_{api_};
+  const CustomOp<SpikingRMSNormalizationOp> rms_normalization_{api_};
   OrtCustomOpDomain* domain_ = nullptr;
 };
 
