@@ -46,7 +46,7 @@ struct Avx512 {
   // The level of a charge: clip(floor(charge), 0, top), 0 for NaN.
   static Float level(Float charge, Float top) {
     const Float clipped = _mm512_min_ps(_mm512_max_ps(charge, _mm512_setzero_ps()), top);
-    return _mm512_roundscale_ps(clipped, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
+    return _mm512_cvtepi32_ps(_mm512_cvttps_epi32(clipped));
   }
 
   // a * b + c and a * b - c, rounded once.
@@ -84,20 +84,30 @@ struct Avx512 {
   class SegmentTable {
    public:
     explicit SegmentTable(const Segment* segments)
-        : theta_(field(&segments->theta)),
-          gain_(field(&segments->gain)),
-          weight_(field(&segments->weight)),
-          base_(field(&segments->base)) {}
+        : theta_(field<0>(segments)), gain_(field<1>(segments)), weight_(field<2>(segments)), base_(field<3>(segments)) {}
     SegmentOf<Float> operator[](const std::int32_t* leaf) const {
       const Index i = _mm512_loadu_si512(leaf);
       return {theta_[i], gain_[i], weight_[i], base_[i]};
     }
 
    private:
-    static Table<kDepth> field(const float* first) {
-      const __m512i stride = _mm512_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28, 32, 36, 40, 44, 48, 52, 56, 60);
-      return {_mm512_i32gather_ps(stride, first, 4), _mm512_i32gather_ps(stride, first + 64, 4)};
+    template <int kField>
+    static Table<kDepth> field(const Segment* segments) {
+      return {sixteen<kField>(segments), sixteen<kField>(segments + 16)};
     }
+    template <int kField>
+    static Float sixteen(const Segment* segments) {
+      const __m512 low = eight<kField>(segments), high = eight<kField>(segments + 8);
+      return _mm512_insertf32x8(low, _mm512_castps512_ps256(high), 1);
+    }
+    // In the lower eight lanes.
+    template <int kField>
+    static Float eight(const Segment* segments) {
+      constexpr int f = kField;
+      const __m512i i = _mm512_setr_epi32(f, f + 4, f + 8, f + 12, f + 16, f + 20, f + 24, f + 28, 0, 0, 0, 0, 0, 0, 0, 0);
+      return _mm512_permutex2var_ps(_mm512_loadu_ps(&segments[0].theta), i, _mm512_loadu_ps(&segments[4].theta));
+    }
+
     Table<kDepth> theta_, gain_, weight_, base_;
   };
 
