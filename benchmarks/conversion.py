@@ -97,8 +97,8 @@ def page(machine: str, rows: Sequence[dict[str, Any]]) -> str:
     return (
         "# Conversion of networks of real sizes\n\n"
         f"Written by `python benchmarks/conversion.py` on {machine}. Eight calibration\n"
-        "samples, one at a time (128 tokens, or an image of 224 x 224), scope full. Time is that of the whole command;\n"
-        "the bars are for T=8. Memory is the largest resident set, mapped files included.\n\n"
+        "samples, one at a time (128 tokens, or an image of 224 x 224), scope full. Time is of the whole command; the\n"
+        "bars are for T=8. Memory is the largest resident set, mapped files included.\n\n"
         f"```text\n{table(HEADER, map(_cells, ordered))}\n```\n"
     )
 

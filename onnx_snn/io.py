@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Models in and out: what comes in is checked, what goes out is written whole or not at all.
 
-Weights in external data are mapped into memory, never read as a whole, so that models beyond the 2 GB of a
-protobuf message need no second copy of their weights.
+There is one copy of the weights at most, whatever reads them: those in external data are mapped into memory, and
+those inside the file are read from it once and written one by one.
 """
 
 from __future__ import annotations
@@ -10,16 +10,18 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeAlias
 
+import numpy as np
 import onnx
 import onnx_ir as ir
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from onnx_snn.errors import ModelError, OutputError
+from onnx_snn.wire import INLINE_BYTES, Span, read_model, write_model
 
 PathLike: TypeAlias = "str | os.PathLike[str]"
 ModelSource: TypeAlias = "PathLike | onnx.ModelProto | ir.Model"
@@ -55,8 +57,12 @@ def load_model(source: ModelSource) -> ir.Model:
     else:
         path = _model_path(Path(source))
         where = f"'{path}'"
-        model = _deserialize(_read_proto(path), where, base_dir=path.absolute().parent)
-        _check_graph(os.fspath(path), where)
+        proto, spans = _read_proto(path)
+        model = _deserialize(proto, where, base_dir=path.absolute().parent)
+        # The checker looks for external data from where the file lies; else it need not read the weights again.
+        inside = not any(external_tensors(model))
+        _check_graph(_without_values(proto, spans) if inside else os.fspath(path), where)
+        _read_weights(model, path, spans)
     _check_opset(model, where)
     return model
 
@@ -151,7 +157,7 @@ def save_model(model: ir.Model, path: PathLike, *, external_data: bool | None = 
                 if (staged_data := temporary.with_name(data.name)).stat().st_size:
                     staged_data.replace(data)
             else:
-                ir.save(with_mapped_weights(model), temporary)
+                _write(model, temporary)
     except OSError as error:
         raise OutputError(f"cannot write '{path}': {error}") from error
 
@@ -193,6 +199,19 @@ def with_mapped_weights(model: ir.Model) -> ir.Model:
     return copy
 
 
+def large_weights(model: ir.Model) -> dict[str, ir.Value]:
+    """Initializers of the main graph that are worth keeping out of a message, and that NumPy stores as ONNX does."""
+    return {
+        name: value
+        for name, value in model.graph.initializers.items()
+        if (tensor := value.const_value) is not None
+        # Strings, and types under a byte, have another layout in NumPy than in files.
+        and tensor.dtype != ir.DataType.STRING
+        and tensor.dtype.bitwidth >= 8
+        and tensor.nbytes > INLINE_BYTES
+    }
+
+
 def _mapped(tensor: ir.ExternalTensor) -> ir.TensorProtocol:
     return ir.Tensor(tensor.numpy(), dtype=tensor.dtype, name=tensor.name)
 
@@ -208,14 +227,64 @@ def _model_path(path: Path) -> Path:
     raise ModelError(f"folder '{path}' has no model.onnx; choose one of {found}")
 
 
-def _read_proto(path: Path) -> onnx.ModelProto:
+def _read_proto(path: Path) -> tuple[onnx.ModelProto, dict[str, Span]]:
+    """The model without its large weights, and where in the file they lie."""
     try:
-        proto = onnx.load_model(path, load_external_data=False)
+        proto, spans = read_model(path)
     except (DecodeError, OSError, ValueError) as error:
         raise ModelError(f"'{path}' is not an ONNX model, or is truncated{_lfs_hint(path)}: {error}") from error
     if not proto.HasField("graph") or not proto.ir_version:
         raise ModelError(f"'{path}' is not an ONNX model{_lfs_hint(path)}: it holds no graph")
-    return proto
+    return proto, spans
+
+
+def _without_values(proto: onnx.ModelProto, spans: Collection[str]) -> onnx.ModelProto:
+    """A copy of `proto` with empty tensors for those whose values are still in the file."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(proto)
+    for tensor in copy.graph.initializer:
+        if tensor.name in spans:
+            tensor.dims[:] = [0]
+    return copy
+
+
+def _read_weights(model: ir.Model, path: Path, spans: Mapping[str, Span]) -> None:
+    """Give the initializers of `model` the values that lie at `spans`, in memory that is theirs alone."""
+    with path.open("rb") as file:
+        for name, span in spans.items():
+            value = model.graph.initializers[name]
+            tensor = value.const_value
+            assert tensor is not None, "an initializer has a value"
+            file.seek(span.offset)
+            array = np.fromfile(file, np.uint8, span.length).view(tensor.dtype.numpy()).reshape(tensor.shape.numpy())
+            value.const_value = ir.Tensor(
+                array,
+                dtype=tensor.dtype,
+                name=name,
+                doc_string=tensor.doc_string,
+                metadata_props=dict(tensor.metadata_props),
+            )
+
+
+def _write(model: ir.Model, path: Path) -> None:
+    """Write `model` to one file, its large weights one by one from where they lie."""
+    hollow = with_mapped_weights(model)
+    arrays = {}
+    for name, value in large_weights(hollow).items():
+        tensor = value.const_value
+        assert tensor is not None, "a weight has a value"
+        arrays[name] = tensor.numpy()
+        value.const_value = ir.ExternalTensor(
+            "",
+            offset=None,
+            length=None,
+            dtype=tensor.dtype,
+            shape=ir.Shape(tensor.shape.numpy()),
+            name=name,
+            doc_string=tensor.doc_string,
+            metadata_props=dict(tensor.metadata_props),
+        )
+    write_model(ir.to_proto(hollow), arrays, path)
 
 
 def _lfs_hint(path: Path) -> str:

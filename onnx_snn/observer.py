@@ -19,12 +19,9 @@ from numpy.typing import NDArray
 
 from onnx_snn.data import Feed
 from onnx_snn.errors import CalibrationError, ModelError
-from onnx_snn.io import with_mapped_weights
+from onnx_snn.io import large_weights, with_mapped_weights
 
 OptionsFactory: TypeAlias = Callable[[], ort.SessionOptions]
-
-INLINE_BYTES = 1 << 10
-"""Weights up to this size stay in the copy of the model, where shape inference reads them."""
 
 QUIET = 4
 """onnxruntime's log level at which it writes nothing: failures reach the user as exceptions."""
@@ -132,17 +129,14 @@ def detach_weights(model: ir.Model) -> dict[str, ir.TensorProtocol]:
     """Turn the larger initializers of the main graph into inputs, and return their values by name."""
     graph = model.graph
     weights: dict[str, ir.TensorProtocol] = {}
-    for name, value in list(graph.initializers.items()):
+    for name, value in large_weights(model).items():
         tensor = value.const_value
-        # Strings, and types under a byte, have another layout in NumPy than in onnxruntime.
-        if tensor is None or tensor.dtype == ir.DataType.STRING or tensor.dtype.bitwidth < 8:
-            continue
-        if tensor.nbytes > INLINE_BYTES:
-            weights[name] = tensor
-            del graph.initializers[name]
-            value.const_value, value.dtype, value.shape = None, tensor.dtype, ir.Shape(tensor.shape.numpy())
-            if value not in graph.inputs:
-                graph.inputs.append(value)
+        assert tensor is not None, "a weight has a value"
+        weights[name] = tensor
+        del graph.initializers[name]
+        value.const_value, value.dtype, value.shape = None, tensor.dtype, ir.Shape(tensor.shape.numpy())
+        if value not in graph.inputs:
+            graph.inputs.append(value)
     return weights
 
 

@@ -299,6 +299,7 @@ def test_a_failed_save_leaves_nothing_and_keeps_what_was(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(onnx, "save", full_disk)
+    monkeypatch.setattr(io, "write_model", full_disk)
     with pytest.raises(OutputError, match=r"cannot write '.*new\.onnx'.*No space left"):
         save_model(load_model(inline), output, external_data=external_data)
     assert names(tmp_path) == before
