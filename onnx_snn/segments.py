@@ -21,8 +21,9 @@ margin, and the readout is rounded to a dyadic grid: every machine finds the sam
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import reduce
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +32,7 @@ from onnx_snn.neuron import MbeNeuron, halving_neuron
 from onnx_snn.partition import Target, best_partition, error_of
 
 Float64 = NDArray[np.float64]
+Matrix: TypeAlias = "list[list[float]]"
 
 FEW_LEVELS = 3
 """Levels of an additional start, whose segments are short where the function is steep."""
@@ -73,10 +75,11 @@ def fit_segments(
 ) -> MbeNeuron:
     """The neuron that comes closest to `target`, its bases growing outward from the knot next to `origin`."""
     descent = place_knots(target, bases, timesteps)
-    centre = int(np.abs(descent.knots - origin).argmin())
+    knots = np.array(descent.knots)
+    centre = int(np.abs(knots - origin).argmin())
     rightward = np.arange(bases) >= centre
-    level = np.diff(descent.knots) / descent.levels
-    theta = np.where(rightward, descent.knots[:-1] - level / 2, descent.knots[1:] + level / 2)
+    level = np.diff(knots) / descent.levels
+    theta = np.where(rightward, knots[:-1] - level / 2, knots[1:] + level / 2)
     gain = np.where(rightward, 1.0, -1.0) / (level * 2.0 ** (timesteps - 1))
 
     def read_out(bits: int) -> MbeNeuron:
@@ -94,9 +97,9 @@ def fit_segments(
 def place_knots(target: Target, bases: int, timesteps: int) -> Descent:
     """The bank of N = `bases` segments with the least error that several starts and relocations find."""
     starts = ((2**timesteps - 1, False), (2**timesteps - 1, True), (FEW_LEVELS, True))
+    moments = _Moments(target, timesteps)
     best = _closest(
-        Descent(target, best_partition(target, bases, levels, chords=chords), timesteps).run()
-        for levels, chords in starts
+        Descent(moments, best_partition(target, bases, levels, chords=chords)).run() for levels, chords in starts
     )
     for _ in range(bases):
         relocated = best.relocated()
@@ -104,7 +107,7 @@ def place_knots(target: Target, bases: int, timesteps: int) -> Descent:
             break
         best = relocated
     if timesteps <= ROUGH_TIMESTEPS:
-        best = Descent(target, best.knots, timesteps, rounding=True).run()
+        best = Descent(_Moments(target, timesteps, rounding=True), np.array(best.knots)).run()
     return best
 
 
@@ -113,28 +116,78 @@ def _closest(banks: Iterable[Descent]) -> Descent:
     return reduce(lambda best, bank: bank if bank.error < best.error * (1.0 - MARGIN) else best, banks)
 
 
+class _Moments:
+    """The moments of segments of a target, each computed once: descents meet the same segments again and again.
+
+    Attributes:
+        target: what the bank is fitted to.
+        levels: M, above zero in each segment.
+    """
+
+    def __init__(self, target: Target, timesteps: int, *, rounding: bool = False) -> None:
+        self.target, self.levels, self.rounding = target, 2.0**timesteps - 1.0, rounding
+        self._known: dict[tuple[float, float, bool, bool], Matrix] = {}
+
+    def __call__(self, left: float, right: float, *, first: bool, last: bool) -> Matrix:
+        """Those of the segment from knot `left` to knot `right`, which may be the first or the last one."""
+        segment = left, right, first, last
+        if segment not in self._known:
+            self._known[segment] = self._sums(*segment).tolist()
+        return self._known[segment]
+
+    def references(self, knots: Sequence[float], *, first: bool) -> Float64:
+        """The function at `knots`, about: solving for differences avoids cancellation."""
+        values = np.interp(knots, self.target.points, self.target.values)
+        if first and self.target.anchored:
+            values[0] = 0.0
+        return values
+
+    def _sums(self, left: float, right: float, first: bool, last: bool) -> Float64:
+        """Weighted sums of the products of (1 - q, q, residual) over the points of the segment: float64 [3, 3].
+
+        Rounding adds the noise (v_n+1 - v_n)**2 / (12 M**2) to each point: one more residual to be squared.
+        """
+        points, values, weight = self.target[:3]
+        start, stop = points.searchsorted((left, right))
+        inside = slice(None if first else start, None if last else stop)
+        q = np.minimum(np.maximum((points[inside] - left) / (right - left), 0.0), 1.0)
+        if self.rounding:
+            q = np.floor(q * self.levels + 0.5) / self.levels
+        below, above = self.references((left, right), first=first)
+        features = np.stack([1.0 - q, q, values[inside] - below * (1.0 - q) - above * q])
+        moments: Float64 = ((features * weight[inside])[:, None] * features).sum(axis=-1)
+        if not self.rounding:
+            rise = np.array([-1.0, 1.0, below - above])
+            moments += weight[start:stop].sum() / (12.0 * self.levels**2) * np.outer(rise, rise)
+        return moments
+
+
 class Descent:
     """A bank whose knots move, one at a time, as long as that lowers the error of the best readout.
 
     Attributes:
-        knots: float64 [N + 1].
+        knots: N + 1 positions.
         levels: M, above zero in each segment.
-        error: weighted mean of the squared error, with the best values at the knots.
     """
 
-    def __init__(self, target: Target, start: Float64, timesteps: int, *, rounding: bool = False) -> None:
-        self.target, self.timesteps, self.rounding = target, timesteps, rounding
-        self.levels = 2.0**timesteps - 1.0
+    def __init__(self, moments_of: _Moments, start: Float64) -> None:
+        self.moments_of, self.target, self.levels = moments_of, moments_of.target, moments_of.levels
         self.grid = 2.0 ** (math.frexp(start[-1] - start[0])[1] - GRID_BITS)
-        self.knots = np.round(start / self.grid) * self.grid
+        # Lists, because Python's floats are faster than arrays where they are met one at a time.
+        self.knots: list[float] = (np.round(start / self.grid) * self.grid).tolist()
         for n in range(len(start) - 1):
             self.knots[n + 1] = max(self.knots[n + 1], self.knots[n] + self._shortest(n))
-        self.moments = np.stack([self._segment_moments(n) for n in range(len(start) - 1)])
-        self.error = self._elimination().error
+        self.moments = [self._segment_moments(n) for n in range(len(start) - 1)]
+        self.elimination = _Elimination(self.moments, anchored=self.target.anchored)
+
+    @property
+    def error(self) -> float:
+        """Weighted mean of the squared error, with the best values at the knots."""
+        return self.elimination.error
 
     def knot_values(self) -> Float64:
         """The best values at the knots, float64 [N + 1]."""
-        return self._references(0, len(self.knots)) + self._elimination().solution()
+        return self.moments_of.references(self.knots, first=True) + self.elimination.solution()
 
     def run(self) -> Descent:
         """Move the knots until steps of the smallest size hardly help; the bank itself."""
@@ -153,31 +206,31 @@ class Descent:
 
         Moves of single knots never pass another knot, so that descent alone cannot do this.
         """
-        solution = self._elimination().solution()
+        solution = self.elimination.solution()
         left = np.stack([-solution[:-1], -solution[1:], np.ones(len(self.moments))], axis=1)
-        errors = (left[:, :, None] * self.moments * left[:, None, :]).sum(axis=(1, 2))
+        errors = (left[:, :, None] * np.array(self.moments) * left[:, None, :]).sum(axis=(1, 2))
         # In float32, so that mirrored segments of a symmetric function stay equal.
         worst = int(errors.astype(np.float32).argmax())
-        middle = self.knots[worst : worst + 2].mean()
+        middle = (self.knots[worst] + self.knots[worst + 1]) / 2.0
         inner = range(1, len(self.moments))
-        starts = [np.sort(np.append(np.delete(self.knots, i), middle)) for i in inner] or [self.knots]
-        return _closest(Descent(self.target, start, self.timesteps) for start in starts).run()
+        starts = [np.sort([*self.knots[:i], *self.knots[i + 1 :], middle]) for i in inner] or [np.array(self.knots)]
+        return _closest(Descent(self.moments_of, start) for start in starts).run()
 
-    def _move(self, i: int, share: float) -> bool:
+    def _move(self, i: int, share: float) -> None:
         """Move knot i by `share` of its shorter neighbouring segment if that lowers the error."""
         touched = range(max(i - 1, 0), min(i + 1, len(self.moments)))
-        knots, moments = self.knots.copy(), self.moments.copy()
-        shorter = min(knots[n + 1] - knots[n] for n in touched)
-        self.knots[i] = np.round((knots[i] + share * shorter) / self.grid) * self.grid
-        if self.knots[i] != knots[i] and self._allowed(touched):
+        knot, moments = self.knots[i], self.moments[touched.start : touched.stop]
+        shorter = min(self.knots[n + 1] - self.knots[n] for n in touched)
+        self.knots[i] = round((knot + share * shorter) / self.grid) * self.grid
+        if self.knots[i] != knot and self._allowed(touched):
             for n in touched:
                 self.moments[n] = self._segment_moments(n)
-            error = self._elimination().error
-            if error < self.error * (1.0 - MARGIN):
-                self.error = error
-                return True
-        self.knots, self.moments = knots, moments
-        return False
+            moved = self.elimination.resumed(self.moments, touched.start)
+            if moved.error < self.error * (1.0 - MARGIN):
+                self.elimination = moved
+                return
+            self.moments[touched.start : touched.stop] = moments
+        self.knots[i] = knot
 
     def _allowed(self, touched: range) -> bool:
         if self.target.anchored and self.knots[0] < 0.0:
@@ -188,37 +241,11 @@ class Descent:
 
     def _shortest(self, n: int) -> float:
         """Length that segment n must have for its levels to be apart in float32."""
-        farther = float(np.abs(self.knots[n : n + 2]).max())
+        farther = max(abs(self.knots[n]), abs(self.knots[n + 1]))
         return max(4.0 * self.grid, self.levels * 2.0**-FLOAT32_BITS * farther)
 
-    def _references(self, first: int, stop: int) -> Float64:
-        """The function at knots `first` to `stop` - 1, about: solving for differences avoids cancellation."""
-        values = np.interp(self.knots[first:stop], self.target.points, self.target.values)
-        if first == 0 and self.target.anchored:
-            values[0] = 0.0
-        return values
-
-    def _segment_moments(self, n: int) -> Float64:
-        """Weighted sums of the products of (1 - q, q, residual) over the points of segment n: float64 [3, 3].
-
-        Rounding adds the noise (v_n+1 - v_n)**2 / (12 M**2) to each point: one more residual to be squared.
-        """
-        (points, values, weight), knots = self.target[:3], self.knots[n : n + 2]
-        start, stop = points.searchsorted(knots)
-        inside = slice(start if n else 0, stop if n + 2 < len(self.knots) else None)
-        q = np.minimum(np.maximum((points[inside] - knots[0]) / (knots[1] - knots[0]), 0.0), 1.0)
-        if self.rounding:
-            q = np.floor(q * self.levels + 0.5) / self.levels
-        left, right = self._references(n, n + 2)
-        features = np.stack([1.0 - q, q, values[inside] - left * (1.0 - q) - right * q])
-        moments: Float64 = ((features * weight[inside])[:, None] * features).sum(axis=-1)
-        if not self.rounding:
-            rise = np.array([-1.0, 1.0, left - right])
-            moments += weight[start:stop].sum() / (12.0 * self.levels**2) * np.outer(rise, rise)
-        return moments
-
-    def _elimination(self) -> _Elimination:
-        return _Elimination(self.moments, self.target.anchored)
+    def _segment_moments(self, n: int) -> Matrix:
+        return self.moments_of(self.knots[n], self.knots[n + 1], first=n == 0, last=n + 2 == len(self.knots))
 
 
 class _Elimination:
@@ -228,24 +255,44 @@ class _Elimination:
         error: what the best values leave of the squared residual.
     """
 
-    def __init__(self, moments: Float64, anchored: bool) -> None:
-        diagonal, aim = np.full(len(moments) + 1, RIDGE), np.zeros(len(moments) + 1)
-        diagonal[:-1] += moments[:, 0, 0]
-        diagonal[1:] += moments[:, 1, 1]
-        aim[:-1] += moments[:, 0, 2]
-        aim[1:] += moments[:, 1, 2]
-        coupling = moments[:, 0, 1].copy()
-        if anchored:
-            aim[0] = coupling[0] = 0.0
-        # Python's floats are faster than arrays here: each step needs the one before.
-        self.coupling: list[float] = coupling.tolist()
-        self.pivots, self.carried = [float(diagonal[0])], [float(aim[0])]
-        for own, across, wanted in zip(diagonal[1:].tolist(), self.coupling, aim[1:].tolist(), strict=True):
-            ratio = across / self.pivots[-1]
-            self.pivots.append(own - ratio * across)
-            self.carried.append(wanted - ratio * self.carried[-1])
-        explained = sum(c * c / pivot for c, pivot in zip(self.carried, self.pivots, strict=True))
-        self.error = max(float(moments[:, 2, 2].sum()) - explained, 0.0)
+    def __init__(self, moments: Sequence[Matrix], *, anchored: bool) -> None:
+        self.anchored = anchored
+        self.coupling: list[float] = []
+        self.pivots: list[float] = []
+        self.carried: list[float] = []
+        self.explained: list[float] = []
+        self._run(moments)
+
+    def resumed(self, moments: Sequence[Matrix], knot: int) -> _Elimination:
+        """That of other `moments`, which differ from segment `knot` on only."""
+        other = object.__new__(_Elimination)
+        other.anchored = self.anchored
+        other.coupling, other.pivots = self.coupling[:knot], self.pivots[:knot]
+        other.carried, other.explained = self.carried[:knot], self.explained[:knot]
+        other._run(moments)
+        return other
+
+    def _run(self, moments: Sequence[Matrix]) -> None:
+        """Eliminate from the first knot that is not done, knot by knot."""
+        for n in range(len(self.pivots), len(moments) + 1):
+            pivot, carried, explained = RIDGE, 0.0, 0.0
+            if n < len(moments):
+                pivot, carried = pivot + moments[n][0][0], moments[n][0][2]
+            if n > 0:
+                pivot, carried = pivot + moments[n - 1][1][1], carried + moments[n - 1][1][2]
+                ratio = self.coupling[-1] / self.pivots[-1]
+                pivot, carried = pivot - ratio * self.coupling[-1], carried - ratio * self.carried[-1]
+                explained = self.explained[-1]
+            held = self.anchored and n == 0
+            if held:
+                carried = 0.0
+            if n < len(moments):
+                self.coupling.append(0.0 if held else moments[n][0][1])
+            self.pivots.append(pivot)
+            self.carried.append(carried)
+            self.explained.append(explained + carried * carried / pivot)
+        residual = float(np.array([segment[2][2] for segment in moments]).sum())
+        self.error = max(residual - self.explained[-1], 0.0)
 
     def solution(self) -> Float64:
         """Differences [N + 1] of the best values to the references, by back substitution."""
