@@ -66,7 +66,7 @@ class Calibration:
     """What was observed.
 
     Attributes:
-        fingerprint: Digest of the model, the observations and the method.
+        fingerprint: Digest of the model, the observations and the method; empty where no cache was meant.
         signed: Histogram of each observed tensor.
         channels: Histograms of the channels of a tensor, by its name and channel axes.
         shapes: The shapes that each tensor had.
@@ -137,6 +137,7 @@ def calibrate(
     *,
     providers: Sequence[str] | None = None,
     session_options: OptionsFactory | None = None,
+    cached: bool = True,
     progress: bool = True,
 ) -> Calibration:
     """Run `model` on all of `feeds` and count what the observed tensors hold.
@@ -147,6 +148,7 @@ def calibrate(
         feeds: The data, from `onnx_snn.data.open_feeds`.
         providers: onnxruntime's execution providers; None for the CPU.
         session_options: Makes the options of a session, for instance to register custom operators.
+        cached: Take the fingerprint that a cache needs, for which all weights are read.
         progress: Show a bar on a terminal.
 
     Raises:
@@ -158,7 +160,7 @@ def calibrate(
     for value, axes in dict.fromkeys((seen.value, seen.channel_axes) for seen in observations):
         if axes is not None:
             channel_axes[value].append(axes)
-    calibration = Calibration(fingerprint(model, observations))
+    calibration = Calibration(fingerprint(model, observations) if cached else "")
     observer = partial(Observer, model, providers=providers, session_options=session_options)
     groups = _groups(observer(list(channel_axes), shapes=True)(feeds.first()))
     logger.info("observing %s tensors in %s passes over the data", len(channel_axes), len(groups))

@@ -172,7 +172,7 @@ class _Run:
             return static, Calibration("")
         if self.cache is not None and Path(self.cache).exists():
             return static, load_cache(self.cache, observed, needed)
-        seen = calibrate(observed, needed, feeds, progress=self.progress)
+        seen = calibrate(observed, needed, feeds, cached=self.cache is not None, progress=self.progress)
         if self.cache is not None:
             seen.save_cache(self.cache)
         return static, seen

@@ -16,6 +16,7 @@ import numpy as np
 import onnx_ir as ir
 import onnxruntime as ort
 from numpy.typing import NDArray
+from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from onnx_snn.data import Feed
 from onnx_snn.errors import CalibrationError, ModelError
@@ -65,6 +66,8 @@ class Observer:
             copy.graph.outputs.extend(outputs)
         else:
             copy.graph.outputs[:] = outputs
+            # What is only on the way to the model's own outputs, such as the logits over a vocabulary, is not run.
+            RemoveUnusedNodesPass()(copy)
         self._outputs = [output.name for output in outputs]
         self._weights = {name: _ort_value(tensor) for name, tensor in detach_weights(copy).items()}
         try:
