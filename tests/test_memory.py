@@ -38,25 +38,20 @@ print(resident("VmHWM") - before)
 def network() -> ir.Model:
     """A chain of weight products with one function at its end."""
     generator = np.random.default_rng(0)
-    layers = "".join(f"h{n + 1} = MatMul(h{n}, w{n})\n" for n in range(LAYERS))
-    model = ir.from_proto(
-        onnx.parser.parse_model(
-            f"""<ir_version: 8, opset_import: ["": 17]>
-            main (float[N, {WIDTH}] x) => (float[N, {WIDTH}] y) {{
-                h0 = Identity(x)
-                {layers}
-                y = Relu(h{LAYERS})
-            }}"""
-        )
+    products = "".join(f"h{n + 1} = MatMul(h{n}, w{n})\n" for n in range(LAYERS))
+    proto = onnx.parser.parse_model(
+        f"""<ir_version: 8, opset_import: ["": 17]>
+        main (float[N, {WIDTH}] x) => (float[N, {WIDTH}] y) <{", ".join(f"float w{n}" for n in range(LAYERS))}> {{
+            h0 = Identity(x)
+            {products}
+            y = Relu(h{LAYERS})
+        }}"""
     )
     for n in range(LAYERS):
         weights = generator.standard_normal((WIDTH, WIDTH), np.float32) / np.float32(WIDTH**0.5)
-        (use,) = [node for node in model.graph if node.op_type == "MatMul" and node.outputs[0].name == f"h{n + 1}"]
-        value = use.inputs[1]
-        assert value is not None
-        value.const_value = ir.tensor(weights, name=f"w{n}")
-        model.graph.register_initializer(value)
-    return model
+        proto.graph.initializer.append(onnx.numpy_helper.from_array(weights, f"w{n}"))
+    del proto.graph.value_info[:]
+    return ir.from_proto(proto)
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="measured as Linux tells it")
