@@ -34,7 +34,18 @@ MEGABYTE, GIBIBYTE = 1e6, 2**30
 TIME_BARS = {"vit-base": 30.0, "gpt2-medium": 90.0, "gpt2-medium-external": 90.0}
 """Seconds within which a conversion at T=8 is meant to end, on two cores."""
 
-HEADER = ("network", "T", "file, MB", "seconds", "bar", "peak, MB", "peak / (2 files + 1 GiB)", "slowest stages")
+HEADER = (
+    "network",
+    "T",
+    "file, MB",
+    "seconds",
+    "bar",
+    "processor, s",
+    "others",
+    "peak, MB",
+    "peak / (2 files + 1 GiB)",
+    "slowest stages",
+)
 
 
 def measure(file: Path, timesteps: int) -> dict[str, Any]:
@@ -44,20 +55,28 @@ def measure(file: Path, timesteps: int) -> dict[str, Any]:
         command = [sys.executable, "-m", "onnx_snn", "convert", "--quiet", "--batch-size", "1", "-T", str(timesteps)]
         command += ["-m", str(file), "-c", str(file.with_name("calibration.npz"))]
         command += ["-o", str(Path(scratch) / "spiking.onnx"), "--report", str(report)]
-        start = time.perf_counter()
+        start, busy = time.perf_counter(), _busy_seconds()
         _, status, usage = os.wait4(subprocess.Popen(command).pid, 0)
-        seconds = time.perf_counter() - start
+        seconds, busy = time.perf_counter() - start, _busy_seconds() - busy
         if os.waitstatus_to_exitcode(status):
             raise SystemExit(f"conversion of {file} failed")
         contents = json.loads(report.read_text())
+    own = usage.ru_utime + usage.ru_stime
     return {
         "seconds": round(seconds, 1),
         "file_bytes": sum(part.stat().st_size for part in file.parent.glob("*.onnx*")),
         "peak_bytes": usage.ru_maxrss * 1024,
-        "processor_seconds": round(usage.ru_utime + usage.ru_stime, 1),
+        "processor_seconds": round(own, 1),
+        "cores_used_by_others": round(max(busy - own, 0.0) / seconds, 2),
         "stage_seconds": {stage: round(seconds, 2) for stage, seconds in contents["seconds"].items()},
         "relative_error": contents["outputs"][0]["relative_error"],
     }
+
+
+def _busy_seconds() -> float:
+    """Processor time that all programs together, and the hosts of a virtual machine, have taken since it started."""
+    user, nice, system, _, _, *interrupts_and_steal = Path("/proc/stat").read_text().split("\n")[0].split()[1:9]
+    return sum(map(int, (user, nice, system, *interrupts_and_steal))) / os.sysconf("SC_CLK_TCK")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -70,6 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     ready = options.output.with_suffix(".json")
     rows: dict[str, dict[str, Any]] = json.loads(ready.read_text())["rows"] if ready.exists() else {}
+    machine = describe_machine()
     for name in options.only:
         # In a process of its own too: what a parent holds counts as memory of its children until they start.
         subprocess.run([sys.executable, BUILDER, name, "--folder", options.folder], check=True)
@@ -77,9 +97,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             row = measure(options.folder / name / "model.onnx", timesteps)
             rows[f"{name} T={timesteps}"] = {"network": name, "timesteps": timesteps, **row}
             print(rows[f"{name} T={timesteps}"], flush=True)
-    machine = describe_machine()
-    ready.write_text(json.dumps({"machine": machine, "rows": rows}, indent=2) + "\n")
-    options.output.write_text(page(machine, list(rows.values())))
+            ready.write_text(json.dumps({"machine": machine, "rows": rows}, indent=2) + "\n")
+            options.output.write_text(page(machine, list(rows.values())))
     return 0
 
 
@@ -98,7 +117,8 @@ def page(machine: str, rows: Sequence[dict[str, Any]]) -> str:
         "# Conversion of networks of real sizes\n\n"
         f"Written by `python benchmarks/conversion.py` on {machine}. Eight calibration\n"
         "samples, one at a time (128 tokens, or an image of 224 x 224), scope full. Time is of the whole command; the\n"
-        "bars are for T=8. Memory is the largest resident set, mapped files included.\n\n"
+        "bars are for T=8 on two cores that nothing else uses. Beside it are the processor time of the conversion and\n"
+        "how many cores other programs used meanwhile. Memory is the largest resident set, mapped files included.\n\n"
         f"```text\n{table(HEADER, map(_cells, ordered))}\n```\n"
     )
 
@@ -112,6 +132,8 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
         f"{row['file_bytes'] / MEGABYTE:.0f}",
         f"{row['seconds']:.1f}",
         "" if bar is None else f"{bar:.0f}",
+        f"{row['processor_seconds']:.1f}",
+        f"{row['cores_used_by_others']:.1f}",
         f"{row['peak_bytes'] / MEGABYTE:.0f}",
         f"{row['peak_bytes'] / (2 * row['file_bytes'] + GIBIBYTE):.2f}",
         ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in slowest),
