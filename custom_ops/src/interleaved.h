@@ -62,6 +62,8 @@ struct Interleaved {
   static Float select(const Mask& where, const Float& a, const Float& b) {
     return {Simd::select(where.low, a.low, b.low), Simd::select(where.high, a.high, b.high)};
   }
+  static Float floor(const Float& v) { return {Simd::floor(v.low), Simd::floor(v.high)}; }
+  static Float power_of_two(const Float& v) { return {Simd::power_of_two(v.low), Simd::power_of_two(v.high)}; }
   static Float level(const Float& charge, const Float& top) {
     return {Simd::level(charge.low, top.low), Simd::level(charge.high, top.high)};
   }

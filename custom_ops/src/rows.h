@@ -7,7 +7,7 @@
 namespace onnx_snn {
 namespace {
 
-constexpr std::size_t kReductionLanes = 32;
+constexpr std::size_t kReductionLanes = 16;
 
 // result = combine over i of value(i), starting from `initial`; combine is associative.
 template <class T, class Value, class Combine>
@@ -19,9 +19,10 @@ T reduce(std::size_t count, T initial, Value value, Combine combine) {
     for (std::size_t l = 0; l < kReductionLanes; ++l) lanes[l] = combine(lanes[l], value(i + l));
   }
   for (std::size_t l = 0; i < count; ++i, ++l) lanes[l] = combine(lanes[l], value(i));
-  T result = initial;
-  for (const T lane : lanes) result = combine(result, lane);
-  return result;
+  for (std::size_t half = kReductionLanes / 2; half > 0; half /= 2) {
+    for (std::size_t l = 0; l < half; ++l) lanes[l] = combine(lanes[l], lanes[l + half]);
+  }
+  return lanes[0];
 }
 
 // Sum in float64.

@@ -39,6 +39,11 @@ struct Avx2 {
   }
   static Float select(Mask where, Float a, Float b) { return _mm256_blendv_ps(b, a, where); }
 
+  static Float floor(Float v) { return _mm256_floor_ps(v); }
+  static Float power_of_two(Float v) {
+    const __m256i exponent = _mm256_add_epi32(_mm256_cvttps_epi32(v), _mm256_set1_epi32(127));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(exponent, 23));
+  }
   static Float level(Float charge, Float top) {
     return _mm256_floor_ps(_mm256_min_ps(_mm256_max_ps(charge, _mm256_setzero_ps()), top));
   }

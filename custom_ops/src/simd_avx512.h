@@ -43,6 +43,13 @@ struct Avx512 {
   }
   static Float select(Mask where, Float a, Float b) { return _mm512_mask_blend_ps(where, b, a); }
 
+  // For magnitudes below 2**31, and 2**v for whole v from -126 to 127; anything for NaN.
+  static Float floor(Float v) { return _mm512_roundscale_ps(v, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC); }
+  static Float power_of_two(Float v) {
+    const __m512i exponent = _mm512_add_epi32(_mm512_cvttps_epi32(v), _mm512_set1_epi32(127));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(exponent, 23));
+  }
+
   // The level of a charge: clip(floor(charge), 0, top), 0 for NaN.
   static Float level(Float charge, Float top) {
     const Float clipped = _mm512_min_ps(_mm512_max_ps(charge, _mm512_setzero_ps()), top);

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 #include "segment_of.h"
 
@@ -33,6 +34,17 @@ struct Baseline {
   static Float negate(Mask where, Float v) { return where ? -v : v; }
   static Float select(Mask where, Float a, Float b) { return where ? a : b; }
 
+  static Float floor(Float v) {
+    const Float finite = v == v ? v : 0;
+    const Float truncated = static_cast<Float>(static_cast<std::int32_t>(finite));
+    return truncated > finite ? truncated - 1 : truncated;
+  }
+  static Float power_of_two(Float v) {
+    const std::uint32_t bits = static_cast<std::uint32_t>(static_cast<std::int32_t>(v) + 127) << 23;
+    Float power;
+    std::memcpy(&power, &bits, sizeof power);
+    return power;
+  }
   static Float level(Float charge, Float top) {
     const Float raised = charge > 0 ? charge : 0;
     const Float clipped = raised < top ? raised : top;

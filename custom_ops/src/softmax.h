@@ -2,8 +2,6 @@
 // Softmax over rows: e = 2**floor(z) * exp2(z - floor(z)), z = (x - max x) log2(e); y = e * 1/sum(e).
 #pragma once
 
-#include <cstring>
-
 #include "inverse.h"
 #include "rows.h"
 
@@ -15,27 +13,34 @@ constexpr float kLog2E = 0x1.715476p+0f;
 // 2**-126 is the smallest normal float32; smaller exponentials are zero against the row's largest, which is 1.
 constexpr float kLowestNormal = -126;
 
-// z capped from below, and its floor; a NaN stays in z and has floor 0.
-struct Exponent {
-  float z, floor;
-  bool vanishing;
-};
-
-inline Exponent exponent_of(float x, float maximum) {
-  const float z = (x - maximum) * kLog2E;
-  const bool vanishing = z < kLowestNormal;
-  const float capped = vanishing ? kLowestNormal : z;
-  const float finite = capped == capped ? capped : 0;
-  const float truncated = static_cast<float>(static_cast<std::int32_t>(finite));
-  return {capped, truncated - (truncated > finite ? 1.0f : 0.0f), vanishing};
+// z = (x - max x) log2(e).
+template <class Simd>
+typename Simd::Float exponent_of(typename Simd::Float x, float maximum) {
+  return Simd::multiply(Simd::subtract(x, Simd::broadcast(maximum)), Simd::broadcast(kLog2E));
 }
 
-// 2**exponent for whole numbers from -126 to 0.
-inline float power_of_two(float exponent) {
-  const std::int32_t bits = (static_cast<std::int32_t>(exponent) + 127) << 23;
-  float power;
-  std::memcpy(&power, &bits, sizeof power);
-  return power;
+template <class Simd>
+typename Simd::Float capped(typename Simd::Float z) {
+  const auto lowest = Simd::broadcast(kLowestNormal);
+  return Simd::select(Simd::less(z, lowest), lowest, z);
+}
+
+template <class Simd>
+[[gnu::flatten]] void fractions(const float* x, float maximum, float* fraction, std::size_t length) {
+  each_vector<Simd>(length, [&](std::size_t i, auto load, auto store) {
+    const auto z = capped<Simd>(exponent_of<Simd>(load(x + i), maximum));
+    store(fraction + i, Simd::subtract(z, Simd::floor(z)));
+  });
+}
+
+// y = 2**floor(z) * y, or 0 where that vanishes.
+template <class Simd>
+[[gnu::flatten]] void shift(const float* x, float maximum, float* y, std::size_t length) {
+  each_vector<Simd>(length, [&](std::size_t i, auto load, auto store) {
+    const auto z = exponent_of<Simd>(load(x + i), maximum);
+    const auto shifted = Simd::multiply(load(y + i), Simd::power_of_two(Simd::floor(capped<Simd>(z))));
+    store(y + i, Simd::select(Simd::less(z, Simd::broadcast(kLowestNormal)), Simd::broadcast(0), shifted));
+  });
 }
 
 inline float maximum_of(const float* x, std::size_t length) {
@@ -50,22 +55,14 @@ void softmax(const Softmax& softmax, const float* x, float* y, std::size_t rows,
     float* const block = y + first * length;
     for (std::size_t r = 0; r < count; ++r) {
       const float* in = x + (first + r) * length;
-      float* fraction = block + r * length;
       maximum[r] = maximum_of(in, length);
-      for (std::size_t i = 0; i < length; ++i) {
-        const Exponent e = exponent_of(in[i], maximum[r]);
-        fraction[i] = e.z - e.floor;
-      }
+      fractions<Simd>(in, maximum[r], block + r * length, length);
     }
     if (softmax.exp2_spikes) count_spikes<Simd>(softmax.exp2, {}, block, count * length, softmax.exp2_spikes);
     evaluate<Simd>(softmax.exp2, {}, block, block, count * length);
     for (std::size_t r = 0; r < count; ++r) {
-      const float* in = x + (first + r) * length;
       float* exponential = block + r * length;
-      for (std::size_t i = 0; i < length; ++i) {
-        const Exponent e = exponent_of(in[i], maximum[r]);
-        exponential[i] = e.vanishing ? 0 : exponential[i] * power_of_two(e.floor);
-      }
+      shift<Simd>(x + (first + r) * length, maximum[r], exponential, length);
       inverse[r] = static_cast<float>(sum(length, [=](std::size_t i) { return exponential[i]; }));
     }
     invert<Simd, 1>(softmax.reciprocal, inverse, count, softmax.reciprocal_spikes);
