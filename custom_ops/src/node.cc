@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "node.h"
 
+#include <algorithm>
+
 namespace onnx_snn {
 
 void Node::refuse(std::size_t input, const std::string& problem) const {
@@ -16,9 +18,18 @@ Tensor Node::tensor(const OrtApi& api, const OrtValue* value, std::size_t input)
 }
 
 float* Node::result(const KernelContext& context, const Shape& shape) const {
-  float* const values = context.floats(0, shape);
-  if (values == nullptr) throw Error(ORT_INVALID_ARGUMENT, prefix() + "output y is missing");
-  return values;
+  OrtValue* const value = context.output(0, shape);
+  if (value == nullptr) throw Error(ORT_INVALID_ARGUMENT, prefix() + "output y is missing");
+  return static_cast<float*>(data_of(context.api(), value));
+}
+
+std::int64_t* Node::spikes(const KernelContext& context, std::size_t output, const Neuron& neuron) const {
+  if (output >= outputs_) return nullptr;
+  OrtValue* const value = context.output(output, {2, {neuron.timesteps, neuron.bases}});
+  if (value == nullptr) return nullptr;
+  auto* const counts = static_cast<std::int64_t*>(data_of(context.api(), value));
+  std::fill_n(counts, neuron.timesteps * neuron.bases, 0);
+  return counts;
 }
 
 bool Node::odd(const KernelInfo& info) const {

@@ -42,9 +42,7 @@ class Node {
   float* result(const KernelContext& context, const Shape& shape) const;
 
   // Zeros [S, N] for the spikes of `neuron`; null where the node does not meter them.
-  std::int64_t* spikes(const KernelContext& context, std::size_t output, const Neuron& neuron) const {
-    return output < outputs_ ? context.counts(output, neuron.timesteps, neuron.bases) : nullptr;
-  }
+  std::int64_t* spikes(const KernelContext& context, std::size_t output, const Neuron& neuron) const;
 
   // The attribute `polarity`: whether the neuron is odd. A kernel sees no defaults, so that every node has it.
   bool odd(const KernelInfo& info) const;

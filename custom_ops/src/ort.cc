@@ -41,13 +41,6 @@ class TypeAndShape {
   OrtTensorTypeAndShapeInfo* info_ = nullptr;
 };
 
-void* data_of(const OrtApi& api, const OrtValue* value) {
-  void* data = nullptr;
-  // Only the one function gives access; inputs are not written to.
-  check(api, api.GetTensorMutableData(const_cast<OrtValue*>(value), &data));
-  return data;
-}
-
 }  // namespace
 
 void raise(const OrtApi& api, OrtStatus* status) {
@@ -65,8 +58,15 @@ Tensor tensor_of(const OrtApi& api, const OrtValue* value) {
   Tensor tensor;
   tensor.shape = info.shape();
   tensor.elements = tensor.shape.elements();
-  tensor.values = static_cast<const float*>(data_of(api, value));
+  // The one function that gives access is for writing; nothing is written here.
+  tensor.values = static_cast<const float*>(data_of(api, const_cast<OrtValue*>(value)));
   return tensor;
+}
+
+void* data_of(const OrtApi& api, OrtValue* value) {
+  void* data = nullptr;
+  check(api, api.GetTensorMutableData(value, &data));
+  return data;
 }
 
 std::string text(const Shape& shape) {
@@ -113,23 +113,12 @@ const OrtValue* KernelContext::input(std::size_t index) const {
   return value;
 }
 
-float* KernelContext::floats(std::size_t index, const Shape& shape) const {
+OrtValue* KernelContext::output(std::size_t index, const Shape& shape) const {
   std::array<std::int64_t, kMaxRank> sides;
   std::copy_n(shape.sides.begin(), shape.rank, sides.begin());
-  return static_cast<float*>(output(index, sides.data(), shape.rank));
-}
-
-std::int64_t* KernelContext::counts(std::size_t index, std::size_t rows, std::size_t columns) const {
-  const std::array<std::int64_t, 2> sides{static_cast<std::int64_t>(rows), static_cast<std::int64_t>(columns)};
-  auto* const values = static_cast<std::int64_t*>(output(index, sides.data(), sides.size()));
-  if (values != nullptr) std::fill_n(values, rows * columns, 0);
-  return values;
-}
-
-void* KernelContext::output(std::size_t index, const std::int64_t* sides, std::size_t rank) const {
   OrtValue* value = nullptr;
-  check(api_, api_.KernelContext_GetOutput(context_, index, sides, rank, &value));
-  return value == nullptr ? nullptr : data_of(api_, value);
+  check(api_, api_.KernelContext_GetOutput(context_, index, sides.data(), shape.rank, &value));
+  return value;
 }
 
 }  // namespace onnx_snn

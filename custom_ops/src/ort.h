@@ -55,6 +55,9 @@ struct Tensor {
 // Reads `value`, which may be null: an input that the node leaves out. Throws what is wrong with it.
 Tensor tensor_of(const OrtApi& api, const OrtValue* value);
 
+// The elements of `value`; may be null where it has none.
+void* data_of(const OrtApi& api, OrtValue* value);
+
 // "[2,3]"
 std::string text(const Shape& shape);
 
@@ -83,18 +86,15 @@ class KernelContext {
 
   const OrtApi& api() const { return api_; }
   const OrtValue* input(std::size_t index) const;  // null: left out
-  float* floats(std::size_t output, const Shape& shape) const;
 
-  // A matrix of zeros; null where nobody reads the output.
-  std::int64_t* counts(std::size_t output, std::size_t rows, std::size_t columns) const;
+  // Allocates an output; null where the node leaves it out.
+  OrtValue* output(std::size_t index, const Shape& shape) const;
 
   // Calls task(index) for all indices below `count` from the threads of the session.
   template <class Task>
   void parallel_for(std::size_t count, const Task& task) const;
 
  private:
-  void* output(std::size_t index, const std::int64_t* sides, std::size_t rank) const;
-
   const OrtApi& api_;
   OrtKernelContext* context_;
 };
