@@ -1,5 +1,6 @@
-# make demo    convert the models of this repository and compare each with its original
-# make test    static checks and all tests
+# make demo            convert the models of this repository and compare each with its original
+# make test            static checks and all tests
+# make test-kernels    tests of the kernels under sanitizers; needs CMake and nothing else
 #
 # Both need Python 3.10 or later and a C++17 compiler (the demo runs without one, slower); the tests also need Node.js.
 # Everything else is installed into .venv.
@@ -8,7 +9,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 BUILD := pyproject.toml custom_ops/CMakeLists.txt $(wildcard custom_ops/src/*)
 
-.PHONY: demo test lint clean
+.PHONY: demo test test-kernels lint clean
 
 demo: .venv/run.stamp
 	$(BIN)/onnx-snn demo --models models
@@ -17,6 +18,15 @@ test: .venv/dev.stamp tests/hosts/node_modules
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
+
+test-kernels: build/kernels-address,undefined build/kernels-thread
+
+build/kernels-%: FORCE
+	cmake -S custom_ops -B $@ -D ONNX_SNN_TESTS=ON -D ONNX_SNN_SANITIZE=$*
+	cmake --build $@ --parallel 2
+	ctest --test-dir $@ --output-on-failure
+
+FORCE:
 
 lint: .venv/dev.stamp
 	$(BIN)/ruff check .
@@ -42,4 +52,4 @@ tests/hosts/node_modules: tests/hosts/package-lock.json
 	touch $@
 
 clean:
-	rm -rf .venv tests/hosts/node_modules
+	rm -rf .venv build tests/hosts/node_modules

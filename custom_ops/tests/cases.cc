@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cases.h"
+
+#include <algorithm>
+
+namespace onnx_snn {
+namespace {
+
+std::size_t product(const Sides& sides) {
+  std::size_t count = 1;
+  for (const std::int64_t side : sides) count *= static_cast<std::size_t>(side);
+  return count;
+}
+
+template <class Draw>
+std::vector<float> draw_values(std::size_t count, Draw draw) {
+  std::vector<float> values(count);
+  for (float& value : values) value = draw();
+  return values;
+}
+
+// Kernels of the closed form, which a gate may lead.
+void set_halving(reference::Parameters& p, bool gate) {
+  const int timesteps = static_cast<int>(p.timesteps) - gate;
+  for (int t = -static_cast<int>(gate); t < timesteps; ++t) {
+    const float saturation = 2.0f - std::ldexp(2.0f, -timesteps);
+    const float decay = t < 0 ? saturation : std::ldexp(1.0f, -t);
+    p.threshold.insert(p.threshold.end(), p.bases, decay);
+    p.reset.insert(p.reset.end(), p.bases, t < 0 ? INFINITY : decay);
+    p.intensity.insert(p.intensity.end(), p.bases, decay);
+  }
+}
+
+// Numbers of dyadic grids, whose sums are exact.
+reference::Parameters draw_neuron(Random& random, bool odd) {
+  reference::Parameters p{};
+  p.odd = odd;
+  p.bases = static_cast<std::size_t>(random.chance(0.1) ? random.integer(33, 70) : random.integer(1, 32));
+  const bool halving = random.chance(0.7), gate = random.chance(0.5);
+  p.timesteps = static_cast<std::size_t>(random.integer(1, 8) + (halving && gate));
+  const std::size_t slots = p.timesteps * p.bases;
+  if (halving) {
+    set_halving(p, gate);
+  } else {
+    p.threshold = draw_values(slots, [&] { return random.normal(1); });
+    p.reset = draw_values(slots, [&] { return random.chance(0.1) ? INFINITY : random.normal(1); });
+    p.intensity = draw_values(slots, [&] { return static_cast<float>(random.integer(-64, 64)) / 64; });
+  }
+  const bool segments = random.chance(0.5);  // ramps that do not overlap
+  for (std::size_t n = 0; n < p.bases; ++n) {
+    p.theta.push_back(segments ? static_cast<float>(n) / 8 : random.normal(2));
+    p.gain.push_back(segments ? 16.0f : 0.1f + std::fabs(random.normal(2)));
+    if (!segments && random.chance(0.3)) p.gain.back() = -p.gain.back();
+    p.weight.push_back(static_cast<float>(random.integer(-4096, 4096)) / 1024);
+  }
+  p.bias = static_cast<float>(random.integer(-4096, 4096)) / 1024;
+  return p;
+}
+
+void add_neuron(Case& node, Random& random, bool odd) {
+  const reference::Parameters p = draw_neuron(random, odd);
+  const Sides per_basis{static_cast<std::int64_t>(p.bases)};
+  const Sides per_slot{static_cast<std::int64_t>(p.timesteps), static_cast<std::int64_t>(p.bases)};
+  node.inputs.emplace_back(per_basis, p.theta);
+  node.inputs.emplace_back(per_basis, p.gain);
+  node.inputs.emplace_back(per_slot, p.threshold);
+  node.inputs.emplace_back(per_slot, p.reset);
+  node.inputs.emplace_back(per_slot, p.intensity);
+  node.inputs.emplace_back(per_basis, p.weight);
+  node.inputs.emplace_back(random.chance(0.5) ? Sides{} : Sides{1}, std::vector<float>{p.bias});
+  node.neurons.push_back(p);
+}
+
+// A shape that broadcasts into `sides`, often of the last axis alone.
+Sides draw_broadcast(Random& random, const Sides& sides) {
+  if (random.chance(0.3) || sides.empty()) return {1};
+  if (random.chance(0.4)) return {sides.back()};
+  Sides shape = sides;
+  for (std::int64_t& side : shape) side = random.chance(0.5) ? side : 1;
+  shape.erase(shape.begin(), shape.begin() + random.integer(0, static_cast<std::int64_t>(shape.size())));
+  return shape;
+}
+
+void add_scale(Case& node, Random& random, const Sides& x) {
+  node.scale_input = node.inputs.size();
+  const Sides sides = draw_broadcast(random, x);
+  const bool powers = random.chance(0.7), one = random.chance(0.2);
+  node.inputs.emplace_back(sides, draw_values(product(sides), [&] {
+    if (one) return 1.0f;
+    return powers ? std::ldexp(1.0f, static_cast<int>(random.integer(-4, 4))) : 0.1f + std::fabs(random.normal(1));
+  }));
+}
+
+void add_values(Case& node, Random& random, const Sides& x) {
+  const Sides sides = draw_broadcast(random, x);
+  node.inputs.emplace_back(sides, draw_values(product(sides), [&] { return random.normal(1); }));
+}
+
+Sides draw_sides(Random& random, const std::string& op) {
+  const bool rows = op != "MbeNeuron";
+  if (random.chance(0.04)) return {random.integer(3, 5), 7, 900};  // work for several tasks
+  Sides sides(static_cast<std::size_t>(random.integer(rows, 4)));
+  for (std::int64_t& side : sides) side = random.integer(random.chance(0.05) ? 0 : 1, 9);
+  if (rows) sides.back() = std::max<std::int64_t>(1, random.chance(0.3) ? random.integer(60, 200) : sides.back());
+  return sides;
+}
+
+// The value of `tensor` that goes with an element of `x`.
+float along(const OrtValue& tensor, const OrtValue& x, std::size_t element) {
+  std::size_t offset = 0, stride = 1;
+  for (std::size_t axis = 0; axis < x.sides.size() && axis < tensor.sides.size(); ++axis) {
+    const auto x_side = static_cast<std::size_t>(x.sides[x.sides.size() - 1 - axis]);
+    const auto side = static_cast<std::size_t>(tensor.sides[tensor.sides.size() - 1 - axis]);
+    if (side != 1) offset += element % x_side * stride;
+    stride *= side;
+    element /= x_side;
+  }
+  return tensor.floats()[offset];
+}
+
+std::vector<float> all_along(const OrtValue& tensor, const OrtValue& x) {
+  std::vector<float> values(x.elements());
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] = along(tensor, x, i);
+  return values;
+}
+
+void answer_neuron(const Case& node, Answer& result) {
+  const std::vector<float> scale = all_along(node.inputs[node.scale_input], node.x());
+  for (std::size_t i = 0; i < scale.size(); ++i) {
+    result.y[i] = reference::neuron(node.neurons[0], node.x().floats()[i], scale[i], result.spikes[0].data());
+  }
+}
+
+void answer_softmax(const Case& node, Answer& result) {
+  const auto length = static_cast<std::size_t>(node.x().sides.back());
+  for (std::size_t i = 0; i < result.y.size(); i += length) {
+    reference::softmax(node.neurons[0], node.neurons[1], node.x().floats() + i, result.y.data() + i, length,
+                       result.spikes[0].data(), result.spikes[1].data());
+  }
+}
+
+void answer_normalization(const Case& node, Answer& result, bool centred) {
+  const auto length = static_cast<std::size_t>(node.x().sides.back());
+  const std::vector<float> scale = all_along(node.inputs[node.scale_input], node.x());
+  const std::vector<float> gamma = all_along(node.inputs[1], node.x());
+  const std::vector<float> beta = centred ? all_along(node.inputs[2], node.x()) : std::vector<float>();
+  const float epsilon = *node.inputs[centred ? 3 : 2].floats();
+  for (std::size_t i = 0; i < result.y.size(); i += length) {
+    const reference::Row row{&scale[i], &gamma[i], centred ? &beta[i] : nullptr};
+    reference::normalize(node.neurons[0], node.neurons[1], row, epsilon, node.x().floats() + i, result.y.data() + i,
+                         length, result.spikes[0].data(), result.spikes[1].data());
+  }
+}
+
+}  // namespace
+
+Case draw_case(Random& random, const std::string& op) { return draw_case(random, op, draw_sides(random, op)); }
+
+Case draw_case(Random& random, const std::string& op, const Sides& x) {
+  Case node{op, {}, {}, {}, 0};
+  node.inputs.emplace_back(x, draw_values(product(x), [&] { return random.normal(3); }));
+  if (op == "SpikingSoftmax") {
+    add_neuron(node, random, false);
+    add_neuron(node, random, false);
+    return node;
+  }
+  const bool odd = random.chance(0.5);
+  node.attributes["polarity"] = odd;
+  if (op == "MbeNeuron") {
+    add_neuron(node, random, odd);
+    add_scale(node, random, x);
+    return node;
+  }
+  add_values(node, random, x);
+  if (op == "SpikingLayerNormalization") add_values(node, random, x);
+  node.inputs.emplace_back(Sides{}, std::vector<float>{1e-5f});
+  add_neuron(node, random, odd);
+  add_scale(node, random, x);
+  add_neuron(node, random, false);
+  return node;
+}
+
+Answer answer(const Case& node) {
+  Answer result{std::vector<float>(node.x().elements()), {}};
+  for (const auto& neuron : node.neurons) result.spikes.emplace_back(neuron.timesteps * neuron.bases);
+  if (node.op == "MbeNeuron") {
+    answer_neuron(node, result);
+  } else if (node.op == "SpikingSoftmax") {
+    answer_softmax(node, result);
+  } else {
+    answer_normalization(node, result, node.op == "SpikingLayerNormalization");
+  }
+  return result;
+}
+
+}  // namespace onnx_snn

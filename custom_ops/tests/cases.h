@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+// Random nodes of every operator, with what they must answer.
+#pragma once
+
+#include <map>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "host.h"
+#include "reference.h"
+
+namespace onnx_snn {
+
+using Sides = std::vector<std::int64_t>;
+
+class Random {
+ public:
+  explicit Random(std::uint64_t seed) : engine_(seed) {}
+
+  std::int64_t integer(std::int64_t low, std::int64_t high) {
+    return std::uniform_int_distribution<std::int64_t>(low, high)(engine_);
+  }
+  bool chance(double probability) { return std::bernoulli_distribution(probability)(engine_); }
+  float normal(double deviation) { return static_cast<float>(std::normal_distribution<>(0, deviation)(engine_)); }
+  template <class T>
+  const T& of(const std::vector<T>& choices) {
+    return choices[static_cast<std::size_t>(integer(0, static_cast<std::int64_t>(choices.size()) - 1))];
+  }
+
+ private:
+  std::mt19937_64 engine_;
+};
+
+struct Answer {
+  std::vector<float> y;
+  std::vector<std::vector<std::int64_t>> spikes;
+};
+
+// A node; its inputs in the order of the operator.
+struct Case {
+  std::string op;
+  std::map<std::string, std::int64_t> attributes;
+  std::vector<OrtValue> inputs;
+  std::vector<reference::Parameters> neurons;
+  std::size_t scale_input;  // 0: none
+
+  const OrtValue& x() const { return inputs[0]; }
+};
+
+inline const std::vector<std::string> kOperators{"MbeNeuron", "SpikingSoftmax", "SpikingLayerNormalization",
+                                                 "SpikingRMSNormalization"};
+
+Case draw_case(Random& random, const std::string& op);
+Case draw_case(Random& random, const std::string& op, const Sides& x);
+
+// By the definition of the operator.
+Answer answer(const Case& node);
+
+}  // namespace onnx_snn
