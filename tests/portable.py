@@ -15,6 +15,7 @@ from onnx.reference import ReferenceEvaluator
 from onnx_snn.bodies import function_protos
 from onnx_snn.neuron import UNSCALED, Float32, MbeNeuron
 from onnx_snn.opset import DOMAIN, PARAMETERS, VERSION, Body, Operator
+from onnx_snn.runtime import get_library_path
 
 OPSET = 17
 """Standard opset of the tests that vary something else."""
@@ -46,13 +47,37 @@ def _output(name: str) -> onnx.ValueInfoProto:
     return onnx.helper.make_tensor_value_info(name, dtype, None)
 
 
-def session_of(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
-    """A stock onnxruntime session; one thread, because the tensors are small."""
+def with_constants(model: onnx.ModelProto, constants: Mapping[str, NDArray[Any]]) -> onnx.ModelProto:
+    """A copy of `model` with some inputs as initializers."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    copy.graph.initializer.extend(onnx.numpy_helper.from_array(array, name) for name, array in constants.items())
+    remaining = [value for value in copy.graph.input if value.name not in constants]
+    del copy.graph.input[:]
+    copy.graph.input.extend(remaining)
+    return copy
+
+
+def session_of(model: onnx.ModelProto, *, kernels: bool = False, threads: int = 1) -> onnxruntime.InferenceSession:
+    """An onnxruntime session, stock or with the kernels; one thread, because the tensors are small."""
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
+    options.intra_op_num_threads = threads
     options.log_severity_level = 3
+    if kernels:
+        options.register_custom_ops_library(str(get_library_path()))
     providers = ["CPUExecutionProvider"]
     return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=providers)
+
+
+class Native:
+    """A model under onnxruntime with the kernels; outputs by name."""
+
+    def __init__(self, model: onnx.ModelProto, *, threads: int = 1) -> None:
+        self.names = [output.name for output in model.graph.output]
+        self.session = session_of(model, kernels=True, threads=threads)
+
+    def __call__(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        return dict(zip(self.names, self.session.run(self.names, dict(feeds)), strict=True))
 
 
 class Portable:

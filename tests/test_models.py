@@ -5,10 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hosts.runner import javascript_missing, run
+from numpy.typing import NDArray
 
 import onnx_snn
 
@@ -17,23 +19,29 @@ NAMES = sorted(str(file.parent.relative_to(MODELS)) for file in MODELS.glob("**/
 SAMPLES = 16
 """Enough that a broken conversion shows; accuracy proper is measured in benchmarks/accuracy.py."""
 
-Converted = Callable[[str], tuple[Path, onnx_snn.ConversionReport]]
+Converted = Callable[..., tuple[Path, onnx_snn.ConversionReport]]
 
 
 @pytest.fixture(scope="module")
 def converted(tmp_path_factory: pytest.TempPathFactory) -> Converted:
-    """Converts a network of models/ once, at T=8, with closed bodies, which return the bits of the time loops."""
-    folder, done = tmp_path_factory.mktemp("converted"), dict[str, tuple[Path, onnx_snn.ConversionReport]]()
+    """Converts a network of models/ once for each T, with closed bodies, which return the bits of the time loops."""
+    folder, done = tmp_path_factory.mktemp("converted"), dict[Path, tuple[Path, onnx_snn.ConversionReport]]()
 
-    def convert(name: str) -> tuple[Path, onnx_snn.ConversionReport]:
-        if name not in done:
-            path = folder / f"{name.replace('/', '-')}.onnx"
+    def convert(name: str, timesteps: int = 8) -> tuple[Path, onnx_snn.ConversionReport]:
+        path = folder / f"{name.replace('/', '-')}-{timesteps}.onnx"
+        if path not in done:
             data = MODELS / name / "calibration.npz"
             report = onnx_snn.convert(
-                MODELS / name / "model.onnx", path, data, calibration_samples=32, body="closed", progress=False
+                MODELS / name / "model.onnx",
+                path,
+                data,
+                timesteps=timesteps,
+                calibration_samples=32,
+                body="closed",
+                progress=False,
             )
-            done[name] = path, report
-        return done[name]
+            done[path] = path, report
+        return done[path]
 
     return convert
 
@@ -59,6 +67,23 @@ def test_decisions_stay(name: str, converted: Converted) -> None:
     assert evaluation.relative_error <= 0.01
 
 
+@pytest.mark.parametrize("timesteps", [8, 4])
+@pytest.mark.parametrize("name", NAMES)
+def test_kernels_and_functions_give_equal_outputs(name: str, timesteps: int, converted: Converted) -> None:
+    """Whole networks, bit for bit: nothing but the spiking nodes differs between the two sessions."""
+    path, _ = converted(name, timesteps)
+    feed = first_sample(name)
+    with_kernels = onnx_snn.session(path).run(None, feed)
+    by_functions = onnx_snn.session(path, kernels=False).run(None, feed)
+    for kernel_output, function_output in zip(with_kernels, by_functions, strict=True):
+        np.testing.assert_array_equal(kernel_output, function_output)
+
+
+def first_sample(name: str) -> dict[str, NDArray[Any]]:
+    with np.load(MODELS / name / "test.npz") as arrays:
+        return {key: array[:1] for key, array in arrays.items() if key != "labels"}
+
+
 @pytest.mark.host
 @pytest.mark.parametrize("backend", ["node", "web"])
 @pytest.mark.parametrize("name", NAMES)
@@ -66,8 +91,7 @@ def test_other_runtimes_give_equal_outputs(name: str, backend: str, converted: C
     """Equal but for native products, which sum in another order and may move a value across a level."""
     assert javascript_missing() is None, javascript_missing()
     path, _ = converted(name)
-    with np.load(MODELS / name / "test.npz") as arrays:
-        feed = {key: array[:1] for key, array in arrays.items() if key != "labels"}
+    feed = first_sample(name)
     expected, got = run("python", path, feed), run(backend, path, feed)
     for output, value in expected.items():
         error = np.linalg.norm(got[output] - value) / np.linalg.norm(value)
