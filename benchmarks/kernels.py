@@ -1,0 +1,365 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Speed of the kernels beside the portable functions, a copy and exact float kernels; writes docs/kernels.md.
+
+    python benchmarks/kernels.py
+    ONNX_SNN_ISA=avx2 python benchmarks/kernels.py --output build/kernels-avx2.md
+
+Each op is the only node of an onnxruntime session with default optimisation, its input and output bound, so that
+nothing but the node is timed. What a ratio compares takes turns in one process, whose sessions share one pool of
+threads (benchmarks/measurement.py says why). Neurons are halving ones with a gate: GELU, and an identity code
+where they are odd. That the kernels return the bits of the portable functions is checked before those are timed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import multiprocessing
+import statistics
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+from measurement import (
+    Run,
+    Seconds,
+    describe_machine,
+    instruction_set,
+    machine_in_words,
+    on_shared_threads,
+    ratio,
+    share_threads,
+    taking_turns,
+)
+
+import onnx_snn
+from onnx_snn.bodies import function_protos
+from onnx_snn.config import default_bases
+from onnx_snn.fit import fit_function, fit_identity, uniform_density
+from onnx_snn.functions import get
+from onnx_snn.neuron import UNSCALED, Float32, MbeNeuron
+from onnx_snn.opset import (
+    DOMAIN,
+    MBE_NEURON,
+    SPIKING_LAYER_NORMALIZATION,
+    SPIKING_RMS_NORMALIZATION,
+    SPIKING_SOFTMAX,
+    VERSION,
+    Body,
+    Operator,
+)
+from onnx_snn.report import table
+
+BASES = (4, 8, 16, 32)
+TIMESTEPS = (4, 8, 16)
+THREADS = (1, 2)
+ELEMENTS = {2**18: 31, 2**22: 9}
+"""Sizes of the tensors, that fit a cache and that do not, with the rounds that each takes turns for."""
+
+PORTABLE_ELEMENTS, PORTABLE_ROUNDS = 2**18, 3
+"""The functions hold N values an element, and are slower by orders of magnitude."""
+
+CHANNELS = 1024
+CODE_LIMIT = 16.0
+"""Magnitude up to which the identity code reaches."""
+
+OPSET, IR_VERSION = 17, 9
+MICROSOFT = "com.microsoft"
+
+
+class Variant(NamedTuple):
+    """What a neuron does beside its sum."""
+
+    odd: bool
+    scaled: bool
+    metered: bool
+
+    def __str__(self) -> str:
+        return ", ".join(name for name, present in self._asdict().items() if present) or "plain"
+
+
+PLAIN = Variant(False, False, False)
+
+
+class Comparison(NamedTuple):
+    """A spiking op and the exact one, over rows of some length."""
+
+    exact: str
+    spiking: Operator
+    length: int
+
+
+EXACT = (
+    Comparison("Gelu", MBE_NEURON, 768),
+    Comparison("Softmax", SPIKING_SOFTMAX, 128),
+    Comparison("Softmax", SPIKING_SOFTMAX, 197),
+    Comparison("LayerNormalization", SPIKING_LAYER_NORMALIZATION, 768),
+    Comparison("SimplifiedLayerNormalization", SPIKING_RMS_NORMALIZATION, 768),
+)
+
+
+@cache
+def function_neuron(name: str, bases: int, timesteps: int) -> MbeNeuron:
+    """The neuron of a function."""
+    return fit_function(get(name), bases, timesteps)
+
+
+@cache
+def identity_neuron(bases: int, timesteps: int) -> MbeNeuron:
+    """A code of signed values."""
+    return fit_identity(uniform_density(0.0, CODE_LIMIT), bases, timesteps, limit=CODE_LIMIT)
+
+
+def neuron_model(neuron: MbeNeuron, variant: Variant = PLAIN, body: Body = Body.LOOP) -> onnx.ModelProto:
+    """One MbeNeuron; scaled, it has a power of two for each channel."""
+    exponents = np.random.default_rng(1).integers(-2, 3, CHANNELS)
+    scale = np.ldexp(np.float32(1), exponents) if variant.scaled else UNSCALED
+    constants = neuron.tensors() | {"scale": scale}
+    return spiking_model(MBE_NEURON, constants, neuron.polarity, metered=variant.metered, body=body)
+
+
+def composite_model(operator: Operator, length: int, timesteps: int) -> onnx.ModelProto:
+    """One softmax or normalization, with neurons as a conversion chooses them."""
+    bases = default_bases(timesteps)
+    if operator is SPIKING_SOFTMAX:
+        neurons = {name: function_neuron(name, bases.primitive, timesteps) for name in ("exp2", "reciprocal")}
+        constants: dict[str, Float32] = {}
+    else:
+        neurons = {
+            "deviation": identity_neuron(bases.identity, timesteps),
+            "rsqrt": function_neuron("rsqrt", bases.primitive, timesteps),
+        }
+        constants = {"deviation_scale": UNSCALED, **normalization_constants(length)}
+    for prefix, neuron in neurons.items():
+        constants |= {f"{prefix}_{name}": tensor for name, tensor in neuron.tensors().items()}
+    return spiking_model(operator, {name: constants[name] for name in operator.inputs if name in constants}, 1)
+
+
+def normalization_constants(length: int) -> dict[str, Float32]:
+    return {"gamma": np.ones(length, np.float32), "beta": np.zeros(length, np.float32), "epsilon": np.float32(1e-5)}
+
+
+def spiking_model(
+    operator: Operator,
+    constants: dict[str, Any],
+    polarity: int,
+    *,
+    metered: bool = False,
+    body: Body = Body.LOOP,
+) -> onnx.ModelProto:
+    """One spiking op with its function."""
+    attributes = {"polarity": polarity} if operator.polarized else {}
+    node = onnx.helper.make_node(operator.name, operator.inputs, operator.outputs(metered), domain=DOMAIN, **attributes)
+    functions = function_protos([operator.name], opset=OPSET, body=body, metered=metered)
+    return node_model(node, constants, functions)
+
+
+def exact_model(op_type: str, length: int) -> onnx.ModelProto:
+    """One op of onnxruntime's."""
+    domain = MICROSOFT if op_type == "Gelu" else ""
+    names = {"LayerNormalization": ("gamma", "beta"), "SimplifiedLayerNormalization": ("gamma",)}.get(op_type, ())
+    values = normalization_constants(length)
+    node = onnx.helper.make_node(op_type, ["x", *names], ["y"], domain=domain)
+    return node_model(node, {name: values[name] for name in names})
+
+
+def node_model(
+    node: onnx.NodeProto, constants: dict[str, Any], functions: Sequence[onnx.FunctionProto] = ()
+) -> onnx.ModelProto:
+    """The node between an input x and outputs y and whichever count spikes."""
+    value = onnx.helper.make_tensor_value_info
+    counts = [value(name, onnx.TensorProto.INT64, None) for name in node.output[1:]]
+    graph = onnx.helper.make_graph(
+        [node],
+        "kernel",
+        [value("x", onnx.TensorProto.FLOAT, [None, None])],
+        [value("y", onnx.TensorProto.FLOAT, [None, None]), *counts],
+        [onnx.numpy_helper.from_array(np.asarray(array), name) for name, array in constants.items()],
+    )
+    versions = {"": OPSET, DOMAIN: VERSION, MICROSOFT: 1}
+    opsets = [onnx.helper.make_opsetid(domain, number) for domain, number in versions.items()]
+    return onnx.helper.make_model(graph, opset_imports=opsets, functions=functions, ir_version=IR_VERSION)
+
+
+class BoundRun:
+    """A session whose input and output stay where they are."""
+
+    def __init__(self, model: onnx.ModelProto, x: Float32, *, kernels: bool = True) -> None:
+        options = on_shared_threads(onnx_snn.session_options(quiet=True, kernels=kernels))
+        self.session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        self.binding = self.session.io_binding()
+        inputs, self.y = (ort.OrtValue.ortvalue_from_shape_and_type(x.shape, np.float32) for _ in range(2))
+        inputs.update_inplace(x)
+        self.binding.bind_ortvalue_input("x", inputs)
+        self.binding.bind_ortvalue_output("y", self.y)
+        for output in self.session.get_outputs()[1:]:
+            self.binding.bind_output(output.name)
+
+    def __call__(self) -> None:
+        self.session.run_with_iobinding(self.binding)
+
+    def bits(self) -> np.ndarray[Any, Any]:
+        """What it returns, to the bit."""
+        self()
+        return self.y.numpy().view(np.int32)
+
+
+def copy_run(x: Float32, threads: int) -> Run:
+    """A copy of `x`: by NumPy on one thread; on several by onnxruntime's Relu, which reads and writes as much."""
+    if threads == 1:
+        y = np.empty_like(x)
+        return lambda: np.copyto(y, x)
+    return BoundRun(exact_model("Relu", x.shape[-1]), x)
+
+
+def rows_of(elements: int, length: int) -> Float32:
+    """Normal values."""
+    return np.random.default_rng(0).normal(0, 3, (elements // length, length)).astype(np.float32)
+
+
+def measure(threads: int) -> dict[str, list[dict[str, Any]]]:
+    """All rows for one number of threads, which this process keeps to."""
+    share_threads(threads)
+    groups = {"exact": measure_exact(), "neurons": measure_neurons(threads), "portable": measure_portable()}
+    return {name: [{"threads": threads, **row} for row in rows] for name, rows in groups.items()}
+
+
+def measure_neurons(threads: int) -> Iterator[dict[str, Any]]:
+    """Every variant against a copy."""
+    for elements, rounds in ELEMENTS.items():
+        x = rows_of(elements, CHANNELS)
+        copy = copy_run(x, threads)
+        for bases, timesteps, *flags in itertools.product(BASES, TIMESTEPS, *[(False, True)] * len(PLAIN)):
+            variant = Variant(*flags)
+            neuron = identity_neuron(bases, timesteps) if variant.odd else function_neuron("gelu", bases, timesteps)
+            kernel = BoundRun(neuron_model(neuron, variant), x)
+            seconds = taking_turns({"kernel": kernel, "copy": copy}, rounds)
+            row = {"bases": bases, "timesteps": timesteps, **variant._asdict()}
+            yield row | entry(seconds, x.size, copy=("kernel", "copy"))
+
+
+def measure_portable() -> Iterator[dict[str, Any]]:
+    """Plain neurons against both forms of the function in the file."""
+    x = rows_of(PORTABLE_ELEMENTS, CHANNELS)
+    for bases, timesteps in itertools.product(BASES, TIMESTEPS):
+        neuron = function_neuron("gelu", bases, timesteps)
+        runs = {"kernel": BoundRun(neuron_model(neuron), x)}
+        for body in Body:
+            runs[body.value] = BoundRun(neuron_model(neuron, body=body), x, kernels=False)
+        expected = runs["kernel"].bits()
+        if not all(np.array_equal(run.bits(), expected) for run in runs.values()):
+            raise SystemExit(f"kernel and function disagree at N={bases}, T={timesteps}")
+        seconds = taking_turns(runs, PORTABLE_ROUNDS)
+        faster = {body.value: (body.value, "kernel") for body in Body}
+        yield {"bases": bases, "timesteps": timesteps, **entry(seconds, x.size, **faster)}
+
+
+def measure_exact() -> Iterator[dict[str, Any]]:
+    """Spiking ops, with as many bases as a conversion gives them, against the ops that they replace."""
+    for elements, comparison in itertools.product(ELEMENTS, EXACT):
+        x = rows_of(elements, comparison.length)
+        exact = BoundRun(exact_model(comparison.exact, comparison.length), x)
+        for timesteps in TIMESTEPS:
+            if comparison.spiking is MBE_NEURON:
+                model = neuron_model(function_neuron("gelu", default_bases(timesteps).function, timesteps))
+            else:
+                model = composite_model(comparison.spiking, comparison.length, timesteps)
+            kernel = BoundRun(model, x)
+            seconds = taking_turns({"kernel": kernel, "exact": exact}, ELEMENTS[elements])
+            row = {"exact": comparison.exact, "spiking": comparison.spiking.name, "length": comparison.length}
+            row |= {"timesteps": timesteps} | entry(seconds, x.size, exact=("kernel", "exact"))
+            yield row | {"size": elements}
+
+
+def entry(seconds: Seconds, elements: int, **ratios: tuple[str, str]) -> dict[str, Any]:
+    """What every row tells: speed of the kernel, and times of one run over those of another."""
+    return {
+        "size": elements,
+        "billions_per_second": elements / statistics.median(seconds["kernel"]) / 1e9,
+        "ratios": {name: ratio(seconds, *pair)._asdict() for name, pair in ratios.items()},
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--output", type=Path, default=Path("docs/kernels.md"))
+    options = parser.parse_args(arguments)
+    onnx_snn.get_library_path()
+    machine = describe_machine()
+    results: dict[str, Any] = {"machine": machine | {"kernels": instruction_set(machine)}}
+    for threads in THREADS:
+        # A process has one pool of threads for good.
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
+            for group, rows in process.submit(measure, threads).result().items():
+                results.setdefault(group, []).extend(rows)
+    options.output.with_suffix(".json").write_text(json.dumps(results, indent=1) + "\n")
+    options.output.write_text(page(results))
+    print(options.output.read_text())
+    return 0
+
+
+def page(results: dict[str, Any]) -> str:
+    """The measurements as Markdown."""
+    machine = results["machine"]
+    exact = pivot(results["exact"], ("spiking", "exact", "length", "timesteps"), "exact")
+    neurons = pivot(results["neurons"], ("bases", "timesteps", *Variant._fields), "copy")
+    return (
+        "# Speed of the kernels\n\n"
+        "Written by `python benchmarks/kernels.py`; do not edit. A cell holds billions of elements a second at the\n"
+        "median time and, in parentheses, the time over that of what is compared: median over the pairs of runs, and\n"
+        "fastest run over fastest run.\n\n"
+        f"Machine: {machine_in_words(machine)}.\nKernels: {machine['kernels']}.\n\n"
+        "## Beside the exact ops\n\n"
+        "Rows are of the length given; N is what a conversion chooses.\n\n"
+        f"```text\n{exact}\n```\n\n"
+        "## MbeNeuron beside a copy\n\n"
+        "The copy is NumPy's on one thread. On two it is onnxruntime's Relu, which reads and writes as much on the\n"
+        f"same threads. Scales are one for each of {CHANNELS} channels.\n\n"
+        f"```text\n{neurons}\n```\n\n"
+        "## MbeNeuron beside its portable functions\n\n"
+        "How many times as long the function in the file takes in onnxruntime without the library, by its form.\n"
+        f"{PORTABLE_ELEMENTS:,} elements, the same bits.\n\n"
+        f"```text\n{portable_table(results['portable'])}\n```\n"
+    )
+
+
+def pivot(rows: Sequence[dict[str, Any]], keys: Sequence[str], compared: str) -> str:
+    """Rows by `keys`, with a column for each number of threads and size."""
+    columns = list(itertools.product(THREADS, ELEMENTS))
+    lines: dict[tuple[Any, ...], dict[tuple[int, int], str]] = {}
+    for row in rows:
+        quotient = row["ratios"][compared]
+        cell = f"{row['billions_per_second']:.2f} ({quotient['median']:.1f}, {quotient['fastest']:.1f})"
+        lines.setdefault(tuple(row[key] for key in keys), {})[row["threads"], row["size"]] = cell
+    header = [
+        *keys,
+        *(f"{threads} thread{'s' * (threads > 1)}, 2^{size.bit_length() - 1}" for threads, size in columns),
+    ]
+    return table(header, [(*map(_text, key), *(cells[column] for column in columns)) for key, cells in lines.items()])
+
+
+def portable_table(rows: Sequence[dict[str, Any]]) -> str:
+    """Rows by N and T, with a column for each number of threads and form."""
+    columns = list(itertools.product(THREADS, (body.value for body in Body)))
+    lines: dict[tuple[int, int], dict[tuple[int, str], str]] = {}
+    for row in rows:
+        cells = lines.setdefault((row["bases"], row["timesteps"]), {})
+        cells |= {(row["threads"], body): f"{times['median']:.0f}" for body, times in row["ratios"].items()}
+    header = ["N", "T", *(f"{body}, {threads} thread{'s' * (threads > 1)}" for threads, body in columns)]
+    return table(header, [(*map(str, key), *(cells[column] for column in columns)) for key, cells in lines.items()])
+
+
+def _text(value: Any) -> str:
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

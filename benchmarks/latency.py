@@ -1,0 +1,296 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Latency of converted networks over that of their originals, in onnxruntime; writes docs/latency.md.
+
+    python benchmarks/latency.py                                              # all networks, T and scopes
+    python benchmarks/latency.py --only gpt2 --timesteps 8 --profile          # and where the time goes
+
+Networks come from benchmarks/networks.py. Each is converted once into `--folder`, where the file stays: delete it to
+convert anew. The two sessions take turns within one process, both with onnxruntime's default optimisation, on one pool
+of threads (benchmarks/measurement.py says why), and a ratio is the median over the pairs. Rows that are not measured
+stay as they are in the JSON file beside the table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+import onnxruntime as ort
+from measurement import (
+    describe_machine,
+    instruction_set,
+    machine_in_words,
+    on_passive_threads,
+    on_shared_threads,
+    ratio,
+    share_threads,
+    taking_turns,
+)
+from networks import build
+
+import onnx_snn
+from onnx_snn.report import table
+
+Feeds: TypeAlias = dict[str, np.ndarray[Any, Any]]
+Sessions: TypeAlias = dict[str, ort.InferenceSession]
+
+TIMESTEPS = (4, 8, 16)
+SCOPES = ("nonlinear", "full")
+PROFILED_ROUNDS = 5
+SMALLEST_SHARE = 0.005
+"""Of the time of either network; op types below it are summed up in one line of a profile."""
+
+HEADER = ("network", "batch", "tokens", "past", "T", "scope", "ANN, ms", "SNN / ANN", "quartiles", "of fastest runs")
+PROFILE_HEADER = ("op type", "ANN, ms", "nodes", "SNN, ms", "nodes", "difference, ms")
+
+
+class Workload(NamedTuple):
+    """Shape of one run; an image has no tokens to choose."""
+
+    batch: int
+    tokens: int | None = None
+    past: int = 0
+
+    def __str__(self) -> str:
+        return f"batch={self.batch} tokens={self.tokens} past={self.past}"
+
+
+CONTEXTS = (Workload(1, 128), Workload(8, 128), Workload(1, 512))
+WORKLOADS = {
+    "vit-base": (Workload(1), Workload(8)),
+    "roberta-base": CONTEXTS,
+    "gpt2": CONTEXTS,
+    "gpt2-with-past": (Workload(1, 1, 128), Workload(8, 1, 128)),
+}
+
+
+def feeds_of(workload: Workload, samples: Feeds) -> Feeds:
+    """Inputs of one run, cut from calibration `samples` or repeating them."""
+    batch, tokens, past = workload
+    if tokens is None:
+        return {name: np.resize(array, (batch, *array.shape[1:])) for name, array in samples.items()}
+    whole = {
+        "attention_mask": np.ones((batch, past + tokens), np.int64),
+        "position_ids": np.arange(past, past + tokens)[None].repeat(batch, axis=0),
+    }
+    feeds: Feeds = {}
+    for name, array in samples.items():
+        if name.startswith("past_key_values"):
+            heads, _, width = array.shape[1:]
+            feeds[name] = np.resize(array, (batch, heads, past, width))
+        else:
+            feeds[name] = whole[name] if name in whole else np.resize(array, (batch, tokens))
+    return feeds
+
+
+def converted(network: Path, folder: Path, timesteps: int, scope: str) -> Path:
+    """The file of the spiking network, written where it is missing."""
+    name = network.parent.name
+    file = folder / f"{name}-T{timesteps}-{scope}.onnx"
+    if not file.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        print(f"converting {file.name}", flush=True)
+        stage = folder / f"part-{file.name}"
+        onnx_snn.convert(
+            network,
+            stage,
+            network.with_name("calibration.npz"),
+            calibration_cache=folder / f"{name}-{scope}.calibration.npz",
+            timesteps=timesteps,
+            scope=scope,
+            batch_size=1,
+        )
+        stage.rename(file)
+    return file
+
+
+class Bench:
+    """Sessions on the same terms."""
+
+    def __init__(self, threads: int, passive: bool, rounds: int) -> None:
+        self.threads, self.passive, self.rounds = threads, passive, rounds
+        if not passive:
+            share_threads(threads)
+
+    def session(self, file: Path, *, profile: Path | None = None) -> ort.InferenceSession:
+        """A session on a network, with the kernels; one that is profiled writes to a file that begins as `profile`."""
+        options = onnx_snn.session_options(quiet=True)
+        options = on_passive_threads(options, self.threads) if self.passive else on_shared_threads(options)
+        if profile is not None:
+            options.enable_profiling, options.profile_file_prefix = True, str(profile)
+        return onnx_snn.session(file, session_options=options)
+
+    def measure(self, sessions: Sessions, feeds: Feeds) -> dict[str, Any]:
+        """Time of the spiking network over that of the original."""
+        seconds = self._run(sessions, feeds, self.rounds)
+        return {"ann_ms": statistics.median(seconds["ann"]) * 1e3, **ratio(seconds, "snn", "ann")._asdict()}
+
+    def profile(self, files: dict[str, Path], feeds: Feeds, folder: Path) -> dict[str, dict[str, Any]]:
+        """Milliseconds and number of nodes by op type, of either network."""
+        sessions = {name: self.session(file, profile=folder / name) for name, file in files.items()}
+        self._run(sessions, feeds, PROFILED_ROUNDS)
+        profiles = {}
+        for name, session in sessions.items():
+            events = Path(session.end_profiling())
+            profiles[name] = by_op_type(json.loads(events.read_text()))
+            events.unlink()
+        return profiles
+
+    def _run(self, sessions: Sessions, feeds: Feeds, rounds: int) -> dict[str, list[float]]:
+        runs = {name: lambda session=session: session.run(None, feeds) for name, session in sessions.items()}
+        return taking_turns(runs, rounds)
+
+
+def by_op_type(events: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """What onnxruntime's profile says: of each node the median over all runs, summed by op type."""
+    durations: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for event in events:
+        if event["cat"] == "Node" and event["name"].endswith("_kernel_time"):
+            durations[event["args"]["op_name"], event["name"]].append(event["dur"] / 1e3)
+    profile: dict[str, Any] = defaultdict(lambda: {"ms": 0.0, "nodes": 0})
+    for (op_type, _), milliseconds in durations.items():
+        profile[op_type]["ms"] += statistics.median(milliseconds)
+        profile[op_type]["nodes"] += 1
+    return dict(profile)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure what is asked for and write the table."""
+    options = _parser().parse_args(arguments)
+    ready = options.output.with_suffix(".json")
+    rows: dict[str, dict[str, Any]] = json.loads(ready.read_text())["rows"] if ready.exists() else {}
+    machine = describe_machine()
+    machine |= {"kernels": instruction_set(machine), "threads": options.threads, "passive": options.passive}
+    for row in _measure(options):
+        rows[_key(row)] = row
+        ready.write_text(json.dumps({"machine": machine, "rows": rows}, indent=2) + "\n")
+        print(_line(row), flush=True)
+        if "profile" in row:
+            print(_profile_table(row["profile"]), flush=True)
+    options.output.write_text(page(machine, list(rows.values())))
+    return 0
+
+
+def _measure(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    bench = Bench(options.threads, options.passive, options.rounds)
+    for name in options.only:
+        original = build(name, options.networks)
+        with np.load(original.with_name("calibration.npz")) as archive:
+            samples = dict(archive)
+        ann = bench.session(original)
+        for scope in options.scopes:
+            for timesteps in options.timesteps:
+                spiking = converted(original, options.folder, timesteps, scope)
+                snn = bench.session(spiking)
+                for workload in (workload for workload in WORKLOADS[name] if workload.batch in options.batches):
+                    feeds = feeds_of(workload, samples)
+                    row = {"network": name, **workload._asdict(), "timesteps": timesteps, "scope": scope}
+                    row |= bench.measure({"snn": snn, "ann": ann}, feeds)
+                    if options.profile:
+                        row["profile"] = bench.profile({"ann": original, "snn": spiking}, feeds, options.folder)
+                    yield row
+
+
+def _key(row: dict[str, Any]) -> str:
+    return f"{row['network']} {Workload(row['batch'], row['tokens'], row['past'])} T={row['timesteps']} {row['scope']}"
+
+
+def _line(row: dict[str, Any]) -> str:
+    return f"{_key(row)}: {row['median']:.2f} times the {row['ann_ms']:.1f} ms of the ANN"
+
+
+def page(machine: dict[str, Any], rows: Sequence[dict[str, Any]]) -> str:
+    """The measurements as Markdown."""
+    names = list(WORKLOADS)
+    ordered = sorted(rows, key=lambda row: (names.index(row["network"]), row["scope"] != "nonlinear", row["timesteps"]))
+    waiting = "threads that sleep while they wait" if machine["passive"] else "one pool of threads for both"
+    sections = "".join(
+        f"\n## {_key(row)}\n\n```text\n{_profile_table(row['profile'])}\n```\n" for row in ordered if "profile" in row
+    )
+    return (
+        "# Latency of converted networks\n\n"
+        "Written by `python benchmarks/latency.py`; do not edit. Time of one run of the converted network (SNN) over\n"
+        "that of the original (ANN): both in onnxruntime with its default optimisation, taking turns in one process.\n"
+        "The ratio is the median over the pairs of runs, with its quartiles; then comes that of the fastest runs.\n"
+        "With a past, a run is one step of decoding.\n\n"
+        f"Machine: {machine_in_words(machine)}.\n"
+        f"Kernels: {machine['kernels']}; {machine['threads']} threads, {waiting}.\n\n"
+        f"```text\n{table(HEADER, map(_cells, ordered))}\n```\n" + _PROFILES * bool(sections) + sections
+    )
+
+
+_PROFILES = (
+    "\n# Where the time goes\n\n"
+    "Milliseconds of the nodes of each type in onnxruntime's profile, after its optimisation: the median of each node\n"
+    "over the runs, summed.\n"
+)
+
+
+def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+    lower, upper = row["quartiles"]
+    return (
+        row["network"],
+        str(row["batch"]),
+        str(row["tokens"] or ""),
+        str(row["past"] or ""),
+        str(row["timesteps"]),
+        row["scope"],
+        f"{row['ann_ms']:.1f}",
+        f"{row['median']:.2f}",
+        f"{lower:.2f} - {upper:.2f}",
+        f"{row['fastest']:.2f}",
+    )
+
+
+def _profile_table(profile: dict[str, dict[str, Any]]) -> str:
+    """Op types by what they cost more in the spiking network; those that cost next to nothing in one line."""
+    nothing = {"ms": 0.0, "nodes": 0}
+    types = {name: [profile[which].get(name, nothing) for which in ("ann", "snn")] for name in _op_types(profile)}
+    total = sum(entry["ms"] for entry in profile["ann"].values())
+    large = [name for name, entries in types.items() if max(entry["ms"] for entry in entries) >= SMALLEST_SHARE * total]
+    large.sort(key=lambda name: types[name][0]["ms"] - types[name][1]["ms"])
+    small = [name for name in types if name not in large]
+    lines = [(name, types[name]) for name in large]
+    lines += [("others", _sum(types[name] for name in small)), ("all", _sum(types.values()))]
+    return table(PROFILE_HEADER, (_profile_cells(name, *entries) for name, entries in lines))
+
+
+def _op_types(profile: dict[str, dict[str, Any]]) -> list[str]:
+    return sorted(profile["ann"].keys() | profile["snn"].keys())
+
+
+def _sum(entries: Any) -> list[dict[str, Any]]:
+    columns = zip(*entries, strict=True)
+    return [{key: sum(entry[key] for entry in column) for key in ("ms", "nodes")} for column in columns]
+
+
+def _profile_cells(name: str, ann: dict[str, Any], snn: dict[str, Any]) -> tuple[str, ...]:
+    difference = snn["ms"] - ann["ms"]
+    return name, f"{ann['ms']:.2f}", str(ann["nodes"]), f"{snn['ms']:.2f}", str(snn["nodes"]), f"{difference:+.2f}"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", choices=WORKLOADS, default=list(WORKLOADS), metavar="NETWORK")
+    parser.add_argument("--timesteps", nargs="+", type=int, default=TIMESTEPS, metavar="T")
+    parser.add_argument("--scopes", nargs="+", choices=SCOPES, default=SCOPES, metavar="SCOPE")
+    parser.add_argument("--batches", nargs="+", type=int, default=(1, 8), metavar="BATCH")
+    parser.add_argument("--rounds", type=int, default=21, help="pairs of runs a row")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--passive", action="store_true", help="threads sleep while they wait: for a busy machine")
+    parser.add_argument("--profile", action="store_true", help="also tell where the time goes")
+    parser.add_argument("--networks", type=Path, default=Path("build/networks"), help="where the networks are")
+    parser.add_argument("--folder", type=Path, default=Path("build/latency"), help="where converted networks stay")
+    parser.add_argument("--output", type=Path, default=Path("docs/latency.md"))
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
