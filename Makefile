@@ -1,8 +1,8 @@
 # make demo            convert the models of this repository and compare each with its original
 # make test            static checks and all tests
-# make test-kernels    tests of the kernels under sanitizers; needs CMake and nothing else
+# make test-kernels    tests of the kernels under sanitizers; needs a C++17 compiler and CMake, nothing else
 #
-# Both need Python 3.10 or later and a C++17 compiler (the demo runs without one, slower); the tests also need Node.js.
+# The first two need Python 3.10 or later and a C++17 compiler (the demo runs without one, slower); the tests also need Node.js.
 # Everything else is installed into .venv.
 
 PYTHON ?= python3
