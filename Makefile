@@ -1,8 +1,8 @@
 # make demo            convert the models of this repository and compare each with its original
 # make test            static checks and all tests
-# make test-kernels    tests of the kernels under sanitizers; needs a C++17 compiler and CMake, nothing else
+# make test-kernels    only the tests of the kernels under sanitizers
 #
-# The first two need Python 3.10 or later and a C++17 compiler (the demo runs without one, slower); the tests also need Node.js.
+# All need Python 3.10 or later and a C++17 compiler (the demo runs without one, slower); the tests also need Node.js.
 # Everything else is installed into .venv.
 
 PYTHON ?= python3
@@ -14,17 +14,17 @@ BUILD := pyproject.toml custom_ops/CMakeLists.txt $(wildcard custom_ops/src/*)
 demo: .venv/run.stamp
 	$(BIN)/onnx-snn demo --models models
 
-test: .venv/dev.stamp tests/hosts/node_modules
+test: .venv/dev.stamp tests/hosts/node_modules test-kernels
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
 
 test-kernels: build/kernels-address,undefined build/kernels-thread
 
-build/kernels-%: FORCE
-	cmake -S custom_ops -B $@ -D ONNX_SNN_TESTS=ON -D ONNX_SNN_SANITIZE=$*
-	cmake --build $@ --parallel 2
-	ctest --test-dir $@ --output-on-failure
+build/kernels-%: .venv/dev.stamp FORCE
+	$(BIN)/cmake -S custom_ops -B $@ -D ONNX_SNN_TESTS=ON -D ONNX_SNN_SANITIZE=$*
+	$(BIN)/cmake --build $@ --parallel 2
+	$(BIN)/ctest --test-dir $@ --output-on-failure
 
 FORCE:
 
