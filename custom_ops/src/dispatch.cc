@@ -8,15 +8,23 @@
 namespace onnx_snn {
 namespace {
 
+#if defined(ONNX_SNN_X86)
+bool has_avx512() {
+#if defined(ONNX_SNN_EMULATE_AVX512)
+  return true;
+#else
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw");
+#endif
+}
+#endif
+
 // Kernels that this processor runs, widest first.
 const Kernels& choose() {
   const Kernels* available[4];
   std::size_t count = 0;
 #if defined(ONNX_SNN_X86)
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
-      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw")) {
-    available[count++] = &kAvx512Kernels;
-  }
+  if (has_avx512()) available[count++] = &kAvx512Kernels;
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) available[count++] = &kAvx2Kernels;
 #elif defined(ONNX_SNN_NEON)
   available[count++] = &kNeonKernels;
