@@ -13,11 +13,13 @@ stay as they are in the JSON file beside the table.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import statistics
 import sys
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -179,23 +181,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _measure(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    originals = {name: build(name, options.networks) for name in options.only}
+    # Sessions of a conversion have threads of their own, which a process with one pool for all does not allow.
+    variants = [
+        (name, timesteps, scope, converted(originals[name], options.folder, timesteps, scope))
+        for name, scope, timesteps in itertools.product(options.only, options.scopes, options.timesteps)
+    ]
     bench = Bench(options.threads, options.passive, options.rounds)
-    for name in options.only:
-        original = build(name, options.networks)
+    for name, group in itertools.groupby(variants, key=itemgetter(0)):
+        original = originals[name]
         with np.load(original.with_name("calibration.npz")) as archive:
             samples = dict(archive)
         ann = bench.session(original)
-        for scope in options.scopes:
-            for timesteps in options.timesteps:
-                spiking = converted(original, options.folder, timesteps, scope)
-                snn = bench.session(spiking)
-                for workload in (workload for workload in WORKLOADS[name] if workload.batch in options.batches):
-                    feeds = feeds_of(workload, samples)
-                    row = {"network": name, **workload._asdict(), "timesteps": timesteps, "scope": scope}
-                    row |= bench.measure({"snn": snn, "ann": ann}, feeds)
-                    if options.profile:
-                        row["profile"] = bench.profile({"ann": original, "snn": spiking}, feeds, options.folder)
-                    yield row
+        for _, timesteps, scope, spiking in group:
+            snn = bench.session(spiking)
+            for workload in (workload for workload in WORKLOADS[name] if workload.batch in options.batches):
+                feeds = feeds_of(workload, samples)
+                row = {"network": name, **workload._asdict(), "timesteps": timesteps, "scope": scope}
+                row |= bench.measure({"snn": snn, "ann": ann}, feeds)
+                if options.profile:
+                    row["profile"] = bench.profile({"ann": original, "snn": spiking}, feeds, options.folder)
+                yield row
 
 
 def _key(row: dict[str, Any]) -> str:

@@ -1,10 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "mbe_neuron_op.h"
 
+#include <algorithm>
+#include <array>
+
 #include "tasks.h"
 
 namespace onnx_snn {
 namespace {
+
+// Runs that are shorter have their scales written out, so that kernels see many runs as one.
+constexpr std::size_t kShortRun = 512;
 
 // What one run evaluates.
 struct Run {
@@ -21,26 +27,48 @@ struct Run {
     context.parallel_for(tasks.count(), [&](std::size_t task) {
       TaskSpikes task_spikes(spikes, neuron);
       const std::size_t first = tasks.first(task);
-      evaluate(0, 0, first, tasks.last(task) - first, task_spikes);
+      evaluate({scales.tensor.values, 0}, first, tasks.last(task) - first, task_spikes);
     });
   }
 
   // Scales that go along x.
-  void evaluate_runs() const {
-    const Runs runs(scales.tensor.shape, x.shape);
+  void evaluate_runs(const Runs& runs) const {
     const Tasks tasks(runs.count(), runs.length());
     context.parallel_for(tasks.count(), [&](std::size_t task) {
       TaskSpikes task_spikes(spikes, neuron);
       runs.each(tasks.first(task), tasks.last(task), [&](std::size_t run, std::size_t offset) {
-        evaluate(offset, runs.stride(), run * runs.length(), runs.length(), task_spikes);
+        evaluate({scales.tensor.values + offset, runs.stride()}, run * runs.length(), runs.length(), task_spikes);
       });
     });
   }
 
+  // The same where runs are short.
+  void evaluate_short_runs(const Runs& runs) const {
+    const Tasks tasks(runs.count(), runs.length());
+    context.parallel_for(tasks.count(), [&](std::size_t task) {
+      TaskSpikes task_spikes(spikes, neuron);
+      std::array<float, kShortRun> written;
+      std::size_t first = tasks.first(task) * runs.length(), count = 0;
+      const auto flush = [&] {
+        evaluate({written.data(), 1}, first, count, task_spikes);
+        first += count;
+        count = 0;
+      };
+      runs.each(tasks.first(task), tasks.last(task), [&](std::size_t, std::size_t offset) {
+        if (count + runs.length() > written.size()) flush();
+        const float* const scale = scales.tensor.values + offset;
+        float* const end = written.data() + count;
+        if (runs.stride() == 0) std::fill_n(end, runs.length(), *scale);
+        else std::copy_n(scale, runs.length(), end);
+        count += runs.length();
+      });
+      flush();
+    });
+  }
+
  private:
-  void evaluate(std::size_t scale_offset, std::size_t scale_stride, std::size_t first, std::size_t count,
-                TaskSpikes& task_spikes) const {
-    const Scale scale{scales.kind, {scales.tensor.values + scale_offset, scale_stride}};
+  void evaluate(const Along& along, std::size_t first, std::size_t count, TaskSpikes& task_spikes) const {
+    const Scale scale{scales.kind, along};
     if (spikes != nullptr) kernels().count_spikes(neuron, scale, x.values + first, count, task_spikes.counts());
     kernels().evaluate(neuron, scale, x.values + first, y + first, count);
   }
@@ -64,12 +92,12 @@ void MbeNeuronOp::compute(const KernelContext& context) const {
   float* const y = node_.result(context, x.shape);
   std::int64_t* const spikes = node_.spikes(context, 1, neuron);
   if (x.elements == 0) return;
+
   const Run run{context, neuron, scales, x, y, spikes};
-  if (scales.tensor.elements == 1 || scales.kind == Rescaling::kNone) {
-    run.evaluate_flat();
-  } else {
-    run.evaluate_runs();
-  }
+  if (scales.tensor.elements == 1 || scales.kind == Rescaling::kNone) return run.evaluate_flat();
+  const Runs runs(scales.tensor.shape, x.shape);
+  if (runs.length() < kShortRun) return run.evaluate_short_runs(runs);
+  run.evaluate_runs(runs);
 }
 
 }  // namespace onnx_snn

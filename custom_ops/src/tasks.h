@@ -12,7 +12,7 @@
 namespace onnx_snn {
 
 // Elements of a task: some microseconds of work, against which handing it out is cheap. A multiple of any vector.
-inline constexpr std::size_t kTaskElements = 1u << 14;
+inline constexpr std::size_t kTaskElements = 1u << 12;
 
 // `items`, each of `elements` elements, in tasks of whole items.
 class Tasks {
