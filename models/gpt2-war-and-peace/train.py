@@ -156,6 +156,15 @@ def train(texts: dict[str, np.ndarray], newline: int, args: argparse.Namespace) 
     return averaged
 
 
+def with_empty_past(arrays: Arrays) -> Arrays:
+    """The inputs of the export with past that reads a text from its beginning, whose first token is unlike all others.
+
+    The keys and values that later steps find in the cache are among those that are computed then.
+    """
+    empty = np.zeros((len(arrays["input_ids"]), HEADS, 0, WIDTH // HEADS), np.float32)
+    return arrays | {f"past_key_values.{index}.{part}": empty for index in range(DEPTH) for part in ("key", "value")}
+
+
 @torch.inference_mode()
 def with_past(model: GPT2LMHeadModel, tokens: np.ndarray, count: int, new: int) -> Arrays:
     """Inputs and labels of the export with past: keys and values of random prefixes, then new tokens.
@@ -192,13 +201,12 @@ def export(model: GPT2LMHeadModel, texts: dict[str, np.ndarray], args: argparse.
     generator = np.random.default_rng(SEED)
     inputs, _ = windows(texts["train"], WINDOW)
     chosen = np.sort(generator.choice(len(inputs), 64, replace=False))
-    common.write_npz(args.output / "calibration.npz", model_inputs(inputs[chosen]))
+    calibration = model_inputs(inputs[chosen])
+    common.write_npz(args.output / "calibration.npz", calibration)
+    common.write_npz(past / "calibration.npz", with_empty_past(calibration))
     inputs, labels = windows(texts["test"], WINDOW)
     sample = {**model_inputs(inputs), "labels": labels}
     common.write_npz(args.output / "test.npz", sample)
-    calibration = with_past(model, texts["train"], 32, 16)
-    del calibration["labels"]
-    common.write_npz(past / "calibration.npz", calibration)
     sample_past = with_past(model, texts["test"], 32, CONTEXT - PREFIX)
     common.write_npz(past / "test.npz", sample_past)
     LOG.info("torch on the test text: perplexity %.3f", measure(model, texts["test"]))

@@ -22,15 +22,14 @@ from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessor
 
 # isort: off
 import common
+from cifar10 import CLASSES, SEED, SIDE, augment, class_balanced, load_split, normalize
 from common import LOG
-from full_test import CLASSES, class_balanced, decode_tar, normalize
 
 # isort: on
 
-SEED = 20
 BATCH = 128
 HELD_OUT = 1000
-WIDTH, DEPTH, HEADS, PATCH, SIDE = 192, 6, 3, 4, 32
+WIDTH, DEPTH, HEADS, PATCH = 192, 6, 3, 4
 
 
 def make_config() -> ViTConfig:
@@ -115,15 +114,6 @@ def logits_of(model: ViTForImageClassification, pixels: torch.Tensor, keep: int)
     return cast("torch.Tensor", model.classifier(model.vit.layernorm(hidden[:, 0])))
 
 
-def augment(padded: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
-    """Random 32 x 32 crops of padded uint8 images, half of them mirrored, as network input."""
-    windows = padded.unfold(2, SIDE, 1).unfold(3, SIDE, 1)
-    offsets = torch.randint(0, windows.size(2), (2, len(chosen)))
-    crops = windows[chosen, :, offsets[0], offsets[1]]
-    mirrored = torch.rand(len(chosen), 1, 1, 1) < 0.5
-    return normalize(torch.where(mirrored, crops.flip(-1), crops))
-
-
 def patches_shown(progress: float) -> int:
     """Number of patches shown: half of them for the first 65 % of the training, then all."""
     total = (SIDE // PATCH) ** 2
@@ -184,18 +174,6 @@ def train(
         LOG.info(text, budget.step, budget.spent, budget.progress, np.mean(losses), held)
         common.save_checkpoint(checkpoint, model, optimizers, ema, budget)
     model.load_state_dict(ema.shadow)
-
-
-def load_split(data: Path, split: str, cache: Path) -> tuple[torch.Tensor, torch.Tensor]:
-    """Decoded images (uint8) and labels of one split, shuffled with a fixed seed, kept in ``cache``."""
-    path = cache / f"{split}.npz"
-    if not path.exists():
-        images, labels = decode_tar(data, split)
-        common.write_npz(path, {"images": images, "labels": labels}, compressed=False)
-    with np.load(path) as arrays:
-        images, labels = arrays["images"], arrays["labels"]
-    order = np.random.default_rng(SEED).permutation(len(images))
-    return torch.from_numpy(images[order]), torch.from_numpy(labels[order])
 
 
 def export(model: ViTForImageClassification, data: Path, args: argparse.Namespace) -> None:
