@@ -24,15 +24,14 @@ from pathlib import Path
 from typing import Any
 
 import onnx
+import onnx_ir
 import torch
 import transformers
-from corpus import BATCH, LENGTH, VOCABULARY, write
+from corpus import BATCH, FRAMES, IMAGE, LENGTH, MELS, SHAPES, VOCABULARY, write
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
-IMAGE, FRAMES, MELS = 32, 32, 16
 LAYERS = 2
-OPSET = {"optimum": 18, "dynamo": 18}
 
 
 @dataclass(frozen=True)
@@ -149,7 +148,7 @@ FAMILIES: dict[str, Family] = {
             "image_size": IMAGE,
             "width_coefficient": 0.25,
             "depth_coefficient": 0.5,
-            "hidden_dim": 64,
+            "hidden_dim": 320,
         },
         _IMAGE,
     ),
@@ -157,11 +156,11 @@ FAMILIES: dict[str, Family] = {
     "clip-text": Family(
         "CLIPTextModelWithProjection", "text", {**_CLIP["text_config"], "projection_dim": 32}, "feature-extraction"
     ),
-    "clip-vision": Family("CLIPVisionModelWithProjection", "pixels", {**_VIT, "projection_dim": 32}, "feature-extraction"),
+    "clip-vision": Family("CLIPVisionModel", "pixels", _VIT, "feature-extraction"),
     "siglip": Family(
         "SiglipModel",
         "text and pixels",
-        {"text_config": {**_WIDTHS, **_WORDS, "projection_size": 32, "max_position_embeddings": LENGTH}, "vision_config": _VIT},
+        {"text_config": {**_WIDTHS, **_WORDS, "projection_size": 32}, "vision_config": _VIT},
         "zero-shot-image-classification",
     ),
     "bert": Family("BertForSequenceClassification", "text", _BERT, _TEXT),
@@ -256,11 +255,11 @@ FAMILIES: dict[str, Family] = {
 }
 
 INPUTS: dict[str, dict[str, tuple[int, ...]]] = {
-    "pixels": {"pixel_values": (BATCH, 3, IMAGE, IMAGE)},
+    "pixels": {"pixel_values": SHAPES["pixel_values"]},
     "text": {"input_ids": (BATCH, LENGTH), "attention_mask": (BATCH, LENGTH)},
     "text and pixels": {
         "input_ids": (BATCH, LENGTH),
-        "pixel_values": (BATCH, 3, IMAGE, IMAGE),
+        "pixel_values": SHAPES["pixel_values"],
         "attention_mask": (BATCH, LENGTH),
     },
     "text to text": {
@@ -268,7 +267,7 @@ INPUTS: dict[str, dict[str, tuple[int, ...]]] = {
         "attention_mask": (BATCH, LENGTH),
         "decoder_input_ids": (BATCH, LENGTH - 2),
     },
-    "speech to text": {"input_features": (BATCH, MELS, FRAMES), "decoder_input_ids": (BATCH, LENGTH)},
+    "speech to text": {"input_features": SHAPES["input_features"], "decoder_input_ids": (BATCH, LENGTH)},
 }
 """Names and shapes of sample inputs; of images and speech only the batch varies."""
 
@@ -314,7 +313,8 @@ def optimum(family: Family, folder: Path) -> None:
         return
     from optimum.exporters.onnx import onnx_export_from_model
 
-    onnx_export_from_model(build(family), folder, task=family.task, do_validation=False)
+    frames = {"nb_max_frames": FRAMES} if family.inputs == "speech to text" else {}
+    onnx_export_from_model(build(family), folder, task=family.task, do_validation=False, **frames)
 
 
 def dynamo(family: Family, folder: Path) -> None:
@@ -349,7 +349,7 @@ class _FirstOutput(torch.nn.Module):
 
 
 def _dynamic_axes(name: str) -> dict[int, str]:
-    if name in ("pixel_values", "input_features"):
+    if name in SHAPES:
         return {0: "batch"}
     return {0: "batch", 1: f"{'decoder_' if 'decoder' in name else ''}sequence"}
 
@@ -358,15 +358,11 @@ def transformers5(family: Family, folder: Path) -> None:
     """Export by the exporter that is part of transformers since 5.14."""
     from transformers.exporters import OnnxConfig, OnnxExporter
 
-    model = build(family, use_cache=False)
-    exported = OnnxExporter().export(model, sample(family), config=OnnxConfig(dynamic=True))
-    onnx.save(_proto(exported.program), folder / "model.onnx")
-
-
-def _proto(program: Any) -> onnx.ModelProto:
-    import onnx_ir
-
-    return onnx_ir.to_proto(program)
+    inputs = sample(family)
+    axes = {name: dict.fromkeys(_dynamic_axes(name), torch.export.Dim.AUTO) for name in inputs}
+    config = OnnxConfig(dynamic=True, dynamic_shapes=axes)
+    exported = OnnxExporter().export(build(family, use_cache=False), inputs, config=config)
+    onnx_ir.save(exported.program, str(folder / "model.onnx"))
 
 
 DIALECTS: dict[str, Callable[[Family, Path], None]] = {

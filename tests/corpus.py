@@ -24,6 +24,10 @@ from onnx import numpy_helper
 FOLDER = Path(__file__).with_name("families")
 VOCABULARY = 96
 BATCH, LENGTH = 2, 12
+IMAGE, FRAMES, MELS = 32, 32, 16
+
+SHAPES = {"pixel_values": (BATCH, 3, IMAGE, IMAGE), "input_features": (BATCH, MELS, FRAMES)}
+"""Inputs of which only the first axis varies, whatever the exporter declares."""
 
 SMALLEST_WEIGHT = 64
 """Elements from which on a tensor is drawn again instead of kept."""
@@ -156,7 +160,10 @@ def feeds(model: onnx.ModelProto, *, seed: int, batch: int = BATCH, length: int 
     random = np.random.default_rng(seed)
     made: Feeds = {}
     for value in model.graph.input:
-        sizes = [dim.dim_value or (length if axis else batch) for axis, dim in enumerate(value.type.tensor_type.shape.dim)]
+        axes = enumerate(value.type.tensor_type.shape.dim)
+        sizes = [dim.dim_value or (length if axis else batch) for axis, dim in axes]
+        if value.name in SHAPES:
+            sizes = [batch, *SHAPES[value.name][1:]]
         made[value.name] = _input(value, sizes, random)
     return made
 
