@@ -108,7 +108,14 @@ FAMILIES: dict[str, Family] = {
     "swin": Family(
         "SwinForImageClassification",
         "pixels",
-        {"image_size": IMAGE, "patch_size": 2, "embed_dim": 16, "depths": [2, 2], "num_heads": [2, 4], "window_size": 4},
+        {
+            "image_size": IMAGE,
+            "patch_size": 2,
+            "embed_dim": 16,
+            "depths": [2, 2],
+            "num_heads": [2, 4],
+            "window_size": 4,
+        },
         _IMAGE,
     ),
     "beit": Family(
@@ -228,13 +235,16 @@ FAMILIES: dict[str, Family] = {
         {**_WIDTHS, **_WORDS, "ffn_dim": 64, "word_embed_proj_dim": 32, "pad_token_id": 1},
         _CAUSAL,
     ),
-    "bloom": Family("BloomForCausalLM", "text", {"vocab_size": VOCABULARY, "hidden_size": 32, "n_layer": LAYERS, "n_head": 4}, _CAUSAL),
+    "bloom": Family(
+        "BloomForCausalLM",
+        "text",
+        {"vocab_size": VOCABULARY, "hidden_size": 32, "n_layer": LAYERS, "n_head": 4},
+        _CAUSAL,
+    ),
     "falcon": Family("FalconForCausalLM", "text", {**_WIDTHS, **_WORDS, "alibi": False}, _CAUSAL),
     "llama": Family("LlamaForCausalLM", "text", _LLAMA, _CAUSAL),
     "mistral": Family("MistralForCausalLM", "text", {**_LLAMA, "sliding_window": 8}, _CAUSAL),
-    "mixtral": Family(
-        "MixtralForCausalLM", "text", {**_LLAMA, "num_local_experts": 4, "num_experts_per_tok": 2}, None
-    ),
+    "mixtral": Family("MixtralForCausalLM", "text", {**_LLAMA, "num_local_experts": 4, "num_experts_per_tok": 2}, None),
     "qwen2": Family("Qwen2ForCausalLM", "text", _LLAMA, _CAUSAL),
     "qwen3": Family("Qwen3ForCausalLM", "text", {**_LLAMA, "head_dim": 8}, _CAUSAL),
     "gemma": Family("GemmaForCausalLM", "text", {**_LLAMA, "head_dim": 8}, _CAUSAL),

@@ -104,15 +104,33 @@ def test_probabilities_of_a_softmax_that_is_written_out() -> None:
 def test_synapse(body: str, initializers: str, operand: int, axis: int) -> None:
     site = only_site(body, initializers=initializers)
     assert (site.kind, site.inputs[0].name) == (Kind.SYNAPSE, "x")
-    assert site.parameters == {"operand": operand, "contraction_axis": axis}
+    assert site.parameters == {"operand": operand, "contraction_axis": axis, "contraction_is_fixed": True}
     assert [node.outputs[0].name for node in site.nodes] == ["y"]
 
 
-def test_weights_that_depend_on_an_input_are_reported() -> None:
-    body = "f = Cast<to = 1>(position_ids) c = Cos(f) y = MatMul(x, c)"
-    model = graph(body, inputs="float[N,4,8] x, int64[8,8] position_ids")
-    assert kinds(model) == []
-    assert "its weights are computed from an input" in unmatched(model)["MatMul"]
+@pytest.mark.parametrize(
+    ("body", "operand", "axis"),
+    [
+        pytest.param("f = Cast<to = 1>(position_ids) c = Cos(f) y = MatMul(x, c)", 0, -1, id="of positions"),
+        pytest.param("s = Shape(x) e = Expand(half, s) y = MatMul(e, x)", 1, -2, id="repeated for each sample"),
+        pytest.param("i = Shape(x) g = Gather(w, i) t = Transpose(g) y = MatMul(x, t)", 0, -1, id="gathered"),
+        pytest.param("f = Cast<to = 1>(attention_mask) y = MatMul(x, f)", 0, -1, id="a mask"),
+    ],
+)
+def test_weights_may_depend_on_what_is_no_activation(body: str, operand: int, axis: int) -> None:
+    inputs = "float[N,4,8] x, int64[8,8] position_ids, int64[8,8] attention_mask"
+    site = only_site(body, inputs=inputs, initializers=SQUARE)
+    assert (site.kind, site.inputs[0].name) == (Kind.SYNAPSE, "x")
+    assert site.parameters == {"operand": operand, "contraction_axis": axis, "contraction_is_fixed": False}
+
+
+def test_product_without_an_activation_is_no_site() -> None:
+    model = graph(
+        "f = Cast<to = 1>(position_ids) p = MatMul(f, w) y = Add(x, p)",
+        inputs="float[N,8,8] x, int64[8,8] position_ids",
+        initializers=SQUARE,
+    )
+    assert (kinds(model), unmatched(model)) == ([], {})
 
 
 @pytest.mark.parametrize(

@@ -111,11 +111,13 @@ def _add_deviation(model: ir.Model, x: ir.Value, name: str) -> None:
 
 
 def _synapse_axes(site: Site, sizes: Sequence[int | None] | None) -> tuple[int, ...] | None:
-    """The axis that the weights sum over, counted from the end."""
+    """The axis that the weights sum over, counted from the end, where it has a fixed size."""
     axis = site.parameters["contraction_axis"]
-    if axis is None or axis < 0:
-        return None if axis is None else (axis,)
-    return (axis - len(sizes),) if sizes else None
+    if axis is None or not (sizes or axis < 0):
+        return None
+    if not (site.parameters["contraction_is_fixed"] or (sizes and sizes[axis])):
+        return None
+    return (axis - len(sizes) if sizes and axis >= 0 else axis,)
 
 
 def _product_axes(site: Site, operand: int, sizes: Sequence[int | None] | None) -> tuple[int, ...] | None:

@@ -43,7 +43,8 @@ class Site:
                 is no single one.
             synapse: `operand`, index of the activation among the node's inputs; `contraction_axis`, the
                 axis of the activation that the weights sum over: 1 for a convolution, else from the end,
-                or None where there is no single one.
+                or None where there is no single one; `contraction_is_fixed`, whether the weights are a
+                constant, so that this axis has one size.
         rule: Name of the rule that found it.
     """
 

@@ -3,9 +3,11 @@
 
     MatMul(x, w)   MatMul(w, x)   Gemm(x, w)   Einsum(x, w)   Conv(x, w)   ConvTranspose(x, w)
 
-Conditions: exactly one of the two operands is an activation and the other one is a constant: an
-initializer, a Constant node or an expression of such (Transpose, DequantizeLinear, ...). The node and its
-weights stay.
+Conditions: exactly one of the two operands is an activation. The other one is a constant: an initializer, a
+Constant node or an expression of such (Transpose, DequantizeLinear, ...); or it is computed from constants and
+what is no activation, such as the relative positions that DeBERTa gathers its keys by, the batch size to which
+a pooling head repeats its query, or a mask. Either way spikes meet weights that the network's input does not
+choose. The node and its weights stay.
 """
 
 from __future__ import annotations
@@ -31,9 +33,7 @@ def synapse(node: ir.Node, scope: Scope) -> Site | Refusal | None:
         return None
     (operand,) = activations
     x, weight = node.inputs[operand], node.inputs[1 - operand]
-    if not scope.flow.is_constant(weight):
-        return Refusal((node,), "its weights are computed from an input that is no activation")
-    if x is None or (len(node.inputs) > 2 and node.op_type == "Einsum"):
+    if x is None or weight is None or (len(node.inputs) > 2 and node.op_type == "Einsum"):
         return Refusal((node,), "Einsum of more than two operands")
     axis = _CHANNELS if node.op_type in _CONVOLUTIONS else contraction_axes(node)[operand]
     return Site(
@@ -43,5 +43,9 @@ def synapse(node: ir.Node, scope: Scope) -> Site | Refusal | None:
         inputs=(x,),
         output=node.outputs[0],
         rule=f"synapse_{node.op_type.lower()}",
-        parameters={"operand": operand, "contraction_axis": axis},
+        parameters={
+            "operand": operand,
+            "contraction_axis": axis,
+            "contraction_is_fixed": scope.flow.is_constant(weight),
+        },
     )
