@@ -144,7 +144,7 @@ FAMILIES: dict[str, Family] = {
         _IMAGE,
     ),
     "vgg16": Family(vgg16, "pixels"),
-    "mobilenet-v1": Family("MobileNetV1ForImageClassification", "pixels", {"depth_multiplier": 0.125}, _IMAGE),
+    "mobilenet-v1": Family("MobileNetV1ForImageClassification", "pixels", {"depth_multiplier": 0.125, "image_size": IMAGE}, _IMAGE),
     "mobilenet-v2": Family(
         "MobileNetV2ForImageClassification", "pixels", {"depth_multiplier": 0.25, "image_size": IMAGE}, _IMAGE
     ),

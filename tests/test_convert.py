@@ -247,6 +247,10 @@ REFUSED = {
         "the rank of its input is unknown",
     ),
     "NaN": ("n = Log (x) y = Gelu (n)", "calibration saw [0-9]+ NaN"),
+    "vanishing values": (
+        "c = Constant <value_float = 1e-20> () v = Mul (x, c) y = Gelu (v)",
+        "calibration saw values from -.*e-20 to .*e-20",
+    ),
     "other operator": ("y = Det (x)", "no rule knows what Det computes"),
 }
 INITIALIZERS = ", ".join([WEIGHT, "int64[3] shape = {-1, 4, 8}", "float[4,8] scale = {" + ", ".join(["1"] * 32) + "}"])

@@ -36,6 +36,9 @@ PRIMITIVES = {"exp2_": "exp2", "reciprocal_": "reciprocal", "rsqrt_": "rsqrt"}
 LARGEST_MAGNITUDE = 2.0**60
 """Beyond it the squares that the fits sum leave float64, and no trained network has such activations."""
 
+SMALLEST_MAGNITUDE = 2.0**-60
+"""Below it the gains of finely coded segments leave float32: such a signal has died out on its way."""
+
 
 class Refusal(Exception):  # noqa: N818 - not an error: it becomes a line of the report
     """Why a site cannot be converted."""
@@ -165,7 +168,8 @@ class _Fitter:
         histogram = self.calibration.signed[name]
         if histogram.count == 0:
             raise Refusal("calibration saw no finite value at its input")
-        if max(-histogram.minimum, histogram.maximum) > LARGEST_MAGNITUDE:
+        magnitude = max(-histogram.minimum, histogram.maximum)
+        if not (magnitude == 0.0 or SMALLEST_MAGNITUDE <= magnitude <= LARGEST_MAGNITUDE):
             raise Refusal(f"calibration saw values from {histogram.minimum:g} to {histogram.maximum:g} at its input")
         if histogram.nan_count or histogram.inf_count:
             raise Refusal(
