@@ -39,6 +39,9 @@ CHANNEL_BITS = 3
 """8 bins an octave, for scales that are rounded to whole octaves."""
 CHANNEL_OCTAVES = range(-24, 40)
 """Octaves that a channel resolves: smaller magnitudes count as zero, larger ones into the last bin."""
+SPREAD = 8
+"""Points over which the counts of a bin are spread for a fit."""
+
 MAX_SHIFT = 24
 """Largest power of two by which a channel may differ from the median channel."""
 
@@ -144,6 +147,18 @@ class ScaledHistogram(NamedTuple):
     points: Float64
     counts: Int64
     maximum: float
+
+    def spread(self) -> tuple[Float64, Float64]:
+        """Points and masses, float64 [P * SPREAD] each, when the counts of a bin lie evenly over its width.
+
+        A neuron that is fitted to the centres alone puts short segments there and forgets what lies between, as soon
+        as it has about as many segments as a narrow distribution has bins.
+        """
+        width = np.ldexp(2.0**-CHANNEL_BITS, np.frexp(self.points)[1] - 1)
+        start = np.floor(self.points / width) * width
+        share = np.where(self.points > 0.0, width, 0.0)[:, None] * (np.arange(SPREAD) + 0.5) / SPREAD
+        points = np.minimum(start[:, None] + share, self.maximum)
+        return points.reshape(-1), np.repeat(self.counts / SPREAD, SPREAD)
 
 
 class ChannelHistogram:

@@ -209,3 +209,21 @@ def test_wrong_channels_are_refused() -> None:
         ChannelHistogram(3).add(np.ones((2, 4), np.float32), 1)
     with pytest.raises(ValueError, match="cannot merge 2 channels into 3"):
         ChannelHistogram(3).merge(ChannelHistogram(2))
+
+
+@given(st.lists(st.floats(0.0, 2.0**20, width=32), min_size=1, max_size=50))
+def test_spread_counts_stay_in_their_bins(magnitudes: list[float]) -> None:
+    histogram = ChannelHistogram(1)
+    histogram.add(np.array(magnitudes, np.float32)[:, None], -1)
+    scaled = histogram.scaled(np.ones(1))
+    points, mass = scaled.spread()
+    assert mass.sum() == scaled.counts.sum()
+    assert (np.diff(points) >= 0.0).all()
+    assert points[-1] <= scaled.maximum
+    bins = points.reshape(scaled.points.size, -1)
+    below, above = bins[:, 0], bins[:, -1]
+    silent = scaled.points == 0.0
+    assert (bins[silent] == 0.0).all()
+    assert (below[~silent] > 0.94 * scaled.points[~silent]).all()
+    assert (above[~silent] < 1.06 * scaled.points[~silent]).all()
+    assert (below[1:] > above[:-1]).all()

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which axes the scales of a coded tensor run along."""
+"""What calibration observes of a site, and which axes the scales of a coded tensor run along."""
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from graphs import graph
+from networks import normal
 
-from onnx_snn.passes.observe import coded_tensors
+from onnx_snn.observer import Observer
+from onnx_snn.passes.observe import coded_tensors, observations, observed_model
 from onnx_snn.rules import recognise
 
 SQUARE = "float[8,8] w = {" + ",".join("1" * 64) + "}"
@@ -31,3 +34,27 @@ def test_scales_need_an_axis_of_one_size(body: str, sizes: tuple[int | None, ...
     (site,) = recognise(model).sites
     (coded,) = coded_tensors(site, {"x": sizes} if sizes else {})
     assert coded.axes == axes
+
+
+@pytest.mark.parametrize("opset", [17, 20])
+def test_deviation_and_divisor_of_a_layer_normalization_are_observed(opset: int) -> None:
+    model = graph("y = LayerNormalization<epsilon = 0.5>(x, gamma, beta)", opset=opset)
+    sites = recognise(model).sites
+    x = normal(2, 4, 8)
+    (coded,) = coded_tensors(sites[0], {})
+    assert {seen.value for seen in observations(sites, {})} == {coded.tensor, coded.divisor}
+    seen = Observer(observed_model(model, sites), ["y/deviation", "y/divisor"])({"x": x})
+    deviation = x - x.mean(axis=-1, keepdims=True)
+    np.testing.assert_allclose(seen[coded.tensor], deviation, atol=1e-6)
+    divisor = np.sqrt(np.square(deviation).mean(axis=-1, keepdims=True) + 0.5)
+    np.testing.assert_allclose(seen[str(coded.divisor)], divisor, rtol=1e-5)
+
+
+def test_divisor_of_an_rms_normalization_is_observed_beside_its_input() -> None:
+    body = "p = Mul(x, x) v = ReduceMean(p, last) w = Add(v, half) s = Sqrt(w) y = Div(x, s)"
+    model = graph(body)
+    sites = recognise(model).sites
+    x = normal(2, 4, 8)
+    assert [seen.value for seen in observations(sites, {})] == ["x", "y/divisor"]
+    (divisor,) = Observer(observed_model(model, sites), ["y/divisor"])({"x": x}).values()
+    np.testing.assert_allclose(divisor, np.sqrt(np.square(x).mean(axis=-1, keepdims=True) + 0.5), rtol=1e-5)

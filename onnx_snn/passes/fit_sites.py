@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from functools import cache
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -23,6 +24,7 @@ from onnx_snn.config import ConvertConfig, Preset
 from onnx_snn.fit import Density, calibrated_density, fit_function, fit_identity, uniform_density
 from onnx_snn.functions import ScalarFunction
 from onnx_snn.histogram import SignedHistogram
+from onnx_snn.importance import importance
 from onnx_snn.neuron import UNSCALED, Float32, MbeNeuron, fired_slots
 from onnx_snn.paper import fit_paper
 from onnx_snn.passes.observe import CodedTensor, StaticAxes, coded_tensors
@@ -125,11 +127,12 @@ class _Fitter:
         else:
             points, counts, scale, largest = self._magnitudes(tensor, histogram)
             limit = self.config.headroom * largest or 1.0
-        neuron = self._identity(points, counts, limit, one_sided=tensor.probabilities)
+        weights = counts if tensor.divisor is None else counts * self._importance(tensor.divisor, points)
+        neuron = self._identity(points, weights, limit, one_sided=tensor.probabilities)
         return Coding(neuron, scale), mean_spikes(neuron, points, counts)
 
     def _identity(
-        self, points: NDArray[np.float64], counts: NDArray[np.int64], limit: float, *, one_sided: bool
+        self, points: NDArray[np.float64], counts: NDArray[Any], limit: float, *, one_sided: bool
     ) -> MbeNeuron:
         bases, timesteps, gate = self.config.bases.identity, self.config.timesteps, self.config.gate
         density = _density(points, counts, limit)
@@ -138,10 +141,15 @@ class _Fitter:
             return fit_paper(functions.get("identity"), bases, timesteps, calibrated_density(*signed, lowest, limit))
         return fit_identity(density, bases, timesteps, limit=limit, one_sided=one_sided, gate=gate)
 
+    def _importance(self, divisor: str, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """How much errors at the scaled magnitudes `points` [M] count when rows are divided by the tensor `divisor`."""
+        rows = self.calibration.signed[divisor]
+        return importance(points, rows.points(), rows.counts())
+
     def _magnitudes(
         self, tensor: CodedTensor, histogram: SignedHistogram
-    ) -> tuple[NDArray[np.float64], NDArray[np.int64], Float32, float]:
-        """Points and counts of the scaled magnitudes, the scale and the largest of them."""
+    ) -> tuple[NDArray[np.float64], NDArray[Any], Float32, float]:
+        """Points and masses of the scaled magnitudes, the scale and the largest of them."""
         if tensor.axes is None or self.config.preset is Preset.PAPER:
             signed, counts = histogram.points(), histogram.counts()
             magnitudes, places = np.unique(np.abs(signed), return_inverse=True)
@@ -151,7 +159,7 @@ class _Fitter:
         scales = channels.power_of_two_scales()
         scaled = channels.scaled(scales)
         sizes = self._channel_sizes(tensor)
-        return scaled.points, scaled.counts, scales.reshape(sizes), scaled.maximum
+        return *scaled.spread(), scales.reshape(sizes), scaled.maximum
 
     def _channel_sizes(self, tensor: CodedTensor) -> list[int]:
         """Shape of the scale: the channels' sizes at their axes, 1 at the others, leading ones dropped."""
@@ -178,7 +186,7 @@ class _Fitter:
         return histogram
 
 
-def mean_spikes(neuron: MbeNeuron, points: NDArray[np.float64], counts: NDArray[np.int64]) -> float:
+def mean_spikes(neuron: MbeNeuron, points: NDArray[np.float64], counts: NDArray[Any]) -> float:
     """Fired slots per element when the arguments `points` [M] occur `counts` [M] times."""
     return float(np.average(fired_slots(neuron, points), weights=counts))
 
@@ -210,7 +218,7 @@ def _widened(function: ScalarFunction, histogram: SignedHistogram, config: Conve
     return (lo, hi) if lo < hi else (function.origin - 1.0, function.origin + 1.0)
 
 
-def _density(points: NDArray[np.float64], counts: NDArray[np.int64], limit: float) -> Density:
+def _density(points: NDArray[np.float64], counts: NDArray[Any], limit: float) -> Density:
     """The density of a histogram of magnitudes on [0, limit], both ends among its points."""
     reached = np.clip(np.concatenate([points, [0.0, limit]]), 0.0, limit)
     distinct, places = np.unique(reached, return_inverse=True)

@@ -15,9 +15,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
+from numpy.typing import NDArray
 
 from onnx_snn.bodies import REDUCE_AXES_INPUT_OPSET
 from onnx_snn.calibrate import Observation
@@ -38,11 +40,13 @@ class CodedTensor:
         tensor: its name in the observed model.
         axes: axes that index its channels, from the end; None for one scale over all.
         probabilities: whether it lies in [0, 1].
+        divisor: the tensor that a normalization divides it by, row by row; None where nothing does.
     """
 
     tensor: str
     axes: tuple[int, ...] | None
     probabilities: bool = False
+    divisor: str | None = None
 
     @property
     def observation(self) -> Observation:
@@ -53,10 +57,10 @@ class CodedTensor:
 def coded_tensors(site: Site, static: StaticAxes) -> tuple[CodedTensor, ...]:
     """The tensors of `site` that pass through identity neurons, in the order of its inputs."""
     if site.kind is Kind.LAYER_NORM:
-        return (CodedTensor(deviation_name(site), (-1,)),)
+        return (CodedTensor(deviation_name(site), (-1,), divisor=divisor_name(site)),)
     names = tuple(value.name or "" for value in site.inputs)
     if site.kind is Kind.RMS_NORM:
-        return (CodedTensor(names[0], (-1,)),)
+        return (CodedTensor(names[0], (-1,), divisor=divisor_name(site)),)
     if site.kind is Kind.SYNAPSE:
         return (CodedTensor(names[0], _synapse_axes(site, static.get(names[0]))),)
     if site.kind is Kind.PRODUCT:
@@ -76,18 +80,24 @@ def observations(sites: Iterable[Site], static: StaticAxes) -> list[Observation]
     for site in sites:
         if site.kind is Kind.FUNCTION:
             needed[Observation(site.inputs[0].name or "", None)] = None
-        needed.update((coded.observation, None) for coded in coded_tensors(site, static))
+        for coded in coded_tensors(site, static):
+            needed[coded.observation] = None
+            if coded.divisor is not None:
+                needed[Observation(coded.divisor)] = None
     return list(needed)
 
 
 def observed_model(model: ir.Model, sites: Iterable[Site]) -> ir.Model:
-    """A copy of `model` in which the deviation of every layer normalization of `sites` is a tensor."""
+    """A copy of `model` in which deviation and divisor of every normalization of `sites` are tensors."""
     observed = model.clone()
     values = {value.name: value for node in observed.graph for value in node.outputs}
     values |= {value.name: value for value in observed.graph.inputs}
     for site in sites:
-        if site.kind is Kind.LAYER_NORM:
-            _add_deviation(observed, values[site.inputs[0].name], deviation_name(site))
+        if site.kind in (Kind.LAYER_NORM, Kind.RMS_NORM):
+            x = values[site.inputs[0].name]
+            if site.kind is Kind.LAYER_NORM:
+                x = _add_deviation(observed, x, deviation_name(site))
+            _add_divisor(observed, x, site.parameters["epsilon"], divisor_name(site))
     return observed
 
 
@@ -96,18 +106,45 @@ def deviation_name(site: Site) -> str:
     return f"{site.output.name}/deviation"
 
 
-def _add_deviation(model: ir.Model, x: ir.Value, name: str) -> None:
+def divisor_name(site: Site) -> str:
+    """Name of the root of the mean square and epsilon of a normalization in the observed model."""
+    return f"{site.output.name}/divisor"
+
+
+def _add_deviation(model: ir.Model, x: ir.Value, name: str) -> ir.Value:
     """Append nodes that compute x - mean(x) over the last axis as the tensor `name`."""
+    mean = _mean(model, x, f"{name}/mean")
+    return _append(model, "Sub", [x, mean], name)
+
+
+def _add_divisor(model: ir.Model, x: ir.Value, epsilon: float, name: str) -> ir.Value:
+    """Append nodes that compute sqrt(mean(x**2) + epsilon) over the last axis as the tensor `name`."""
+    square = _append(model, "Mul", [x, x], f"{name}/square")
+    epsilons = _initializer(model, np.asarray(epsilon, np.float32), f"{name}/epsilon")
+    sum_ = _append(model, "Add", [_mean(model, square, f"{name}/mean"), epsilons], f"{name}/sum")
+    return _append(model, "Sqrt", [sum_], name)
+
+
+def _mean(model: ir.Model, x: ir.Value, name: str) -> ir.Value:
     if model.graph.opset_imports[""] >= REDUCE_AXES_INPUT_OPSET:
-        axes = ir.val(f"{name}/axes", const_value=ir.tensor(np.array([-1], np.int64), name=f"{name}/axes"))
-        model.graph.register_initializer(axes)
-        mean = ir.node("ReduceMean", [x, axes])
-    else:
-        mean = ir.node("ReduceMean", [x], {"axes": [-1]})
-    deviation = ir.node("Sub", [x, mean.outputs[0]])
-    mean.outputs[0].name, deviation.outputs[0].name = f"{name}/mean", name
-    deviation.outputs[0].type = ir.TensorType(ir.DataType.FLOAT)
-    model.graph.extend([mean, deviation])
+        return _append(model, "ReduceMean", [x, _initializer(model, np.array([-1], np.int64), f"{name}/axes")], name)
+    return _append(model, "ReduceMean", [x], name, {"axes": [-1]})
+
+
+def _append(
+    model: ir.Model, operator: str, inputs: Sequence[ir.Value], name: str, attributes: Mapping[str, Any] | None = None
+) -> ir.Value:
+    node = ir.node(operator, inputs, attributes)
+    (output,) = node.outputs
+    output.name, output.type = name, ir.TensorType(ir.DataType.FLOAT)
+    model.graph.append(node)
+    return output
+
+
+def _initializer(model: ir.Model, array: NDArray[Any], name: str) -> ir.Value:
+    value = ir.val(name, const_value=ir.tensor(array, name=name))
+    model.graph.register_initializer(value)
+    return value
 
 
 def _synapse_axes(site: Site, sizes: Sequence[int | None] | None) -> tuple[int, ...] | None:
