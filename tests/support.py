@@ -1,60 +1,84 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is examined of a network of the corpus, by the benchmark that writes docs/supported.md and by the tests."""
+"""Which families of networks are converted, through which exporters, and how close the results are.
+
+    python tests/support.py --jobs 2
+
+Every network of the corpus in tests/families (see tests/architectures.py) is converted in scope full at T=8 and T=4.
+The result must pass onnx's checker, return the same bits with and without the kernels, and hold no nonlinear node
+that the report does not name. Its error is that on inputs that calibration has not seen. With `--only`, rows of other
+networks stay as they are in the JSON file beside the table, which tests/test_families.py compares with.
+"""
 
 from __future__ import annotations
 
+import argparse
+import json
+import sys
 import tempfile
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import onnx_ir as ir
-from corpus import Entry, Feeds, feeds
+from corpus import Entry, Feeds, entries, feeds
 from networks import relative_error, run
 
 import onnx_snn
 from onnx_snn import ConversionReport, Status
-from onnx_snn.rules.activations import ActivationFlow
+from onnx_snn.opset import DOMAIN
+from onnx_snn.rules.activations import ActivationFlow, operators
+
+TABLE = Path(__file__).parents[1] / "docs" / "supported.md"
 
 ERROR_BOUNDS = {8: 1e-2, 4: 5e-2}
 """Largest relative error of an output, by time steps."""
 
-CALIBRATION_BATCHES, CALIBRATION_BATCH = 4, 4
-UNSEEN = 99
-"""Seed of the inputs on which errors are measured."""
+CALIBRATION_BATCHES, BATCH = 8, 8
+UNSEEN_SEED, UNSEEN_BATCH = 99, 4
+"""Inputs on which errors are measured."""
 
-NONLINEAR = frozenset(
-    "Abs Acos Asin Atan Attention Celu Clip Cos Elu Erf Exp Gelu HardSigmoid HardSwish Hardmax InstanceNormalization "
-    "GroupNormalization LayerNormalization LeakyRelu Log LogSoftmax LpNormalization LRN Max MaxPool Min Mish Pow PRelu "
-    "RMSNormalization Reciprocal ReduceL1 ReduceL2 ReduceLogSumExp ReduceMax ReduceMin ReduceProd ReduceSumSquare Relu "
-    "Selu Sigmoid Sin Softmax Softplus Softsign Sqrt Swish Tanh ThresholdedRelu".split()
+NONLINEAR = operators(
+    "Abs Acos Asin Atan Attention Celu Clip Cos Elu Erf Exp Gelu GroupNormalization HardSigmoid HardSwish Hardmax "
+    "InstanceNormalization LRN LayerNormalization LeakyRelu Log LogSoftmax LpNormalization Max MaxPool Min Mish PRelu "
+    "Pow RMSNormalization Reciprocal ReduceL1 ReduceL2 ReduceLogSumExp ReduceMax ReduceMin ReduceProd "
+    "ReduceSumSquare Relu Selu Sigmoid Sin Softmax Softplus Softsign Sqrt Swish Tanh ThresholdedRelu TopK"
 )
 """Operators that are nonlinear in any activation, written down apart from the rules of the converter."""
 
+EXPORTERS = {
+    "optimum": "Optimum (TorchScript)",
+    "dynamo": "torch.onnx.export(dynamo=True)",
+    "transformers5": "transformers.exporters",
+}
 
-def recognised(model: onnx.ModelProto) -> dict[str, Any]:
+Row = Mapping[str, Any]
+
+
+def recognised(entry: Entry) -> dict[str, Any]:
     """How many nodes conversion finds and would convert, and its reasons to keep the others, with their number."""
-    return _coverage(onnx_snn.convert(model, dry_run=True))
+    return _coverage(onnx_snn.convert(entry.load(), dry_run=True))
 
 
-def converted(model: onnx.ModelProto, timesteps: int) -> tuple[dict[str, Any], float]:
-    """The coverage of a conversion of `model` and the largest error of its outputs, after all checks.
+def converted(entry: Entry, timesteps: int) -> tuple[dict[str, Any], float]:
+    """The coverage of a conversion and the largest error of its outputs, after all checks.
 
     Raises:
         AssertionError: a check fails.
     """
+    model = entry.load()
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "spiking.onnx"
-        data = [feeds(model, seed=seed, batch=CALIBRATION_BATCH) for seed in range(CALIBRATION_BATCHES)]
+        data = [feeds(model, seed=seed, batch=BATCH) for seed in range(CALIBRATION_BATCHES)]
         report = onnx_snn.convert(model, path, data, timesteps=timesteps, progress=False)
         spiking = onnx.load(path)
         onnx.checker.check_model(spiking, full_check=True)
         silent = sorted(set(nonlinear_nodes(spiking)) - {node.name for node in report.nodes})
         assert not silent, f"nonlinear nodes are left that the report does not name: {silent}"
-        return _coverage(report), _error(model, path, feeds(model, seed=UNSEEN))
+        return _coverage(report), _error(model, path, feeds(model, seed=UNSEEN_SEED, batch=UNSEEN_BATCH))
 
 
 def nonlinear_nodes(model: onnx.ModelProto) -> Iterator[str]:
@@ -62,9 +86,10 @@ def nonlinear_nodes(model: onnx.ModelProto) -> Iterator[str]:
     graph = ir.from_proto(model)
     flow = ActivationFlow(graph)
     for node in graph.graph.all_nodes():
-        quotient = node.op_type == "Div" and flow.is_activation(node.inputs[1])
-        nonlinear = node.op_type in NONLINEAR or quotient
-        if node.domain == "" and nonlinear and any(flow.is_activation(value) for value in node.inputs):
+        if node.domain == DOMAIN or not any(flow.is_activation(value) for value in node.inputs):
+            continue
+        divides = node.op_type == "Div" and flow.is_activation(node.inputs[1])
+        if node.domain != "" or node.op_type in NONLINEAR or divides:
             yield node.name or node.outputs[0].name or ""
 
 
@@ -75,10 +100,100 @@ def _coverage(report: ConversionReport) -> dict[str, Any]:
 
 
 def _error(original: onnx.ModelProto, spiking: Path, inputs: Feeds) -> float:
-    """The largest relative error of an output, the same with and without the kernels."""
-    with_kernels, without = (onnx_snn.session(spiking, kernels=kernels).run(None, inputs) for kernels in (True, False))
-    for name, one, other in zip((out.name for out in original.graph.output), with_kernels, without, strict=True):
-        np.testing.assert_array_equal(one, other, err_msg=f"output {name!r} differs with and without the kernels")
-    expected = run(original, inputs).values()
-    pairs = zip(expected, with_kernels, strict=True)
-    return max(relative_error(one, other) for one, other in pairs if np.issubdtype(one.dtype, np.floating))
+    """The largest relative error of an output, which the kernels and the functions inside the file must agree on."""
+    names = [output.name for output in original.graph.output]
+    by_kernels, by_functions = (
+        dict(zip(names, onnx_snn.session(spiking, kernels=kernels).run(None, inputs), strict=True))
+        for kernels in (True, False)
+    )
+    for name in names:
+        message = f"output {name!r} differs with and without the kernels"
+        np.testing.assert_array_equal(by_kernels[name], by_functions[name], err_msg=message)
+    expected = run(original, inputs)
+    floating = (name for name in names if np.issubdtype(expected[name].dtype, np.floating))
+    return max(relative_error(expected[name], by_kernels[name]) for name in floating)
+
+
+def page(rows: Mapping[str, Row]) -> str:
+    """docs/supported.md, from the rows by the name of their entry, such as "t5.optimum.decoder"."""
+    dialects: dict[str, set[str]] = defaultdict(set)
+    for name in rows:
+        family, dialect = name.split(".")[:2]
+        dialects[family].add(dialect)
+    several = sum(len(found) > 1 for found in dialects.values())
+    introduction = (
+        f"{len(dialects)} families of networks, {several} of them through two or more exporters. The networks are "
+        "tiny, built from their configurations with random weights, and converted in scope full. *Found* are nonlinear "
+        "nodes, products of activations and weight products; *error* is the relative error (Frobenius norm) of the "
+        f"worst output on inputs that calibration has not seen, at most {ERROR_BOUNDS[8]:g} at T=8 and "
+        f"{ERROR_BOUNDS[4]:g} at T=4. Every file passes `onnx.checker` with `full_check` and returns the same bits "
+        "with and without the library."
+    )
+    lines = [
+        "# Supported families",
+        "",
+        introduction,
+        "",
+        "Made by `python tests/support.py`, and tested by `tests/test_families.py`.",
+        "",
+        "| family | exporter | part | found | converted | error at T=8 | at T=4 | kept, and why |",
+        "|---|---|---|---|---|---|---|---|",
+        *(_line(name, rows[name]) for name in sorted(rows)),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _line(name: str, row: Row) -> str:
+    family, dialect, *part = name.split(".")
+    errors = (f"{row['errors'][steps]:.1e}" if steps in row["errors"] else "" for steps in ("8", "4"))
+    kept = "; ".join(f"{count} {reason}" for reason, count in row["kept"].items())
+    cells = (family, EXPORTERS[dialect], *(part or [""]), str(row["found"]), str(row["converted"]), *errors, kept)
+    return f"| {' | '.join(cells)} |"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Examine what is asked for and write the table; 1 where a network fails."""
+    options = _parser().parse_args(arguments)
+    file = options.output.with_suffix(".json")
+    known = {entry.name: entry for entry in entries()}
+    rows: dict[str, dict[str, Any]] = json.loads(file.read_text()) if file.exists() else {}
+    rows = {name: row for name, row in rows.items() if name in known}
+    wanted = [
+        (entry, steps) for steps in options.timesteps for entry in known.values() if _asked(entry, steps, options, rows)
+    ]
+    failures = 0
+    with ProcessPoolExecutor(options.jobs) as pool:
+        runs = {pool.submit(converted, entry, steps): (entry, steps) for entry, steps in wanted}
+        for run in as_completed(runs):
+            entry, steps = runs[run]
+            try:
+                coverage, error = run.result()
+            except Exception as failure:
+                failures += 1
+                print(f"{entry.name}, T={steps}: {type(failure).__name__}: {failure}", file=sys.stderr, flush=True)
+                continue
+            errors = {**rows.get(entry.name, {}).get("errors", {}), str(steps): float(f"{error:.1e}")}
+            rows[entry.name] = {**coverage, "errors": dict(sorted(errors.items()))}
+            print(entry.name, f"T={steps}", coverage, f"{error:.1e}", flush=True)
+            file.write_text(json.dumps(dict(sorted(rows.items())), indent=1) + "\n")
+    options.output.write_text(page(rows))
+    return int(failures > 0)
+
+
+def _asked(entry: Entry, timesteps: int, options: argparse.Namespace, rows: dict[str, dict[str, Any]]) -> bool:
+    ready = str(timesteps) in rows.get(entry.name, {}).get("errors", {})
+    return (entry.family in options.only if options.only else True) and not (options.missing and ready)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", help="families to examine; all by default")
+    parser.add_argument("--missing", action="store_true", help="examine only what the table does not hold yet")
+    parser.add_argument("--timesteps", nargs="+", type=int, choices=ERROR_BOUNDS, default=list(ERROR_BOUNDS))
+    parser.add_argument("--jobs", type=int, default=1, help="conversions at a time")
+    parser.add_argument("--output", type=Path, default=TABLE)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -28,7 +28,9 @@ POSITIONS = "f = Cast<to = 1>(position_ids) y = MatMul(x, f)"
         (POSITIONS, (), None),
     ],
 )
-def test_scales_need_an_axis_of_one_size(body: str, sizes: tuple[int | None, ...], axes: tuple[int, ...] | None) -> None:
+def test_scales_need_an_axis_of_one_size(
+    body: str, sizes: tuple[int | None, ...], axes: tuple[int, ...] | None
+) -> None:
     initializers = f"{SQUARE}, {KERNEL}"
     model = graph(body, inputs="float[N,4,8] x, int64[8,8] position_ids", initializers=initializers)
     (site,) = recognise(model).sites
