@@ -350,7 +350,7 @@ def test_every_opset_from_13_on_is_converted(opset: int, tmp_path: Path) -> None
     assert relative_error(run(model, X)["y"], run(path, X)["y"]) < 0.005
 
 
-@pytest.mark.parametrize("size", [0.0, 1e-30, 1e15])
+@pytest.mark.parametrize("size", [0.0, 1e-15, 1e15])
 @pytest.mark.parametrize("body", ["y = Gelu (x)", "y = MatMul (x, weight)"])
 def test_silent_tiny_and_huge_signals_are_converted(body: str, size: float, tmp_path: Path) -> None:
     model = graph(body, initializers=WEIGHT)
