@@ -70,7 +70,7 @@ def _convert(options: argparse.Namespace) -> None:
 
 def _config(options: argparse.Namespace) -> ConvertConfig:
     """Options from `--config`, overridden by the flags that were given."""
-    names = ("timesteps", "scope", "preset", "body", "gate", "headroom", "include", "exclude", "strict")
+    names = ("timesteps", "scope", "preset", "body", "gate", "headroom", "lean", "include", "exclude", "strict")
     given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     base = ConvertConfig.from_json(Path(options.config)).to_json() if options.config else {}
     return ConvertConfig.from_json({**base, **given})
@@ -184,6 +184,12 @@ def _add_convert(
         action=argparse.BooleanOptionalAction,
         default=None,
         help="let a saturated basis fire only once",
+    )
+    network.add_argument(
+        "--lean",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="as few spikes as an error of some thousandths allows (default with 7 or 8 time steps)",
     )
     network.add_argument("--headroom", type=float, help="range of a code over the largest calibrated magnitude")
     choice = parser.add_argument_group("choice of nodes")

@@ -57,17 +57,67 @@ PAPER_BASES = Bases(function=4, identity=8, primitive=8)
 """Settings of the paper: N=4 for activation functions, N=8 elsewhere."""
 
 
+LEAN_TIMESTEPS = range(7, 9)
+"""Where neurons are lean by default. With fewer steps an error within bounds takes all the bases that there are; who
+asks for more steps asks for exactness."""
+
 EXACT_CODE_TIMESTEPS = 8
 """Above it a code of 16 segments adds nothing to the error of the functions."""
 
 
-def default_bases(timesteps: int) -> Bases:
-    """Bases for `timesteps`.
+def default_bases(timesteps: int, *, lean: bool = False) -> Bases:
+    """Bases for `timesteps`, at most where neurons are lean.
 
     Segments decide the error of a function at any T: a quarter for twice as many. Of a code they do so up to 8
-    steps; above, its levels are so many that 16 segments lose nothing.
+    steps; above, its levels are so many that 16 segments lose nothing. A lean primitive errs by less than the codes
+    around it.
     """
-    return Bases(function=32, identity=32 if timesteps <= EXACT_CODE_TIMESTEPS else 16, primitive=32)
+    identity = 32 if timesteps <= EXACT_CODE_TIMESTEPS else 16
+    return Bases(function=32, identity=identity, primitive=12 if lean else 32)
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """What a lean neuron may spend: the most exact one of `spikes` per element, unless it errs by more than `error`.
+
+    Attributes:
+        spikes: fired slots per element, mean over the calibration data.
+        error: root mean square of the error over that of the signal; where it takes more spikes, they are spent.
+    """
+
+    spikes: float
+    error: float
+
+    def halved(self, times: int) -> Allowance:
+        """The allowance for half the error, as often as that: each time one more bit, which fires every other time."""
+        return Allowance(self.spikes + times / 2, self.error / 2**times)
+
+
+@dataclass(frozen=True)
+class Allowances:
+    """Allowances by what a neuron does.
+
+    Attributes:
+        function: activation functions.
+        operand: operands of activation products and inputs of normalizations, whose errors average out over many terms.
+        synapse: inputs of weights. An accumulate costs a fifth of a multiplication, so that five spikes cost what an
+            original network does.
+    """
+
+    function: Allowance
+    operand: Allowance
+    synapse: Allowance
+
+    def halved(self, times: int) -> Allowances:
+        """All of them for half the error, as often as that."""
+        return Allowances(self.function.halved(times), self.operand.halved(times), self.synapse.halved(times))
+
+
+LEAN = Allowances(
+    function=Allowance(spikes=5.3, error=8e-3),
+    operand=Allowance(spikes=3.45, error=4e-3),
+    synapse=Allowance(spikes=4.5, error=1e-3),
+)
 
 
 @dataclass(frozen=True)
@@ -81,6 +131,7 @@ class ConvertConfig:
         body: form of the functions inside the file.
         gate: whether a saturated basis fires once instead of T times (one more time step, the same output).
         headroom: range of a signed identity code over the largest calibrated magnitude.
+        lean: whether neurons fire as little as an error of some thousandths allows; None: with 7 or 8 time steps.
         include: names or regular expressions of nodes; where given, only these are converted.
         exclude: names or regular expressions of nodes that stay as they are.
         strict: whether a nonlinear node that is not converted is an error.
@@ -95,6 +146,7 @@ class ConvertConfig:
     body: Body = Body.LOOP
     gate: bool = True
     headroom: float = 4.0
+    lean: bool | None = None
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     strict: bool = False
@@ -104,8 +156,8 @@ class ConvertConfig:
             object.__setattr__(self, name, _member(kind, name, getattr(self, name)))
         for name in ("include", "exclude"):
             object.__setattr__(self, name, _names(name, getattr(self, name)))
-        for name in ("gate", "strict"):
-            if not isinstance(getattr(self, name), bool):
+        for name in ("gate", "strict", "lean"):
+            if not isinstance(getattr(self, name), bool) and (name, getattr(self, name)) != ("lean", None):
                 raise ConfigError(f"{name} is {getattr(self, name)!r}; expected true or false")
         if isinstance(self.timesteps, bool) or not isinstance(self.timesteps, int):
             raise ConfigError(f"timesteps is {self.timesteps!r}; expected a whole number from 1 to {MAX_TIMESTEPS}")
@@ -115,9 +167,16 @@ class ConvertConfig:
             raise ConfigError(f"headroom is {self.headroom!r}; expected 1 to 1024 times the calibrated maximum")
 
     @property
+    def spares(self) -> bool:
+        """Whether neurons are lean."""
+        if self.preset is Preset.PAPER:
+            return False
+        return self.timesteps in LEAN_TIMESTEPS if self.lean is None else self.lean
+
+    @property
     def bases(self) -> Bases:
         """Numbers of bases that preset and time steps imply."""
-        return PAPER_BASES if self.preset is Preset.PAPER else default_bases(self.timesteps)
+        return PAPER_BASES if self.preset is Preset.PAPER else default_bases(self.timesteps, lean=self.spares)
 
     def to_json(self) -> dict[str, Any]:
         """The options as JSON values; `from_json` restores them."""

@@ -7,7 +7,8 @@
 4. calibrate   ranges and histograms of their tensors, on real data
 5. fit         the neurons of every site
 6. rewrite     the graph, and attach the functions that define the new ops
-7. verify      invariants, and the error against the original
+7. verify      invariants, and the error against the original; where lean neurons lose too much, back to 5 for
+               more exact ones
 8. save        in one step, so that nothing half-written is left behind
 """
 
@@ -29,7 +30,7 @@ import onnx
 import onnx_ir as ir
 
 from onnx_snn.calibrate import Calibration, calibrate, load_cache, static_axes
-from onnx_snn.config import ConvertConfig
+from onnx_snn.config import LEAN, Allowances, ConvertConfig
 from onnx_snn.data import Feeds, Source, input_specs, open_feeds
 from onnx_snn.errors import CalibrationError, ConfigError, ModelError, OutputError
 from onnx_snn.io import ModelSource, check_output, copy_sidecars, load_model, model_files, save_model
@@ -55,6 +56,12 @@ where the functions inside the file hold N numbers for each element."""
 
 VERIFY_WEIGHTS = 1 << 27
 """Weights over all those samples: of a large network, whose many elements tell as much, fewer samples are measured."""
+
+LEAN_ERROR, LEAN_SAMPLE_ERROR = 4e-3, 1e-2
+"""Relative error of an output up to which neurons may be lean, over all verified samples and on any one of them."""
+
+LEAN_ATTEMPTS = 3
+"""Times that lean neurons are fitted, each time for half the error, before all become as exact as they can."""
 
 SNN_CONFIG = "snn_config.json"
 """File in a converted folder that records the options, as Optimum's `ort_config.json` does."""
@@ -131,10 +138,7 @@ class _Run:
             if _LONG_DOMAIN in model.opset_imports:
                 model.opset_imports.setdefault("", model.opset_imports.pop(_LONG_DOMAIN))
         with watch("recognise"):
-            ledger = Ledger(name, recognise(model))
-            ledger.kept = select(ledger.recognition.sites, self.config)
-            ledger.refuse_inner(model.graph)
-            ledger.check_any()
+            ledger = self._recognised(model, name)
         if self.dry_run:
             ledger.plans = [SitePlan(site) for site in ledger.wanted]
             return ledger.report(None, self.config, watch.seconds)
@@ -144,24 +148,39 @@ class _Run:
         feeds = open_feeds(data, input_specs(model), batch_size=self.batch_size, max_samples=self.samples)
         with watch("calibrate"):
             static, seen = self._calibrate(model, ledger.wanted, feeds)
-        with watch("fit"):
-            ledger.plans, refused = fit_sites(ledger.wanted, seen, static, self.config)
-            ledger.refused |= refused
-            ledger.check_any()
-            if self.config.strict:
-                ledger.check_complete()
-        reference = model.clone()
-        with watch("rewrite"):
-            attach(model, ledger.plans, rewrite(model, ledger.plans), self.config)
-        with watch("verify"):
-            check_invariants(reference, model)
-            check_valid(model)
-            taps = [ledger.outputs[plan.site] for plan in ledger.plans]
-            samples = itertools.islice(feeds.singles(), _verified_samples(reference))
-            comparison = measure(reference, fast_twin(model, ledger.plans), samples, taps)
+        original = model.clone()
+        samples = list(itertools.islice(feeds.singles(), _verified_samples(model)))
+        for attempt, allowances in enumerate(_thrift(self.config)):
+            if attempt:
+                with watch("recognise"):
+                    model = original.clone()
+                    ledger = self._recognised(model, name)
+            with watch("fit"):
+                ledger.plans, refused = fit_sites(ledger.wanted, seen, static, self.config, allowances)
+                ledger.refused |= refused
+                ledger.check_any()
+                if self.config.strict:
+                    ledger.check_complete()
+            with watch("rewrite"):
+                attach(model, ledger.plans, rewrite(model, ledger.plans), self.config)
+            with watch("verify"):
+                check_invariants(original, model)
+                check_valid(model)
+                taps = [ledger.outputs[plan.site] for plan in ledger.plans]
+                comparison = measure(original, fast_twin(model, ledger.plans), samples, taps)
+            if comparison.worst_error <= LEAN_ERROR and comparison.worst_sample <= LEAN_SAMPLE_ERROR:
+                break
         with watch("save"):
             save_model(model, str(output))
         return ledger.report(str(output), self.config, watch.seconds, comparison, seen.samples)
+
+    def _recognised(self, model: ir.Model, name: str) -> Ledger:
+        """The sites of `model`, and which of them are wanted."""
+        ledger = Ledger(name, recognise(model))
+        ledger.kept = select(ledger.recognition.sites, self.config)
+        ledger.refuse_inner(model.graph)
+        ledger.check_any()
+        return ledger
 
     def _calibrate(self, model: ir.Model, sites: Sequence[Site], feeds: Feeds) -> tuple[StaticAxes, Calibration]:
         """Which axes of the products' operands have a fixed size, and what the tensors of `sites` hold."""
@@ -208,6 +227,13 @@ _NEED_SHAPES = (Kind.PRODUCT, Kind.SYNAPSE)
 def _verified_samples(model: ir.Model) -> int:
     tensors = [value.const_value for value in model.graph.initializers.values() if value.const_value is not None]
     return max(1, min(VERIFY_SAMPLES, VERIFY_WEIGHTS // max(1, sum(tensor.size for tensor in tensors))))
+
+
+def _thrift(config: ConvertConfig) -> Iterator[Allowances | None]:
+    """What neurons may spend, from the least to no bound at all."""
+    if config.spares:
+        yield from (LEAN.halved(times) for times in range(LEAN_ATTEMPTS))
+    yield None
 
 
 def _config(config: ConvertConfig | None, options: dict[str, Any]) -> ConvertConfig:
@@ -295,4 +321,4 @@ class _Stopwatch:
         logger.info("%s", stage)
         start = time.perf_counter()
         yield
-        self.seconds[stage] = time.perf_counter() - start
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start

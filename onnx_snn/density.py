@@ -98,6 +98,13 @@ def folded(density: Density) -> Density:
     return _merged(np.abs(density.points), density.mass)
 
 
+def median(density: Density) -> float:
+    """The point below which half of the mass lies."""
+    # In float32, so that the middle of a symmetric density is the same in whichever order it is summed.
+    below = np.cumsum(density.mass).astype(np.float32)
+    return float(density.points[np.searchsorted(below, np.float32(0.5) * below[-1])])
+
+
 def check_density(density: Density) -> None:
     """Raise ConfigError unless `density` has two points or more, sorted and distinct, and masses >= 0."""
     points, mass = density

@@ -19,6 +19,7 @@ class Difference:
         signal: sum of the squares of the original.
         error: sum of the squares of the difference.
         largest: largest absolute difference.
+        worst: largest relative error of a batch.
         rows: number of rows that decide between classes: all but the last axis, of tensors of rank 2 or more.
         agreeing: rows in which both tensors have their maximum at the same place.
     """
@@ -26,6 +27,7 @@ class Difference:
     signal: float = 0.0
     error: float = 0.0
     largest: float = 0.0
+    worst: float = 0.0
     rows: int = 0
     agreeing: int = 0
 
@@ -36,8 +38,10 @@ class Difference:
         exact = np.where(finite, original, 0).astype(np.float64)
         difference = np.where(finite, spiking, 0).astype(np.float64) - exact
         difference = np.where(np.isfinite(difference), difference, np.inf)
-        self.signal += float((exact**2).sum())
-        self.error += float((difference**2).sum())
+        signal, error = float((exact**2).sum()), float((difference**2).sum())
+        self.signal += signal
+        self.error += error
+        self.worst = max(self.worst, _relative(error, signal))
         self.largest = max(self.largest, float(np.abs(difference).max(initial=0.0)))
         if original.ndim >= 2 and original.shape[-1] > 1:
             agree = original.argmax(axis=-1) == spiking.argmax(axis=-1)
@@ -47,7 +51,7 @@ class Difference:
     @property
     def relative_error(self) -> float:
         """Frobenius norm of the difference over that of the original; infinite for an original of zeros."""
-        return math.sqrt(self.error / self.signal) if self.signal else math.inf
+        return _relative(self.error, self.signal)
 
     @property
     def agreement(self) -> float | None:
@@ -60,3 +64,7 @@ class Difference:
         if self.error in (0.0, math.inf):
             return math.inf if self.error == 0.0 else -math.inf
         return float(10.0 * np.log10(max(self.signal, np.finfo(float).tiny) / self.error))
+
+
+def _relative(error: float, signal: float) -> float:
+    return math.sqrt(error / signal) if signal else math.inf

@@ -10,7 +10,7 @@ No training and no random start: the same input gives the same bits, on any mach
 
 from __future__ import annotations
 
-from onnx_snn.density import Density, calibrated_density, uniform_density
+from onnx_snn.density import Density, calibrated_density, median, uniform_density
 from onnx_snn.errors import ConfigError
 from onnx_snn.functions import ScalarFunction
 from onnx_snn.identity import fit_identity
@@ -46,11 +46,12 @@ def fit_function(
             a domain that is fixed.
     """
     check_size(bases, timesteps)
+    typical = function.origin if density is None else median(density)
     density = density or uniform_density(*function.domain)
     lo, hi = function.domain
     if function.fixed_domain and not (lo <= density.points[0] and density.points[-1] <= hi):
         extent = f"[{density.points[0]}, {density.points[-1]}]"
         raise ConfigError(f"the density of {function.name!r} covers {extent}; its domain is fixed: [{lo}, {hi}]")
     target = target_of(function, density, mirrored=function.odd)
-    origin = 0.0 if function.odd else function.origin
+    origin = 0.0 if function.odd else typical
     return fit_segments(target, bases, timesteps, origin=origin, polarity=int(function.odd), gate=gate)

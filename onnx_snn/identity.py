@@ -68,7 +68,8 @@ def fit_identity(
     points, mass = calibrated_density(density.points, density.mass, 0.0, limit)
     target = Target(points, points, mass, anchored=True, reach=limit)
     polarity = 0 if one_sided else 1
-    code = _power_of_two_code(target, bases, timesteps, polarity=polarity, gate=gate)
+    level = np.ldexp(1.0, _best_exponents(target, bases, timesteps))
+    code = code_of_levels(level, timesteps, polarity=polarity, gate=gate)
     if timesteps <= FITTED_TIMESTEPS:
         fitted = fit_segments(target, bases, timesteps, origin=0.0, polarity=polarity, gate=gate)
         if error_of(fitted, target) < error_of(code, target):
@@ -76,8 +77,8 @@ def fit_identity(
     return code
 
 
-def _power_of_two_code(target: Target, bases: int, timesteps: int, *, polarity: int, gate: bool) -> MbeNeuron:
-    level = np.ldexp(1.0, _best_exponents(target, bases, timesteps))
+def code_of_levels(level: Float64, timesteps: int, *, polarity: int, gate: bool) -> MbeNeuron:
+    """The code whose segments have levels of the sizes `level` [N], ascending; `polarity` 1 mirrors it."""
     knots = np.concatenate([[0.0], np.cumsum(level * (2.0**timesteps - 1.0))])
     scale = 2.0 ** (timesteps - 1)
     return halving_neuron(

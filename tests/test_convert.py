@@ -192,11 +192,41 @@ def test_each_operand_of_a_matrix_squared_has_its_own_code(tmp_path: Path) -> No
 @pytest.mark.parametrize("timesteps", range(1, 17))
 def test_every_number_of_time_steps_is_as_exact_as_it_promises(timesteps: int, tmp_path: Path) -> None:
     model = networks.classifier()
-    path, report = converted(model, tmp_path, {"x": normal(64, 8)}, timesteps=timesteps)
+    path, report = converted(model, tmp_path, {"x": normal(64, 8)}, timesteps=timesteps, lean=False)
     assert report.config.timesteps == timesteps
     feeds = {"x": normal(64, 8, seed=2)}
     error = relative_error(run(model, feeds)["scores"], run(path, feeds)["scores"])
     assert error < max(0.25 * 2.0**-timesteps, 1e-3)
+
+
+@pytest.mark.parametrize("timesteps", [4, 8, 16])
+def test_lean_neurons_fire_less_and_err_by_less_than_a_hundredth(timesteps: int, tmp_path: Path) -> None:
+    model = networks.classifier()
+    spikes = {}
+    for lean in (False, True):
+        path, report = converted(model, tmp_path, {"x": normal(64, 8)}, timesteps=timesteps, lean=lean)
+        spikes[lean] = sum(sum(node.spikes.values()) for node in report.nodes)
+    feeds = {"x": normal(64, 8, seed=2)}
+    assert relative_error(run(model, feeds)["scores"], run(path, feeds)["scores"]) < max(0.01, 0.25 * 2.0**-timesteps)
+    assert spikes[True] <= spikes[False]
+
+
+def test_lean_neurons_that_lose_too_much_are_fitted_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    deep = " ".join(f"h{n + 1} = MatMul (h{n}, weight)" for n in range(12))
+    model = graph(f"h0 = Gelu (x) {deep} y = MatMul (h12, weight)", initializers=WEIGHT)
+    with caplog.at_level(logging.INFO, logger="onnx_snn.convert"):
+        path, _ = converted(model, tmp_path, timesteps=8)
+    assert [record.message for record in caplog.records].count("fit") > 1
+    assert relative_error(run(model, X)["y"], run(path, X)["y"]) < 5e-3
+
+
+def test_lean_is_the_default_of_eight_time_steps_alone(tmp_path: Path) -> None:
+    model, data = networks.classifier(), {"x": normal(64, 8)}
+    for timesteps, default in ((8, True), (4, False), (16, False)):
+        path, _ = converted(model, tmp_path, data, timesteps=timesteps)
+        chosen = path.read_bytes()
+        path, _ = converted(model, tmp_path, data, timesteps=timesteps, lean=default)
+        assert onnx.load(path).graph == onnx.load_from_string(chosen).graph
 
 
 def test_preset_paper_takes_its_neurons(tmp_path: Path) -> None:
@@ -511,7 +541,7 @@ def test_a_folder_is_not_written_over_itself_or_a_file(folder: Path, tmp_path: P
 
 def test_stages_are_logged_and_timed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, logger="onnx_snn.convert"):
-        _, report = converted(graph("y = Gelu (x)"), tmp_path)
+        _, report = converted(graph("y = Gelu (x)"), tmp_path, lean=False)
     stages = ["load", "recognise", "calibrate", "fit", "rewrite", "verify", "save"]
     assert list(report.seconds) == stages
     assert [record.message for record in caplog.records if record.name == "onnx_snn.convert"] == stages

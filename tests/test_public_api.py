@@ -68,6 +68,7 @@ OPTIONS = [
     "body",
     "gate",
     "headroom",
+    "lean",
     "include",
     "exclude",
     "strict",

@@ -20,11 +20,12 @@ from numpy.typing import NDArray
 
 from onnx_snn import functions
 from onnx_snn.calibrate import Calibration
-from onnx_snn.config import ConvertConfig, Preset
+from onnx_snn.config import Allowance, Allowances, ConvertConfig, Preset
 from onnx_snn.fit import Density, calibrated_density, fit_function, fit_identity, uniform_density
 from onnx_snn.functions import ScalarFunction
 from onnx_snn.histogram import SignedHistogram
 from onnx_snn.importance import importance
+from onnx_snn.lean import lean_codes, leanest
 from onnx_snn.neuron import UNSCALED, Float32, MbeNeuron, fired_slots
 from onnx_snn.paper import fit_paper
 from onnx_snn.passes.observe import CodedTensor, StaticAxes, coded_tensors
@@ -38,6 +39,13 @@ PRIMITIVES = {"exp2_": "exp2", "reciprocal_": "reciprocal", "rsqrt_": "rsqrt"}
 LARGEST_MAGNITUDE = 2.0**60
 """Beyond it the squares that the fits sum leave float64, and no trained network has such activations."""
 
+LEAN_FUNCTIONS = ((16, 0), (16, 1), (16, 2), (12, 2), (10, 2), (8, 2), (8, 3))
+"""Bases, and time steps below the slowest neuron's, of the neurons that a lean function may be, from the most exact to
+the one that fires least: of 16 bases six bits are as good as eight bits of eight, and fire less."""
+
+LEAN_CODES = (6, 8, 12, 16, 32)
+"""Segments of the codes that are tried where a few do not suffice."""
+
 SMALLEST_MAGNITUDE = 2.0**-60
 """Below it the gains of finely coded segments leave float32: such a signal has died out on its way."""
 
@@ -47,10 +55,17 @@ class Refusal(Exception):  # noqa: N818 - not an error: it becomes a line of the
 
 
 def fit_sites(
-    sites: Iterable[Site], calibration: Calibration, static: StaticAxes, config: ConvertConfig
+    sites: Iterable[Site],
+    calibration: Calibration,
+    static: StaticAxes,
+    config: ConvertConfig,
+    allowances: Allowances | None = None,
 ) -> tuple[list[SitePlan], dict[Site, str]]:
-    """Plans for the sites that can be converted, and reasons for those that cannot."""
-    fitter = _Fitter(calibration, static, config)
+    """Plans for the sites that can be converted, and reasons for those that cannot.
+
+    Neurons are lean where there are `allowances`, and as exact as `config` makes them elsewhere.
+    """
+    fitter = _Fitter(calibration, static, config, allowances)
     plans: list[SitePlan] = []
     refused: dict[Site, str] = {}
     for site in sites:
@@ -64,8 +79,10 @@ def fit_sites(
 class _Fitter:
     """Fits neurons from one calibration; equal questions get the same neuron."""
 
-    def __init__(self, calibration: Calibration, static: StaticAxes, config: ConvertConfig) -> None:
-        self.calibration, self.static, self.config = calibration, static, config
+    def __init__(
+        self, calibration: Calibration, static: StaticAxes, config: ConvertConfig, allowances: Allowances | None
+    ) -> None:
+        self.calibration, self.static, self.config, self.allowances = calibration, static, config, allowances
         self._codes: dict[CodedTensor, tuple[Coding, float]] = {}
 
     def plan(self, site: Site) -> SitePlan:
@@ -110,9 +127,33 @@ class _Fitter:
         histogram = self._histogram(site.inputs[0].name or "")
         points, counts = histogram.points(), histogram.counts()
         density = calibrated_density(points, counts, *_widened(function, histogram, self.config))
-        neuron = _fit(function, self.config.bases.function, self.config, density)
+        if self.allowances is not None:
+            neuron = self._lean_function(function, density, points, counts, self.allowances.function)
+        else:
+            neuron = _fit(function, self.config.bases.function, self.config, density)
         spikes = {"function": mean_spikes(neuron, points, counts)}
         return SitePlan(site, neurons={"": Coding(neuron)}, spikes=spikes)
+
+    def _lean_function(
+        self,
+        function: ScalarFunction,
+        density: Density,
+        points: NDArray[np.float64],
+        counts: NDArray[Any],
+        allowance: Allowance,
+    ) -> MbeNeuron:
+        """The most exact neuron within `allowance`."""
+        exact, chosen = function.formula(points), None
+        for bases, fewer in LEAN_FUNCTIONS:
+            timesteps = max(self.config.timesteps - fewer, 1)
+            neuron = fit_function(function, bases, timesteps, density, gate=self.config.gate)
+            if chosen is not None and relative_error(neuron(points), exact, counts) > allowance.error:
+                break
+            chosen = neuron
+            if mean_spikes(neuron, points, counts) <= allowance.spikes:
+                break
+        assert chosen is not None, "there is a first neuron"
+        return chosen
 
     def _code(self, tensor: CodedTensor) -> tuple[Coding, float]:
         """The identity code of a tensor and its spikes per element."""
@@ -127,14 +168,42 @@ class _Fitter:
         else:
             points, counts, scale, largest = self._magnitudes(tensor, histogram)
             limit = self.config.headroom * largest or 1.0
-        weights = counts if tensor.divisor is None else counts * self._importance(tensor.divisor, points)
-        neuron = self._identity(points, weights, limit, one_sided=tensor.probabilities)
+        importance = np.ones_like(points) if tensor.divisor is None else self._importance(tensor.divisor, points)
+        if self.allowances is not None:
+            allowance = self.allowances.synapse if tensor.weighted else self.allowances.operand
+            neuron = self._lean_code(tensor, points, counts, importance, limit, allowance)
+        else:
+            bases = self.config.bases.identity
+            neuron = self._identity(points, counts * importance, limit, bases, one_sided=tensor.probabilities)
         return Coding(neuron, scale), mean_spikes(neuron, points, counts)
 
-    def _identity(
-        self, points: NDArray[np.float64], counts: NDArray[Any], limit: float, *, one_sided: bool
+    def _lean_code(
+        self,
+        tensor: CodedTensor,
+        points: NDArray[np.float64],
+        counts: NDArray[Any],
+        importance: NDArray[np.float64],
+        limit: float,
+        allowance: Allowance,
     ) -> MbeNeuron:
-        bases, timesteps, gate = self.config.bases.identity, self.config.timesteps, self.config.gate
+        """The most exact code within `allowance`: one of few segments, or the first one of many that will do."""
+        config = self.config
+        density = Density(np.clip(points, 0.0, limit), counts / counts.sum())
+        front = lean_codes(density, config.timesteps, limit=limit, importance=importance, gate=config.gate)
+        code = leanest(front, allowance)
+        if code is not None:
+            return code.neuron(one_sided=tensor.probabilities, gate=config.gate)
+        weights = counts * importance
+        for bases in LEAN_CODES:
+            neuron = self._identity(points, weights, limit, bases, one_sided=tensor.probabilities)
+            if relative_error(neuron(points), points, weights) <= allowance.error:
+                break
+        return neuron
+
+    def _identity(
+        self, points: NDArray[np.float64], counts: NDArray[Any], limit: float, bases: int, *, one_sided: bool
+    ) -> MbeNeuron:
+        timesteps, gate = self.config.timesteps, self.config.gate
         density = _density(points, counts, limit)
         if self.config.preset is Preset.PAPER:
             signed, lowest = (density, 0.0) if one_sided else (_mirrored(density), -limit)
@@ -189,6 +258,12 @@ class _Fitter:
 def mean_spikes(neuron: MbeNeuron, points: NDArray[np.float64], counts: NDArray[Any]) -> float:
     """Fired slots per element when the arguments `points` [M] occur `counts` [M] times."""
     return float(np.average(fired_slots(neuron, points), weights=counts))
+
+
+def relative_error(got: NDArray[Any], exact: NDArray[np.float64], counts: NDArray[Any]) -> float:
+    """Root mean square of the error over that of `exact` [M], values that occur `counts` [M] times."""
+    error, power = (float(np.average(square, weights=counts)) for square in ((got - exact) ** 2, exact**2))
+    return math.sqrt(error / power) if power else math.inf
 
 
 def _fit(function: ScalarFunction, bases: int, config: ConvertConfig, density: Density) -> MbeNeuron:

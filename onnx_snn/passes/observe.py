@@ -41,12 +41,14 @@ class CodedTensor:
         axes: axes that index its channels, from the end; None for one scale over all.
         probabilities: whether it lies in [0, 1].
         divisor: the tensor that a normalization divides it by, row by row; None where nothing does.
+        weighted: whether it meets weights.
     """
 
     tensor: str
     axes: tuple[int, ...] | None
     probabilities: bool = False
     divisor: str | None = None
+    weighted: bool = False
 
     @property
     def observation(self) -> Observation:
@@ -62,7 +64,7 @@ def coded_tensors(site: Site, static: StaticAxes) -> tuple[CodedTensor, ...]:
     if site.kind is Kind.RMS_NORM:
         return (CodedTensor(names[0], (-1,), divisor=divisor_name(site)),)
     if site.kind is Kind.SYNAPSE:
-        return (CodedTensor(names[0], _synapse_axes(site, static.get(names[0]))),)
+        return (CodedTensor(names[0], _synapse_axes(site, static.get(names[0])), weighted=True),)
     if site.kind is Kind.PRODUCT:
         probabilities = site.parameters["probabilities"]
         return tuple(

@@ -65,10 +65,17 @@ class Comparison:
     Attributes:
         outputs: one report for each floating-point output of the model.
         sqnr_db: signal to error of each tapped tensor, in decibels.
+        worst_sample: the largest relative error of an output on one sample.
     """
 
     outputs: list[OutputReport] = field(default_factory=list)
     sqnr_db: dict[str, float] = field(default_factory=dict)
+    worst_sample: float = 0.0
+
+    @property
+    def worst_error(self) -> float:
+        """The largest relative error of an output; 0 where there is none to measure."""
+        return max((output.relative_error for output in self.outputs), default=0.0)
 
 
 def measure(original: ir.Model, converted: ir.Model, feeds: Iterable[Feed], taps: Sequence[str]) -> Comparison:
@@ -89,6 +96,7 @@ def measure(original: ir.Model, converted: ir.Model, feeds: Iterable[Feed], taps
     for name in outputs:
         difference = differences[name]
         if difference.signal or difference.rows:
+            comparison.worst_sample = max(comparison.worst_sample, difference.worst)
             comparison.outputs.append(
                 OutputReport(name, difference.relative_error, difference.largest, difference.agreement)
             )
