@@ -70,14 +70,7 @@ class Observer:
             RemoveUnusedNodesPass()(copy)
         self._outputs = [output.name for output in outputs]
         self._weights = {name: _ort_value(tensor) for name, tensor in detach_weights(copy).items()}
-        try:
-            self._session = ort.InferenceSession(
-                ir.to_proto(copy).SerializeToString(),
-                options,
-                providers=list(providers or ["CPUExecutionProvider"]),
-            )
-        except Exception as error:  # onnxruntime's exceptions share no other base class
-            raise ModelError(f"onnxruntime does not accept the model: {error}") from error
+        self._session = _session(copy, options, list(providers or ["CPUExecutionProvider"]))
 
     def __call__(self, feed: Feed) -> dict[str, NDArray[Any]]:
         """The outputs for `feed`, by the names of the tensors.
@@ -93,12 +86,52 @@ class Observer:
         return dict(zip(self._names, arrays, strict=True))
 
 
+def inferred_types(model: ir.Model, names: Sequence[str]) -> dict[str, tuple[ir.DataType, Sequence[int | None]]]:
+    """Element type and sizes, None where one varies, that onnxruntime infers for tensors of the main graph.
+
+    Raises:
+        ModelError: onnxruntime does not accept the model.
+    """
+    copy = with_mapped_weights(model)
+    outputs = set(copy.graph.outputs)
+    copy.graph.outputs.extend(value for value in _find_values(copy, names) if value not in outputs)
+    detach_weights(copy)
+    options = quiet_options()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = _session(copy, options, ["CPUExecutionProvider"])
+    known = {value.name: (_ONNX_TYPES.get(value.type), value.shape) for value in session.get_outputs()}
+    found = {}
+    for name in names:
+        dtype, shape = known[name]
+        if dtype is not None:
+            found[name] = (dtype, [size if isinstance(size, int) else None for size in shape])
+    return found
+
+
 def quiet_options() -> ort.SessionOptions:
     """Options under which every observed tensor is computed just as the model says, by no fused operator."""
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
     options.log_severity_level = QUIET
     return options
+
+
+def _session(model: ir.Model, options: ort.SessionOptions, providers: Sequence[str]) -> ort.InferenceSession:
+    try:
+        return ort.InferenceSession(ir.to_proto(model).SerializeToString(), options, providers=providers)
+    except Exception as error:  # onnxruntime's exceptions share no other base class
+        raise ModelError(f"onnxruntime does not accept the model: {error}") from error
+
+
+_ONNX_TYPES = {
+    "tensor(float)": ir.DataType.FLOAT,
+    "tensor(float16)": ir.DataType.FLOAT16,
+    "tensor(bfloat16)": ir.DataType.BFLOAT16,
+    "tensor(double)": ir.DataType.DOUBLE,
+    "tensor(bool)": ir.DataType.BOOL,
+    **{f"tensor({sign}int{bits})": ir.DataType[f"{sign.upper()}INT{bits}"] for sign in ("", "u") for bits in (8, 16, 32, 64)},
+}
+"""Element types as onnxruntime spells them."""
 
 
 def _find_values(model: ir.Model, names: Iterable[str]) -> list[ir.Value]:
