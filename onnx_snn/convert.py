@@ -2,13 +2,14 @@
 """Conversion of one model or of an Optimum folder, stage by stage.
 
 1. load        the original, checked
-2. recognise   the sites where spiking ops can stand
-3. select      what the user wants converted
-4. calibrate   ranges and histograms of their tensors, on real data
-5. fit         the neurons of every site
-6. rewrite     the graph, and attach the functions that define the new ops
-7. verify      invariants, and the error against the original
-8. save        in one step, so that nothing half-written is left behind
+2. expand      functions and fused operators, written out in standard operators
+3. recognise   the sites where spiking ops can stand
+4. select      what the user wants converted; what holds none of it goes back to one piece
+5. calibrate   ranges and histograms of their tensors, on real data
+6. fit         the neurons of every site
+7. rewrite     the graph, and attach the functions that define the new ops
+8. verify      invariants, and the error against the original
+9. save        in one step, so that nothing half-written is left behind
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from onnx_snn.io import ModelSource, check_output, copy_sidecars, load_model, mo
 from onnx_snn.ledger import Ledger
 from onnx_snn.opset import DOMAIN
 from onnx_snn.passes.attach import attach, fast_twin
+from onnx_snn.passes.expand import expand
 from onnx_snn.passes.fit_sites import fit_sites
 from onnx_snn.passes.observe import StaticAxes, observations, observed_model
 from onnx_snn.passes.rewrite import rewrite
@@ -126,14 +128,22 @@ class _Run:
         if not self.dry_run:
             _check_destination(output, source)
         with watch("load"):
-            model = load_model(source)
-            _check_original(model, name)
-            if _LONG_DOMAIN in model.opset_imports:
-                model.opset_imports.setdefault("", model.opset_imports.pop(_LONG_DOMAIN))
+            original = load_model(source)
+            _check_original(original, name)
+            if _LONG_DOMAIN in original.opset_imports:
+                original.opset_imports.setdefault("", original.opset_imports.pop(_LONG_DOMAIN))
+        with watch("expand"):
+            model = original.clone()
+            expanded = expand(model)
         with watch("recognise"):
-            ledger = Ledger(name, recognise(model))
+            ledger = Ledger(name, recognise(model), expanded.stay)
             ledger.kept = select(ledger.recognition.sites, self.config)
             ledger.refuse_inner(model.graph)
+            idle = expanded.origins - ledger.wanted_origins()
+            if idle:
+                model = original.clone()
+                stay = expand(model, held=idle).stay
+                ledger = ledger.with_held(idle, recognise(model), stay)
             ledger.check_any()
         if self.dry_run:
             ledger.plans = [SitePlan(site) for site in ledger.wanted]
@@ -150,15 +160,15 @@ class _Run:
             ledger.check_any()
             if self.config.strict:
                 ledger.check_complete()
-        reference = model.clone()
+        apart = model.clone() if expanded.origins else None
         with watch("rewrite"):
             attach(model, ledger.plans, rewrite(model, ledger.plans), self.config)
         with watch("verify"):
-            check_invariants(reference, model)
+            check_invariants(original, model)
             check_valid(model)
             taps = [ledger.outputs[plan.site] for plan in ledger.plans]
-            samples = itertools.islice(feeds.singles(), _verified_samples(reference))
-            comparison = measure(reference, fast_twin(model, ledger.plans), samples, taps)
+            samples = itertools.islice(feeds.singles(), _verified_samples(original))
+            comparison = measure(original, fast_twin(model, ledger.plans), samples, taps, apart=apart)
         with watch("save"):
             save_model(model, str(output))
         return ledger.report(str(output), self.config, watch.seconds, comparison, seen.samples)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -28,6 +29,12 @@ ModelSource: TypeAlias = "PathLike | onnx.ModelProto | ir.Model"
 
 MIN_OPSET = 13
 """First opset whose Softmax, ReduceSum, Squeeze and Unsqueeze mean what they mean today."""
+
+MICROSOFT = "com.microsoft"
+"""Domain of onnxruntime's own operators."""
+
+_STANDARD_SINCE = {"LayerNormalization": 17, "SimplifiedLayerNormalization": sys.maxsize}
+"""Operators that onnxruntime knows in the standard domain earlier than onnx, and since when onnx does."""
 
 MAX_INLINE_BYTES = 2**31 - 2**27
 """More weights go to a file of their own: a protobuf message ends at 2 GiB, and the graph needs room."""
@@ -60,7 +67,7 @@ def load_model(source: ModelSource) -> ir.Model:
         proto, spans = _read_proto(path)
         model = _deserialize(proto, where, base_dir=path.absolute().parent)
         # The checker looks for external data from where the file lies; else it need not read the weights again.
-        inside = not any(external_tensors(model))
+        inside = not any(external_tensors(model)) or checkable(proto) is not proto
         _check_graph(_without_values(proto, spans) if inside else os.fspath(path), where)
         _read_weights(model, path, spans)
     _check_opset(model, where)
@@ -239,12 +246,14 @@ def _read_proto(path: Path) -> tuple[onnx.ModelProto, dict[str, Span]]:
 
 
 def _without_values(proto: onnx.ModelProto, spans: Collection[str]) -> onnx.ModelProto:
-    """A copy of `proto` with empty tensors for those whose values are still in the file."""
+    """A copy of `proto` with empty tensors for those whose values are still in this or another file."""
     copy = onnx.ModelProto()
     copy.CopyFrom(proto)
     for tensor in copy.graph.initializer:
-        if tensor.name in spans:
+        if tensor.name in spans or tensor.data_location == onnx.TensorProto.EXTERNAL:
             tensor.dims[:] = [0]
+            tensor.ClearField("external_data")
+            tensor.ClearField("data_location")
     return copy
 
 
@@ -323,9 +332,30 @@ def _check_external_data(model: ir.Model, where: str) -> None:
         tensor.release()
 
 
+def checkable(model: onnx.ModelProto) -> onnx.ModelProto:
+    """What onnx's checker is to see of `model`.
+
+    onnxruntime's optimizer writes operators of its own into the standard domain, which onnx does not know there: in
+    the copy that is returned they stand in onnxruntime's domain.
+    """
+    version = next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 0)
+    private = [node for node in model.graph.node if not node.domain and version < _STANDARD_SINCE.get(node.op_type, 0)]
+    if not private:
+        return model
+    names = {node.output[0] for node in private}
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    for node in copy.graph.node:
+        if node.output and node.output[0] in names:
+            node.domain = MICROSOFT
+    if all(entry.domain != MICROSOFT for entry in copy.opset_import):
+        copy.opset_import.add(domain=MICROSOFT, version=1)
+    return copy
+
+
 def _check_graph(model: onnx.ModelProto | str, where: str) -> None:
     try:
-        onnx.checker.check_model(model)
+        onnx.checker.check_model(model if isinstance(model, str) else checkable(model))
     except onnx.checker.ValidationError as error:
         raise ModelError(f"{where} is not valid ONNX: {error}") from error
 

@@ -12,6 +12,7 @@ import difflib
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeAlias
 
+import ml_dtypes
 import numpy as np
 import onnx_ir as ir
 import onnxruntime as ort
@@ -29,6 +30,9 @@ QUIET = 4
 
 SHAPE_OF = "onnx_snn.shape_of."
 """Prefix of the outputs that hold the shape of an observed tensor."""
+
+FLOAT_OF = "onnx_snn.float_of."
+"""Prefix of the outputs that hold an observed tensor of bfloat16 in float32."""
 
 
 class Observer:
@@ -65,6 +69,7 @@ class Observer:
             outputs = [_shape_of(copy.graph, value) for value in outputs]
             copy.graph.outputs.extend(outputs)
         else:
+            outputs = [_readable(copy.graph, value) for value in outputs]
             copy.graph.outputs[:] = outputs
             # What is only on the way to the model's own outputs, such as the logits over a vocabulary, is not run.
             RemoveUnusedNodesPass()(copy)
@@ -79,7 +84,7 @@ class Observer:
             CalibrationError: the run fails.
         """
         try:
-            arrays = self._session.run(self._outputs, feed | self._weights)
+            arrays = self._session.run(self._outputs, _for_onnxruntime(feed) | self._weights)
         except Exception as error:
             shapes = {name: array.shape for name, array in feed.items()}
             raise CalibrationError(f"onnxruntime fails on inputs of shapes {shapes}: {error}") from error
@@ -120,7 +125,15 @@ def _session(model: ir.Model, options: ort.SessionOptions, providers: Sequence[s
     try:
         return ort.InferenceSession(ir.to_proto(model).SerializeToString(), options, providers=providers)
     except Exception as error:  # onnxruntime's exceptions share no other base class
-        raise ModelError(f"onnxruntime does not accept the model: {error}") from error
+        raise ModelError(f"onnxruntime does not accept the model: {error}{_remedy(model)}") from error
+
+
+def _remedy(model: ir.Model) -> str:
+    """What to do about a model that onnxruntime does not accept, if anything is known."""
+    values = (value for graph in model.graphs() for node in graph for value in node.outputs)
+    if any(value.dtype is ir.DataType.BFLOAT16 for value in (*model.graph.inputs, *values)):
+        return "; it has few kernels that compute in bfloat16: export the network in float16 or float32"
+    return ""
 
 
 _ONNX_TYPES = {
@@ -159,6 +172,25 @@ def _shape_of(graph: ir.Graph, value: ir.Value) -> ir.Value:
     node.outputs[0].name = f"{SHAPE_OF}{value.name}"
     node.outputs[0].dtype = ir.DataType.INT64
     return node.outputs[0]
+
+
+def _readable(graph: ir.Graph, value: ir.Value) -> ir.Value:
+    """`value`, or where NumPy has no type for it a new value of the graph with the same numbers in float32."""
+    if value.dtype is not ir.DataType.BFLOAT16:
+        return value
+    node = ir.node("Cast", [value], {"to": ir.DataType.FLOAT})
+    graph.append(node)
+    node.outputs[0].name = f"{FLOAT_OF}{value.name}"
+    node.outputs[0].dtype, node.outputs[0].shape = ir.DataType.FLOAT, value.shape
+    return node.outputs[0]
+
+
+def _for_onnxruntime(feed: Feed) -> dict[str, Any]:
+    """`feed` with arrays of a type that NumPy does not have of its own as onnxruntime takes them."""
+    return {
+        name: _ort_value(ir.Tensor(array)) if array.dtype == ml_dtypes.bfloat16 else array
+        for name, array in feed.items()
+    }
 
 
 def detach_weights(model: ir.Model) -> dict[str, ir.TensorProtocol]:

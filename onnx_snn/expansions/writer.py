@@ -16,11 +16,11 @@ from typing import Any, TypeAlias
 import numpy as np
 import onnx_ir as ir
 
+from onnx_snn.io import MICROSOFT
 from onnx_snn.rules.activations import operators
 from onnx_snn.rules.rule import name_of
 
-MICROSOFT = "com.microsoft"
-"""Domain of onnxruntime's own operators."""
+__all__ = ["MICROSOFT", "Constants", "Names", "Operand", "Outputs", "Unsupported", "Writer"]
 
 Operand: TypeAlias = "ir.Value | float | int | Sequence[int] | None"
 Outputs: TypeAlias = "Sequence[ir.Value | None]"

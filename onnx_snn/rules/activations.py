@@ -2,14 +2,15 @@
 """Which values of a model are activations, which are constants, and which are neither.
 
     activation   a float computed from a float input of the model (pixel_values, past_key_values.*, ...)
-                 or from an embedding: a Gather from a float initializer of rank >= 2 by token ids
+                 or from an embedding: a Gather from a float initializer of rank >= 2 by token ids, or an
+                 operator of another domain
     constant     computed from initializers and Constant nodes alone: a weight, whatever expression
     neither      shapes, masks and positions: sqrt(head size) read from a Shape, the causal mask,
                  cos and sin of rotary embeddings
 
 The third class decides what counts as a product of two activations: q * cos is a fixed rotation and
 scores * mask a fixed selection, both stay exact. It takes inputs by their names: whatever is called
-`*mask*` or `*position*` carries no activation and no token, whatever its type.
+`*mask*`, `*position*` or by a length of sequences carries no activation and no token, whatever its type.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from collections.abc import Iterable, Sequence
 
 import onnx_ir as ir
 
-_SIDE_INPUTS = ("mask", "position")
+_SIDE_INPUTS = ("mask", "position", "seqlen", "sequence_length")
 """Parts of the names of inputs that steer a network but are not what it computes on."""
 
 
@@ -86,7 +87,7 @@ class ActivationFlow:
     def _visit(self, graph: ir.Graph) -> None:
         for node in graph:
             if node.domain != "":
-                self._add(node.outputs, [self._origin_of_any(node.inputs)] * len(node.outputs))
+                self._add(node.outputs, [self._passed_on_by_unknown(node)] * len(node.outputs))
             elif node.op_type == "If":
                 self._visit_branches(node)
             elif node.op_type in ("Loop", "Scan"):
@@ -115,6 +116,11 @@ class ActivationFlow:
         while self._add(inputs[:states], [self._origin(value) for value in outputs[:states]]):
             self._visit(body)
         self._add(node.outputs, [_Origin.INPUT | self._origin(value) for value in outputs])
+
+    def _passed_on_by_unknown(self, node: ir.Node) -> _Origin:
+        """The origin of what an operator of another domain computes: of tokens, it may be an embedding."""
+        origin = self._origin_of_any(node.inputs)
+        return origin | _Origin.ACTIVATION if _Origin.TOKEN in origin else origin
 
     def _passed_on(self, node: ir.Node, output: ir.Value) -> _Origin:
         origin = self._origin_of_any(node.inputs)

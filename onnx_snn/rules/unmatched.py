@@ -26,12 +26,18 @@ _LINEAR = operators(
 )
 """Operators that are linear in their activations, or pass them on."""
 
+_LINEAR_MICROSOFT = operators("RotaryEmbedding QuantizeLinear DequantizeLinear BiasAdd")
+"""onnxruntime's own operators of that kind."""
+
+_WHOLE_NUMBERS = "computes in whole numbers; sites are found between the nodes of the QDQ format"
+
 _SELECTION = operators("Max Min Clip MaxPool GlobalMaxPool MaxRoiPool ReduceMax ReduceMin TopK")
 
 _REASONS = {
     "Pow": "a power of an activation outside a normalisation",
     "LogSoftmax": "no neuron is fitted to the logarithm of a softmax; export Softmax where it suffices",
     "Hardmax": "selects the maximum, which is exact without a neuron",
+    **dict.fromkeys(operators("DynamicQuantizeLinear MatMulInteger ConvInteger QLinearMatMul QLinearConv"), _WHOLE_NUMBERS),
     **dict.fromkeys(_SELECTION, "compares and selects values, which is exact without a neuron"),
 }
 
@@ -39,6 +45,8 @@ _REASONS = {
 def reason_to_keep(node: ir.Node, flow: ActivationFlow) -> str | None:
     """Why `node`, which no rule has claimed, is kept; None where it is not nonlinear in an activation."""
     if not any(flow.is_activation(value) for value in node.inputs):
+        return None
+    if node.domain == "com.microsoft" and node.op_type in _LINEAR_MICROSOFT:
         return None
     if node.domain != "":
         return f"no rule knows the operator {node.domain}.{node.op_type}"
