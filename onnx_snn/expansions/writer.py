@@ -72,6 +72,13 @@ class Constants:
         return self._known[key]
 
 
+    def sweep(self) -> None:
+        """Remove those that nothing reads."""
+        for value in self._known.values():
+            if not value.uses():
+                self._model.graph.initializers.pop(value.name or "")
+
+
 class Writer:
     """Writes the nodes that stand for one node.
 

@@ -58,7 +58,7 @@ def expand(model: ir.Model, held: Collection[str] = ()) -> Expanded:
     if fused:
         expander.all(expander.written_out)
         annotate(model)
-    expander.drop_functions()
+    expander.sweep()
     return expander.expanded
 
 
@@ -71,6 +71,7 @@ class _Expander:
         self._names = Names(model)
         self._constants = Constants(model, self._names)
         self._called: set[ir.OperatorIdentifier] = set()
+        self._written: list[ir.Node] = []
 
     def all(self, write: Callable[[Writer], Outputs | None]) -> None:
         """Replace every node for which `write` gives other values, and then what was written, until nothing changes."""
@@ -98,9 +99,13 @@ class _Expander:
         expansion = EXPANSIONS.get((op.node.domain, op.node.op_type))
         return None if expansion is None else expansion(op)
 
-    def drop_functions(self) -> None:
-        """Remove the functions that were put in the place of all their calls."""
-        graphs = [*self.model.graphs(), *self.model.functions.values()]
+    def sweep(self) -> None:
+        """Remove what nothing reads: written nodes, constants, and functions in the place of all their calls."""
+        for node in reversed(self._written):
+            if node.graph is not None and not any(out.uses() or out.is_graph_output() for out in node.outputs):
+                node.graph.remove(node, safe=True)
+        self._constants.sweep()
+        graphs = [self.model.graph, *self.model.functions.values()]
         used = {node.op_identifier() for graph in graphs for node in graph.all_nodes()}
         for identifier in self._called - used:
             del self.model.functions[identifier]
@@ -121,6 +126,7 @@ class _Expander:
         replacements = self._replacements(writer, outputs)
         for written in _with_inner(writer.nodes):
             written.metadata_props[ORIGIN_KEY] = origin
+        self._written += writer.nodes
         node.graph.insert_before(node, writer.nodes)
         for old, new in replacements:
             self._take_over(old, new)
