@@ -33,7 +33,7 @@ from onnx_snn.calibrate import Calibration, calibrate, load_cache, static_axes
 from onnx_snn.config import ConvertConfig
 from onnx_snn.data import Feeds, Source, input_specs, open_feeds
 from onnx_snn.errors import CalibrationError, ConfigError, ModelError, OutputError
-from onnx_snn.io import ModelSource, check_output, copy_sidecars, load_model, model_files, save_model
+from onnx_snn.io import MICROSOFT, ModelSource, check_output, copy_sidecars, load_model, model_files, save_model
 from onnx_snn.ledger import Ledger
 from onnx_snn.opset import DOMAIN
 from onnx_snn.passes.attach import attach, fast_twin
@@ -286,7 +286,7 @@ _RUNNABLE_DOMAINS = frozenset(
         "ai.onnx.ml",
         "ai.onnx.preview.training",
         "ai.onnx.training",
-        "com.microsoft",
+        MICROSOFT,
         "org.pytorch.aten",
     )
 )

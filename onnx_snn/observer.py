@@ -105,7 +105,7 @@ def inferred_types(model: ir.Model, names: Sequence[str]) -> dict[str, tuple[ir.
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = _session(copy, options, ["CPUExecutionProvider"])
     known = {value.name: (_ONNX_TYPES.get(value.type), value.shape) for value in session.get_outputs()}
-    found = {}
+    found: dict[str, tuple[ir.DataType, Sequence[int | None]]] = {}
     for name in names:
         dtype, shape = known[name]
         if dtype is not None:
@@ -142,7 +142,8 @@ _ONNX_TYPES = {
     "tensor(bfloat16)": ir.DataType.BFLOAT16,
     "tensor(double)": ir.DataType.DOUBLE,
     "tensor(bool)": ir.DataType.BOOL,
-    **{f"tensor({sign}int{bits})": ir.DataType[f"{sign.upper()}INT{bits}"] for sign in ("", "u") for bits in (8, 16, 32, 64)},
+    **{f"tensor(int{bits})": ir.DataType[f"INT{bits}"] for bits in (8, 16, 32, 64)},
+    **{f"tensor(uint{bits})": ir.DataType[f"UINT{bits}"] for bits in (8, 16, 32, 64)},
 }
 """Element types as onnxruntime spells them."""
 

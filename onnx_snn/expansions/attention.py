@@ -22,6 +22,7 @@ from onnx_snn.expansions.writer import Outputs, Unsupported, Writer
 _MASK_FILTER = -10000.0
 """What onnxruntime adds to masked scores where the attribute is absent."""
 
+_INT64 = ir.DataType.INT64
 _KEYS = 2
 """Axis of the positions in heads, [batch, head, position, feature]."""
 
@@ -79,14 +80,30 @@ def attend(
     scale: float,
     masks: Sequence[ir.Value],
     softcap: float = 0.0,
+    sink: ir.Value | None = None,
 ) -> ir.Value:
-    """Softmax(scale * MatMul(q, k') + masks) @ v for heads [batch, head, position, feature]."""
+    """Softmax(scale * MatMul(q, k') + masks) @ v for heads [batch, head, position, feature].
+
+    Args:
+        op: Writes the nodes.
+        q: Queries.
+        k: Keys.
+        v: Values.
+        scale: Factor of the scores.
+        masks: What is added to the scores.
+        softcap: Bound of the scores, softcap * tanh(scores / softcap); 0 for none.
+        sink: Scores [1, head, 1, 1] of one more key, which has no value.
+    """
     scores = op.Mul(op.MatMul(q, op.Transpose(k, perm=[0, 1, 3, 2])), scale)
     if softcap:
         scores = op.Mul(op.Tanh(op.Div(scores, softcap)), softcap)
     for mask in masks:
         scores = op.Add(scores, mask)
-    return op.MatMul(op.Softmax(scores, axis=-1), v)
+    if sink is None:
+        return op.MatMul(op.Softmax(scores, axis=-1), v)
+    column = op.Expand(sink, op.Concat(op.Gather(op.Shape(scores), [0, 1, 2]), op.constant([1], _INT64), axis=0))
+    probabilities = op.Softmax(op.Concat(scores, column, axis=-1), axis=-1)
+    return op.MatMul(op.Slice(probabilities, [0], [-1], [-1]), v)
 
 
 def split_heads(op: Writer, x: ir.Value, heads: int) -> ir.Value:
@@ -123,7 +140,7 @@ def _heads_of_inputs(op: Writer, heads: int) -> tuple[ir.Value, ir.Value, ir.Val
     width = op.size(query, -1)
     if op.rank(key) == 4:  # keys and values of an encoder, projected once for all steps
         if bias is not None:
-            raise Unsupported("MultiHeadAttention with a bias and projected keys")
+            query = op.Add(query, op.Slice(bias, [0], [width]))
         return split_heads(op, query, heads), key, value, width
     parts: Sequence[ir.Value] = (query, key, value)
     if bias is not None:
@@ -154,12 +171,13 @@ def _visible(op: Writer, mask: ir.Value, q: ir.Value, k: ir.Value) -> ir.Value:
         return op.Unsqueeze(op.Greater(mask, zero), [1, 2])
     if rank != 1:
         raise Unsupported(f"{op.node.op_type} with a mask of {rank} axes")
-    # [batch] ends of the keys, or [2 * batch] with their starts behind; then the starts are those times 1, else times 0.
-    rows = op.Reshape(mask, op.Concat(op.constant([-1], ir.DataType.INT64), op.Gather(op.Shape(q), [0]), axis=0))
-    count = op.Cast(op.Gather(op.Shape(rows), [0]), to=mask.dtype or ir.DataType.INT32)
-    starts = op.Mul(op.Gather(rows, [-1], axis=0), op.Sub(count, op.constant(1, count.dtype)))
+    # One row holds the ends of the keys, a second one their starts: its place, 0 or 1, drops them where there is none.
+    ends_and_starts = op.Cast(mask, to=_INT64)
+    rows = op.Reshape(ends_and_starts, op.Concat(op.constant([-1], _INT64), op.Gather(op.Shape(q), [0]), axis=0))
+    last = op.Sub(op.Gather(op.Shape(rows), [0]), 1)
+    starts = op.Mul(op.Gather(rows, last, axis=0), last)
     ends = op.Gather(rows, [0], axis=0)
-    columns = op.Cast(positions(op, k), to=mask.dtype or ir.DataType.INT32)
+    columns = positions(op, k)
     start, end = (op.Reshape(bound, [-1, 1, 1, 1]) for bound in (starts, ends))
     return op.And(op.GreaterOrEqual(columns, start), op.Less(columns, end))
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import onnx
 import onnx_ir as ir
@@ -56,7 +57,7 @@ def defining_function(op: Writer) -> ir.Function:
             raise Unsupported(f"the type of {value.name!r} is not known")
         types.append(ir.serde.serialize_value(value).type.SerializeToString())
     try:
-        schema = onnx.defs.get_schema(node.op_type, op.opset, "")
+        schema: Any = onnx.defs.get_schema(node.op_type, op.opset, "")
         call = ir.serde.serialize_node(node).SerializeToString()
         # The last version that onnx knows: what its operators compute has not changed in later opsets.
         version = max(known for known in schema.context_dependent_function_opset_versions if known <= op.opset)

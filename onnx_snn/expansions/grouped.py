@@ -21,7 +21,7 @@ from onnx_snn.expansions.attention import attend, hidden, merge_heads, positions
 from onnx_snn.expansions.rotary import rotate
 from onnx_snn.expansions.writer import Outputs, Unsupported, Writer
 
-_UNSUPPORTED_INPUTS = {11: "head_sink", 12: "k_scale", 13: "v_scale", 14: "q_norm_weight", 15: "k_norm_weight"}
+_UNSUPPORTED_INPUTS = {12: "k_scale", 13: "v_scale", 14: "q_norm_weight", 15: "k_norm_weight"}
 _UNSUPPORTED_INPUTS |= {16: "query_seqlens"}
 _UNSUPPORTED_ATTRIBUTES = {"sliding_window_cache": 0, "qk_output": 0, "kv_cache_bit_width": 0, "causal": 1}
 """Inputs that must be absent, and attributes that must have these values."""
@@ -51,9 +51,7 @@ def group_query_attention(op: Writer) -> Outputs:
     rows = op.Add(lengths.past, op.Unsqueeze(positions(op, q), [1]))
     if attributes.get_int("do_rotary", 0):
         q, k = _rotated(op, q, k, rows, head_size)
-    present_k, present_v = (
-        _appended(op, past, new, lengths) for past, new in ((op.input(3), k), (op.input(4), v))
-    )
+    present_k, present_v = (_appended(op, past, new, lengths) for past, new in ((op.input(3), k), (op.input(4), v)))
     seen_k, seen_v = (
         _repeated(op, op.Slice(present, [0], lengths.longest, [_KEYS]), heads, groups, head_size)
         for present in (present_k, present_v)
@@ -68,6 +66,7 @@ def group_query_attention(op: Writer) -> Outputs:
         scale=scale_of(op, head_size),
         masks=masks if bias is None else [bias, *masks],
         softcap=attributes.get_float("softcap", 0.0),
+        sink=_sink(op, q),
     )
     return [merge_heads(op, context), present_k, present_v]
 
@@ -80,8 +79,6 @@ def _check(op: Writer) -> None:
     for name, value in _UNSUPPORTED_ATTRIBUTES.items():
         if attributes.get_int(name, value) != value:
             raise Unsupported(f"GroupQueryAttention with {name} {attributes.get_int(name, value)}")
-    if attributes.get_int("smooth_softmax", -1) == 1:
-        raise Unsupported("GroupQueryAttention with smooth_softmax")
     if any(attributes.get_string(name, "NONE") != "NONE" for name in ("k_quant_type", "v_quant_type")):
         raise Unsupported("GroupQueryAttention with a quantized cache")
     if op.wants(3):
@@ -107,9 +104,7 @@ def _lengths(op: Writer, q: ir.Value) -> _Lengths:
     return _Lengths(past, op.Add(past, new), longest)
 
 
-def _rotated(
-    op: Writer, q: ir.Value, k: ir.Value, rows: ir.Value, head_size: int
-) -> tuple[ir.Value, ir.Value]:
+def _rotated(op: Writer, q: ir.Value, k: ir.Value, rows: ir.Value, head_size: int) -> tuple[ir.Value, ir.Value]:
     cosines, sines, given = op.required(7), op.required(8), op.input(9)
     placed = op.Squeeze(rows, [1, 3]) if given is None else given
     cos, sin = (op.Unsqueeze(op.Gather(table, placed), [1]) for table in (cosines, sines))
@@ -131,11 +126,21 @@ def _appended(op: Writer, past: ir.Value | None, new: ir.Value, lengths: _Length
     columns = op.Unsqueeze(op.Range(0, size, 1), [1])
     moved = op.Add(op.Sub(columns, lengths.past), buffer)
     # Before the new ones a column keeps its place; what lies behind them is 0, wherever it is gathered from.
-    places = op.Where(op.Less(columns, lengths.past), columns, op.Min(moved, op.Sub(op.Gather(op.Shape(joined), [_KEYS]), 1)))
+    last = op.Sub(op.Gather(op.Shape(joined), [_KEYS]), 1)
+    places = op.Where(op.Less(columns, lengths.past), columns, op.Min(moved, last))
     shape = op.Concat(op.Gather(op.Shape(new), [0, 1]), op.Unsqueeze(size, [0]), op.Gather(op.Shape(new), [3]), axis=0)
     gathered = op.GatherElements(joined, op.Expand(places, shape), axis=_KEYS)
     nothing = op.constant(0.0, new.dtype or ir.DataType.FLOAT)
     return op.Where(op.Less(columns, lengths.end), gathered, nothing)
+
+
+def _sink(op: Writer, q: ir.Value) -> ir.Value | None:
+    """Scores [1, head, 1, 1] of a key without value, which smooth the softmax; None where nothing does."""
+    sink = op.input(11)
+    if sink is not None:
+        return op.Reshape(sink, [1, -1, 1, 1])
+    smooth = op.node.attributes.get_int("smooth_softmax", -1) == 1
+    return op.constant([[[[0.0]]]], q.dtype or ir.DataType.FLOAT) if smooth else None
 
 
 def _repeated(op: Writer, x: ir.Value, heads: int, groups: int, head_size: int) -> ir.Value:

@@ -52,9 +52,7 @@ def embed_layer_normalization(op: Writer) -> Outputs:
     return [layer_normalization(op, total, op.required(5), op.required(6), _epsilon(op)), lengths, total]
 
 
-def layer_normalization(
-    op: Writer, x: ir.Value, gamma: ir.Value, beta: ir.Value | None, epsilon: float
-) -> ir.Value:
+def layer_normalization(op: Writer, x: ir.Value, gamma: ir.Value, beta: ir.Value | None, epsilon: float) -> ir.Value:
     """(x - mean) / Sqrt(mean((x - mean)**2) + epsilon) * gamma + beta over the last axis."""
     if op.opset >= _LAYER_OPSET:
         return op.LayerNormalization(x, gamma, beta, axis=-1, epsilon=epsilon)

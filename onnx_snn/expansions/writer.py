@@ -71,7 +71,6 @@ class Constants:
             self._known[key] = value
         return self._known[key]
 
-
     def sweep(self) -> None:
         """Remove those that nothing reads."""
         for value in self._known.values():

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 import onnx_ir as ir
 
 from onnx_snn.errors import ModelError
-from onnx_snn.expansions import EXPANSIONS, Outputs, Writer, inlined
-from onnx_snn.expansions.writer import Constants, Names, Unsupported
+from onnx_snn.expansions import EXPANSIONS
+from onnx_snn.expansions.function import inlined
+from onnx_snn.expansions.writer import Constants, Names, Outputs, Unsupported, Writer
 from onnx_snn.opset import DOMAIN
 from onnx_snn.passes.annotate import annotate, is_low_precision
 from onnx_snn.rules.rule import name_of
@@ -105,10 +106,14 @@ class _Expander:
             if node.graph is not None and not any(out.uses() or out.is_graph_output() for out in node.outputs):
                 node.graph.remove(node, safe=True)
         self._constants.sweep()
-        graphs = [self.model.graph, *self.model.functions.values()]
-        used = {node.op_identifier() for graph in graphs for node in graph.all_nodes()}
-        for identifier in self._called - used:
-            del self.model.functions[identifier]
+        while unused := self._called - self._used_functions():
+            for identifier in unused:
+                del self.model.functions[identifier]
+            self._called -= unused
+
+    def _used_functions(self) -> set[ir.OperatorIdentifier]:
+        graphs: list[ir.Graph | ir.Function] = [self.model.graph, *self.model.functions.values()]
+        return {node.op_identifier() for graph in graphs for node in graph.all_nodes()}
 
     def _replace(self, node: ir.Node, write: Callable[[Writer], Outputs | None]) -> bool:
         if node.graph is None or name_of(node) in self.held or node in self.expanded.stay:

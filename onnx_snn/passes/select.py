@@ -2,7 +2,8 @@
 """Select: which of the recognised sites are to be converted, by scope and by the user's names.
 
 Names are node names (or names of output values), given exactly or as regular expressions that match a whole
-name. Those of a function or fused operator stand for all that was written out for it. A name that matches nothing is an error, because it is a typing mistake far more often than it is meant.
+name; that of a function call or a fused operator stands for all that was written out for it. A name that matches
+nothing is an error, because it is a typing mistake far more often than it is meant.
 """
 
 from __future__ import annotations

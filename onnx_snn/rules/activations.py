@@ -2,8 +2,8 @@
 """Which values of a model are activations, which are constants, and which are neither.
 
     activation   a float computed from a float input of the model (pixel_values, past_key_values.*, ...)
-                 or from an embedding: a Gather from a float initializer of rank >= 2 by token ids, or an
-                 operator of another domain
+                 or from an embedding: a Gather from a float initializer of rank >= 2 by token ids, also a
+                 quantized one, or an operator of another domain
     constant     computed from initializers and Constant nodes alone: a weight, whatever expression
     neither      shapes, masks and positions: sqrt(head size) read from a Shape, the causal mask,
                  cos and sin of rotary embeddings
@@ -38,7 +38,8 @@ _VALUE_BLIND = operators(
 
 _RANDOM = operators("RandomNormal RandomUniform RandomNormalLike RandomUniformLike Bernoulli Multinomial")
 _GATHERS = operators("Gather GatherElements GatherND")
-_SECOND_OUTPUT_IS_INDEX = operators("TopK MaxPool Dropout")
+_ONLY_FIRST_OUTPUT = operators("TopK MaxPool Dropout DynamicQuantizeLinear")
+"""Operators whose further outputs are indices, truth values or the format of the first one."""
 
 
 class _Origin(enum.Flag):
@@ -135,10 +136,12 @@ class ActivationFlow:
     def _carries_activation(self, node: ir.Node, output: ir.Value) -> bool:
         if node.op_type in _VALUE_BLIND:
             return False
-        if node.op_type in _SECOND_OUTPUT_IS_INDEX and output.index() == 1:
+        if node.op_type in _ONLY_FIRST_OUTPUT and output.index() != 0:
             return False
         if node.op_type == "Cast" and not ir.DataType(node.attributes["to"].as_int()).is_floating_point():
             return False
+        if node.op_type == "DequantizeLinear":  # of tokens: rows of a quantized embedding
+            return bool(self._origin(node.inputs[0]) & (_Origin.ACTIVATION | _Origin.TOKEN))
         if node.op_type in _GATHERS:
             return _Origin.ACTIVATION in self._origin(node.inputs[0]) or self._is_embedding(node)
         operands = node.inputs[1:] if node.op_type == "Where" else node.inputs
