@@ -444,8 +444,8 @@ def test_rotary_embedding_is_a_fixed_rotation(opset: int) -> None:
 
 KEPT: dict[str, tuple[str, dict[str, Array], str]] = {
     "scores of grouped queries": (
-        "y, k2, v2, z = com.microsoft.GroupQueryAttention <num_heads = 4, kv_num_heads = 2, qk_output = 1>"
-        " (q, k, v, , , l, t)",
+        """y, k2, v2, z = com.microsoft.GroupQueryAttention <num_heads = 4, kv_num_heads = 2, qk_output = 1>
+            (q, k, v, , , l, t)""",
         grouped("", new=4, buffer=None, lengths=[4, 4])[1],
         "GroupQueryAttention with qk_output 1",
     ),
