@@ -160,7 +160,7 @@ class _Run:
             ledger.check_any()
             if self.config.strict:
                 ledger.check_complete()
-        apart = model.clone() if expanded.origins else None
+        apart = model.clone()
         with watch("rewrite"):
             attach(model, ledger.plans, rewrite(model, ledger.plans), self.config)
         with watch("verify"):
@@ -168,7 +168,8 @@ class _Run:
             check_valid(model)
             taps = [ledger.outputs[plan.site] for plan in ledger.plans]
             samples = itertools.islice(feeds.singles(), _verified_samples(original))
-            comparison = measure(original, fast_twin(model, ledger.plans), samples, taps, apart=apart)
+            reference = original if expanded.origins else apart
+            comparison = measure(reference, fast_twin(model, ledger.plans), samples, taps, apart=apart)
         with watch("save"):
             save_model(model, str(output))
         return ledger.report(str(output), self.config, watch.seconds, comparison, seen.samples)

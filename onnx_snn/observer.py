@@ -12,14 +12,13 @@ import difflib
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeAlias
 
-import ml_dtypes
 import numpy as np
 import onnx_ir as ir
 import onnxruntime as ort
 from numpy.typing import NDArray
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
-from onnx_snn.data import Feed
+from onnx_snn.data import BFLOAT16, Feed
 from onnx_snn.errors import CalibrationError, ModelError
 from onnx_snn.io import large_weights, with_mapped_weights
 
@@ -84,7 +83,7 @@ class Observer:
             CalibrationError: the run fails.
         """
         try:
-            arrays = self._session.run(self._outputs, _for_onnxruntime(feed) | self._weights)
+            arrays = self._session.run(self._outputs, for_onnxruntime(feed) | self._weights)
         except Exception as error:
             shapes = {name: array.shape for name, array in feed.items()}
             raise CalibrationError(f"onnxruntime fails on inputs of shapes {shapes}: {error}") from error
@@ -186,12 +185,9 @@ def _readable(graph: ir.Graph, value: ir.Value) -> ir.Value:
     return node.outputs[0]
 
 
-def _for_onnxruntime(feed: Feed) -> dict[str, Any]:
+def for_onnxruntime(feed: Feed) -> dict[str, Any]:
     """`feed` with arrays of a type that NumPy does not have of its own as onnxruntime takes them."""
-    return {
-        name: _ort_value(ir.Tensor(array)) if array.dtype == ml_dtypes.bfloat16 else array
-        for name, array in feed.items()
-    }
+    return {name: _ort_value(ir.Tensor(array)) if array.dtype == BFLOAT16 else array for name, array in feed.items()}
 
 
 def detach_weights(model: ir.Model) -> dict[str, ir.TensorProtocol]:

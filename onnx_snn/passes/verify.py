@@ -87,8 +87,10 @@ def measure(
     outputs = [value.name or "" for value in original.graph.outputs]
     names = list(dict.fromkeys([*outputs, *taps]))
     differences = {name: Difference() for name in names}
-    references = [Observer(original, outputs if apart else names)]
-    references += [Observer(apart, list(taps))] if apart and taps else []
+    if apart in (None, original):
+        references = [Observer(original, names)]
+    else:
+        references = [Observer(original, outputs), Observer(apart, list(taps))]
     result = Observer(converted, names, session_options=_options_with_kernels)
     for feed in feeds:
         seen = [reference(feed) for reference in references]
