@@ -57,7 +57,7 @@ class Ledger:
         for site in sites:
             before = decided.get(ledger.outputs[site])
             if before is None or before in self.kept:
-                ledger.kept[site] = "is read by what stays" if before is None else self.kept[before]
+                ledger.kept[site] = "stands beside what stays in one piece" if before is None else self.kept[before]
             elif before in self.refused:
                 ledger.refused[site] = self.refused[before]
         return ledger

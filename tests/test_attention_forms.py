@@ -31,10 +31,10 @@ PRODUCTS = {
         'y = Einsum <equation = "...qk,...kd->...qd"> (p, v)',
     ),
     "Einsum over heads in the middle": (
-        "a = Transpose <perm = [0, 2, 1, 3]> (q) b = Transpose <perm = [0, 2, 1, 3]> (k)"
-        ' r = Einsum <equation = "bqhd,bkhd->bhqk"> (a, b)',
-        "c = Transpose <perm = [0, 2, 1, 3]> (v)"
-        ' d = Einsum <equation = "bhqk,bkhd->bqhd"> (p, c) y = Transpose <perm = [0, 2, 1, 3]> (d)',
+        """a = Transpose <perm = [0, 2, 1, 3]> (q) b = Transpose <perm = [0, 2, 1, 3]> (k)
+           r = Einsum <equation = "bqhd,bkhd->bhqk"> (a, b)""",
+        """c = Transpose <perm = [0, 2, 1, 3]> (v)
+           d = Einsum <equation = "bhqk,bkhd->bqhd"> (p, c) y = Transpose <perm = [0, 2, 1, 3]> (d)""",
     ),
 }
 MASKS = {

@@ -23,7 +23,7 @@ _MASK_FILTER = -10000.0
 """What onnxruntime adds to masked scores where the attribute is absent."""
 
 _INT64 = ir.DataType.INT64
-_KEYS = 2
+KEYS = 2
 """Axis of the positions in heads, [batch, head, position, feature]."""
 
 
@@ -44,7 +44,7 @@ def attention(op: Writer) -> Outputs:
     past, present = op.input(4), None
     if past is not None:
         past_k, past_v = (op.Squeeze(part, [0]) for part in op.split(past, [1, 1], axis=0))
-        k, v = op.Concat(past_k, k, axis=_KEYS), op.Concat(past_v, v, axis=_KEYS)
+        k, v = op.Concat(past_k, k, axis=KEYS), op.Concat(past_v, v, axis=KEYS)
     if op.wants(1):
         present = op.Concat(op.Unsqueeze(k, [0]), op.Unsqueeze(v, [0]), axis=0)
     masks = [*_masks(op, op.input(3), q, k), *_present(op.input(5))]
@@ -63,9 +63,9 @@ def multi_head_attention(op: Writer) -> Outputs:
     for index, name in ((6, "key"), (7, "value")):
         past = op.input(index)
         if past is not None and name == "key":
-            k = op.Concat(past, k, axis=_KEYS)
+            k = op.Concat(past, k, axis=KEYS)
         elif past is not None:
-            v = op.Concat(past, v, axis=_KEYS)
+            v = op.Concat(past, v, axis=KEYS)
     masks = [*_masks(op, op.input(4), q, k), *_present(op.input(5))]
     context = attend(op, q, k, v, scale=scale_of(op, width // heads), masks=masks)
     return [merge_heads(op, context), k, v]
@@ -121,14 +121,14 @@ def scale_of(op: Writer, head_size: int) -> float:
     return op.node.attributes.get_float("scale", 0.0) or 1.0 / math.sqrt(head_size)
 
 
-def positions(op: Writer, x: ir.Value, axis: int = _KEYS) -> ir.Value:
+def positions(op: Writer, x: ir.Value, axis: int = KEYS) -> ir.Value:
     """0, 1, 2, ... along an axis of `x`, int64 [size]."""
     return op.Range(0, op.Squeeze(op.Gather(op.Shape(x), [axis]), [0]), 1)
 
 
 def hidden(op: Writer, visible: ir.Value, like: ir.Value, value: float) -> ir.Value:
     """A mask to be added: 0 where `visible`, else `value`, in the type of `like`."""
-    dtype = like.dtype or ir.DataType.FLOAT
+    dtype = op.float_type(like)
     return op.Where(visible, op.constant(0.0, dtype), op.constant(value, dtype))
 
 
@@ -155,7 +155,7 @@ def _masks(op: Writer, mask: ir.Value | None, q: ir.Value, k: ir.Value) -> list[
     value = op.node.attributes.get_float("mask_filter_value", _MASK_FILTER)
     masks = [] if mask is None else [hidden(op, _visible(op, mask, q, k), q, value)]
     if op.node.attributes.get_int("unidirectional", 0):
-        offset = op.Sub(op.Gather(op.Shape(k), [_KEYS]), op.Gather(op.Shape(q), [_KEYS]))
+        offset = op.Sub(op.Gather(op.Shape(k), [KEYS]), op.Gather(op.Shape(q), [KEYS]))
         rows = op.Unsqueeze(op.Add(positions(op, q), offset), [1])
         masks.append(hidden(op, op.LessOrEqual(positions(op, k), rows), q, -math.inf))
     return masks

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import onnx_ir as ir
 
-from onnx_snn.expansions.attention import attend, hidden, merge_heads, positions, scale_of, split_heads
+from onnx_snn.expansions.attention import KEYS, attend, hidden, merge_heads, positions, scale_of, split_heads
 from onnx_snn.expansions.rotary import rotate
 from onnx_snn.expansions.writer import Outputs, Unsupported, Writer
 
@@ -27,8 +27,6 @@ _UNSUPPORTED_ATTRIBUTES = {"sliding_window_cache": 0, "qk_output": 0, "kv_cache_
 """Inputs that must be absent, and attributes that must have these values."""
 
 _LENGTH = ir.DataType.INT64
-_KEYS = 2
-"""Axis of the positions in heads, [batch, head, position, feature]."""
 
 
 class _Lengths(NamedTuple):
@@ -53,7 +51,7 @@ def group_query_attention(op: Writer) -> Outputs:
         q, k = _rotated(op, q, k, rows, head_size)
     present_k, present_v = (_appended(op, past, new, lengths) for past, new in ((op.input(3), k), (op.input(4), v)))
     seen_k, seen_v = (
-        _repeated(op, op.Slice(present, [0], lengths.longest, [_KEYS]), heads, groups, head_size)
+        _repeated(op, op.Slice(present, [0], lengths.longest, [KEYS]), heads, groups, head_size)
         for present in (present_k, present_v)
     )
     masks = [hidden(op, _visible(op, rows, seen_k), q, -math.inf)]
@@ -98,7 +96,7 @@ def _parts(op: Writer, heads: int, groups: int) -> tuple[ir.Value, ir.Value, ir.
 def _lengths(op: Writer, q: ir.Value) -> _Lengths:
     longest = op.Reshape(op.Cast(op.required(6), to=_LENGTH), [1])
     total = op.Add(op.Reshape(op.Cast(op.required(5), to=_LENGTH), [-1, 1, 1, 1]), 1)
-    new = op.Gather(op.Shape(q), [_KEYS])
+    new = op.Gather(op.Shape(q), [KEYS])
     # A first prompt is padded behind its end: nothing lies before it, however short it is.
     past = op.Where(op.Equal(new, longest), op.constant(0, _LENGTH), op.Sub(total, new))
     return _Lengths(past, op.Add(past, new), longest)
@@ -120,17 +118,17 @@ def _appended(op: Writer, past: ir.Value | None, new: ir.Value, lengths: _Length
     """The cache with `new` heads behind the past ones of each sequence, as long as its buffer or the longest."""
     if past is None:
         return new
-    joined = op.Concat(past, new, axis=_KEYS)
-    buffer = op.Gather(op.Shape(past), [_KEYS])
+    joined = op.Concat(past, new, axis=KEYS)
+    buffer = op.Gather(op.Shape(past), [KEYS])
     size = op.Squeeze(op.Max(buffer, lengths.longest), [0])
     columns = op.Unsqueeze(op.Range(0, size, 1), [1])
     moved = op.Add(op.Sub(columns, lengths.past), buffer)
     # Before the new ones a column keeps its place; what lies behind them is 0, wherever it is gathered from.
-    last = op.Sub(op.Gather(op.Shape(joined), [_KEYS]), 1)
+    last = op.Sub(op.Gather(op.Shape(joined), [KEYS]), 1)
     places = op.Where(op.Less(columns, lengths.past), columns, op.Min(moved, last))
     shape = op.Concat(op.Gather(op.Shape(new), [0, 1]), op.Unsqueeze(size, [0]), op.Gather(op.Shape(new), [3]), axis=0)
-    gathered = op.GatherElements(joined, op.Expand(places, shape), axis=_KEYS)
-    nothing = op.constant(0.0, new.dtype or ir.DataType.FLOAT)
+    gathered = op.GatherElements(joined, op.Expand(places, shape), axis=KEYS)
+    nothing = op.constant(0.0, op.float_type(new))
     return op.Where(op.Less(columns, lengths.end), gathered, nothing)
 
 
@@ -140,7 +138,7 @@ def _sink(op: Writer, q: ir.Value) -> ir.Value | None:
     if sink is not None:
         return op.Reshape(sink, [1, -1, 1, 1])
     smooth = op.node.attributes.get_int("smooth_softmax", -1) == 1
-    return op.constant([[[[0.0]]]], q.dtype or ir.DataType.FLOAT) if smooth else None
+    return op.constant([[[[0.0]]]], op.float_type(q)) if smooth else None
 
 
 def _repeated(op: Writer, x: ir.Value, heads: int, groups: int, head_size: int) -> ir.Value:

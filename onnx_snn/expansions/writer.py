@@ -87,8 +87,9 @@ class Writer:
         opset: Version of the standard operators that the model imports.
     """
 
-    def __init__(self, node: ir.Node, opset: int, names: Names, constants: Constants) -> None:
+    def __init__(self, node: ir.Node, opset: int, names: Names, constants: Constants, *, all_float32: bool) -> None:
         self.node, self.opset = node, opset
+        self._all_float32 = all_float32
         self.nodes: list[ir.Node] = []
         self._names, self._constants = names, constants
 
@@ -128,6 +129,18 @@ class Writer:
         value = self.node.outputs[index]
         return bool(value.uses()) or value.is_graph_output()
 
+    def float_type(self, like: ir.Value | None) -> ir.DataType:
+        """Element type of a constant that meets `like`.
+
+        Raises:
+            Unsupported: it is not known, in a model that does not compute in float32 throughout.
+        """
+        if like is not None and like.dtype is not None:
+            return like.dtype
+        if not self._all_float32:
+            raise Unsupported(f"the type of {None if like is None else like.name!r} is not known")
+        return ir.DataType.FLOAT
+
     def rank(self, value: ir.Value) -> int:
         """Number of axes of `value`.
 
@@ -161,23 +174,23 @@ class Writer:
     def _write(
         self, op_type: str, operands: Sequence[Operand], attributes: dict[str, Any], outputs: int, domain: str = ""
     ) -> Sequence[ir.Value]:
-        like = next((operand.dtype for operand in operands if isinstance(operand, ir.Value)), None)
+        like = next((operand for operand in operands if isinstance(operand, ir.Value)), None)
         inputs = [self._value(operand, like) for operand in operands]
         while inputs and inputs[-1] is None:
             inputs.pop()
         node = ir.node(op_type, inputs, attributes, domain=domain, num_outputs=outputs)
         for output in node.outputs:
-            dtype = _type_of(node, like)
+            dtype = _type_of(node, None if like is None else like.dtype)
             output.type = None if dtype is None else ir.TensorType(dtype)
         self._christen(node, op_type)
         self.nodes.append(node)
         return node.outputs
 
-    def _value(self, operand: Operand, like: ir.DataType | None) -> ir.Value | None:
+    def _value(self, operand: Operand, like: ir.Value | None) -> ir.Value | None:
         if operand is None or isinstance(operand, ir.Value):
             return operand
         if isinstance(operand, float):
-            return self._constants.get(operand, like or ir.DataType.FLOAT)
+            return self._constants.get(operand, self.float_type(like))
         return self._constants.get(operand, ir.DataType.INT64)
 
     def _christen(self, node: ir.Node, name: str) -> None:

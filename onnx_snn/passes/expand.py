@@ -73,6 +73,7 @@ class _Expander:
         self._constants = Constants(model, self._names)
         self._called: set[ir.OperatorIdentifier] = set()
         self._written: list[ir.Node] = []
+        self._all_float32 = not is_low_precision(model)
 
     def all(self, write: Callable[[Writer], Outputs | None]) -> None:
         """Replace every node for which `write` gives other values, and then what was written, until nothing changes."""
@@ -118,7 +119,8 @@ class _Expander:
     def _replace(self, node: ir.Node, write: Callable[[Writer], Outputs | None]) -> bool:
         if node.graph is None or name_of(node) in self.held or node in self.expanded.stay:
             return False
-        writer = Writer(node, self.model.opset_imports.get("", 1), self._names, self._constants)
+        opset = self.model.opset_imports.get("", 1)
+        writer = Writer(node, opset, self._names, self._constants, all_float32=self._all_float32)
         try:
             outputs = write(writer)
         except Unsupported as reason:
