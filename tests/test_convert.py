@@ -343,7 +343,7 @@ def test_weights_that_are_inputs_as_well_stay_so(tmp_path: Path) -> None:
     assert [value.name for value in onnx.load(path).graph.input] == ["x", "first_weight", "second_weight"]
 
 
-@pytest.mark.parametrize("opset", [13, 15, 17, 18, 20, 21, 22, 23])
+@pytest.mark.parametrize("opset", [13, 15, 17, 18, 20, 21, 22, 23, 24, 25, 26, 27, 28])
 def test_every_opset_from_13_on_is_converted(opset: int, tmp_path: Path) -> None:
     model = graph("p = Softmax <axis = -1> (x) y = Tanh (p)", opset=opset)
     path, _ = converted(model, tmp_path)

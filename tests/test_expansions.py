@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,9 +18,11 @@ import onnxruntime
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from networks import normal
+from networks import normal, relative_error
 from numpy.typing import NDArray
 
+import onnx_snn
+from onnx_snn import Status
 from onnx_snn.passes.expand import expand
 from onnx_snn.rules import Kind, recognise
 
@@ -328,10 +331,10 @@ def grouped(
         feeds |= {"k": normal(batch, new, 32, seed=2), "v": normal(batch, new, 32, seed=3)}
     if buffer is not None:
         feeds |= {"pk": normal(batch, 2, buffer, 16, seed=4), "pv": normal(batch, 2, buffer, 16, seed=5)}
-    feeds |= {"l": int32(lengths) - 1, "t": int32(max(lengths))}
+    feeds |= {"seqlens_k": int32(lengths) - 1, "total_sequence_length": int32(max(lengths))}
     arguments = ["q", *("k", "v")] if not packed else ["q", "", ""]
     arguments += ["", ""] if buffer is None else ["pk", "pv"]
-    arguments += ["l", "t"]
+    arguments += ["seqlens_k", "total_sequence_length"]
     if "do_rotary" in attributes:
         feeds |= ROTARY
         arguments += ["c", "s"]
@@ -440,12 +443,61 @@ def test_rotary_embedding_is_a_fixed_rotation(opset: int) -> None:
     assert recognise(apart) == ([], [])
 
 
+# --- whole conversions -----------------------------------------------------------------------------------
+
+SAMPLES = 8
+CONVERTED: dict[str, tuple[str, dict[str, Array], int]] = {
+    "Attention": ("y = com.microsoft.Attention <num_heads = 2, unidirectional = 1> (x, w, b, m)", {
+        "x": normal(SAMPLES, 4, 16), "m": int32(np.ones((SAMPLES, 4))),
+    }, 17),
+    "MultiHeadAttention": ("y = com.microsoft.MultiHeadAttention <num_heads = 2> (q, k, v)", {
+        name: normal(SAMPLES, 5, 16, seed=seed) for seed, name in enumerate("qkv")
+    }, 20),
+    "GroupQueryAttention": (
+        *grouped(", do_rotary = 1, softcap = 20.0", batch=SAMPLES, buffer=4, lengths=[5] * SAMPLES), 20,
+    ),
+    "Attention of opset 23": ("y = Attention <is_causal = 1> (q, k, v)", {
+        name: normal(SAMPLES, 2, 5, 8, seed=seed) for seed, name in enumerate("qkv")
+    }, 23),
+    "Attention of the newest opset": ("y = Attention <softcap = 20.0> (q, k, v)", {
+        name: normal(SAMPLES, 2, 5, 8, seed=seed) for seed, name in enumerate("qkv")
+    }, NEWEST),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("body", "feeds", "opset"), CONVERTED.values(), ids=CONVERTED.keys())
+def test_attention_becomes_spiking(body: str, feeds: dict[str, Array], opset: int, tmp_path: Path) -> None:
+    outputs = " ".join(body.split(" = ")[0].split(", "))
+    fixed = {name: PROJECTED[name] for name in "wb"} if "(x, w, b" in body else {}
+    fixed |= {name: feeds[name] for name in ("c", "s") if name in feeds}
+    proto = model(body, {**feeds, **fixed}, outputs, opset=opset)
+    given = {name: array for name, array in feeds.items() if name not in fixed}
+    kept = [value for value in proto.graph.input if value.name in given]
+    del proto.graph.input[:]
+    proto.graph.input.extend(kept)
+    proto.graph.initializer.extend(onnx.numpy_helper.from_array(array, name) for name, array in fixed.items())
+    expected = run(proto, given)
+    for output in proto.graph.output:
+        for axis in range(expected[output.name].ndim):
+            output.type.tensor_type.shape.dim.add(dim_param=f"{output.name}_{axis}")
+    path = tmp_path / "spiking.onnx"
+    report = onnx_snn.convert(proto, path, [given], progress=False, body="closed")
+    assert {node.status for node in report.nodes} == {Status.CONVERTED}
+    attended = [node.kind for node in report.nodes if node.kind not in ("function", "synapse")]
+    assert attended == ["product", "softmax", "product"]
+    result = onnx.load(path)
+    assert {node.domain for node in result.graph.node} == {"", "onnx_snn"}
+    got = run(result, given)
+    for name in expected:
+        assert relative_error(expected[name], got[name]) < 0.005
+
+
 # --- what stays in one piece ---------------------------------------------------------------------------
 
 KEPT: dict[str, tuple[str, dict[str, Array], str]] = {
     "scores of grouped queries": (
         """y, k2, v2, z = com.microsoft.GroupQueryAttention <num_heads = 4, kv_num_heads = 2, qk_output = 1>
-            (q, k, v, , , l, t)""",
+            (q, k, v, , , seqlens_k, total_sequence_length)""",
         grouped("", new=4, buffer=None, lengths=[4, 4])[1],
         "GroupQueryAttention with qk_output 1",
     ),

@@ -15,6 +15,7 @@ from corpus import entries, feeds
 from graphs import graph
 from networks import normal, relative_error, run, tokens
 from test_convert import SITES, as_written
+from test_optimized import by_optimizer
 
 import onnx_snn
 from onnx_snn import ModelError, Status
@@ -75,6 +76,19 @@ def test_a_family_in_float16(name: str, tmp_path: Path) -> None:
     unseen = feeds(model, seed=99, batch=4)
     expected, got = run(model, unseen), run(path, unseen)
     assert max(relative_error(expected[name], got[name]) for name in expected) < HALF_PRECISION
+
+
+def test_a_fused_network_in_float16(tmp_path: Path) -> None:
+    (entry,) = [entry for entry in entries() if entry.name == "bert.optimum"]
+    by_optimizer(entry.load(), tmp_path / "fused.onnx", "bert")
+    model = halved(onnx.load(tmp_path / "fused.onnx"), inputs=True)
+    assert {"Attention", "EmbedLayerNormalization"} <= {node.op_type for node in model.graph.node}
+    data = [feeds(model, seed=seed, batch=8) for seed in range(4)]
+    path = tmp_path / "spiking.onnx"
+    report = onnx_snn.convert(model, path, data, progress=False, body="closed")
+    assert {node.status for node in report.nodes} == {Status.CONVERTED}
+    unseen = feeds(model, seed=99, batch=4)
+    assert relative_error(run(entry.load(), unseen)["logits"], run(path, unseen)["logits"]) < HALF_PRECISION
 
 
 def test_networks_of_float16_are_compared(tmp_path: Path) -> None:
