@@ -46,6 +46,8 @@ MAX_MESSAGE_BYTES = 2**31 - 1
 def load_model(source: ModelSource) -> ir.Model:
     """Load and check a model; what the caller gave is left as it is.
 
+    Nodes that stand before those that they read, which onnxruntime accepts, are put in order.
+
     Args:
         source: Path of an .onnx file or of a folder that holds a `model.onnx`, or a model in memory.
 
@@ -59,16 +61,21 @@ def load_model(source: ModelSource) -> ir.Model:
     elif isinstance(source, onnx.ModelProto):
         where = "the given ModelProto"
         model = _deserialize(source, where, base_dir="")
+        moved = _sort(model.graph)
         if source.ByteSize() <= MAX_MESSAGE_BYTES:
-            _check_graph(source, where)
+            _check_graph(_in_order(source, model.graph) if moved else source, where)
     else:
         path = _model_path(Path(source))
         where = f"'{path}'"
         proto, spans = _read_proto(path)
         model = _deserialize(proto, where, base_dir=path.absolute().parent)
         # The checker looks for external data from where the file lies; else it need not read the weights again.
-        inside = not any(external_tensors(model)) or checkable(proto) is not proto
-        _check_graph(_without_values(proto, spans) if inside else os.fspath(path), where)
+        moved = _sort(model.graph)
+        if not moved and any(external_tensors(model)) and checkable(proto) is proto:
+            _check_graph(os.fspath(path), where)
+        else:
+            hollow = _without_values(proto, spans)
+            _check_graph(_in_order(hollow, model.graph) if moved else hollow, where)
         _read_weights(model, path, spans)
     _check_opset(model, where)
     return model
@@ -330,6 +337,29 @@ def _check_external_data(model: ir.Model, where: str) -> None:
         except (OSError, ValueError) as error:
             raise ModelError(f"{what}, which cannot be mapped: {error}") from error
         tensor.release()
+
+
+def _sort(graph: ir.Graph) -> bool:
+    """Put the nodes of `graph` behind those that they read; whether any had to move."""
+    place = {node: index for index, node in enumerate(graph)}
+    if all(place.get(before, -1) < index for node, index in place.items() for before in node.predecessors()):
+        return False
+    try:
+        graph.sort()
+    except ValueError:  # it has a cycle, which the checker names
+        return False
+    return True
+
+
+def _in_order(proto: onnx.ModelProto, graph: ir.Graph) -> onnx.ModelProto:
+    """A copy of `proto` with its nodes in the order of `graph`."""
+    place = {output.name: index for index, node in enumerate(graph) for output in node.outputs}
+    copy = onnx.ModelProto()
+    copy.CopyFrom(proto)
+    nodes = sorted(proto.graph.node, key=lambda node: min((place[name] for name in node.output if name), default=0))
+    del copy.graph.node[:]
+    copy.graph.node.extend(nodes)
+    return copy
 
 
 def checkable(model: onnx.ModelProto) -> onnx.ModelProto:

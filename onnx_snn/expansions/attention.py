@@ -15,7 +15,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import ml_dtypes
 import onnx_ir as ir
 
 from onnx_snn.expansions.writer import Outputs, Unsupported, Writer
@@ -131,7 +130,7 @@ def hidden(op: Writer, visible: ir.Value, like: ir.Value, value: float) -> ir.Va
     """A mask to be added: 0 where `visible`, else `value`, in the type of `like`."""
     dtype = op.float_type(like)
     # A finite value stays finite in any type: a row that is hidden altogether has probabilities all the same.
-    finite = max(value, float(ml_dtypes.finfo(dtype.numpy()).min))
+    finite = max(value, float(dtype.min))
     return op.Where(visible, op.constant(0.0, dtype), op.constant(value if math.isinf(value) else finite, dtype))
 
 
