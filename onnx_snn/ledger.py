@@ -46,7 +46,7 @@ class Ledger:
 
     def wanted_origins(self) -> set[str]:
         """Names of the nodes that were written out and hold something to be converted."""
-        return {origin for site in self.wanted for node in site.nodes if (origin := origin_of(node))}
+        return {origin for site in self.wanted for origin in _origins(site)}
 
     def with_held(self, held: set[str], recognition: Recognition, stay: dict[ir.Node, str]) -> Ledger:
         """The same decisions for a model in which the nodes named `held` are in one piece."""
@@ -63,19 +63,19 @@ class Ledger:
         return ledger
 
     def _held_reports(self, held: set[str], unmatched: list[tuple[ir.Node, str]]) -> list[NodeReport]:
-        """A line for each held node in which something nonlinear stays."""
+        """A line for each held node in which something nonlinear stays; what could not be converted counts first."""
+        inside = [(origin_of(node), f"holds {name_of(node)}: {why}") for node, why in self.recognition.unmatched]
+        inside += [
+            (origin, f"holds {site.name}: {why}") for site, why in self.refused.items() for origin in _origins(site)
+        ]
+        decisions = {origin: (Status.KEPT, why) for site, why in self.kept.items() for origin in _origins(site)}
+        decisions |= {origin: (Status.REFUSED, why) for origin, why in reversed(inside) if origin}
         operators = {name_of(node): node.op_type for node, _ in unmatched}
-        reports: dict[str, NodeReport] = {}
-        for site, (status, reason) in ((site, self._decision(site)) for site in self.recognition.sites):
-            for origin in held & {origin_of(node) or "" for node in site.nodes}:
-                kind = operators.get(origin, site.kind.value)
-                reports.setdefault(origin, NodeReport(origin, kind, "", status, reason))
-        for node, reason in self.recognition.unmatched:
-            origin = origin_of(node) or ""
-            if origin in held:
-                why = f"holds {name_of(node)}: {reason}"
-                reports.setdefault(origin, NodeReport(origin, operators.get(origin, ""), "", Status.REFUSED, why))
-        return list(reports.values())
+        return [
+            NodeReport(origin, operators.get(origin, ""), "", *decision)
+            for origin, decision in decisions.items()
+            if origin in held
+        ]
 
     def refuse_inner(self, graph: ir.Graph) -> None:
         """Refuse what lies in a subgraph of `graph`."""
@@ -126,11 +126,14 @@ class Ledger:
         return ConversionReport(self.source, output, config, tuple(nodes), tuple(comparison.outputs), samples, seconds)
 
     def _decision(self, site: Site) -> tuple[Status, str]:
-        if site not in self.kept | self.refused:
-            return Status.CONVERTED, ""
         if site in self.kept:
             return Status.KEPT, self.kept[site]
         return Status.REFUSED, self.refused[site]
+
+
+def _origins(site: Site) -> set[str]:
+    """Names of the nodes that the nodes of `site` were written for."""
+    return {origin for node in site.nodes if (origin := origin_of(node))}
 
 
 def _converted(plan: SitePlan, sqnr_db: float | None, shared: set[Coding]) -> NodeReport:

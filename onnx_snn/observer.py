@@ -90,8 +90,10 @@ class Observer:
         return dict(zip(self._names, arrays, strict=True))
 
 
-def inferred_types(model: ir.Model, names: Sequence[str]) -> dict[str, tuple[ir.DataType, Sequence[int | None]]]:
+def inferred_types(model: ir.Model, names: Sequence[str]) -> dict[str, tuple[ir.DataType, Sequence[int | None] | None]]:
     """Element type and sizes, None where one varies, that onnxruntime infers for tensors of the main graph.
+
+    onnxruntime shows a scalar and a tensor of unknown rank alike: of neither are there sizes.
 
     Raises:
         ModelError: onnxruntime does not accept the model.
@@ -104,11 +106,11 @@ def inferred_types(model: ir.Model, names: Sequence[str]) -> dict[str, tuple[ir.
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = _session(copy, options, ["CPUExecutionProvider"])
     known = {value.name: (_ONNX_TYPES.get(value.type), value.shape) for value in session.get_outputs()}
-    found: dict[str, tuple[ir.DataType, Sequence[int | None]]] = {}
+    found: dict[str, tuple[ir.DataType, Sequence[int | None] | None]] = {}
     for name in names:
         dtype, shape = known[name]
         if dtype is not None:
-            found[name] = (dtype, [size if isinstance(size, int) else None for size in shape])
+            found[name] = (dtype, [size if isinstance(size, int) else None for size in shape] or None)
     return found
 
 

@@ -152,6 +152,18 @@ def test_a_function_in_a_branch_is_taken_apart_where_it_is_called() -> None:
     np.testing.assert_allclose(run(model, X)["y"], X["x"] / (1 + np.exp(-X["x"])), rtol=1e-5)
 
 
+def test_what_cannot_be_converted_counts_before_what_is_kept(tmp_path: Path) -> None:
+    functions = """
+        <domain: "local", opset_import: ["" : 20]> Both (x, w) => (y) { [size] a = Abs (x) [dense] y = MatMul (a, w) }
+    """
+    model = network("[act] a = Tanh (x) [both] y = local.Both (a, w)", functions)
+    _, report = converted(model, tmp_path, scope="nonlinear")
+    assert [(node.name, node.status, node.reason) for node in report.nodes] == [
+        ("act", Status.CONVERTED, ""),
+        ("both", Status.REFUSED, "holds both/size: no rule knows what Abs computes here"),
+    ]
+
+
 # --- fused operators -----------------------------------------------------------------------------------
 
 FUSED = """
@@ -186,6 +198,12 @@ def test_expansion_edits_neither_weights_nor_other_nodes() -> None:
     assert [(value.name, value.type) for value in after.graph.output] == [
         (value.name, value.type) for value in before.graph.output
     ]
+
+
+def test_an_operator_that_stays_is_the_only_reader_of_its_inputs() -> None:
+    model = graph('y = com.microsoft.FusedGemm <activation = "Elu"> (x, w)', initializers=WEIGHT)
+    assert len(expand(model).stay) == 1
+    assert [len(value.uses()) for value in (*model.graph.inputs, *model.graph.initializers.values())] == [1, 1]
 
 
 def test_what_nothing_reads_is_not_left_behind() -> None:

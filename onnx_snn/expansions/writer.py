@@ -162,6 +162,13 @@ class Writer:
             raise Unsupported(f"the size of {value.name!r} along axis {axis} is not known")
         return size
 
+    def discard(self) -> None:
+        """Let go of what was written: its nodes would count as readers."""
+        for node in self.nodes:
+            for index in range(len(node.inputs)):
+                node.replace_input_with(index, None)
+        self.nodes.clear()
+
     def adopt(self, nodes: Iterable[ir.Node]) -> None:
         """Take nodes that were made elsewhere, under names of this expansion."""
         for node in nodes:

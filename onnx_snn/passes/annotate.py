@@ -37,7 +37,7 @@ def annotate(model: ir.Model) -> None:
         value = values[name]
         if value.type is None:
             value.type = ir.TensorType(dtype)
-        if value.shape is None and isinstance(value.type, ir.TensorType):
+        if value.shape is None and shape is not None and isinstance(value.type, ir.TensorType):
             value.shape = ir.Shape(shape)
 
 

@@ -58,8 +58,9 @@ def expand(model: ir.Model, held: Collection[str] = ()) -> Expanded:
         annotate(model)
     if fused:
         expander.all(expander.written_out)
-        annotate(model)
     expander.sweep()
+    if fused:
+        annotate(model)
     return expander.expanded
 
 
@@ -78,7 +79,8 @@ class _Expander:
     def all(self, write: Callable[[Writer], Outputs | None]) -> None:
         """Replace every node for which `write` gives other values, and then what was written, until nothing changes."""
         for _ in range(MAX_DEPTH):
-            if not sum([self._replace(node, write) for node in list(self.model.graph.all_nodes())]):
+            replaced = [self._replace(node, write) for node in list(self.model.graph.all_nodes())]
+            if not any(replaced):
                 return
         raise ModelError(f"functions of the model call each other more than {MAX_DEPTH} deep, or themselves")
 
@@ -125,8 +127,9 @@ class _Expander:
             outputs = write(writer)
         except Unsupported as reason:
             self.expanded.stay[node] = str(reason)
-            return False
+            outputs = None
         if outputs is None:
+            writer.discard()
             return False
         origin = origin_of(node) or name_of(node)
         self.expanded.origins.add(origin)
