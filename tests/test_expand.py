@@ -77,6 +77,32 @@ def test_functions_that_hold_nothing_nonlinear_stay_functions(tmp_path: Path) ->
     assert {function.name for function in result.functions} == {"MbeNeuron", "Shift"}
 
 
+def test_what_a_function_makes_of_masks_and_tokens_is_no_activation(tmp_path: Path) -> None:
+    functions = """
+        <domain: "local", opset_import: ["" : 20]> Hide (m) => (h) {
+            f = Cast <to = 1> (m) last = Constant <value = int64[1] {-1}> () h = Unsqueeze (f, last)
+        }
+        <domain: "local", opset_import: ["" : 20]> Embed (t, i) => (e) { e = Gather (t, i) }
+    """
+    body = """
+        e = local.Embed (table, input_ids) [embedded] a = Mul (e, e)
+        h = local.Hide (mask) g = Mul (a, h)
+        i = local.Hide (input_ids) k = Mul (g, i)
+        [scaled] y = Tanh (k)
+    """
+    text = f"""
+        <ir_version: 10, opset_import: ["" : 20, "local" : 1]>
+        main (int64[N, 4] input_ids, int64[N, 4] mask) => (float[N, 4, 4] y)
+        <float[9, 4] table = {{{", ".join(str(i % 7 - 3) for i in range(36))}}}> {{ {body} }} {functions}
+    """
+    ids = np.random.default_rng(0).integers(1, 9, (16, 4))
+    feeds = {"input_ids": ids, "mask": np.ones_like(ids)}
+    path = tmp_path / "spiking.onnx"
+    report = onnx_snn.convert(onnx.parser.parse_model(text), path, feeds, progress=False)
+    assert statuses(report) == {"embedded": Status.CONVERTED, "scaled": Status.CONVERTED}
+    assert {function.name for function in onnx.load(path).functions} == {"Hide", "Embed", "MbeNeuron"}
+
+
 def test_functions_in_which_nothing_can_be_converted_stay_with_the_reason(tmp_path: Path) -> None:
     model = network("[gate] a = local.Gate (x) [root] y = local.Root (a)")
     result, report = converted(model, tmp_path)

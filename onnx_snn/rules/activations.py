@@ -56,6 +56,7 @@ class ActivationFlow:
 
     def __init__(self, model: ir.Model) -> None:
         self._origins: dict[ir.Value, _Origin] = {}
+        self._functions = model.functions
         for value in model.graph.inputs:
             if not value.is_initializer():
                 self._origins[value] = _input_origin(value)
@@ -85,9 +86,11 @@ class ActivationFlow:
             self._origins[value] = self._origin(value) | origin
         return before != [self._origin(value) for value in values]
 
-    def _visit(self, graph: ir.Graph) -> None:
+    def _visit(self, graph: ir.Graph | ir.Function) -> None:
         for node in graph:
-            if node.domain != "":
+            if node.op_identifier() in self._functions:
+                self._visit_function(node)
+            elif node.domain != "":
                 self._add(node.outputs, [self._passed_on_by_unknown(node)] * len(node.outputs))
             elif node.op_type == "If":
                 self._visit_branches(node)
@@ -95,6 +98,20 @@ class ActivationFlow:
                 self._visit_body(node)
             else:
                 self._add(node.outputs, [self._passed_on(node, output) for output in node.outputs])
+
+    def _visit_function(self, node: ir.Node) -> None:
+        """Follow one call; another one may give the same function values of other origins."""
+        function = self._functions[node.op_identifier()]
+        outside = self._origins
+        self._origins = {
+            inner: outside.get(given, _Origin.NOTHING)
+            for inner, given in zip(function.inputs, node.inputs, strict=False)
+            if given is not None
+        }
+        self._visit(function)
+        returned = [self._origin(value) for value in function.outputs]
+        self._origins = outside
+        self._add(node.outputs, returned)
 
     def _visit_branches(self, node: ir.Node) -> None:
         chosen_by = self._origin_of_any(node.inputs) & _Origin.INPUT
