@@ -350,6 +350,34 @@ def test_every_opset_from_13_on_is_converted(opset: int, tmp_path: Path) -> None
     assert relative_error(run(model, X)["y"], run(path, X)["y"]) < 0.005
 
 
+NEWEST = 28
+ROTATED = """u = Unsqueeze (x, first) t = RotaryEmbedding (u, table, table, position_ids)
+             s = Squeeze (t, first) y = Tanh (s)"""
+NEWER = [
+    ("y = Gelu (x)", (20, NEWEST), ["function"]),
+    ('y = Gelu <approximate = "tanh"> (x)', (20, NEWEST), ["function"]),
+    ("y = RMSNormalization (x, gamma)", (23, NEWEST), ["rms_norm"]),
+    # onnxruntime has no kernel for Swish, and puts its function in place at this opset alone.
+    ("y = Swish (x)", (24,), ["function"]),
+    ("y = Swish <alpha = 0.5> (x)", (24,), ["function", "product"]),
+    (ROTATED, (23, NEWEST), ["function"]),
+]
+
+
+@pytest.mark.parametrize(
+    ("body", "opset", "kinds"), [(body, opset, kinds) for body, opsets, kinds in NEWER for opset in opsets]
+)
+def test_newer_operators_are_converted(body: str, opset: int, kinds: list[str], tmp_path: Path) -> None:
+    table = "float[4,4] table = {" + ", ".join(str(i % 5 / 5) for i in range(16)) + "}, int64[1] first = {1}"
+    inputs, feeds = "float[N,4,8] x", dict(X)
+    if "position_ids" in body:
+        inputs, feeds = f"{inputs}, int64[N,4] position_ids", feeds | {"position_ids": np.tile(np.arange(4), (8, 1))}
+    model = graph(body, inputs=inputs, initializers=table, opset=opset)
+    path, report = converted(model, tmp_path, feeds)
+    assert [(node.kind, node.status) for node in report.nodes] == [(kind, Status.CONVERTED) for kind in kinds]
+    assert relative_error(run(model, feeds)["y"], run(path, feeds)["y"]) < 0.005
+
+
 @pytest.mark.parametrize("size", [0.0, 1e-15, 1e15])
 @pytest.mark.parametrize("body", ["y = Gelu (x)", "y = MatMul (x, weight)"])
 def test_silent_tiny_and_huge_signals_are_converted(body: str, size: float, tmp_path: Path) -> None:
