@@ -94,6 +94,7 @@ def int32(values: Any) -> NDArray[np.int32]:
     return np.array(values, np.int32)
 
 
+NEWEST = 28
 OPSETS = [13, 16, 17, 18, 20, 23]
 X, SKIP, GAMMA, BETA, BIAS = normal(2, 4, 8), normal(2, 4, 8, seed=2), *(normal(8, seed=seed) for seed in (3, 4, 5))
 
@@ -131,13 +132,21 @@ def test_a_gate_of_any_slope_is_a_sigmoid_and_a_product(body: str, opset: int) -
         ("y = com.microsoft.QuickGelu (x)", 13),
         ("y = Gelu (x)", 20),
         ("y = Swish (x)", 24),
-        ("y = Swish <alpha = 1.702> (x)", 28),
+        ("y = Swish <alpha = 1.702> (x)", 24),
     ],
 )
 def test_what_a_rule_knows_stays_in_one_piece(body: str, opset: int) -> None:
     apart = ir.from_proto(model(body, {"x": X}, opset=opset))
     assert not expand(apart).origins
     assert kinds(apart) == [Kind.FUNCTION]
+
+
+@pytest.mark.parametrize(("attributes", "function"), [("", "silu"), ("<alpha = 1.702>", "gelu_quick")])
+def test_what_onnxruntime_cannot_run_is_written_out(attributes: str, function: str) -> None:
+    apart = written_out(model(f"y = Swish {attributes} (x)", {"x": X}, opset=NEWEST))
+    assert [site.function for site in recognise(apart).sites] == [function]
+    alpha = 1.702 if attributes else 1.0
+    np.testing.assert_allclose(run(apart, {"x": X})["y"], X / (1 + np.exp(-alpha * X)), **TOLERANCE)
 
 
 # --- normalizations ----------------------------------------------------------------------------------
@@ -402,7 +411,6 @@ def test_caches_of_any_lengths(batch: int, spare: int, data: st.DataObject) -> N
 
 # --- attention of ONNX ---------------------------------------------------------------------------------
 
-NEWEST = 28
 BHSD = {"q": normal(2, 4, 3, 8), "k": normal(2, 4, 5, 8, seed=2), "v": normal(2, 4, 5, 8, seed=3)}
 SHARED = BHSD | {name: BHSD[name][:, ::2].copy() for name in "kv"}
 FLAT = {"q": normal(2, 3, 32), "k": normal(2, 5, 16, seed=2), "v": normal(2, 5, 16, seed=3)}

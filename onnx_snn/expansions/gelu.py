@@ -19,6 +19,9 @@ from onnx_snn.expansions.writer import MICROSOFT, Outputs, Writer
 _NATIVE_OPSET = 20
 """From here on Gelu is a standard operator; before, onnxruntime's own stands for it."""
 
+_SWISH_OPSET = 24
+"""onnxruntime has no kernel for Swish; it puts ONNX's function in its place at this opset, and at no later one."""
+
 _QUICK_ALPHA = 1.702
 
 
@@ -40,10 +43,10 @@ def quick_gelu(op: Writer) -> Outputs | None:
 
 
 def swish(op: Writer) -> Outputs | None:
-    """x * Sigmoid(alpha * x), unless a rule knows alpha."""
+    """x * Sigmoid(alpha * x), unless a rule knows alpha and onnxruntime the operator."""
     alpha = op.node.attributes.get_float("alpha", 1.0)
     known = any(math.isclose(alpha, number, rel_tol=1e-3) for number in (1.0, _QUICK_ALPHA))
-    return None if known else [_swish(op, op.required(0), alpha)]
+    return None if known and op.opset <= _SWISH_OPSET else [_swish(op, op.required(0), alpha)]
 
 
 def gelu(op: Writer, x: ir.Value) -> ir.Value:
