@@ -350,6 +350,18 @@ def test_every_opset_from_13_on_is_converted(opset: int, tmp_path: Path) -> None
     assert relative_error(run(model, X)["y"], run(path, X)["y"]) < 0.005
 
 
+@pytest.mark.parametrize(("operator", "opset"), [("SimplifiedLayerNormalization", 20), ("LayerNormalization", 14)])
+def test_operators_that_onnxruntime_puts_into_the_standard_domain_may_stay(
+    operator: str, opset: int, tmp_path: Path
+) -> None:
+    model = graph(f"[norm] h = {operator} (x, gamma) [act] y = Tanh (h)", opset=opset)
+    path, report = converted(model, tmp_path, exclude="norm")
+    assert statuses(report) == {"norm": Status.KEPT, "act": Status.CONVERTED}
+    assert relative_error(run(model, X)["y"], run(path, X)["y"]) < 0.005
+    _, report = converted(model, tmp_path)
+    assert statuses(report) == {"norm": Status.CONVERTED, "act": Status.CONVERTED}
+
+
 NEWEST = 28
 ROTATED = """u = Unsqueeze (x, first) t = RotaryEmbedding (u, table, table, position_ids)
              s = Squeeze (t, first) y = Tanh (s)"""
