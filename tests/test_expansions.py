@@ -390,10 +390,25 @@ def test_a_padded_prompt_agrees_wherever_it_is_not_padded() -> None:
         np.testing.assert_allclose(got["y"][row, :length], expected["y"][row, :length], **TOLERANCE)
 
 
-@pytest.mark.parametrize(("index", "extra"), [(9, "p"), (10, "a"), (11, "z")])
-def test_grouped_queries_with_positions_biases_and_sinks(index: int, extra: str) -> None:
+@pytest.mark.parametrize(
+    ("situation", "places"),
+    [
+        ({"new": 4, "buffer": None, "lengths": [4, 4]}, [[3, 5, 6, 9], [1, 2, 7, 8]]),
+        ({"batch": 1, "new": 4, "buffer": 0, "lengths": [4]}, [[3, 5, 6, 9]]),
+        ({"lengths": [6, 6]}, [[3], [9]]),
+        ({"batch": 1, "new": 3, "lengths": [8]}, [[2, 9, 4]]),
+    ],
+    ids=["prompt", "prompt with an empty cache", "one token", "several tokens"],
+)
+def test_grouped_queries_with_positions(situation: dict[str, Any], places: list[list[int]]) -> None:
+    body, feeds = grouped(", do_rotary = 1", **situation)
+    assert_same(f"{body[:-1]}, position_ids)", feeds | {"position_ids": np.array(places)}, "y k2 v2")
+
+
+@pytest.mark.parametrize(("index", "extra"), [(10, "a"), (11, "z")])
+def test_grouped_queries_with_biases_and_sinks(index: int, extra: str) -> None:
     body, feeds = grouped(", do_rotary = 1", batch=1, new=2, lengths=[7])
-    feeds |= {"p": {"p": np.array([[2, 9]])}, "a": {"a": normal(1, 4, 2, 7)}, "z": {"z": normal(4)}}[extra]
+    feeds |= {"a": {"a": normal(1, 4, 2, 7)}, "z": {"z": normal(4)}}[extra]
     count = body.count(",", body.rindex("(")) + 1
     assert_same(f"{body[:-1]}, {', '.join([''] * (index - count) + [extra])})", feeds, "y k2 v2")
 

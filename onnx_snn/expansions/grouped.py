@@ -30,8 +30,12 @@ _LENGTH = ir.DataType.INT64
 
 
 class _Lengths(NamedTuple):
-    """Lengths of the sequences, int64: before and with the new tokens [batch, 1, 1, 1], and the largest [1]."""
+    """Lengths of the sequences, int64: before and with the new tokens [batch, 1, 1, 1], and the largest [1].
 
+    With the new tokens alone, `is_prompt` [1].
+    """
+
+    is_prompt: ir.Value
     past: ir.Value
     end: ir.Value
     longest: ir.Value
@@ -48,7 +52,8 @@ def group_query_attention(op: Writer) -> Outputs:
     # [batch, 1, position, 1]: where each new token stands in its sequence.
     rows = op.Add(lengths.past, op.Unsqueeze(positions(op, q), [1]))
     if attributes.get_int("do_rotary", 0):
-        q, k = _rotated(op, q, k, rows, head_size)
+        places = _places(op, rows, lengths)
+        q, k = _rotated(op, q, k, places, head_size)
     present_k, present_v = (_appended(op, past, new, lengths) for past, new in ((op.input(3), k), (op.input(4), v)))
     seen_k, seen_v = (
         _repeated(op, op.Slice(present, [0], lengths.longest, [KEYS]), heads, groups, head_size)
@@ -98,14 +103,24 @@ def _lengths(op: Writer, q: ir.Value) -> _Lengths:
     total = op.Add(op.Reshape(op.Cast(op.required(5), to=_LENGTH), [-1, 1, 1, 1]), 1)
     new = op.Gather(op.Shape(q), [KEYS])
     # A first prompt is padded behind its end: nothing lies before it, however short it is.
-    past = op.Where(op.Equal(new, longest), op.constant(0, _LENGTH), op.Sub(total, new))
-    return _Lengths(past, op.Add(past, new), longest)
+    is_prompt = op.Equal(new, longest)
+    past = op.Where(is_prompt, op.constant(0, _LENGTH), op.Sub(total, new))
+    return _Lengths(is_prompt, past, op.Add(past, new), longest)
 
 
-def _rotated(op: Writer, q: ir.Value, k: ir.Value, rows: ir.Value, head_size: int) -> tuple[ir.Value, ir.Value]:
-    cosines, sines, given = op.required(7), op.required(8), op.input(9)
-    placed = op.Squeeze(rows, [1, 3]) if given is None else given
-    cos, sin = (op.Unsqueeze(op.Gather(table, placed), [1]) for table in (cosines, sines))
+def _places(op: Writer, rows: ir.Value, lengths: _Lengths) -> ir.Value:
+    """The positions [batch, position] that queries and new keys are turned by: where they stand, or as given."""
+    stand, given = op.Squeeze(rows, [1, 3]), op.input(9)
+    if given is None:
+        return stand
+    # Of a prompt onnxruntime reads the first position alone and counts on from there.
+    first = op.Gather(op.Reshape(given, [-1]), [0])
+    return op.Where(lengths.is_prompt, op.Add(stand, first), given)
+
+
+def _rotated(op: Writer, q: ir.Value, k: ir.Value, places: ir.Value, head_size: int) -> tuple[ir.Value, ir.Value]:
+    cosines, sines = op.required(7), op.required(8)
+    cos, sin = (op.Unsqueeze(op.Gather(table, places), [1]) for table in (cosines, sines))
     rotated = 2 * op.size(cosines, 1)
     interleaved = bool(op.node.attributes.get_int("rotary_interleaved", 0))
     q, k = (
