@@ -2,14 +2,15 @@
 """Conversion of one model or of an Optimum folder, stage by stage.
 
 1. load        the original, checked
-2. recognise   the sites where spiking ops can stand
-3. select      what the user wants converted
-4. calibrate   ranges and histograms of their tensors, on real data
-5. fit         the neurons of every site
-6. rewrite     the graph, and attach the functions that define the new ops
-7. verify      invariants, and the error against the original; where lean neurons lose too much, back to 5 for
-               more exact ones
-8. save        in one step, so that nothing half-written is left behind
+2. expand      functions and fused operators, written out in standard operators
+3. recognise   the sites where spiking ops can stand
+4. select      what the user wants converted; what holds none of it goes back to one piece
+5. calibrate   ranges and histograms of their tensors, on real data
+6. fit         the neurons of every site
+7. rewrite     the graph, and attach the functions that define the new ops
+8. verify      invariants, and the error against the original; where lean neurons lose too much, back to 2 and on
+               to more exact ones
+9. save        in one step, so that nothing half-written is left behind
 """
 
 from __future__ import annotations
@@ -33,10 +34,11 @@ from onnx_snn.calibrate import Calibration, calibrate, load_cache, static_axes
 from onnx_snn.config import LEAN, Allowances, ConvertConfig
 from onnx_snn.data import Feeds, Source, input_specs, open_feeds
 from onnx_snn.errors import CalibrationError, ConfigError, ModelError, OutputError
-from onnx_snn.io import ModelSource, check_output, copy_sidecars, load_model, model_files, save_model
+from onnx_snn.io import MICROSOFT, ModelSource, check_output, copy_sidecars, load_model, model_files, save_model
 from onnx_snn.ledger import Ledger
 from onnx_snn.opset import DOMAIN
 from onnx_snn.passes.attach import attach, fast_twin
+from onnx_snn.passes.expand import expand
 from onnx_snn.passes.fit_sites import fit_sites
 from onnx_snn.passes.observe import StaticAxes, observations, observed_model
 from onnx_snn.passes.rewrite import rewrite
@@ -133,12 +135,11 @@ class _Run:
         if not self.dry_run:
             _check_destination(output, source)
         with watch("load"):
-            model = load_model(source)
-            _check_original(model, name)
-            if _LONG_DOMAIN in model.opset_imports:
-                model.opset_imports.setdefault("", model.opset_imports.pop(_LONG_DOMAIN))
-        with watch("recognise"):
-            ledger = self._recognised(model, name)
+            original = load_model(source)
+            _check_original(original, name)
+            if _LONG_DOMAIN in original.opset_imports:
+                original.opset_imports.setdefault("", original.opset_imports.pop(_LONG_DOMAIN))
+        model, ledger = self._recognised(original, name, watch)
         if self.dry_run:
             ledger.plans = [SitePlan(site) for site in ledger.wanted]
             return ledger.report(None, self.config, watch.seconds)
@@ -148,39 +149,48 @@ class _Run:
         feeds = open_feeds(data, input_specs(model), batch_size=self.batch_size, max_samples=self.samples)
         with watch("calibrate"):
             static, seen = self._calibrate(model, ledger.wanted, feeds)
-        original = model.clone()
-        samples = list(itertools.islice(feeds.singles(), _verified_samples(model)))
+        samples = list(itertools.islice(feeds.singles(), _verified_samples(original)))
         for attempt, allowances in enumerate(_thrift(self.config)):
             if attempt:
-                with watch("recognise"):
-                    model = original.clone()
-                    ledger = self._recognised(model, name)
+                model, ledger = self._recognised(original, name, watch)
             with watch("fit"):
                 ledger.plans, refused = fit_sites(ledger.wanted, seen, static, self.config, allowances)
                 ledger.refused |= refused
                 ledger.check_any()
                 if self.config.strict:
                     ledger.check_complete()
+            apart = model.clone()
             with watch("rewrite"):
                 attach(model, ledger.plans, rewrite(model, ledger.plans), self.config)
             with watch("verify"):
                 check_invariants(original, model)
                 check_valid(model)
                 taps = [ledger.outputs[plan.site] for plan in ledger.plans]
-                comparison = measure(original, fast_twin(model, ledger.plans), samples, taps)
+                reference = original if ledger.expanded else apart
+                comparison = measure(reference, fast_twin(model, ledger.plans), samples, taps, apart=apart)
             if comparison.worst_error <= LEAN_ERROR and comparison.worst_sample <= LEAN_SAMPLE_ERROR:
                 break
         with watch("save"):
             save_model(model, str(output))
         return ledger.report(str(output), self.config, watch.seconds, comparison, seen.samples)
 
-    def _recognised(self, model: ir.Model, name: str) -> Ledger:
-        """The sites of `model`, and which of them are wanted."""
-        ledger = Ledger(name, recognise(model))
-        ledger.kept = select(ledger.recognition.sites, self.config)
-        ledger.refuse_inner(model.graph)
-        ledger.check_any()
-        return ledger
+    def _recognised(self, original: ir.Model, name: str, watch: _Stopwatch) -> tuple[ir.Model, Ledger]:
+        """A copy of `original` with its fused operators written out, its sites, and which of them are wanted."""
+        with watch("expand"):
+            model = original.clone()
+            expanded = expand(model)
+        with watch("recognise"):
+            ledger = Ledger(name, recognise(model), expanded.stay)
+            ledger.kept = select(ledger.recognition.sites, self.config)
+            ledger.refuse_inner(model.graph)
+            idle = expanded.origins - ledger.wanted_origins()
+            if idle:
+                model = original.clone()
+                stay = expand(model, held=idle).stay
+                ledger = ledger.with_held(idle, recognise(model), stay)
+            ledger.expanded = bool(expanded.origins)
+            ledger.check_any()
+        return model, ledger
 
     def _calibrate(self, model: ir.Model, sites: Sequence[Site], feeds: Feeds) -> tuple[StaticAxes, Calibration]:
         """Which axes of the products' operands have a fixed size, and what the tensors of `sites` hold."""
@@ -302,7 +312,7 @@ _RUNNABLE_DOMAINS = frozenset(
         "ai.onnx.ml",
         "ai.onnx.preview.training",
         "ai.onnx.training",
-        "com.microsoft",
+        MICROSOFT,
         "org.pytorch.aten",
     )
 )

@@ -24,6 +24,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
+import ml_dtypes
 import numpy as np
 import onnx
 import onnx_ir as ir
@@ -33,6 +34,9 @@ from numpy.typing import NDArray
 from onnx_snn.errors import CalibrationError
 
 logger = logging.getLogger(__name__)
+
+BFLOAT16: np.dtype[Any] = np.dtype(ml_dtypes.bfloat16)
+"""A type that NumPy does not have of its own."""
 
 Feed: TypeAlias = dict[str, NDArray[Any]]
 
@@ -217,6 +221,8 @@ def _suggestion(name: str, candidates: Iterable[str]) -> str:
 
 def _check_array(array: NDArray[Any], spec: InputSpec, where: str) -> NDArray[Any]:
     what = f"{where}: input '{spec.name}'"
+    if spec.dtype == BFLOAT16:
+        array = _as_bfloat16(array)
     strings = spec.dtype == object
     if array.dtype.kind not in "OUS" if strings else array.dtype != spec.dtype:
         remedy = "strings" if strings else f"{spec.dtype}: convert it with array.astype('{spec.dtype}')"
@@ -234,6 +240,13 @@ def _check_array(array: NDArray[Any], spec: InputSpec, where: str) -> NDArray[An
         index = tuple(map(int, np.argwhere(~np.isfinite(array))[0]))
         raise CalibrationError(f"{what} holds {array[index]} at {index}; calibration needs finite inputs")
     return array
+
+
+def _as_bfloat16(array: NDArray[Any]) -> NDArray[Any]:
+    """`array` in bfloat16 where it is of float32, or comes from an .npz file, which does not know that type."""
+    if array.dtype == np.dtype("V2"):
+        return array.view(BFLOAT16)
+    return array.astype(BFLOAT16) if array.dtype == np.float32 else array
 
 
 def _shape(spec: InputSpec) -> str:

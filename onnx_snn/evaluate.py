@@ -23,9 +23,10 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from onnx_snn.data import Feed, Feeds, InputSpec, Source, open_feeds, sample_count
+from onnx_snn.data import BFLOAT16, Feed, Feeds, InputSpec, Source, open_feeds, sample_count
 from onnx_snn.difference import Difference
 from onnx_snn.errors import CalibrationError, ModelError
+from onnx_snn.observer import for_onnxruntime
 from onnx_snn.report import json_values, table
 from onnx_snn.runtime import session, session_options
 
@@ -190,7 +191,7 @@ def _run(network: ort.InferenceSession, output: str, feed: Feed) -> NDArray[Any]
         CalibrationError: it fails on `feed`.
     """
     try:
-        return np.asarray(network.run([output], feed)[0])
+        return np.asarray(network.run([output], for_onnxruntime(feed))[0])
     except Exception as error:  # onnxruntime's exceptions share no base class of their own
         shapes = {name: array.shape for name, array in feed.items()}
         raise CalibrationError(f"onnxruntime fails on inputs of shapes {shapes}: {error}") from error
@@ -235,17 +236,23 @@ def _labels_of(data: Source) -> NDArray[Any] | None:
 
 
 def _output_name(networks: Sequence[ort.InferenceSession], output: str | None) -> str:
-    names = [[value.name for value in network.get_outputs()] for network in networks]
-    name = output or names[0][0]
+    names = [{value.name: value.type for value in network.get_outputs()} for network in networks]
+    name = output or next(iter(names[0]))
     for role, known in zip(("original", "spiking"), names, strict=True):
         if name not in known:
-            raise ModelError(f"the {role} network has no output {name!r}; it has {known}")
+            raise ModelError(f"the {role} network has no output {name!r}; it has {list(known)}")
+        if known[name] == "tensor(bfloat16)":
+            raise ModelError(
+                f"output {name!r} of the {role} network is bfloat16, which onnxruntime does not hand out to NumPy; "
+                "compare another one, or networks that end in a Cast to float32"
+            )
     return str(name)
 
 
-_DTYPES = {
+_DTYPES: dict[str, Any] = {
     "tensor(float)": np.float32,
     "tensor(float16)": np.float16,
+    "tensor(bfloat16)": BFLOAT16,
     "tensor(double)": np.float64,
     "tensor(int64)": np.int64,
     "tensor(int32)": np.int32,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -29,6 +30,12 @@ ModelSource: TypeAlias = "PathLike | onnx.ModelProto | ir.Model"
 MIN_OPSET = 13
 """First opset whose Softmax, ReduceSum, Squeeze and Unsqueeze mean what they mean today."""
 
+MICROSOFT = "com.microsoft"
+"""Domain of onnxruntime's own operators."""
+
+_STANDARD_SINCE = {"LayerNormalization": 17, "SimplifiedLayerNormalization": sys.maxsize}
+"""Operators that onnxruntime knows in the standard domain earlier than onnx, and since when onnx does."""
+
 MAX_INLINE_BYTES = 2**31 - 2**27
 """More weights go to a file of their own: a protobuf message ends at 2 GiB, and the graph needs room."""
 
@@ -38,6 +45,8 @@ MAX_MESSAGE_BYTES = 2**31 - 1
 
 def load_model(source: ModelSource) -> ir.Model:
     """Load and check a model; what the caller gave is left as it is.
+
+    Nodes that stand before those that they read, which onnxruntime accepts, are put in order.
 
     Args:
         source: Path of an .onnx file or of a folder that holds a `model.onnx`, or a model in memory.
@@ -52,16 +61,21 @@ def load_model(source: ModelSource) -> ir.Model:
     elif isinstance(source, onnx.ModelProto):
         where = "the given ModelProto"
         model = _deserialize(source, where, base_dir="")
+        moved = _sort(model.graph)
         if source.ByteSize() <= MAX_MESSAGE_BYTES:
-            _check_graph(source, where)
+            _check_graph(_in_order(source, model.graph) if moved else source, where)
     else:
         path = _model_path(Path(source))
         where = f"'{path}'"
         proto, spans = _read_proto(path)
         model = _deserialize(proto, where, base_dir=path.absolute().parent)
         # The checker looks for external data from where the file lies; else it need not read the weights again.
-        inside = not any(external_tensors(model))
-        _check_graph(_without_values(proto, spans) if inside else os.fspath(path), where)
+        moved = _sort(model.graph)
+        if not moved and any(external_tensors(model)) and checkable(proto) is proto:
+            _check_graph(os.fspath(path), where)
+        else:
+            hollow = _without_values(proto, spans)
+            _check_graph(_in_order(hollow, model.graph) if moved else hollow, where)
         _read_weights(model, path, spans)
     _check_opset(model, where)
     return model
@@ -239,12 +253,14 @@ def _read_proto(path: Path) -> tuple[onnx.ModelProto, dict[str, Span]]:
 
 
 def _without_values(proto: onnx.ModelProto, spans: Collection[str]) -> onnx.ModelProto:
-    """A copy of `proto` with empty tensors for those whose values are still in the file."""
+    """A copy of `proto` with empty tensors for those whose values are still in this or another file."""
     copy = onnx.ModelProto()
     copy.CopyFrom(proto)
     for tensor in copy.graph.initializer:
-        if tensor.name in spans:
+        if tensor.name in spans or tensor.data_location == onnx.TensorProto.EXTERNAL:
             tensor.dims[:] = [0]
+            tensor.ClearField("external_data")
+            tensor.ClearField("data_location")
     return copy
 
 
@@ -323,9 +339,53 @@ def _check_external_data(model: ir.Model, where: str) -> None:
         tensor.release()
 
 
+def _sort(graph: ir.Graph) -> bool:
+    """Put the nodes of `graph` behind those that they read; whether any had to move."""
+    place = {node: index for index, node in enumerate(graph)}
+    if all(place.get(before, -1) < index for node, index in place.items() for before in node.predecessors()):
+        return False
+    try:
+        graph.sort()
+    except ValueError:  # it has a cycle, which the checker names
+        return False
+    return True
+
+
+def _in_order(proto: onnx.ModelProto, graph: ir.Graph) -> onnx.ModelProto:
+    """A copy of `proto` with its nodes in the order of `graph`."""
+    place = {output.name: index for index, node in enumerate(graph) for output in node.outputs}
+    copy = onnx.ModelProto()
+    copy.CopyFrom(proto)
+    nodes = sorted(proto.graph.node, key=lambda node: min((place[name] for name in node.output if name), default=0))
+    del copy.graph.node[:]
+    copy.graph.node.extend(nodes)
+    return copy
+
+
+def checkable(model: onnx.ModelProto) -> onnx.ModelProto:
+    """What onnx's checker is to see of `model`.
+
+    onnxruntime's optimizer writes operators of its own into the standard domain, which onnx does not know there: in
+    the copy that is returned they stand in onnxruntime's domain.
+    """
+    version = next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 0)
+    private = [node for node in model.graph.node if not node.domain and version < _STANDARD_SINCE.get(node.op_type, 0)]
+    if not private:
+        return model
+    names = {node.output[0] for node in private}
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    for node in copy.graph.node:
+        if node.output and node.output[0] in names:
+            node.domain = MICROSOFT
+    if all(entry.domain != MICROSOFT for entry in copy.opset_import):
+        copy.opset_import.add(domain=MICROSOFT, version=1)
+    return copy
+
+
 def _check_graph(model: onnx.ModelProto | str, where: str) -> None:
     try:
-        onnx.checker.check_model(model)
+        onnx.checker.check_model(model if isinstance(model, str) else checkable(model))
     except onnx.checker.ValidationError as error:
         raise ModelError(f"{where} is not valid ONNX: {error}") from error
 

@@ -18,7 +18,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
-from onnx_snn.data import Feed
+from onnx_snn.data import BFLOAT16, Feed
 from onnx_snn.errors import CalibrationError, ModelError
 from onnx_snn.io import large_weights, with_mapped_weights
 
@@ -29,6 +29,9 @@ QUIET = 4
 
 SHAPE_OF = "onnx_snn.shape_of."
 """Prefix of the outputs that hold the shape of an observed tensor."""
+
+FLOAT_OF = "onnx_snn.float_of."
+"""Prefix of the outputs that hold an observed tensor of bfloat16 in float32."""
 
 
 class Observer:
@@ -65,19 +68,13 @@ class Observer:
             outputs = [_shape_of(copy.graph, value) for value in outputs]
             copy.graph.outputs.extend(outputs)
         else:
+            outputs = [_readable(copy.graph, value) for value in outputs]
             copy.graph.outputs[:] = outputs
             # What is only on the way to the model's own outputs, such as the logits over a vocabulary, is not run.
             RemoveUnusedNodesPass()(copy)
         self._outputs = [output.name for output in outputs]
         self._weights = {name: _ort_value(tensor) for name, tensor in detach_weights(copy).items()}
-        try:
-            self._session = ort.InferenceSession(
-                ir.to_proto(copy).SerializeToString(),
-                options,
-                providers=list(providers or ["CPUExecutionProvider"]),
-            )
-        except Exception as error:  # onnxruntime's exceptions share no other base class
-            raise ModelError(f"onnxruntime does not accept the model: {error}") from error
+        self._session = _session(copy, options, list(providers or ["CPUExecutionProvider"]))
 
     def __call__(self, feed: Feed) -> dict[str, NDArray[Any]]:
         """The outputs for `feed`, by the names of the tensors.
@@ -86,11 +83,35 @@ class Observer:
             CalibrationError: the run fails.
         """
         try:
-            arrays = self._session.run(self._outputs, feed | self._weights)
+            arrays = self._session.run(self._outputs, for_onnxruntime(feed) | self._weights)
         except Exception as error:
             shapes = {name: array.shape for name, array in feed.items()}
             raise CalibrationError(f"onnxruntime fails on inputs of shapes {shapes}: {error}") from error
         return dict(zip(self._names, arrays, strict=True))
+
+
+def inferred_types(model: ir.Model, names: Sequence[str]) -> dict[str, tuple[ir.DataType, Sequence[int | None] | None]]:
+    """Element type and sizes, None where one varies, that onnxruntime infers for tensors of the main graph.
+
+    onnxruntime shows a scalar and a tensor of unknown rank alike: of neither are there sizes.
+
+    Raises:
+        ModelError: onnxruntime does not accept the model.
+    """
+    copy = with_mapped_weights(model)
+    outputs = set(copy.graph.outputs)
+    copy.graph.outputs.extend(value for value in _find_values(copy, names) if value not in outputs)
+    detach_weights(copy)
+    options = quiet_options()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = _session(copy, options, ["CPUExecutionProvider"])
+    known = {value.name: (_ONNX_TYPES.get(value.type), value.shape) for value in session.get_outputs()}
+    found: dict[str, tuple[ir.DataType, Sequence[int | None] | None]] = {}
+    for name in names:
+        dtype, shape = known[name]
+        if dtype is not None:
+            found[name] = (dtype, [size if isinstance(size, int) else None for size in shape] or None)
+    return found
 
 
 def quiet_options() -> ort.SessionOptions:
@@ -99,6 +120,33 @@ def quiet_options() -> ort.SessionOptions:
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
     options.log_severity_level = QUIET
     return options
+
+
+def _session(model: ir.Model, options: ort.SessionOptions, providers: Sequence[str]) -> ort.InferenceSession:
+    try:
+        return ort.InferenceSession(ir.to_proto(model).SerializeToString(), options, providers=providers)
+    except Exception as error:  # onnxruntime's exceptions share no other base class
+        raise ModelError(f"onnxruntime does not accept the model: {error}{_remedy(model)}") from error
+
+
+def _remedy(model: ir.Model) -> str:
+    """What to do about a model that onnxruntime does not accept, if anything is known."""
+    values = (value for graph in model.graphs() for node in graph for value in node.outputs)
+    if any(value.dtype is ir.DataType.BFLOAT16 for value in (*model.graph.inputs, *values)):
+        return "; it has few kernels that compute in bfloat16: export the network in float16 or float32"
+    return ""
+
+
+_ONNX_TYPES = {
+    "tensor(float)": ir.DataType.FLOAT,
+    "tensor(float16)": ir.DataType.FLOAT16,
+    "tensor(bfloat16)": ir.DataType.BFLOAT16,
+    "tensor(double)": ir.DataType.DOUBLE,
+    "tensor(bool)": ir.DataType.BOOL,
+    **{f"tensor(int{bits})": ir.DataType[f"INT{bits}"] for bits in (8, 16, 32, 64)},
+    **{f"tensor(uint{bits})": ir.DataType[f"UINT{bits}"] for bits in (8, 16, 32, 64)},
+}
+"""Element types as onnxruntime spells them."""
 
 
 def _find_values(model: ir.Model, names: Iterable[str]) -> list[ir.Value]:
@@ -126,6 +174,22 @@ def _shape_of(graph: ir.Graph, value: ir.Value) -> ir.Value:
     node.outputs[0].name = f"{SHAPE_OF}{value.name}"
     node.outputs[0].dtype = ir.DataType.INT64
     return node.outputs[0]
+
+
+def _readable(graph: ir.Graph, value: ir.Value) -> ir.Value:
+    """`value`, or where NumPy has no type for it a new value of the graph with the same numbers in float32."""
+    if value.dtype is not ir.DataType.BFLOAT16:
+        return value
+    node = ir.node("Cast", [value], {"to": ir.DataType.FLOAT})
+    graph.append(node)
+    node.outputs[0].name = f"{FLOAT_OF}{value.name}"
+    node.outputs[0].dtype, node.outputs[0].shape = ir.DataType.FLOAT, value.shape
+    return node.outputs[0]
+
+
+def for_onnxruntime(feed: Feed) -> dict[str, Any]:
+    """`feed` with arrays of a type that NumPy does not have of its own as onnxruntime takes them."""
+    return {name: _ort_value(ir.Tensor(array)) if array.dtype == BFLOAT16 else array for name, array in feed.items()}
 
 
 def detach_weights(model: ir.Model) -> dict[str, ir.TensorProtocol]:

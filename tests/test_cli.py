@@ -242,6 +242,40 @@ def test_bad_input_is_a_clear_error_and_leaves_no_file(
 
 
 @pytest.mark.parametrize(
+    ("body", "functions", "reason"),
+    [
+        pytest.param(
+            "g = Gelu (x) [other] y = com.microsoft.Inverse (g)",
+            "",
+            "no rule knows the operator com.microsoft.Inverse",
+            id="onnxruntime's",
+        ),
+        pytest.param(
+            "g = Gelu (x) [other] y = acme.Mystery (g)",
+            '<domain: "acme", opset_import: ["" : 20]> Mystery (x) => (y) { [round] y = Round (x) }',
+            "holds other/round: no rule knows what Round computes here",
+            id="a function",
+        ),
+    ],
+)
+def test_a_network_with_an_operator_that_nobody_knows(
+    body: str, functions: str, reason: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    header = '<ir_version: 10, opset_import: ["" : 20, "com.microsoft" : 1, "acme" : 1]>'
+    text = f"{header} main (float[N, 4, 4] x) => (float[N, 4, 4] y) {{ {body} }} {functions}"
+    onnx.save(onnx.parser.parse_model(text), tmp_path / "model.onnx")
+    np.savez(tmp_path / "data.npz", x=normal(SAMPLES, 4, 4))
+    request = Request(tmp_path / "model.onnx", tmp_path / "spiking.onnx", tmp_path / "data.npz")
+    assert main([*request.arguments(), "--strict"]) == 1
+    assert f"strict, but not converted: other: {reason}" in capsys.readouterr().err
+    assert not request.output.exists()
+    assert main(request.arguments()) == 0
+    assert reason in capsys.readouterr().out
+    assert [node.op_type for node in spiking_nodes(request.output)] == ["MbeNeuron"]
+    assert "other" in [node.name for node in onnx.load(request.output).graph.node]
+
+
+@pytest.mark.parametrize(
     "options",
     [
         {"timesteps": "2.5"},

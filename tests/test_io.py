@@ -74,6 +74,39 @@ def names(folder: Path) -> set[str]:
     return {file.name for file in folder.iterdir()}
 
 
+UNUSUAL = {
+    "nodes out of order": ("y = Add (h, x) h = MatMul (x, w)", ["MatMul", "Add"]),
+    "operators of onnxruntime's optimizer": (
+        "h = LayerNormalization (x, g, g) i = SimplifiedLayerNormalization (h, g) y = MatMul (i, w)",
+        ["LayerNormalization", "SimplifiedLayerNormalization", "MatMul"],
+    ),
+}
+"""What onnxruntime accepts and onnx's checker does not."""
+
+
+@pytest.mark.parametrize(("body", "operators"), UNUSUAL.values(), ids=UNUSUAL.keys())
+@pytest.mark.parametrize("form", ["ModelProto", "ir.Model", "file", "file with external data"])
+def test_what_onnxruntime_accepts_is_read(body: str, operators: list[str], form: str, tmp_path: Path) -> None:
+    header = '<ir_version: 8, opset_import: ["" : 16]> main (float[N, 64] x, float[64] g) => (float[N, 64] y)'
+    model = onnx.parser.parse_model(f"{header} {{ {body} }}")
+    if form == "ir.Model" and "h = MatMul" in body:
+        model.graph.node.reverse()  # an ir.Model out of order cannot even be copied
+    model.graph.initializer.append(onnx.numpy_helper.from_array(WEIGHTS, "w"))
+    path = tmp_path / "model.onnx"
+    onnx.save(model, path, save_as_external_data="external" in form, location="weights", size_threshold=0)
+    source = {"ModelProto": model, "ir.Model": ir.from_proto(model)}.get(form, path)
+    loaded = load_model(source)
+    assert [(node.domain, node.op_type) for node in loaded.graph] == [("", name) for name in operators]
+    save_model(loaded, tmp_path / "copy.onnx")
+    ort.InferenceSession(tmp_path / "copy.onnx", providers=["CPUExecutionProvider"])
+
+
+def test_a_cycle_is_refused() -> None:
+    header = '<ir_version: 8, opset_import: ["" : 16]> main (float[N, 64] x) => (float[N, 64] y)'
+    with pytest.raises(ModelError, match="must be topologically sorted"):
+        load_model(onnx.parser.parse_model(f"{header} {{ h = Add (y, x) y = Add (h, x) }}"))
+
+
 @pytest.mark.parametrize("target", [True, False, None])
 @pytest.mark.parametrize("source", ["inline", "external"])
 def test_a_saved_model_is_the_same_model(

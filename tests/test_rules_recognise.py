@@ -125,6 +125,14 @@ def test_scan_hands_rows_to_its_body() -> None:
         ("y = RandomNormalLike(x)", False),
         ("i = Cast<to = 7>(x) y = Cast<to = 1>(i)", False),
         ("q = QuantizeLinear(x, half) y = DequantizeLinear(q, half)", True),
+        ("g = Gather(codes, input_ids) y = DequantizeLinear(g, half)", True),
+        ("g = Gather(codes, position_ids) y = DequantizeLinear(g, half)", False),
+        ("q, s, z = DynamicQuantizeLinear(x) y = Cast<to = 1>(q)", True),
+        ("q, s, z = DynamicQuantizeLinear(x) p = MatMulInteger(q, q) y = Cast<to = 1>(p)", True),
+        ("q, y, z = DynamicQuantizeLinear(x)", False),
+        ("y = acme.Embedding(table, input_ids)", True),
+        ("y = acme.Embedding(table, position_ids)", False),
+        ("y = Gather(table, seqlens_k)", False),
         ("n = IsNaN(x) y = Where(n, zero, one)", False),
         ("n = IsNaN(x) y = Where(n, zero, x)", True),
         ("v, i = TopK(x, last) y = Cast<to = 1>(i)", False),
@@ -134,7 +142,8 @@ def test_scan_hands_rows_to_its_body() -> None:
 )
 def test_activation_flow(body: str, is_activation: bool) -> None:
     inputs = "float[N,4,8] x, int64[N,4] input_ids, int64[N,4] position_ids, int64[N,4] attention_mask"
-    model = graph(body, inputs=inputs, initializers=TABLE)
+    codes = "uint8[3,8] codes = {" + ",".join("1" * 24) + "}"
+    model = graph(body, inputs=f"{inputs}, int64[N] seqlens_k", initializers=f"{TABLE}, {codes}")
     assert ActivationFlow(model).is_activation(model.graph.outputs[0]) is is_activation
 
 

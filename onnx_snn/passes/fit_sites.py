@@ -28,6 +28,7 @@ from onnx_snn.importance import importance
 from onnx_snn.lean import lean_codes, leanest
 from onnx_snn.neuron import UNSCALED, Float32, MbeNeuron, fired_slots
 from onnx_snn.paper import fit_paper
+from onnx_snn.passes.annotate import LOW_PRECISION
 from onnx_snn.passes.observe import CodedTensor, StaticAxes, coded_tensors
 from onnx_snn.plan import Coding, SitePlan
 from onnx_snn.rules.site import Kind, Site
@@ -92,7 +93,7 @@ class _Fitter:
             Refusal: it cannot be converted.
         """
         for value in site.inputs:
-            if value.dtype not in (None, ir.DataType.FLOAT):
+            if value.dtype not in (None, ir.DataType.FLOAT, *LOW_PRECISION):
                 raise Refusal(f"its input is {value.dtype}; spiking ops compute in FLOAT")
         if site.kind is Kind.FUNCTION:
             return self._function(site)

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from onnx_snn.bodies import REDUCE_AXES_INPUT_OPSET
 from onnx_snn.calibrate import Observation
+from onnx_snn.passes.annotate import LOW_PRECISION
 from onnx_snn.rules.site import Kind, Site
 
 StaticAxes = Mapping[str, tuple[int | None, ...]]
@@ -96,11 +97,16 @@ def observed_model(model: ir.Model, sites: Iterable[Site]) -> ir.Model:
     values |= {value.name: value for value in observed.graph.inputs}
     for site in sites:
         if site.kind in (Kind.LAYER_NORM, Kind.RMS_NORM):
-            x = values[site.inputs[0].name]
+            x = _in_float32(observed, values[site.inputs[0].name], f"{site.output.name}/float32")
             if site.kind is Kind.LAYER_NORM:
                 x = _add_deviation(observed, x, deviation_name(site))
             _add_divisor(observed, x, site.parameters["epsilon"], divisor_name(site))
     return observed
+
+
+def _in_float32(model: ir.Model, x: ir.Value, name: str) -> ir.Value:
+    """`x`, or where it is of low precision a Cast of it: that is what the neurons see."""
+    return _append(model, "Cast", [x], name, {"to": ir.DataType.FLOAT}) if x.dtype in LOW_PRECISION else x
 
 
 def deviation_name(site: Site) -> str:

@@ -4,6 +4,7 @@
 Functions, softmax and normalizations are replaced by one spiking node each, whose output takes over the name
 of the tensor it replaces. Products keep their native node; their activation operands pass through identity
 neurons, one for each coded tensor and code, however many nodes read it. No existing initializer is touched.
+Neurons compute in float32; beside a tensor of float16 or bfloat16 stands a Cast.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import onnx_ir as ir
 
 from onnx_snn import opset
 from onnx_snn.neuron import Float32
+from onnx_snn.passes.annotate import LOW_PRECISION
 from onnx_snn.plan import Coding, SitePlan
 from onnx_snn.rules.site import Kind, Site
 
@@ -64,22 +66,24 @@ class _Writer:
     def replace(self, plan: SitePlan) -> None:
         """Put one spiking node in the place of the nodes of a site."""
         site, operator = plan.site, _OPERATORS[plan.site.kind]
-        x = self._replaced.get(site.inputs[0], site.inputs[0])
+        chain = _Chain(self._replaced.get(site.inputs[0], site.inputs[0]))
+        chain.cast(ir.DataType.FLOAT)
         permutation = _to_last_axis(site)
-        transposed = [ir.node("Transpose", [x], {"perm": permutation})] if permutation else []
-        inputs = [transposed[0].outputs[0] if transposed else x, *self._affine(site)]
+        chain.transpose(permutation)
+        casts, affine = self._affine(site)
+        inputs = [chain.value, *affine]
         for prefix, scaled in operator.neurons:
             inputs += self._parameters(plan.neurons[prefix], scaled)
         polarity = plan.neurons[operator.neurons[0][0]].neuron.polarity
-        spiking = self._node(operator, inputs, site.name, source=site.function or site.rule, polarity=polarity)
-        restored = [ir.node("Transpose", spiking.outputs, {"perm": permutation})] if permutation else []
-        nodes = [*transposed, spiking, *restored]
+        chain.append(self._node(operator, inputs, site.name, source=site.function or site.rule, polarity=polarity))
+        chain.transpose(permutation)
+        chain.cast(site.output.dtype)
         last = site.nodes[-1]
         assert last.graph is not None, "a site lies in a graph"
-        last.graph.insert_before(last, nodes)
-        for node in nodes[:-1]:
+        last.graph.insert_before(last, [*casts, *chain.nodes])
+        for node in [*casts, *chain.nodes[:-1]]:
             node.outputs[0].name = self._free_name(f"{site.name}_output")
-        self._take_over(site, nodes[-1].outputs[0])
+        self._take_over(site, chain.value)
 
     def _take_over(self, site: Site, output: ir.Value) -> None:
         """Give `output` the name, type and readers of the site's output and remove what is dead then."""
@@ -102,17 +106,22 @@ class _Writer:
         """Output of the identity neuron `coding` on `value`; made once, right after the value."""
         key = (value, id(coding))
         if key not in self._coded:
-            inputs = [value, *self._parameters(coding, scaled=True)]
             name = self._free_name(f"{value.name}/code")
-            node = self._node(opset.MBE_NEURON, inputs, name, source="identity", polarity=coding.neuron.polarity)
-            node.outputs[0].name = self._free_name(f"{name}_output")
-            node.outputs[0].shape, node.outputs[0].type = value.shape, value.type
+            chain = _Chain(value)
+            chain.cast(ir.DataType.FLOAT)
+            inputs = [chain.value, *self._parameters(coding, scaled=True)]
+            polarity = coding.neuron.polarity
+            chain.append(self._node(opset.MBE_NEURON, inputs, name, source="identity", polarity=polarity))
+            chain.cast(value.dtype)
+            for node in chain.nodes:
+                node.outputs[0].name = self._free_name(f"{name}_output")
+            chain.value.shape, chain.value.type = value.shape, value.type
             producer = value.producer()
             if producer is not None and producer.graph is not None:
-                producer.graph.insert_after(producer, node)
+                producer.graph.insert_after(producer, chain.nodes)
             else:
-                self.model.graph.insert_before(self.model.graph[0], node)
-            self._coded[key] = node.outputs[0]
+                self.model.graph.insert_before(self.model.graph[0], chain.nodes)
+            self._coded[key] = chain.value
         return self._coded[key]
 
     def _node(
@@ -140,15 +149,17 @@ class _Writer:
         arrays = list(coding.neuron.tensors().values()) + ([coding.scale] if scaled else [])
         return [self._constant(array) for array in arrays]
 
-    def _affine(self, site: Site) -> list[ir.Value]:
-        """Inputs gamma, beta and epsilon of a normalization."""
+    def _affine(self, site: Site) -> tuple[list[ir.Node], list[ir.Value]]:
+        """Inputs gamma, beta and epsilon of a normalization, and the nodes that bring them to float32."""
         if site.kind not in (Kind.LAYER_NORM, Kind.RMS_NORM):
-            return []
-        gamma = site.parameters["gamma"] or self._constant(np.ones(1, np.float32))
+            return [], []
+        affine = [_Chain(site.parameters["gamma"] or self._constant(np.ones(1, np.float32)))]
+        if site.kind is Kind.LAYER_NORM:
+            affine.append(_Chain(site.parameters["beta"] or self._constant(np.zeros(1, np.float32))))
+        for chain in affine:
+            chain.cast(ir.DataType.FLOAT)
         epsilon = self._constant(np.asarray(site.parameters["epsilon"], np.float32))
-        if site.kind is Kind.RMS_NORM:
-            return [gamma, epsilon]
-        return [gamma, site.parameters["beta"] or self._constant(np.zeros(1, np.float32)), epsilon]
+        return [node for chain in affine for node in chain.nodes], [*(chain.value for chain in affine), epsilon]
 
     def _constant(self, array: Float32) -> ir.Value:
         """An initializer that holds `array`; equal arrays share one."""
@@ -166,6 +177,36 @@ class _Writer:
         free = next(candidate for candidate in candidates if candidate not in self._taken)
         self._taken.add(free)
         return free
+
+
+class _Chain:
+    """Nodes one after the other, from a value on.
+
+    Attributes:
+        value: What comes out at the end.
+        nodes: The nodes.
+    """
+
+    def __init__(self, value: ir.Value) -> None:
+        self.value, self.nodes = value, list[ir.Node]()
+        self._dtype = value.dtype
+
+    def append(self, node: ir.Node) -> None:
+        """Add a node that reads the value."""
+        self.nodes.append(node)
+        self.value = node.outputs[0]
+
+    def cast(self, dtype: ir.DataType | None) -> None:
+        """Bring the value to `dtype` where either is of low precision; neurons compute in float32."""
+        if self._dtype is not dtype and LOW_PRECISION & {self._dtype, dtype}:
+            self.append(ir.node("Cast", [self.value], {"to": dtype}))
+            self.value.type = None if dtype is None else ir.TensorType(dtype)
+            self._dtype = dtype
+
+    def transpose(self, permutation: list[int] | None) -> None:
+        """Swap axes where `permutation` is given."""
+        if permutation:
+            self.append(ir.node("Transpose", [self.value], {"perm": permutation}))
 
 
 def _remove_dead(nodes: Iterable[ir.Node]) -> None:

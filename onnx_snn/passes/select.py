@@ -2,7 +2,8 @@
 """Select: which of the recognised sites are to be converted, by scope and by the user's names.
 
 Names are node names (or names of output values), given exactly or as regular expressions that match a whole
-name. A name that matches nothing is an error, because it is a typing mistake far more often than it is meant.
+name; that of a function call or a fused operator stands for all that was written out for it. A name that matches
+nothing is an error, because it is a typing mistake far more often than it is meant.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Iterable, Sequence
 
 from onnx_snn.config import ConvertConfig, Scope
 from onnx_snn.errors import ConfigError
+from onnx_snn.passes.expand import origin_of
 from onnx_snn.rules.site import Kind, Site
 
 CLOSE_NAMES = 3
@@ -53,7 +55,8 @@ def _matching(patterns: Iterable[str], option: str, sites: Sequence[Site]) -> se
 
 
 def _names(site: Site) -> list[str]:
-    return [site.name, *(node.name for node in site.nodes if node.name)]
+    written_for = {origin for node in site.nodes if (origin := origin_of(node))}
+    return [site.name, *(node.name for node in site.nodes if node.name), *sorted(written_for)]
 
 
 def _expressed(pattern: str, option: str, sites: Sequence[Site]) -> set[Site]:

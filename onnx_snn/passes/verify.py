@@ -8,6 +8,7 @@ errors at the outputs and at every converted node are measured in one pass.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -19,10 +20,12 @@ import onnxruntime as ort
 from onnx_snn.data import Feed
 from onnx_snn.difference import Difference
 from onnx_snn.errors import ModelError
-from onnx_snn.io import with_mapped_weights
+from onnx_snn.io import checkable, with_mapped_weights
 from onnx_snn.observer import Observer, detach_weights, quiet_options
 from onnx_snn.report import OutputReport
 from onnx_snn.runtime import add_kernels
+
+logger = logging.getLogger(__name__)
 
 
 def check_invariants(original: ir.Model, converted: ir.Model) -> None:
@@ -53,7 +56,7 @@ def check_valid(model: ir.Model) -> None:
     copy = with_mapped_weights(model)
     detach_weights(copy)
     try:
-        onnx.checker.check_model(ir.to_proto(copy), full_check=True)
+        onnx.checker.check_model(checkable(ir.to_proto(copy)), full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise ModelError(f"the converted model does not pass onnx's checker: {error}") from error
 
@@ -78,17 +81,27 @@ class Comparison:
         return max((output.relative_error for output in self.outputs), default=0.0)
 
 
-def measure(original: ir.Model, converted: ir.Model, feeds: Iterable[Feed], taps: Sequence[str]) -> Comparison:
-    """Run both models on `feeds` and compare their outputs and the tensors `taps`, which both name alike.
+def measure(
+    original: ir.Model,
+    converted: ir.Model,
+    feeds: Iterable[Feed],
+    taps: Sequence[str],
+    *,
+    apart: ir.Model | None = None,
+) -> Comparison:
+    """Run the models on `feeds` and compare their outputs and the tensors `taps`, which both name alike.
 
-    Spiking nodes run by the kernels where they are installed.
+    The taps are those of `apart` where that is given: the original with its fused operators written out. Spiking
+    nodes run by the kernels where they are installed.
     """
     outputs = [value.name or "" for value in original.graph.outputs]
     names = list(dict.fromkeys([*outputs, *taps]))
     differences = {name: Difference() for name in names}
-    reference, result = Observer(original, names), Observer(converted, names, session_options=_options_with_kernels)
+    references = _references(original, apart or original, outputs, names)
+    result = Observer(converted, names, session_options=_options_with_kernels)
     for feed in feeds:
-        expected, got = reference(feed), result(feed)
+        seen = [reference(feed) for reference in references]
+        expected, got = seen[-1] | seen[0], result(feed)
         for name, difference in differences.items():
             if np.issubdtype(expected[name].dtype, np.floating):
                 difference.add(expected[name], got[name])
@@ -101,6 +114,17 @@ def measure(original: ir.Model, converted: ir.Model, feeds: Iterable[Feed], taps
                 OutputReport(name, difference.relative_error, difference.largest, difference.agreement)
             )
     return comparison
+
+
+def _references(original: ir.Model, apart: ir.Model, outputs: Sequence[str], names: Sequence[str]) -> list[Observer]:
+    """What gives the outputs of `original`, and in the end all `names` of `apart`."""
+    if apart is original:
+        return [Observer(original, names)]
+    try:
+        return [Observer(original, outputs), Observer(apart, names)]
+    except ModelError as error:
+        logger.warning("the converted model is compared with the original as it was written out: %s", error)
+        return [Observer(apart, names)]
 
 
 def _options_with_kernels() -> ort.SessionOptions:

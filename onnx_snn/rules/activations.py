@@ -2,14 +2,15 @@
 """Which values of a model are activations, which are constants, and which are neither.
 
     activation   a float computed from a float input of the model (pixel_values, past_key_values.*, ...)
-                 or from an embedding: a Gather from a float initializer of rank >= 2 by token ids
+                 or from an embedding: a Gather from a float initializer of rank >= 2 by token ids, also a
+                 quantized one, or an operator of another domain
     constant     computed from initializers and Constant nodes alone: a weight, whatever expression
     neither      shapes, masks and positions: sqrt(head size) read from a Shape, the causal mask,
                  cos and sin of rotary embeddings
 
 The third class decides what counts as a product of two activations: q * cos is a fixed rotation and
 scores * mask a fixed selection, both stay exact. It takes inputs by their names: whatever is called
-`*mask*` or `*position*` carries no activation and no token, whatever its type.
+`*mask*`, `*position*` or by a length of sequences carries no activation and no token, whatever its type.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from collections.abc import Iterable, Sequence
 
 import onnx_ir as ir
 
-_SIDE_INPUTS = ("mask", "position")
+_SIDE_INPUTS = ("mask", "position", "seqlen", "sequence_length")
 """Parts of the names of inputs that steer a network but are not what it computes on."""
 
 
@@ -37,7 +38,8 @@ _VALUE_BLIND = operators(
 
 _RANDOM = operators("RandomNormal RandomUniform RandomNormalLike RandomUniformLike Bernoulli Multinomial")
 _GATHERS = operators("Gather GatherElements GatherND")
-_SECOND_OUTPUT_IS_INDEX = operators("TopK MaxPool Dropout")
+_ONLY_FIRST_OUTPUT = operators("TopK MaxPool Dropout DynamicQuantizeLinear")
+"""Operators whose further outputs are indices, truth values or the format of the first one."""
 
 
 class _Origin(enum.Flag):
@@ -54,6 +56,7 @@ class ActivationFlow:
 
     def __init__(self, model: ir.Model) -> None:
         self._origins: dict[ir.Value, _Origin] = {}
+        self._functions = model.functions
         for value in model.graph.inputs:
             if not value.is_initializer():
                 self._origins[value] = _input_origin(value)
@@ -83,16 +86,32 @@ class ActivationFlow:
             self._origins[value] = self._origin(value) | origin
         return before != [self._origin(value) for value in values]
 
-    def _visit(self, graph: ir.Graph) -> None:
+    def _visit(self, graph: ir.Graph | ir.Function) -> None:
         for node in graph:
-            if node.domain != "":
-                self._add(node.outputs, [self._origin_of_any(node.inputs)] * len(node.outputs))
+            if node.op_identifier() in self._functions:
+                self._visit_function(node)
+            elif node.domain != "":
+                self._add(node.outputs, [self._passed_on_by_unknown(node)] * len(node.outputs))
             elif node.op_type == "If":
                 self._visit_branches(node)
             elif node.op_type in ("Loop", "Scan"):
                 self._visit_body(node)
             else:
                 self._add(node.outputs, [self._passed_on(node, output) for output in node.outputs])
+
+    def _visit_function(self, node: ir.Node) -> None:
+        """Follow one call; another one may give the same function values of other origins."""
+        function = self._functions[node.op_identifier()]
+        outside = self._origins
+        self._origins = {
+            inner: outside.get(given, _Origin.NOTHING)
+            for inner, given in zip(function.inputs, node.inputs, strict=False)
+            if given is not None
+        }
+        self._visit(function)
+        returned = [self._origin(value) for value in function.outputs]
+        self._origins = outside
+        self._add(node.outputs, returned)
 
     def _visit_branches(self, node: ir.Node) -> None:
         chosen_by = self._origin_of_any(node.inputs) & _Origin.INPUT
@@ -116,6 +135,11 @@ class ActivationFlow:
             self._visit(body)
         self._add(node.outputs, [_Origin.INPUT | self._origin(value) for value in outputs])
 
+    def _passed_on_by_unknown(self, node: ir.Node) -> _Origin:
+        """The origin of what an operator of another domain computes: of tokens, it may be an embedding."""
+        origin = self._origin_of_any(node.inputs)
+        return origin | _Origin.ACTIVATION if _Origin.TOKEN in origin else origin
+
     def _passed_on(self, node: ir.Node, output: ir.Value) -> _Origin:
         origin = self._origin_of_any(node.inputs)
         if node.op_type in _RANDOM:
@@ -129,10 +153,12 @@ class ActivationFlow:
     def _carries_activation(self, node: ir.Node, output: ir.Value) -> bool:
         if node.op_type in _VALUE_BLIND:
             return False
-        if node.op_type in _SECOND_OUTPUT_IS_INDEX and output.index() == 1:
+        if node.op_type in _ONLY_FIRST_OUTPUT and output.index() != 0:
             return False
         if node.op_type == "Cast" and not ir.DataType(node.attributes["to"].as_int()).is_floating_point():
             return False
+        if node.op_type == "DequantizeLinear":  # of tokens: rows of a quantized embedding
+            return bool(self._origin(node.inputs[0]) & (_Origin.ACTIVATION | _Origin.TOKEN))
         if node.op_type in _GATHERS:
             return _Origin.ACTIVATION in self._origin(node.inputs[0]) or self._is_embedding(node)
         operands = node.inputs[1:] if node.op_type == "Where" else node.inputs

@@ -15,10 +15,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from onnx_snn.io import MICROSOFT
 from onnx_snn.rules.notation import Formula
 from onnx_snn.rules.rule import Match, NoMatch, Parameters, Rule
 
-_MICROSOFT = "com.microsoft"
 _CUBE = 0.044715
 _ROOT = math.sqrt(2 / math.pi)
 
@@ -72,15 +72,15 @@ def _native(op: Any, x: Any) -> Any:
 
 
 def _contrib(op: Any, x: Any) -> Any:
-    return op.Gelu(x, _domain=_MICROSOFT)
+    return op.Gelu(x, _domain=MICROSOFT)
 
 
 def _contrib_fast(op: Any, x: Any) -> Any:
-    return op.FastGelu(x, _domain=_MICROSOFT, _allow_other_inputs=True)
+    return op.FastGelu(x, _domain=MICROSOFT, _allow_other_inputs=True)
 
 
 def _contrib_quick(op: Any, x: Any) -> Any:
-    return op.QuickGelu(x, _domain=_MICROSOFT)
+    return op.QuickGelu(x, _domain=MICROSOFT)
 
 
 def _approximation(match: Match) -> str:

@@ -19,6 +19,7 @@ from typing import Any
 
 import onnx_ir as ir
 
+from onnx_snn.io import MICROSOFT
 from onnx_snn.rules.constants import scalar
 from onnx_snn.rules.notation import Formula
 from onnx_snn.rules.reduction import first_trailing_axis, from_end
@@ -121,7 +122,7 @@ RULES = (
         (
             _operator("RMSNormalization"),
             _operator("SimplifiedLayerNormalization"),
-            _operator("SimplifiedLayerNormalization", "com.microsoft"),
+            _operator("SimplifiedLayerNormalization", MICROSOFT),
         ),
         Kind.RMS_NORM,
         parameters=_native_parameters,

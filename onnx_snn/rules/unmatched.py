@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
+from onnx_snn.io import MICROSOFT
 from onnx_snn.rules.activations import ActivationFlow, operators
 
 _LINEAR = operators(
@@ -26,12 +27,19 @@ _LINEAR = operators(
 )
 """Operators that are linear in their activations, or pass them on."""
 
+_LINEAR_MICROSOFT = operators("RotaryEmbedding QuantizeLinear DequantizeLinear BiasAdd")
+"""onnxruntime's own operators of that kind."""
+
+_INTEGER = operators("DynamicQuantizeLinear MatMulInteger ConvInteger QLinearMatMul QLinearConv")
+_WHOLE_NUMBERS = "computes in whole numbers, which no neuron codes; quantize in the QDQ format for that"
+
 _SELECTION = operators("Max Min Clip MaxPool GlobalMaxPool MaxRoiPool ReduceMax ReduceMin TopK")
 
 _REASONS = {
     "Pow": "a power of an activation outside a normalisation",
     "LogSoftmax": "no neuron is fitted to the logarithm of a softmax; export Softmax where it suffices",
     "Hardmax": "selects the maximum, which is exact without a neuron",
+    **dict.fromkeys(_INTEGER, _WHOLE_NUMBERS),
     **dict.fromkeys(_SELECTION, "compares and selects values, which is exact without a neuron"),
 }
 
@@ -39,6 +47,8 @@ _REASONS = {
 def reason_to_keep(node: ir.Node, flow: ActivationFlow) -> str | None:
     """Why `node`, which no rule has claimed, is kept; None where it is not nonlinear in an activation."""
     if not any(flow.is_activation(value) for value in node.inputs):
+        return None
+    if node.domain == MICROSOFT and node.op_type in _LINEAR_MICROSOFT:
         return None
     if node.domain != "":
         return f"no rule knows the operator {node.domain}.{node.op_type}"

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fused operators written out in standard ones, one family a file, so that rules find what is nonlinear in them.
+
+An expansion reads its node and writes the nodes that stand for it; it returns the values that stand for the outputs,
+or None where rules know the node as it is. Where a node cannot be written out exactly it raises `Unsupported`, and
+the node stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from onnx_snn.expansions.attention import attention, multi_head_attention
+from onnx_snn.expansions.function import defining_function, inlined
+from onnx_snn.expansions.gelu import bias_gelu, fast_gelu, quick_gelu, swish
+from onnx_snn.expansions.grouped import group_query_attention
+from onnx_snn.expansions.normalization import (
+    embed_layer_normalization,
+    skip_layer_normalization,
+    skip_rms_normalization,
+)
+from onnx_snn.expansions.product import fused_conv, fused_gemm, fused_mat_mul
+from onnx_snn.expansions.writer import MICROSOFT, Outputs, Writer
+
+Expansion = Callable[[Writer], "Outputs | None"]
+
+
+def _standard_attention(op: Writer) -> Outputs:
+    """Attention of opset 23 and later, as onnx defines it."""
+    function = defining_function(op)
+    return inlined(op, function, function.opset_imports)
+
+
+EXPANSIONS: dict[tuple[str, str], Expansion] = {
+    ("", "Attention"): _standard_attention,
+    ("", "Swish"): swish,
+    (MICROSOFT, "Attention"): attention,
+    (MICROSOFT, "BiasGelu"): bias_gelu,
+    (MICROSOFT, "EmbedLayerNormalization"): embed_layer_normalization,
+    (MICROSOFT, "FastGelu"): fast_gelu,
+    (MICROSOFT, "FusedConv"): fused_conv,
+    (MICROSOFT, "FusedGemm"): fused_gemm,
+    (MICROSOFT, "FusedMatMul"): fused_mat_mul,
+    (MICROSOFT, "GroupQueryAttention"): group_query_attention,
+    (MICROSOFT, "MultiHeadAttention"): multi_head_attention,
+    (MICROSOFT, "QuickGelu"): quick_gelu,
+    (MICROSOFT, "SkipLayerNormalization"): skip_layer_normalization,
+    (MICROSOFT, "SkipSimplifiedLayerNormalization"): skip_rms_normalization,
+}
+"""By domain and operator."""
