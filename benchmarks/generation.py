@@ -173,7 +173,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--timesteps", nargs="+", type=int, default=TIMESTEPS, metavar="T")
-    parser.add_argument("--prompts", type=int, default=200)
+    parser.add_argument("--prompts", type=int, default=50)
     parser.add_argument("--prompt-length", type=int, default=16)
     parser.add_argument("--tokens", type=int, default=200)
     parser.add_argument("--output", type=Path, default=Path("docs/generation.md"))

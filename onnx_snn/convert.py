@@ -30,13 +30,15 @@ import onnx_ir as ir
 
 from onnx_snn.calibrate import Calibration, calibrate, load_cache, static_axes
 from onnx_snn.config import ConvertConfig
-from onnx_snn.data import Feeds, Source, input_specs, open_feeds
+from onnx_snn.data import Feed, Feeds, Source, input_specs, open_feeds
 from onnx_snn.errors import CalibrationError, ConfigError, ModelError, OutputError
 from onnx_snn.io import ModelSource, check_output, copy_sidecars, load_model, model_files, save_model
 from onnx_snn.ledger import Ledger
 from onnx_snn.opset import DOMAIN
 from onnx_snn.passes.attach import attach, fast_twin
+from onnx_snn.passes.branches import Course, courses, running, untaken
 from onnx_snn.passes.fit_sites import fit_sites
+from onnx_snn.passes.names import make_names_unique
 from onnx_snn.passes.observe import StaticAxes, observations, observed_model
 from onnx_snn.passes.rewrite import rewrite
 from onnx_snn.passes.select import select
@@ -130,10 +132,11 @@ class _Run:
             _check_original(model, name)
             if _LONG_DOMAIN in model.opset_imports:
                 model.opset_imports.setdefault("", model.opset_imports.pop(_LONG_DOMAIN))
+            make_names_unique(model)
         with watch("recognise"):
             ledger = Ledger(name, recognise(model))
             ledger.kept = select(ledger.recognition.sites, self.config)
-            ledger.refuse_inner(model.graph)
+            ledger.refuse_bodies(model)
             ledger.check_any()
         if self.dry_run:
             ledger.plans = [SitePlan(site) for site in ledger.wanted]
@@ -143,7 +146,10 @@ class _Run:
             raise CalibrationError("calibration data is missing; give real inputs of the network, as an .npz say")
         feeds = open_feeds(data, input_specs(model), batch_size=self.batch_size, max_samples=self.samples)
         with watch("calibrate"):
-            static, seen = self._calibrate(model, ledger.wanted, feeds)
+            runs = courses(model, ledger.wanted, feeds)
+            ledger.refused |= untaken(ledger.wanted, runs, model)
+            ledger.check_any()
+            static, seen = self._calibrate(model, ledger.wanted, feeds, runs)
         with watch("fit"):
             ledger.plans, refused = fit_sites(ledger.wanted, seen, static, self.config)
             ledger.refused |= refused
@@ -157,22 +163,28 @@ class _Run:
             check_invariants(reference, model)
             check_valid(model)
             taps = [ledger.outputs[plan.site] for plan in ledger.plans]
-            samples = itertools.islice(feeds.singles(), _verified_samples(reference))
+            samples = _first_samples(feeds, list(runs.values()), _verified_samples(reference))
             comparison = measure(reference, fast_twin(model, ledger.plans), samples, taps)
         with watch("save"):
             save_model(model, str(output))
         return ledger.report(str(output), self.config, watch.seconds, comparison, seen.samples)
 
-    def _calibrate(self, model: ir.Model, sites: Sequence[Site], feeds: Feeds) -> tuple[StaticAxes, Calibration]:
+    def _calibrate(
+        self, model: ir.Model, sites: Sequence[Site], feeds: Feeds, runs: Mapping[Course, Feed]
+    ) -> tuple[StaticAxes, Calibration]:
         """Which axes of the products' operands have a fixed size, and what the tensors of `sites` hold."""
-        operands = {value.name or "" for site in sites if site.kind in _NEED_SHAPES for value in site.inputs}
-        static = static_axes(model, sorted(operands), feeds.first()) if operands else {}
+        static: dict[str, tuple[int | None, ...]] = {}
+        for course, feed in runs.items():
+            shaped = (site for site in running(sites, course, model.graph) if site.kind in _NEED_SHAPES)
+            operands = {value.name or "" for site in shaped for value in site.inputs} - static.keys()
+            static |= static_axes(model, sorted(operands), feed) if operands else {}
         observed, needed = observed_model(model, sites), observations(sites, static)
         if not needed:  # softmax alone: its neurons see mantissas, whatever the data
             return static, Calibration("")
         if self.cache is not None and Path(self.cache).exists():
             return static, load_cache(self.cache, observed, needed)
-        seen = calibrate(observed, needed, feeds, cached=self.cache is not None, progress=self.progress)
+        cached, typical = self.cache is not None, list(runs.values())
+        seen = calibrate(observed, needed, feeds, typical=typical, cached=cached, progress=self.progress)
         if self.cache is not None:
             seen.save_cache(self.cache)
         return static, seen
@@ -208,6 +220,14 @@ _NEED_SHAPES = (Kind.PRODUCT, Kind.SYNAPSE)
 def _verified_samples(model: ir.Model) -> int:
     tensors = [value.const_value for value in model.graph.initializers.values() if value.const_value is not None]
     return max(1, min(VERIFY_SAMPLES, VERIFY_WEIGHTS // max(1, sum(tensor.size for tensor in tensors))))
+
+
+def _first_samples(feeds: Feeds, typical: Sequence[Feed], count: int) -> Iterator[Feed]:
+    """The first `count` samples of `feeds`; of a model with several courses, of the first feed of each."""
+    if len(typical) == 1:
+        return itertools.islice(feeds.singles(), count)
+    share = -(-count // len(typical))
+    return itertools.chain.from_iterable(itertools.islice(feeds.split(feed), share) for feed in typical)
 
 
 def _config(config: ConvertConfig | None, options: dict[str, Any]) -> ConvertConfig:

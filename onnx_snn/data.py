@@ -15,12 +15,13 @@ needed: what comes from a source that can be read only once is kept on disk.
 from __future__ import annotations
 
 import difflib
+import itertools
 import logging
 import os
 import pickle
 import tempfile
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Sized
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
@@ -124,14 +125,19 @@ class Feeds:
         Raises:
             CalibrationError: a feed does not fit the model, or there is none.
         """
-        free = all(spec.shape and not isinstance(spec.shape[0], int) for spec in self._specs)
         for feed in self:
-            count = sample_count(feed)
-            if not free or any(len(array) != count for array in feed.values()):
-                yield feed
-                continue
-            for i in range(count):
-                yield {name: array[i : i + 1] for name, array in feed.items()}
+            yield from self.split(feed)
+
+    def split(self, feed: Feed) -> Iterator[Feed]:
+        """The samples of `feed`, one of these feeds; all in one where they cannot be told apart."""
+        shared = _shared_inputs(self._specs)
+        own = {name: array for name, array in feed.items() if name not in shared}
+        free = all(spec.shape and not isinstance(spec.shape[0], int) for spec in self._specs if spec.name in own)
+        if not free or len({len(array) for array in own.values()}) > 1:
+            yield feed
+            return
+        for i in range(sample_count(own)):
+            yield feed | {name: array[i : i + 1] for name, array in own.items()}
 
     def first(self) -> Feed:
         """The first feed."""
@@ -175,6 +181,16 @@ def open_feeds(
     feeds = Feeds(source, model_inputs, max_samples=max_samples)
     feeds.first()
     return feeds
+
+
+def _shared_inputs(specs: Sequence[InputSpec]) -> frozenset[str]:
+    """Inputs that all samples of a feed share: of one element, beside inputs whose first axis is free.
+
+    Such is the `use_cache_branch` of a decoder that holds two in one.
+    """
+    single = frozenset(spec.name for spec in specs if spec.shape == (1,))
+    rest = [spec.shape[0] for spec in specs if spec.shape and spec.name not in single]
+    return single if rest and not any(isinstance(size, int) for size in rest) else frozenset()
 
 
 def sample_count(feed: Feed) -> int:
@@ -268,7 +284,11 @@ class _Replay:
 
 
 class _Batches:
-    """Arrays whose first axis counts samples, cut into feeds."""
+    """Arrays whose first axis counts samples, cut into feeds.
+
+    An input that the samples of a feed share has one element for all samples, or one for each: then feeds end where
+    it changes.
+    """
 
     def __init__(
         self,
@@ -283,8 +303,9 @@ class _Batches:
             found = _suggestion(missing[0], arrays)
             raise CalibrationError(f"the calibration data lacks model input '{missing[0]}'{found}")
         self._arrays = {spec.name: np.asarray(arrays[spec.name]) for spec in specs}
-        samples = _common_length(self._arrays)
-        fixed = _fixed_batch_size(specs)
+        self._shared = _shared_inputs(specs)
+        samples = _common_length(self._arrays, self._shared)
+        fixed = _fixed_batch_size([spec for spec in specs if spec.name not in self._shared])
         self._step = batch_size if fixed is None else fixed
         self._samples = samples if max_samples is None else min(samples, max_samples)
         if fixed is not None and self._samples % fixed:
@@ -294,22 +315,34 @@ class _Batches:
             raise CalibrationError(f"the calibration data has {samples} samples; the model takes {self._step}")
 
     def __len__(self) -> int:
-        return -(-self._samples // self._step)
+        return len(self._spans())
 
     def __iter__(self) -> Iterator[Feed]:
-        for start in range(0, self._samples, self._step):
-            stop = min(start + self._step, self._samples)
-            yield {name: array[start:stop] for name, array in self._arrays.items()}
+        for start, stop in self._spans():
+            yield {
+                name: array[start:stop] if name not in self._shared else array[start:][:1] if len(array) > 1 else array
+                for name, array in self._arrays.items()
+            }
+
+    def _spans(self) -> list[tuple[int, int]]:
+        """First sample of each feed, and the one after its last."""
+        changes = (np.flatnonzero(self._arrays[name][1:] != self._arrays[name][:-1]) + 1 for name in self._shared)
+        edges = sorted({0, *(int(edge) for found in changes for edge in found if edge < self._samples), self._samples})
+        return [
+            (start, min(start + self._step, end))
+            for begin, end in itertools.pairwise(edges)
+            for start in range(begin, end, self._step)
+        ]
 
 
-def _common_length(arrays: Feed) -> int:
+def _common_length(arrays: Feed, shared: Collection[str]) -> int:
     scalars = [name for name, array in arrays.items() if array.ndim == 0]
     if scalars:
         raise CalibrationError(
             f"calibration array '{scalars[0]}' is a scalar; its first axis must count samples (an input that "
             "all samples share needs an iterable of feeds)"
         )
-    lengths = {name: len(array) for name, array in arrays.items()}
+    lengths = {name: len(array) for name, array in arrays.items() if name not in shared or len(array) != 1}
     if len(set(lengths.values())) > 1:
         raise CalibrationError(f"calibration arrays differ in their number of samples: {lengths}")
     return next(iter(lengths.values()), 0)
