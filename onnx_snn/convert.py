@@ -31,7 +31,9 @@ import onnx_ir as ir
 from onnx_snn.calibrate import Calibration, calibrate, load_cache, static_axes
 from onnx_snn.config import ConvertConfig
 from onnx_snn.data import Feed, Feeds, Source, input_specs, open_feeds
+from onnx_snn.decoding import DecoderFeeds
 from onnx_snn.errors import CalibrationError, ConfigError, ModelError, OutputError
+from onnx_snn.folder_data import data_by_file
 from onnx_snn.io import ModelSource, check_output, copy_sidecars, load_model, model_files, save_model
 from onnx_snn.ledger import Ledger
 from onnx_snn.opset import DOMAIN
@@ -82,7 +84,8 @@ def convert(
         output: .onnx file to write (a folder where `model` is one); its folder must exist.
         calibration: real inputs: a `CalibrationDataReader`, an iterable of feeds (dicts from input name to
             array), a dict of arrays or an .npz file with one array per model input (first axis: samples).
-            For a folder of several models, a dict from file name to such a source.
+            For a folder of several models, a dict from file name to such a source, or a folder with NAME.npz
+            for each NAME.onnx; decoders may be left out where the encoder has data.
         config: options; alternatively give the fields of `ConvertConfig` as keywords, such as `timesteps=4`.
         calibration_cache: .npz file that keeps what calibration saw; read when it exists, else written.
         calibration_samples: use at most this many samples; all by default.
@@ -144,7 +147,9 @@ class _Run:
         _check_runnable(model, name)
         if data is None:
             raise CalibrationError("calibration data is missing; give real inputs of the network, as an .npz say")
-        feeds = open_feeds(data, input_specs(model), batch_size=self.batch_size, max_samples=self.samples)
+        # What is decoded from few samples is more than that many feeds.
+        samples = None if isinstance(data, DecoderFeeds) else self.samples
+        feeds = open_feeds(data, input_specs(model), batch_size=self.batch_size, max_samples=samples)
         with watch("calibrate"):
             runs = courses(model, ledger.wanted, feeds)
             ledger.refused |= untaken(ledger.wanted, runs, model)
@@ -163,8 +168,8 @@ class _Run:
             check_invariants(reference, model)
             check_valid(model)
             taps = [ledger.outputs[plan.site] for plan in ledger.plans]
-            samples = _first_samples(feeds, list(runs.values()), _verified_samples(reference))
-            comparison = measure(reference, fast_twin(model, ledger.plans), samples, taps)
+            verified = _first_samples(feeds, list(runs.values()), _verified_samples(reference))
+            comparison = measure(reference, fast_twin(model, ledger.plans), verified, taps)
         with watch("save"):
             save_model(model, str(output))
         return ledger.report(str(output), self.config, watch.seconds, comparison, seen.samples)
@@ -198,7 +203,7 @@ class _Run:
             raise ConfigError("output is missing; name the folder to write, or ask for a dry run")
         sources = {files[0].name: data} if len(files) == 1 else self._sources(source, files, data)
         with _staged_folder(Path(output), source) as stage:
-            reports = [self.model(file, stage / file.name, sources.get(file.name)) for file in files]
+            reports = [self.model(file, stage / file.name, sources[file.name]) for file in files]
             copy_sidecars(source, stage)
             (stage / SNN_CONFIG).write_text(json.dumps(self.config.to_json(), indent=2) + "\n")
         return merged(str(source), str(output), reports)
@@ -208,9 +213,7 @@ class _Run:
         names = [file.name for file in files]
         if self.cache is not None:
             raise ConfigError(f"'{folder}' holds several models, {names}; a calibration cache keeps that of one")
-        if not isinstance(data, Mapping):
-            raise CalibrationError(f"'{folder}' holds several models; give calibration data for each of {names}")
-        return data
+        return data_by_file(folder, names, data, batch_size=self.batch_size, max_samples=self.samples)
 
 
 _NEED_SHAPES = (Kind.PRODUCT, Kind.SYNAPSE)

@@ -6,7 +6,8 @@
 - a reader with onnxruntime's `CalibrationDataReader` interface: `get_next()` returns a feed, at last None;
 - an iterable of feeds (dicts from input name to array);
 - a dict of arrays, or an .npz file, with one array per model input whose first axis counts samples;
-- a folder in the layout of the ONNX backend tests: `test_data_set_<n>/input_<m>.pb`.
+- a folder of such .npz files, which may differ in the sizes of their arrays, or one in the layout of the ONNX backend
+  tests: `test_data_set_<n>/input_<m>.pb`.
 
 Every feed is checked against the model's inputs, and a `Feeds` object can be iterated over as often as
 needed: what comes from a source that can be read only once is kept on disk.
@@ -28,10 +29,11 @@ from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 import numpy as np
 import onnx
 import onnx_ir as ir
+import onnxruntime as ort
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
-from onnx_snn.errors import CalibrationError
+from onnx_snn.errors import CalibrationError, ModelError
 
 logger = logging.getLogger(__name__)
 
@@ -79,6 +81,32 @@ def input_specs(model: ir.Model) -> list[InputSpec]:
         dtype = np.dtype(object) if value.dtype == ir.DataType.STRING else value.dtype.numpy()
         shape = tuple(dim if isinstance(dim, int) else dim.value for dim in value.shape)
         specs.append(InputSpec(name, dtype, shape))
+    return specs
+
+
+_DTYPES = {
+    "tensor(float)": np.float32,
+    "tensor(float16)": np.float16,
+    "tensor(double)": np.float64,
+    "tensor(int64)": np.int64,
+    "tensor(int32)": np.int32,
+    "tensor(uint8)": np.uint8,
+    "tensor(bool)": np.bool_,
+}
+"""Element types of model inputs as onnxruntime spells them."""
+
+
+def session_specs(network: ort.InferenceSession) -> list[InputSpec]:
+    """The inputs of an onnxruntime session.
+
+    Raises:
+        ModelError: one has an element type that NumPy lacks.
+    """
+    specs = []
+    for value in network.get_inputs():
+        if value.type not in _DTYPES:
+            raise ModelError(f"input {value.name!r} is {value.type}; expected one of {sorted(_DTYPES)}")
+        specs.append(InputSpec(value.name, np.dtype(_DTYPES[value.type]), tuple(value.shape)))
     return specs
 
 
@@ -168,7 +196,7 @@ def open_feeds(
         path = Path(source)
         if not path.exists():
             raise CalibrationError(f"calibration data '{path}' does not exist")
-        source = _Folder(path, model_inputs) if path.is_dir() else _read_npz(path, model_inputs)
+        source = _read_npz(path, model_inputs) if path.is_file() else _open_folder(path, model_inputs, batch_size)
     if isinstance(source, Mapping):
         source, max_samples = _Batches(source, model_inputs, batch_size, max_samples), None
     elif isinstance(source, DataReader):
@@ -176,7 +204,8 @@ def open_feeds(
     elif not isinstance(source, Iterable):
         raise CalibrationError(
             f"calibration data is a {type(source).__name__}; expected a reader with get_next(), an "
-            "iterable of dicts, a dict of arrays, an .npz file or a folder of test_data_set_<n>/input_<m>.pb"
+            "iterable of dicts, a dict of arrays, an .npz file, or a folder of .npz files or of "
+            "test_data_set_<n>/input_<m>.pb"
         )
     feeds = Feeds(source, model_inputs, max_samples=max_samples)
     feeds.first()
@@ -371,14 +400,33 @@ def _read_npz(path: Path, specs: Sequence[InputSpec]) -> Feed:
         raise CalibrationError(f"cannot read '{path}' as an .npz file: {error}") from error
 
 
-class _Folder:
+def _open_folder(path: Path, specs: Sequence[InputSpec], batch_size: int) -> Iterable[Feed]:
+    """The feeds of a folder."""
+    sets = sorted(path.glob("test_data_set_*"), key=_trailing_number)
+    if sets:
+        return _DataSets(sets, specs)
+    archives = sorted(path.glob("*.npz"))
+    if not archives:
+        raise CalibrationError(f"folder '{path}' has neither .npz files nor test_data_set_<n>/input_<m>.pb")
+    return _Archives(archives, specs, batch_size)
+
+
+class _Archives:
+    """The feeds of several .npz files, one file after the other."""
+
+    def __init__(self, paths: Sequence[Path], specs: Sequence[InputSpec], batch_size: int) -> None:
+        self._paths, self._specs, self._batch_size = paths, specs, batch_size
+
+    def __iter__(self) -> Iterator[Feed]:
+        for path in self._paths:
+            yield from _Batches(_read_npz(path, self._specs), self._specs, self._batch_size, None)
+
+
+class _DataSets:
     """`test_data_set_<n>/input_<m>.pb` files: one feed a data set."""
 
-    def __init__(self, path: Path, specs: Sequence[InputSpec]) -> None:
-        self._specs = specs
-        self._sets = sorted(path.glob("test_data_set_*"), key=_trailing_number)
-        if not self._sets:
-            raise CalibrationError(f"folder '{path}' has no test_data_set_<n>/input_<m>.pb")
+    def __init__(self, sets: Sequence[Path], specs: Sequence[InputSpec]) -> None:
+        self._sets, self._specs = sets, specs
 
     def __len__(self) -> int:
         return len(self._sets)
