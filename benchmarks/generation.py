@@ -149,7 +149,7 @@ def page(results: dict[str, Any]) -> str:
         here = [parting for parting in partings if parting["timesteps"] == int(timesteps)]
         positions = [parting["position"] for parting in here]
         gaps = [gap(parting) for parting in here]
-        middle_and_largest = (f"{np.median(gaps):.4f}", f"{max(gaps):.4f}") if gaps else ("", "")
+        middle_and_largest = (f"{np.median(gaps):.1e}", f"{max(gaps):.1e}") if gaps else ("", "")
         shares = [1 - sum(position < horizon for position in positions) / count for horizon in HORIZONS]
         reached = [horizon <= results["tokens"] for horizon in HORIZONS]
         cells = [f"{share:.1%}" * within for share, within in zip(shares, reached, strict=True)]
@@ -157,10 +157,10 @@ def page(results: dict[str, Any]) -> str:
     early = [parting for parting in partings if parting["position"] < HORIZONS[0]]
     return (
         "# Greedy text generation\n\n"
-        f"Written by `python benchmarks/generation.py`; do not edit. Share of {count} prompts whose continuation by the\n"
-        "converted network, scope full, equals that of the original up to a token. The gap is the difference of the\n"
-        "probabilities that the original network gives, where the two part, to its own token and to the one that the\n"
-        "spiking network chose.\n\n"
+        f"Written by `python benchmarks/generation.py`; do not edit. Share of {count} prompts whose continuation by\n"
+        "the converted network, scope full, equals that of the original up to a token. The gap is the difference of\n"
+        "the probabilities that the original network gives, where the two part, to its own token and to the one that\n"
+        "the spiking network chose.\n\n"
         f"```text\n{table(HEADER, rows)}\n```\n\n"
         f"## Where they part within the first {HORIZONS[0]} tokens\n\n"
         "Tokens are counted from 0; all partings are in the JSON file beside this page.\n\n"
@@ -171,7 +171,7 @@ def page(results: dict[str, Any]) -> str:
 def _cells(parting: dict[str, Any]) -> tuple[str, ...]:
     (ann, snn), (first, second) = parting["tokens"], parting["probabilities"]
     head = (str(parting["timesteps"]), str(parting["prompt"]), str(parting["position"]))
-    return (*head, str(ann), f"{first:.4f}", str(snn), f"{second:.4f}", f"{gap(parting):.4f}")
+    return (*head, str(ann), f"{first:.4f}", str(snn), f"{second:.4f}", f"{gap(parting):.1e}")
 
 
 def gap(parting: dict[str, Any]) -> float:

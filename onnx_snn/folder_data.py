@@ -45,7 +45,10 @@ def data_by_file(
         found |= {name: DecoderFeeds(folder, encoder, name) for name in left}
     missing = [name for name in names if name not in found]
     if missing:
-        raise CalibrationError(f"'{folder}' holds several models; calibration data is missing for {missing}")
+        raise CalibrationError(
+            f"'{folder}' holds several models; calibration data is missing for {missing}: give a folder with NAME.npz "
+            "for each NAME.onnx, or from Python a dict from file name to data"
+        )
     return found
 
 

@@ -15,7 +15,7 @@ from onnx_snn.report import ConversionReport, NodeReport, Status
 from onnx_snn.rules import Recognition
 from onnx_snn.rules.rule import name_of
 from onnx_snn.rules.site import Site
-from onnx_snn.subgraphs import BRANCHES, around, graph_of, places
+from onnx_snn.subgraphs import body_around, graph_of, places
 
 
 @dataclass
@@ -42,12 +42,12 @@ class Ledger:
         """Refuse what lies in the body of a Loop or Scan, or in a branch inside one."""
         known = places(model)
         for site in self.wanted:
-            for place in around(graph_of(site.nodes[-1]), known):
-                if place.attribute not in BRANCHES:
-                    self.refused[site] = (
-                        f"lies in the body of the {place.node.op_type} {name_of(place.node)!r}, which runs many times "
-                        "in a run of the network, where calibration cannot observe it"
-                    )
+            place = body_around(graph_of(site.nodes[-1]), known)
+            if place is not None:
+                self.refused[site] = (
+                    f"lies in the body of the {place.node.op_type} {name_of(place.node)!r}, which runs many times in a "
+                    "run of the network, where calibration cannot observe it"
+                )
 
     def check_any(self) -> None:
         """Converting nothing is an error, not a loss of nothing."""

@@ -21,7 +21,7 @@ from onnx_ir.passes.common import RemoveUnusedNodesPass
 from onnx_snn.data import Feed
 from onnx_snn.errors import CalibrationError, ModelError
 from onnx_snn.io import large_weights, with_mapped_weights
-from onnx_snn.subgraphs import graph_of, lifted
+from onnx_snn.subgraphs import body_around, graph_of, lifted, places
 
 OptionsFactory: TypeAlias = Callable[[], ort.SessionOptions]
 
@@ -64,10 +64,10 @@ class Observer:
         if shapes:
             # The whole model runs, and no declared shape stands in for what it computes.
             options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-            outputs = _lifted(copy, [_shape_of(value) for value in outputs])
+            outputs = lifted(copy, [_shape_of(value) for value in outputs])
             copy.graph.outputs.extend(outputs)
         else:
-            outputs = _lifted(copy, outputs)
+            outputs = lifted(copy, outputs)
             copy.graph.outputs[:] = outputs
             # What is only on the way to the model's own outputs, such as the logits over a vocabulary, is not run.
             RemoveUnusedNodesPass()(copy)
@@ -106,6 +106,7 @@ def quiet_options() -> ort.SessionOptions:
 
 def _find_values(model: ir.Model, names: Iterable[str]) -> list[ir.Value]:
     """The values with these names; where names repeat, that of the outer graph."""
+    known = places(model)
     values: dict[str, ir.Value] = {}
     for graph in reversed([model.graph, *model.graph.subgraphs()]):
         values |= {str(value.name): value for value in graph.inputs} | dict(graph.initializers)
@@ -115,17 +116,11 @@ def _find_values(model: ir.Model, names: Iterable[str]) -> list[ir.Value]:
             close = difflib.get_close_matches(name, values, n=3)
             hint = f"; close names are {close}" if close else ""
             raise CalibrationError(f"the model has no tensor '{name}'{hint}")
+        if body_around(graph_of(values[name]), known) is not None:
+            raise CalibrationError(
+                f"tensor '{name}' lies in the body of a Loop or Scan, which runs many times, and cannot be observed"
+            )
     return [values[name] for name in names]
-
-
-def _lifted(model: ir.Model, values: Sequence[ir.Value]) -> list[ir.Value]:
-    """`values` as values of the main graph."""
-    try:
-        return lifted(model, values)
-    except ValueError as error:
-        raise CalibrationError(
-            f"tensor '{error}' lies in the body of a Loop or Scan, which runs many times, and cannot be observed"
-        ) from error
 
 
 def _shape_of(value: ir.Value) -> ir.Value:

@@ -8,11 +8,12 @@ The body of a Loop or Scan runs any number of times, and has no one tensor to sh
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import onnx_ir as ir
+from onnx_ir.passes.common import ShapeInferencePass
 
 BRANCHES = ("then_branch", "else_branch")
 
@@ -58,27 +59,31 @@ def around(graph: ir.Graph, known: Places) -> Iterator[Place]:
         graph = known[graph].graph
 
 
+def body_around(graph: ir.Graph, known: Places) -> Place | None:
+    """The place of the body of a Loop or Scan that is, or lies around, `graph`; None where there is none."""
+    return next((place for place in around(graph, known) if place.attribute not in BRANCHES), None)
+
+
 def graph_of(part: ir.Node | ir.Value) -> ir.Graph:
     """The graph that holds `part`."""
     assert isinstance(part.graph, ir.Graph), "what belongs to a model lies in a graph"
     return part.graph
 
 
-def lifted(model: ir.Model, values: Iterable[ir.Value]) -> list[ir.Value]:
+def lifted(model: ir.Model, values: Sequence[ir.Value]) -> list[ir.Value]:
     """Values of the main graph that hold `values`: themselves, or new outputs of the If nodes around them.
 
-    Raises:
-        ValueError: one lies in the body of a Loop or Scan; the message is its name.
+    None of them may lie in the body of a Loop or Scan.
     """
     known = places(model)
+    if any(value.dtype is None and graph_of(value) in known for value in values):
+        ShapeInferencePass()(model)
     return [_lifted(value, known) for value in values]
 
 
 def _lifted(value: ir.Value, known: Places) -> ir.Value:
     name = f"{LIFTED}{value.name}"
     for depth, place in enumerate(around(graph_of(value), known)):
-        if place.attribute not in BRANCHES:
-            raise ValueError(value.name)
         value = _passed_out(value, place, f"{name}.{depth}")
     return value
 
