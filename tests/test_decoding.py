@@ -73,7 +73,12 @@ FORMS = {"split": SPLIT, "merged": (ENCODER, MERGED), "both": tuple(FILES), "wit
 SPECIAL = {"decoder_start_token_id": START, "eos_token_id": END, "pad_token_id": PAD}
 
 
-def write(folder: Path, names: Sequence[str], config: Mapping[str, Any] = SPECIAL) -> Path:
+def write(
+    folder: Path,
+    names: Sequence[str],
+    config: Mapping[str, Any] = SPECIAL,
+    files: Mapping[str, tuple[str, str, str]] = FILES,
+) -> Path:
     """A network that counts up from the start token to the end token, whatever its encoder reads."""
     folder.mkdir()
     weights = {
@@ -82,7 +87,7 @@ def write(folder: Path, names: Sequence[str], config: Mapping[str, Any] = SPECIA
         "heads": np.array([1], np.int64),
     }
     for name in names:
-        inputs, outputs, body = FILES[name]
+        inputs, outputs, body = files[name]
         text = f'<ir_version: 10, opset_import: ["": 20]> network ({inputs}) => ({outputs}) {{ {body} }}'
         proto = onnx.parser.parse_model(text)
         proto.graph.initializer.extend(onnx.numpy_helper.from_array(array, key) for key, array in weights.items())
@@ -161,11 +166,28 @@ def test_a_text_without_an_end_token_is_cut(end: Any, tmp_path: Path) -> None:
     assert texts(decoded(folder, DECODER))[1] == [token % VOCABULARY for token in range(START, START + TOKENS)]
 
 
-def test_what_follows_an_end_is_padding(tmp_path: Path) -> None:
-    """Rows end apart where the first token decides: here each row starts at a token of its own."""
+def test_any_of_several_tokens_ends_a_text_and_a_later_configuration_wins(tmp_path: Path) -> None:
     folder = write(tmp_path / "network", FORMS["split"], SPECIAL | {"eos_token_id": [5, 9]})
     (folder / "generation_config.json").write_text(json.dumps({"decoder_start_token_id": 7}))
     assert texts(decoded(folder, DECODER)) == [[7], [7, 8, 9]]
+
+
+def test_what_follows_an_end_is_padding(tmp_path: Path) -> None:
+    inputs, outputs, body = FILES[DECODER]
+    by_length = """
+        next = Gather (successor, input_ids)
+        length = ReduceSum (encoder_attention_mask, heads)
+        one = Gather (successor, length)
+        two = Add (one, one)
+        logits = Add (next, two)
+    """
+    body = body.replace("logits = Gather (successor, input_ids)", by_length)
+    files = FILES | {DECODER: (inputs, outputs, body)}
+    folder = write(tmp_path / "network", FORMS["split"], SPECIAL | {"eos_token_id": 10}, files)
+    mask = np.array([[1] * 7, [1] * 5 + [0] * 2])
+    encoder = open_feeds(source(2) | {"attention_mask": mask}, input_specs(load_model(folder / ENCODER)))
+    *_, whole = DecoderFeeds(folder, encoder, DECODER)
+    assert whole["input_ids"].tolist() == [[START, 8, 9, 10, PAD, PAD], [START, 6, 7, 8, 9, 10]]
 
 
 @pytest.mark.parametrize("form", FORMS)
