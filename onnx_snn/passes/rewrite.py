@@ -94,9 +94,9 @@ class _Writer:
 
     def code_operands(self, plan: SitePlan) -> None:
         """Let the activation operands of a product pass through identity neurons."""
-        (node,) = plan.site.nodes
-        first = plan.site.parameters.get("operand", 0)
-        for index, (operand, coding) in enumerate(zip(plan.site.inputs, plan.operands, strict=True), first):
+        site = plan.site
+        readers = site.parameters.get("readers") or [(site.nodes[0], site.parameters["operand"])]
+        for (node, index), operand, coding in zip(readers, site.inputs, plan.operands, strict=True):
             node.replace_input_with(index, self._code(self._replaced.get(operand, operand), coding, graph_of(node)))
 
     def _code(self, value: ir.Value, coding: Coding, graph: ir.Graph) -> ir.Value:
