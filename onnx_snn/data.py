@@ -9,6 +9,9 @@
 - a folder of such .npz files, which may differ in the sizes of their arrays, or one in the layout of the ONNX backend
   tests: `test_data_set_<n>/input_<m>.pb`.
 
+An input of one element that the samples of a feed share, such as the `use_cache_branch` of a decoder that is two in
+one, comes in arrays as one element for all samples or as one for each.
+
 Every feed is checked against the model's inputs, and a `Feeds` object can be iterated over as often as
 needed: what comes from a source that can be read only once is kept on disk.
 """

@@ -16,6 +16,7 @@ from networks import normal, run
 
 import onnx_snn
 from onnx_snn import CalibrationError, ModelError, Status
+from onnx_snn.cli import main
 from onnx_snn.data import Feed, input_specs, open_feeds
 from onnx_snn.decoding import DECODER, ENCODER, MERGED, TOKENS, WITH_PAST, DecoderFeeds
 from onnx_snn.folder_data import data_by_file
@@ -198,6 +199,14 @@ def test_a_folder_is_converted_with_data_of_its_encoder(form: str, tmp_path: Pat
     functions = {ENCODER: 1, DECODER: 1, WITH_PAST: 1, MERGED: 2}
     assert report.count(Status.CONVERTED) == len(report.nodes) == sum(functions[name] for name in FORMS[form])
     assert {path.name for path in (tmp_path / "spiking").iterdir()} >= {*FORMS[form], "config.json"}
+
+
+def test_the_command_line_takes_data_of_the_encoder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = write(tmp_path / "network", FORMS["merged"])
+    np.savez(tmp_path / "data.npz", **source())
+    files = ["-m", str(folder), "-o", str(tmp_path / "spiking"), "-c", str(tmp_path / "data.npz")]
+    assert main(["convert", *files, "--body", "closed", "--strict"]) == 0
+    assert "decoder_model_merged:logits" in capsys.readouterr().out
 
 
 def test_data_that_is_given_is_not_decoded(tmp_path: Path) -> None:

@@ -179,6 +179,7 @@ def test_nested_branches_are_converted(tmp_path: Path) -> None:
     assert {node.name for node in report.nodes} >= {"deep/t", "shallow/t", "other/t"}
     for feed in data(*RUNS):
         assert relative_error(run(model, feed)["y"], run(target, feed)["y"]) < 0.005
+    assert sum(onnx_snn.inspect(target).operators.values()) == 5 + 3  # functions, and codes of operands
 
 
 def test_scales_run_along_the_channels_of_tensors_in_branches(tmp_path: Path) -> None:
