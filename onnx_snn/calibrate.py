@@ -19,6 +19,7 @@ import zipfile
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -324,6 +325,8 @@ def _symbolic_dims(specs: Sequence[InputSpec], feed: Feed) -> list[_SymbolicDim]
 
 def _observe_other_sizes(observer: Observer, feed: Feed, dims: Sequence[_SymbolicDim]) -> list[dict[str, NDArray[Any]]]:
     """Outputs of the runs that succeed when symbols change: all at once, else one by one, else in groups."""
+    # An empty cache is smaller than its symbol says elsewhere; the largest size of a symbol counts.
+    dims = sorted(dims, key=attrgetter("size"))
     named = {dim.text: dim.size for dim in dims if dim.text.isidentifier()}
     sizes = {dim.text: dim.size for dim in dims if _symbols(dim.text, named) == {dim.text}}
     succeeded: list[dict[str, NDArray[Any]]] = []

@@ -318,6 +318,15 @@ def test_sizes_computed_from_symbols_follow_them() -> None:
         assert static_axes(model, ["y", "cache"], feed) == {"y": (None, None, 2), "cache": (None, None, 2)}
 
 
+def test_an_empty_cache_does_not_say_how_large_its_symbol_is() -> None:
+    """Of a decoder that reads no cache, where one is declared as long as another input; it fails on nothing at all."""
+    text = """main (float[N, S, 2] x, float[N, S, 2] cache) => (float[N, S, 2] y) <int64[3] same = {-1, 0, 2}> {
+        y = Reshape(x, same)
+    }"""
+    feed = {"x": np.ones((4, 6, 2), np.float32), "cache": np.ones((4, 0, 2), np.float32)}
+    assert static(text, "y", feed) == (None, None, 2)
+
+
 def test_nameless_dimensions_that_must_agree_are_changed_together() -> None:
     text = "main (float[?, ?] a, float[?, ?] b) => (float[?, ?] y) { y = Add(a, b) }"
     feed = {"a": np.ones((4, 6), np.float32), "b": np.ones((4, 6), np.float32)}
