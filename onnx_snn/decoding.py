@@ -31,8 +31,14 @@ WITH_PAST = "decoder_with_past_model.onnx"
 MERGED = "decoder_model_merged.onnx"
 DECODERS = (DECODER, WITH_PAST, MERGED)
 
+_STARTS, _RESUMES = (DECODER, MERGED), (WITH_PAST, MERGED)
+"""Decoders that read a text without a cache, and with one; the first that a folder has decodes."""
+
 TOKENS = 16
 """Length of the texts that are decoded."""
+
+HIDDEN, LOGITS = "last_hidden_state", "logits"
+"""Outputs of an encoder and of a decoder."""
 
 _PAST, _PRESENT, _CROSS = "past_key_values.", "present.", ".encoder."
 """Parts of the names of the cache as it goes in, as it comes out, and of that of the encoder's output."""
@@ -56,18 +62,20 @@ class DecoderFeeds:
     def __init__(self, folder: Path, encoder: Feeds, name: str) -> None:
         self._folder, self._encoder, self._name = folder, encoder, name
         self._special = _SpecialTokens.of(folder)
-        if not any((folder / start).exists() for start in (DECODER, MERGED)):
-            raise ModelError(f"'{folder}' has neither {DECODER} nor {MERGED}; give calibration data for {name}")
+        starts, resumes = ([file for file in files if (folder / file).exists()] for files in (_STARTS, _RESUMES))
+        if not starts:
+            raise ModelError(f"'{folder}' has neither {' nor '.join(_STARTS)}; give calibration data for {name}")
+        self._start, self._resume = starts[0], next(iter(resumes), None)
 
     def __iter__(self) -> Iterator[Feed]:
         """Feeds of the decoder.
 
         Raises:
             CalibrationError: it has an input that decoding does not know, or the network fails on the data.
+        ModelError: encoder or decoders lack the outputs to go on with.
         """
-        networks = {
-            file.name: _Network(file) for name in (ENCODER, *DECODERS) if (file := self._folder / name).exists()
-        }
+        needed = {ENCODER, self._start, self._resume or self._start, self._name}
+        networks = {name: _Network(self._folder / name, HIDDEN if name == ENCODER else LOGITS) for name in needed}
         for feed in self._encoder:
             for read in self._decode(networks, feed):
                 if self._name == MERGED or _has_cache(read) == (self._name == WITH_PAST):
@@ -75,9 +83,8 @@ class DecoderFeeds:
 
     def _decode(self, networks: dict[str, _Network], feed: Feed) -> Iterator[Feed]:
         """What is read on the way of one batch of texts, inputs of any decoder among it."""
-        start = networks.get(DECODER) or networks[MERGED]
-        resume = networks.get(WITH_PAST) or networks.get(MERGED)
-        hidden = networks[ENCODER].run(feed)["last_hidden_state"]
+        start, resume = networks[self._start], networks[self._resume] if self._resume else None
+        hidden = networks[ENCODER].run(feed)[HIDDEN]
         given = {
             "encoder_hidden_states": hidden,
             "encoder_attention_mask": feed.get("attention_mask", np.ones(hidden.shape[:2], np.int64)),
@@ -86,30 +93,38 @@ class DecoderFeeds:
         ended = np.zeros(len(hidden), np.bool_)
         read = given | {"input_ids": text}
         cross: Feed = {}
+        yield read
+        outputs = start.run(read)
         while True:
-            if text.shape[1] == 1 or _has_cache(read):
-                yield read
-            outputs = (resume if resume is not None and _has_cache(read) else start).run(read)
-            token = np.where(ended, self._special.pad, outputs["logits"][:, -1].argmax(axis=-1))
+            token = np.where(ended, self._special.pad, outputs[LOGITS][:, -1].argmax(axis=-1))
             ended |= np.isin(token, self._special.end)
             text = np.concatenate([text, token[:, None]], axis=1)
             if ended.all() or text.shape[1] == TOKENS:
                 break
-            cache = {name.replace(_PRESENT, _PAST): array for name, array in outputs.items() if name != "logits"}
+            cache = {name.replace(_PRESENT, _PAST): array for name, array in outputs.items() if name != LOGITS}
+            if resume is None or not _has_cache(cache):
+                outputs = start.run(given | {"input_ids": text})
+                continue
             # The encoder's output does not change, and decoders that have read it do not give it again.
             cross = cross or {name: array for name, array in cache.items() if _CROSS in name}
-            read = given | ({"input_ids": text} if resume is None else cache | cross | {"input_ids": token[:, None]})
+            read = given | cache | cross | {"input_ids": token[:, None]}
+            yield read
+            outputs = resume.run(read)
         yield given | {"input_ids": text}
 
 
 class _Network:
-    """An original network, run by onnxruntime."""
+    """An original network, run by onnxruntime, that has an output `needed`."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, needed: str) -> None:
         self._path = path
         self._session = session(path, session_options=session_options(quiet=True, kernels=False), kernels=False)
         self._specs = session_specs(self._session)
         self._outputs = [value.name for value in self._session.get_outputs()]
+        if needed not in self._outputs:
+            raise ModelError(
+                f"'{path}' has no output {needed!r}, only {self._outputs}; give calibration data for the decoders"
+            )
 
     def feed(self, read: Feed) -> Feed:
         """The inputs of this network among `read`; an empty cache where that has none."""

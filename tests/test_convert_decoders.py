@@ -19,6 +19,7 @@ from onnx_snn import Status
 from onnx_snn.data import input_specs, open_feeds
 from onnx_snn.decoding import DECODERS, ENCODER, MERGED, DecoderFeeds
 from onnx_snn.io import load_model
+from onnx_snn.passes.rewrite import SOURCE_KEY
 
 pytestmark = pytest.mark.export
 
@@ -90,6 +91,15 @@ def test_both_decoders_of_one_file_share_their_weights(translators: Translators)
     new = set(after.graph.initializers) - kept
     assert all(name.startswith("onnx_snn.") for name in new)
     assert not any(inner.initializers for inner in after.graph.subgraphs() if inner.name in ("with_past", "no_past"))
+
+
+@pytest.mark.parametrize("name", [ENCODER, *DECODERS])
+def test_all_operands_but_probabilities_are_scaled_along_their_channels(name: str, translators: Translators) -> None:
+    nodes = list(ir.load(translators.spiking / name).graph.all_nodes())
+    codes = [node for node in nodes if node.metadata_props.get(SOURCE_KEY) == "identity"]
+    scales = [node.inputs[-1].const_value for node in codes if node.inputs[-1] is not None]
+    unscaled = [scale for scale in scales if scale is not None and scale.size == 1]
+    assert len(unscaled) == sum(node.op_type == "SpikingSoftmax" for node in nodes) > 0
 
 
 @pytest.mark.parametrize("name", DECODERS)

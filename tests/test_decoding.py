@@ -236,6 +236,16 @@ def test_what_decoding_needs_is_named(
     assert not (tmp_path / "spiking").exists()
 
 
+@pytest.mark.parametrize(("name", "output"), [(ENCODER, "last_hidden_state"), (DECODER, "logits")])
+def test_an_output_that_decoding_needs_is_named(name: str, output: str, tmp_path: Path) -> None:
+    folder = write(tmp_path / "network", FORMS["split"])
+    model = ir.load(folder / name)
+    next(value for value in model.graph.outputs if value.name == output).name = "scores"
+    ir.save(model, folder / name)
+    with pytest.raises(ModelError, match=f"{name}' has no output '{output}', only .*'scores'"):
+        onnx_snn.convert(folder, tmp_path / "spiking", source(), body="closed")
+
+
 def test_an_input_that_decoding_does_not_know_is_named(tmp_path: Path) -> None:
     folder = write(tmp_path / "network", FORMS["split"])
     model = ir.load(folder / DECODER)
