@@ -180,7 +180,7 @@ class _Run:
         """Which axes of the products' operands have a fixed size, and what the tensors of `sites` hold."""
         static: dict[str, tuple[int | None, ...]] = {}
         for course, feed in runs.items():
-            shaped = (site for site in running(sites, course, model.graph) if site.kind in _NEED_SHAPES)
+            shaped = (site for site in running(sites, course, model) if site.kind in _NEED_SHAPES)
             operands = {value.name or "" for site in shaped for value in site.inputs} - static.keys()
             static |= static_axes(model, sorted(operands), feed) if operands else {}
         observed, needed = observed_model(model, sites), observations(sites, static)

@@ -41,7 +41,13 @@ NESTED = f"""
     >
 """
 WEIGHT = "float[8,8] w = {" + ", ".join(str(i % 7 - 3) for i in range(64)) + "}"
-INNER = ["outer", "deep", "shallow", "other"]
+NAMES = {
+    ("y", "then_branch"): "outer",
+    ("y", "else_branch"): "other",
+    ("s", "then_branch"): "deep",
+    ("s", "else_branch"): "shallow",
+}
+INNER = list(NAMES.values())
 RUNS = {
     (False, False): {"other"},
     (False, True): {"other"},
@@ -150,16 +156,19 @@ def test_courses_are_the_sets_of_branches_that_the_data_takes(choices: list[tupl
     model = nested()
     sites = recognise(model).sites
     found = courses(model, sites, feeds(*choices))
-    names = [{str(graph.name) for graph in course} for course in found]
+    names = [{NAMES[branch] for branch in course} for course in found]
     assert len(names) == len({frozenset(taken) for taken in names})
     assert {frozenset(taken) for taken in names} == {frozenset(RUNS[choice]) for choice in choices}
     for course, feed in found.items():
-        assert {str(graph.name) for graph in course} == RUNS[bool(feed["p"]), bool(feed["q"])]
+        assert {NAMES[branch] for branch in course} == RUNS[bool(feed["p"]), bool(feed["q"])]
     taken = set().union(*names)
     refused = untaken(sites, found, model)
     assert {str(site.nodes[-1].graph.name) for site in refused if site.nodes[-1].graph} == set(INNER) - taken
-    seen = {site for course in found for site in running(sites, course, model.graph)}
+    seen = {site for course in found for site in running(sites, course, model)}
     assert seen == set(sites) - refused.keys()
+    copy = model.clone()
+    again = untaken(recognise(copy).sites, found, copy)
+    assert sorted(site.name for site in again) == sorted(site.name for site in refused)
 
 
 def test_without_branches_the_first_feed_stands_for_all() -> None:

@@ -18,7 +18,10 @@ from onnx_snn.rules.rule import name_of
 from onnx_snn.rules.site import Site
 from onnx_snn.subgraphs import Place, Places, around, graph_of, places
 
-Course = frozenset[ir.Graph]
+Branch = tuple[str, str]
+"""The first output of an If and the name of the attribute: what a branch and its copies in other models share."""
+
+Course = frozenset[Branch]
 
 
 def courses(model: ir.Model, sites: Iterable[Site], feeds: Feeds) -> dict[Course, Feed]:
@@ -29,7 +32,7 @@ def courses(model: ir.Model, sites: Iterable[Site], feeds: Feeds) -> dict[Course
         ModelError: onnxruntime does not accept the model.
     """
     known = places(model)
-    inner = {graph_of(site.nodes[-1]) for site in sites} & known.keys()
+    inner = [graph for site in sites if (graph := graph_of(site.nodes[-1])) in known]
     if not inner:
         return {frozenset(): feeds.first()}
     choice = _Choice(model, inner, known)
@@ -39,26 +42,32 @@ def courses(model: ir.Model, sites: Iterable[Site], feeds: Feeds) -> dict[Course
     return first
 
 
-def running(sites: Iterable[Site], course: Course, main: ir.Graph) -> list[Site]:
+def running(sites: Iterable[Site], course: Course, model: ir.Model) -> list[Site]:
     """Those of `sites` that run in `course`: in branches that it takes, or in the main graph."""
-    return [site for site in sites if (graph := graph_of(site.nodes[-1])) is main or graph in course]
+    known = places(model)
+    placed = ((site, known.get(graph_of(site.nodes[-1]))) for site in sites)
+    return [site for site, place in placed if place is None or _branch(place) in course]
 
 
 def untaken(sites: Iterable[Site], taken: Iterable[Course], model: ir.Model) -> dict[Site, str]:
     """Reasons to refuse `sites` that run in none of the courses `taken`."""
-    known, run = places(model), frozenset[ir.Graph]().union(*taken)
+    known, run = places(model), frozenset[Branch]().union(*taken)
     return {
         site: f"lies in {place.attribute} of the node {name_of(place.node)!r}, which no calibration sample takes"
         for site in sites
-        if (graph := graph_of(site.nodes[-1])) not in run and (place := known.get(graph)) is not None
+        if (place := known.get(graph_of(site.nodes[-1]))) is not None and _branch(place) not in run
     }
+
+
+def _branch(place: Place) -> Branch:
+    return place.node.outputs[0].name or "", place.attribute
 
 
 class _Choice:
     """Tells which of some branches run, by the conditions of the If nodes around them."""
 
     def __init__(self, model: ir.Model, graphs: Iterable[ir.Graph], known: Places) -> None:
-        self._around = {graph: list(around(graph, known)) for graph in graphs}
+        self._around = {_branch(known[graph]): list(around(graph, known)) for graph in graphs}
         conditions = {_condition(place.node): None for found in self._around.values() for place in found}
         self._observer = Observer(model, list(conditions))
 
@@ -71,7 +80,7 @@ class _Choice:
             # That of an If that does not run is empty.
             return condition.size > 0 and place.attribute == ("then_branch" if condition.item() else "else_branch")
 
-        return frozenset(graph for graph, found in self._around.items() if all(map(taken, found)))
+        return frozenset(branch for branch, found in self._around.items() if all(map(taken, found)))
 
 
 def _condition(node: ir.Node) -> str:
