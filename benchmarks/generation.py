@@ -31,7 +31,7 @@ TIMESTEPS = (16, 8, 4)
 HORIZONS = (50, 100, 200)
 """Numbers of tokens up to which the share of equal continuations is told."""
 
-HEADER = ("T", *(f"equal up to {horizon}" for horizon in HORIZONS), "first tokens", "prompts")
+HEADER = ("T", *(f"equal up to {horizon}" for horizon in HORIZONS), "first tokens", "median gap", "largest gap")
 PARTED_HEADER = ("T", "prompt", "token", "original", "its p", "spiking", "its p", "gap")
 
 Tokens = NDArray[np.int64]
@@ -146,27 +146,38 @@ def page(results: dict[str, Any]) -> str:
     partings, count = results["partings"], results["prompts"]
     rows = []
     for timesteps, first in results["first"].items():
-        positions = [parting["position"] for parting in partings if parting["timesteps"] == int(timesteps)]
+        here = [parting for parting in partings if parting["timesteps"] == int(timesteps)]
+        positions = [parting["position"] for parting in here]
+        gaps = [gap(parting) for parting in here]
+        middle_and_largest = (f"{np.median(gaps):.1e}", f"{max(gaps):.1e}") if gaps else ("", "")
         shares = [1 - sum(position < horizon for position in positions) / count for horizon in HORIZONS]
         reached = [horizon <= results["tokens"] for horizon in HORIZONS]
         cells = [f"{share:.1%}" * within for share, within in zip(shares, reached, strict=True)]
-        rows.append((timesteps, *cells, f"{first:.0%}", str(count)))
+        rows.append((timesteps, *cells, f"{first:.0%}", *middle_and_largest))
+    early = [parting for parting in partings if parting["position"] < HORIZONS[0]]
     return (
         "# Greedy text generation\n\n"
-        "Written by `python benchmarks/generation.py`; do not edit. Share of prompts whose continuation by the\n"
-        "converted network, scope full, equals that of the original up to a token.\n\n"
+        f"Written by `python benchmarks/generation.py`; do not edit. Share of {count} prompts whose continuation by\n"
+        "the converted network, scope full, equals that of the original up to a token. The gap is the difference of\n"
+        "the probabilities that the original network gives, where the two part, to its own token and to the one that\n"
+        "the spiking network chose.\n\n"
         f"```text\n{table(HEADER, rows)}\n```\n\n"
-        "## Where they part\n\n"
-        "Probabilities are those that the original network gives to its own token and to the one that the spiking\n"
-        "network chose; tokens are counted from 0.\n\n"
-        f"```text\n{table(PARTED_HEADER, map(_cells, partings))}\n```\n"
+        f"## Where they part within the first {HORIZONS[0]} tokens\n\n"
+        "Tokens are counted from 0; all partings are in the JSON file beside this page.\n\n"
+        f"```text\n{table(PARTED_HEADER, map(_cells, early))}\n```\n"
     )
 
 
 def _cells(parting: dict[str, Any]) -> tuple[str, ...]:
     (ann, snn), (first, second) = parting["tokens"], parting["probabilities"]
     head = (str(parting["timesteps"]), str(parting["prompt"]), str(parting["position"]))
-    return (*head, str(ann), f"{first:.4f}", str(snn), f"{second:.4f}", f"{first - second:.4f}")
+    return (*head, str(ann), f"{first:.4f}", str(snn), f"{second:.4f}", f"{gap(parting):.1e}")
+
+
+def gap(parting: dict[str, Any]) -> float:
+    """How much more likely the original network finds its own token than the other one."""
+    first, second = parting["probabilities"]
+    return float(first - second)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

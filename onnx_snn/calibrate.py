@@ -19,6 +19,7 @@ import zipfile
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -32,6 +33,7 @@ from onnx_snn.errors import CalibrationError
 from onnx_snn.histogram import ChannelHistogram, SignedHistogram
 from onnx_snn.io import staged, with_mapped_weights
 from onnx_snn.observer import Observer, OptionsFactory, contiguous, detach_weights
+from onnx_snn.subgraphs import EMPTY
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +55,7 @@ class Observation:
     """A tensor to observe.
 
     Attributes:
-        value: Its name in the main graph.
+        value: Its name; of one that lies in a branch of an If, runs that do not take the branch show nothing.
         channel_axes: Axes that together index its channels; None to count all values together only.
     """
 
@@ -135,6 +137,7 @@ def calibrate(
     observations: Iterable[Observation],
     feeds: Feeds,
     *,
+    typical: Sequence[Feed] = (),
     providers: Sequence[str] | None = None,
     session_options: OptionsFactory | None = None,
     cached: bool = True,
@@ -146,6 +149,7 @@ def calibrate(
         model: The original model; it is left as it is.
         observations: The tensors; one may be asked for with several channel axes.
         feeds: The data, from `onnx_snn.data.open_feeds`.
+        typical: Feeds that show how large the tensors are; the first one where none is given.
         providers: onnxruntime's execution providers; None for the CPU.
         session_options: Makes the options of a session, for instance to register custom operators.
         cached: Take the fingerprint that a cache needs, for which all weights are read.
@@ -162,7 +166,8 @@ def calibrate(
             channel_axes[value].append(axes)
     calibration = Calibration(fingerprint(model, observations) if cached else "")
     observer = partial(Observer, model, providers=providers, session_options=session_options)
-    groups = _groups(observer(list(channel_axes), shapes=True)(feeds.first()))
+    shapes_of = observer(list(channel_axes), shapes=True)
+    groups = _groups([shapes_of(feed) for feed in typical or [feeds.first()]])
     logger.info("observing %s tensors in %s passes over the data", len(channel_axes), len(groups))
     steps = None if feeds.batches is None else feeds.batches * len(groups)
     with tqdm(desc="calibrate", total=steps, unit="batch", disable=None if progress else True) as bar:
@@ -183,18 +188,19 @@ def _observe(
     samples = 0
     for feed in feeds:
         for value, array in observer(feed).items():
-            calibration.add(value, channel_axes[value], array)
+            if array.shape != EMPTY:
+                calibration.add(value, channel_axes[value], array)
         samples += sample_count(feed)
         bar.update()
     return samples
 
 
-def _groups(shapes: Mapping[str, NDArray[np.int64]]) -> list[list[str]]:
-    """Cut the observed tensors, in order, into groups of at most `GROUP_BYTES` of float32."""
+def _groups(shapes: Sequence[Mapping[str, NDArray[np.int64]]]) -> list[list[str]]:
+    """Cut the observed tensors, in order, into groups of at most `GROUP_BYTES` of float32 in each of some runs."""
     groups: list[list[str]] = []
     free = 0
-    for value, shape in shapes.items():
-        size = 4 * math.prod(map(int, shape))
+    for value in shapes[0]:
+        size = 4 * max(math.prod(map(int, shape[value])) for shape in shapes)
         if not groups or size > free:
             groups.append([])
             free = GROUP_BYTES
@@ -260,7 +266,7 @@ def static_axes(model: ir.Model, value_names: Sequence[str], feed: Feed) -> dict
 
     Args:
         model: The model; it is left as it is.
-        value_names: Tensors of its main graph.
+        value_names: Tensors of its main graph, or of branches that `feed` takes.
         feed: Real inputs.
 
     Returns:
@@ -319,6 +325,8 @@ def _symbolic_dims(specs: Sequence[InputSpec], feed: Feed) -> list[_SymbolicDim]
 
 def _observe_other_sizes(observer: Observer, feed: Feed, dims: Sequence[_SymbolicDim]) -> list[dict[str, NDArray[Any]]]:
     """Outputs of the runs that succeed when symbols change: all at once, else one by one, else in groups."""
+    # An empty cache is smaller than its symbol says elsewhere; the largest size of a symbol counts.
+    dims = sorted(dims, key=attrgetter("size"))
     named = {dim.text: dim.size for dim in dims if dim.text.isidentifier()}
     sizes = {dim.text: dim.size for dim in dims if _symbols(dim.text, named) == {dim.text}}
     succeeded: list[dict[str, NDArray[Any]]] = []

@@ -161,7 +161,8 @@ def _add_convert(
         "-c",
         "--calibration",
         metavar="DATA",
-        help="real inputs: .npz with one array per model input (first axis: samples), or a folder of test_data_set_N",
+        help="real inputs: .npz with one array per model input (first axis: samples), or a folder of such files or of "
+        "test_data_set_N; for several models a folder with NAME.npz for each NAME.onnx, or data of the encoder",
     )
     files.add_argument("--calibration-cache", metavar="NPZ", help="keep what calibration saw; read when it exists")
     files.add_argument("--config", metavar="JSON", help="options from a file, such as snn_config.json")

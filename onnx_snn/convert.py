@@ -32,14 +32,18 @@ import onnx_ir as ir
 
 from onnx_snn.calibrate import Calibration, calibrate, load_cache, static_axes
 from onnx_snn.config import LEAN, Allowances, ConvertConfig
-from onnx_snn.data import Feeds, Source, input_specs, open_feeds
+from onnx_snn.data import Feed, Feeds, Source, input_specs, open_feeds
+from onnx_snn.decoding import DecoderFeeds
 from onnx_snn.errors import CalibrationError, ConfigError, ModelError, OutputError
+from onnx_snn.folder_data import data_by_file
 from onnx_snn.io import MICROSOFT, ModelSource, check_output, copy_sidecars, load_model, model_files, save_model
 from onnx_snn.ledger import Ledger
 from onnx_snn.opset import DOMAIN
 from onnx_snn.passes.attach import attach, fast_twin
+from onnx_snn.passes.branches import Course, courses, running, untaken
 from onnx_snn.passes.expand import expand
 from onnx_snn.passes.fit_sites import fit_sites
+from onnx_snn.passes.names import make_names_unique
 from onnx_snn.passes.observe import StaticAxes, observations, observed_model
 from onnx_snn.passes.rewrite import rewrite
 from onnx_snn.passes.select import select
@@ -89,7 +93,8 @@ def convert(
         output: .onnx file to write (a folder where `model` is one); its folder must exist.
         calibration: real inputs: a `CalibrationDataReader`, an iterable of feeds (dicts from input name to
             array), a dict of arrays or an .npz file with one array per model input (first axis: samples).
-            For a folder of several models, a dict from file name to such a source.
+            For a folder of several models, a dict from file name to such a source, or a folder with NAME.npz
+            for each NAME.onnx; decoders may be left out where the encoder has data.
         config: options; alternatively give the fields of `ConvertConfig` as keywords, such as `timesteps=4`.
         calibration_cache: .npz file that keeps what calibration saw; read when it exists, else written.
         calibration_samples: use at most this many samples; all by default.
@@ -139,6 +144,7 @@ class _Run:
             _check_original(original, name)
             if _LONG_DOMAIN in original.opset_imports:
                 original.opset_imports.setdefault("", original.opset_imports.pop(_LONG_DOMAIN))
+            make_names_unique(original)
         model, ledger = self._recognised(original, name, watch)
         if self.dry_run:
             ledger.plans = [SitePlan(site) for site in ledger.wanted]
@@ -146,13 +152,19 @@ class _Run:
         _check_runnable(model, name)
         if data is None:
             raise CalibrationError("calibration data is missing; give real inputs of the network, as an .npz say")
-        feeds = open_feeds(data, input_specs(model), batch_size=self.batch_size, max_samples=self.samples)
+        # What is decoded from few samples is more than that many feeds.
+        samples = None if isinstance(data, DecoderFeeds) else self.samples
+        feeds = open_feeds(data, input_specs(model), batch_size=self.batch_size, max_samples=samples)
         with watch("calibrate"):
-            static, seen = self._calibrate(model, ledger.wanted, feeds)
-        samples = list(itertools.islice(feeds.singles(), _verified_samples(original)))
+            runs = courses(model, ledger.wanted, feeds)
+            ledger.refused |= untaken(ledger.wanted, runs, model)
+            ledger.check_any()
+            static, seen = self._calibrate(model, ledger.wanted, feeds, runs)
+        verified = list(_first_samples(feeds, list(runs.values()), _verified_samples(original)))
         for attempt, allowances in enumerate(_thrift(self.config)):
             if attempt:
                 model, ledger = self._recognised(original, name, watch)
+                ledger.refused |= untaken(ledger.wanted, runs, model)
             with watch("fit"):
                 ledger.plans, refused = fit_sites(ledger.wanted, seen, static, self.config, allowances)
                 ledger.refused |= refused
@@ -167,7 +179,7 @@ class _Run:
                 check_valid(model)
                 taps = [ledger.outputs[plan.site] for plan in ledger.plans]
                 reference = original if ledger.expanded else apart
-                comparison = measure(reference, fast_twin(model, ledger.plans), samples, taps, apart=apart)
+                comparison = measure(reference, fast_twin(model, ledger.plans), verified, taps, apart=apart)
             if comparison.worst_error <= LEAN_ERROR and comparison.worst_sample <= LEAN_SAMPLE_ERROR:
                 break
         with watch("save"):
@@ -182,7 +194,7 @@ class _Run:
         with watch("recognise"):
             ledger = Ledger(name, recognise(model), expanded.stay)
             ledger.kept = select(ledger.recognition.sites, self.config)
-            ledger.refuse_inner(model.graph)
+            ledger.refuse_bodies(model)
             idle = expanded.origins - ledger.wanted_origins()
             if idle:
                 model = original.clone()
@@ -192,16 +204,22 @@ class _Run:
             ledger.check_any()
         return model, ledger
 
-    def _calibrate(self, model: ir.Model, sites: Sequence[Site], feeds: Feeds) -> tuple[StaticAxes, Calibration]:
+    def _calibrate(
+        self, model: ir.Model, sites: Sequence[Site], feeds: Feeds, runs: Mapping[Course, Feed]
+    ) -> tuple[StaticAxes, Calibration]:
         """Which axes of the products' operands have a fixed size, and what the tensors of `sites` hold."""
-        operands = {value.name or "" for site in sites if site.kind in _NEED_SHAPES for value in site.inputs}
-        static = static_axes(model, sorted(operands), feeds.first()) if operands else {}
+        static: dict[str, tuple[int | None, ...]] = {}
+        for course, feed in runs.items():
+            shaped = (site for site in running(sites, course, model) if site.kind in _NEED_SHAPES)
+            operands = {value.name or "" for site in shaped for value in site.inputs} - static.keys()
+            static |= static_axes(model, sorted(operands), feed) if operands else {}
         observed, needed = observed_model(model, sites), observations(sites, static)
         if not needed:  # softmax alone: its neurons see mantissas, whatever the data
             return static, Calibration("")
         if self.cache is not None and Path(self.cache).exists():
             return static, load_cache(self.cache, observed, needed)
-        seen = calibrate(observed, needed, feeds, cached=self.cache is not None, progress=self.progress)
+        cached, typical = self.cache is not None, list(runs.values())
+        seen = calibrate(observed, needed, feeds, typical=typical, cached=cached, progress=self.progress)
         if self.cache is not None:
             seen.save_cache(self.cache)
         return static, seen
@@ -215,7 +233,7 @@ class _Run:
             raise ConfigError("output is missing; name the folder to write, or ask for a dry run")
         sources = {files[0].name: data} if len(files) == 1 else self._sources(source, files, data)
         with _staged_folder(Path(output), source) as stage:
-            reports = [self.model(file, stage / file.name, sources.get(file.name)) for file in files]
+            reports = [self.model(file, stage / file.name, sources[file.name]) for file in files]
             copy_sidecars(source, stage)
             (stage / SNN_CONFIG).write_text(json.dumps(self.config.to_json(), indent=2) + "\n")
         return merged(str(source), str(output), reports)
@@ -225,9 +243,7 @@ class _Run:
         names = [file.name for file in files]
         if self.cache is not None:
             raise ConfigError(f"'{folder}' holds several models, {names}; a calibration cache keeps that of one")
-        if not isinstance(data, Mapping):
-            raise CalibrationError(f"'{folder}' holds several models; give calibration data for each of {names}")
-        return data
+        return data_by_file(folder, names, data, batch_size=self.batch_size, max_samples=self.samples)
 
 
 _NEED_SHAPES = (Kind.PRODUCT, Kind.SYNAPSE)
@@ -244,6 +260,14 @@ def _thrift(config: ConvertConfig) -> Iterator[Allowances | None]:
     if config.spares:
         yield from (LEAN.halved(times) for times in range(LEAN_ATTEMPTS))
     yield None
+
+
+def _first_samples(feeds: Feeds, typical: Sequence[Feed], count: int) -> Iterator[Feed]:
+    """The first `count` samples of `feeds`; of a model with several courses, of the first feed of each."""
+    if len(typical) == 1:
+        return itertools.islice(feeds.singles(), count)
+    share = -(-count // len(typical))
+    return itertools.chain.from_iterable(itertools.islice(feeds.split(feed), share) for feed in typical)
 
 
 def _config(config: ConvertConfig | None, options: dict[str, Any]) -> ConvertConfig:

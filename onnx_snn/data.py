@@ -6,7 +6,11 @@
 - a reader with onnxruntime's `CalibrationDataReader` interface: `get_next()` returns a feed, at last None;
 - an iterable of feeds (dicts from input name to array);
 - a dict of arrays, or an .npz file, with one array per model input whose first axis counts samples;
-- a folder in the layout of the ONNX backend tests: `test_data_set_<n>/input_<m>.pb`.
+- a folder of such .npz files, which may differ in the sizes of their arrays, or one in the layout of the ONNX backend
+  tests: `test_data_set_<n>/input_<m>.pb`.
+
+An input of one element that the samples of a feed share, such as the `use_cache_branch` of a decoder that is two in
+one, comes in arrays as one element for all samples or as one for each.
 
 Every feed is checked against the model's inputs, and a `Feeds` object can be iterated over as often as
 needed: what comes from a source that can be read only once is kept on disk.
@@ -15,12 +19,13 @@ needed: what comes from a source that can be read only once is kept on disk.
 from __future__ import annotations
 
 import difflib
+import itertools
 import logging
 import os
 import pickle
 import tempfile
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Sized
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
@@ -28,10 +33,11 @@ import ml_dtypes
 import numpy as np
 import onnx
 import onnx_ir as ir
+import onnxruntime as ort
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
-from onnx_snn.errors import CalibrationError
+from onnx_snn.errors import CalibrationError, ModelError
 
 logger = logging.getLogger(__name__)
 
@@ -85,6 +91,33 @@ def input_specs(model: ir.Model) -> list[InputSpec]:
     return specs
 
 
+_DTYPES: dict[str, Any] = {
+    "tensor(float)": np.float32,
+    "tensor(float16)": np.float16,
+    "tensor(bfloat16)": BFLOAT16,
+    "tensor(double)": np.float64,
+    "tensor(int64)": np.int64,
+    "tensor(int32)": np.int32,
+    "tensor(uint8)": np.uint8,
+    "tensor(bool)": np.bool_,
+}
+"""Element types of model inputs as onnxruntime spells them."""
+
+
+def session_specs(network: ort.InferenceSession) -> list[InputSpec]:
+    """The inputs of an onnxruntime session.
+
+    Raises:
+        ModelError: one has an element type that NumPy lacks.
+    """
+    specs = []
+    for value in network.get_inputs():
+        if value.type not in _DTYPES:
+            raise ModelError(f"input {value.name!r} is {value.type}; expected one of {sorted(_DTYPES)}")
+        specs.append(InputSpec(value.name, np.dtype(_DTYPES[value.type]), tuple(value.shape)))
+    return specs
+
+
 class Feeds:
     """A sequence of feeds, checked as they are read, that can be iterated over again and again.
 
@@ -128,14 +161,19 @@ class Feeds:
         Raises:
             CalibrationError: a feed does not fit the model, or there is none.
         """
-        free = all(spec.shape and not isinstance(spec.shape[0], int) for spec in self._specs)
         for feed in self:
-            count = sample_count(feed)
-            if not free or any(len(array) != count for array in feed.values()):
-                yield feed
-                continue
-            for i in range(count):
-                yield {name: array[i : i + 1] for name, array in feed.items()}
+            yield from self.split(feed)
+
+    def split(self, feed: Feed) -> Iterator[Feed]:
+        """The samples of `feed`, one of these feeds; all in one where they cannot be told apart."""
+        shared = _shared_inputs(self._specs)
+        own = {name: array for name, array in feed.items() if name not in shared}
+        free = all(spec.shape and not isinstance(spec.shape[0], int) for spec in self._specs if spec.name in own)
+        if not free or len({len(array) for array in own.values()}) > 1:
+            yield feed
+            return
+        for i in range(sample_count(own)):
+            yield feed | {name: array[i : i + 1] for name, array in own.items()}
 
     def first(self) -> Feed:
         """The first feed."""
@@ -166,7 +204,7 @@ def open_feeds(
         path = Path(source)
         if not path.exists():
             raise CalibrationError(f"calibration data '{path}' does not exist")
-        source = _Folder(path, model_inputs) if path.is_dir() else _read_npz(path, model_inputs)
+        source = _read_npz(path, model_inputs) if path.is_file() else _open_folder(path, model_inputs, batch_size)
     if isinstance(source, Mapping):
         source, max_samples = _Batches(source, model_inputs, batch_size, max_samples), None
     elif isinstance(source, DataReader):
@@ -174,11 +212,22 @@ def open_feeds(
     elif not isinstance(source, Iterable):
         raise CalibrationError(
             f"calibration data is a {type(source).__name__}; expected a reader with get_next(), an "
-            "iterable of dicts, a dict of arrays, an .npz file or a folder of test_data_set_<n>/input_<m>.pb"
+            "iterable of dicts, a dict of arrays, an .npz file, or a folder of .npz files or of "
+            "test_data_set_<n>/input_<m>.pb"
         )
     feeds = Feeds(source, model_inputs, max_samples=max_samples)
     feeds.first()
     return feeds
+
+
+def _shared_inputs(specs: Sequence[InputSpec]) -> frozenset[str]:
+    """Inputs that all samples of a feed share: of one element, beside inputs whose first axis is free.
+
+    Such is the `use_cache_branch` of a decoder that holds two in one.
+    """
+    single = frozenset(spec.name for spec in specs if spec.shape == (1,))
+    rest = [spec.shape[0] for spec in specs if spec.shape and spec.name not in single]
+    return single if rest and not any(isinstance(size, int) for size in rest) else frozenset()
 
 
 def sample_count(feed: Feed) -> int:
@@ -281,7 +330,11 @@ class _Replay:
 
 
 class _Batches:
-    """Arrays whose first axis counts samples, cut into feeds."""
+    """Arrays whose first axis counts samples, cut into feeds.
+
+    An input that the samples of a feed share has one element for all samples, or one for each: then feeds end where
+    it changes.
+    """
 
     def __init__(
         self,
@@ -296,8 +349,9 @@ class _Batches:
             found = _suggestion(missing[0], arrays)
             raise CalibrationError(f"the calibration data lacks model input '{missing[0]}'{found}")
         self._arrays = {spec.name: np.asarray(arrays[spec.name]) for spec in specs}
-        samples = _common_length(self._arrays)
-        fixed = _fixed_batch_size(specs)
+        self._shared = _shared_inputs(specs)
+        samples = _common_length(self._arrays, self._shared)
+        fixed = _fixed_batch_size([spec for spec in specs if spec.name not in self._shared])
         self._step = batch_size if fixed is None else fixed
         self._samples = samples if max_samples is None else min(samples, max_samples)
         if fixed is not None and self._samples % fixed:
@@ -307,22 +361,34 @@ class _Batches:
             raise CalibrationError(f"the calibration data has {samples} samples; the model takes {self._step}")
 
     def __len__(self) -> int:
-        return -(-self._samples // self._step)
+        return len(self._spans())
 
     def __iter__(self) -> Iterator[Feed]:
-        for start in range(0, self._samples, self._step):
-            stop = min(start + self._step, self._samples)
-            yield {name: array[start:stop] for name, array in self._arrays.items()}
+        for start, stop in self._spans():
+            yield {
+                name: array[start:stop] if name not in self._shared else array[start:][:1] if len(array) > 1 else array
+                for name, array in self._arrays.items()
+            }
+
+    def _spans(self) -> list[tuple[int, int]]:
+        """First sample of each feed, and the one after its last."""
+        changes = (np.flatnonzero(self._arrays[name][1:] != self._arrays[name][:-1]) + 1 for name in self._shared)
+        edges = sorted({0, *(int(edge) for found in changes for edge in found if edge < self._samples), self._samples})
+        return [
+            (start, min(start + self._step, end))
+            for begin, end in itertools.pairwise(edges)
+            for start in range(begin, end, self._step)
+        ]
 
 
-def _common_length(arrays: Feed) -> int:
+def _common_length(arrays: Feed, shared: Collection[str]) -> int:
     scalars = [name for name, array in arrays.items() if array.ndim == 0]
     if scalars:
         raise CalibrationError(
             f"calibration array '{scalars[0]}' is a scalar; its first axis must count samples (an input that "
             "all samples share needs an iterable of feeds)"
         )
-    lengths = {name: len(array) for name, array in arrays.items()}
+    lengths = {name: len(array) for name, array in arrays.items() if name not in shared or len(array) != 1}
     if len(set(lengths.values())) > 1:
         raise CalibrationError(f"calibration arrays differ in their number of samples: {lengths}")
     return next(iter(lengths.values()), 0)
@@ -351,14 +417,33 @@ def _read_npz(path: Path, specs: Sequence[InputSpec]) -> Feed:
         raise CalibrationError(f"cannot read '{path}' as an .npz file: {error}") from error
 
 
-class _Folder:
+def _open_folder(path: Path, specs: Sequence[InputSpec], batch_size: int) -> Iterable[Feed]:
+    """The feeds of a folder."""
+    sets = sorted(path.glob("test_data_set_*"), key=_trailing_number)
+    if sets:
+        return _DataSets(sets, specs)
+    archives = sorted(path.glob("*.npz"))
+    if not archives:
+        raise CalibrationError(f"folder '{path}' has neither .npz files nor test_data_set_<n>/input_<m>.pb")
+    return _Archives(archives, specs, batch_size)
+
+
+class _Archives:
+    """The feeds of several .npz files, one file after the other."""
+
+    def __init__(self, paths: Sequence[Path], specs: Sequence[InputSpec], batch_size: int) -> None:
+        self._paths, self._specs, self._batch_size = paths, specs, batch_size
+
+    def __iter__(self) -> Iterator[Feed]:
+        for path in self._paths:
+            yield from _Batches(_read_npz(path, self._specs), self._specs, self._batch_size, None)
+
+
+class _DataSets:
     """`test_data_set_<n>/input_<m>.pb` files: one feed a data set."""
 
-    def __init__(self, path: Path, specs: Sequence[InputSpec]) -> None:
-        self._specs = specs
-        self._sets = sorted(path.glob("test_data_set_*"), key=_trailing_number)
-        if not self._sets:
-            raise CalibrationError(f"folder '{path}' has no test_data_set_<n>/input_<m>.pb")
+    def __init__(self, sets: Sequence[Path], specs: Sequence[InputSpec]) -> None:
+        self._sets, self._specs = sets, specs
 
     def __len__(self) -> int:
         return len(self._sets)

@@ -23,7 +23,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from onnx_snn.data import BFLOAT16, Feed, Feeds, InputSpec, Source, open_feeds, sample_count
+from onnx_snn.data import Feed, Feeds, Source, open_feeds, sample_count, session_specs
 from onnx_snn.difference import Difference
 from onnx_snn.errors import CalibrationError, ModelError
 from onnx_snn.observer import for_onnxruntime
@@ -116,7 +116,7 @@ def compare(
     options = session_options(quiet=True, kernels=kernels)
     networks = [session(path, session_options=options, kernels=kernels) for path in (original, spiking)]
     name = _output_name(networks, output)
-    feeds = open_feeds(data, _specs(networks[0]), batch_size=batch_size, max_samples=samples)
+    feeds = open_feeds(data, session_specs(networks[0]), batch_size=batch_size, max_samples=samples)
     labels = _labels_of(data) if labels is None else np.asarray(labels)
     score = _Score(name)
     for feed, target in tqdm(_labelled(feeds, labels), "compare", disable=None if progress else True, unit="batch"):
@@ -247,29 +247,6 @@ def _output_name(networks: Sequence[ort.InferenceSession], output: str | None) -
                 "compare another one, or networks that end in a Cast to float32"
             )
     return str(name)
-
-
-_DTYPES: dict[str, Any] = {
-    "tensor(float)": np.float32,
-    "tensor(float16)": np.float16,
-    "tensor(bfloat16)": BFLOAT16,
-    "tensor(double)": np.float64,
-    "tensor(int64)": np.int64,
-    "tensor(int32)": np.int32,
-    "tensor(uint8)": np.uint8,
-    "tensor(bool)": np.bool_,
-}
-"""Element types of model inputs as onnxruntime spells them."""
-
-
-def _specs(network: ort.InferenceSession) -> list[InputSpec]:
-    """What the network expects as inputs."""
-    specs = []
-    for value in network.get_inputs():
-        if value.type not in _DTYPES:
-            raise ModelError(f"input {value.name!r} is {value.type}; expected one of {sorted(_DTYPES)}")
-        specs.append(InputSpec(value.name, np.dtype(_DTYPES[value.type]), tuple(value.shape)))
-    return specs
 
 
 def _figure(metric: str, value: float) -> str:

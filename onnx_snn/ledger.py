@@ -16,6 +16,7 @@ from onnx_snn.report import ConversionReport, NodeReport, Status
 from onnx_snn.rules import Recognition
 from onnx_snn.rules.rule import name_of
 from onnx_snn.rules.site import Site
+from onnx_snn.subgraphs import body_around, graph_of, places
 
 
 @dataclass
@@ -79,11 +80,16 @@ class Ledger:
             if origin in held
         ]
 
-    def refuse_inner(self, graph: ir.Graph) -> None:
-        """Refuse what lies in a subgraph of `graph`."""
-        reason = "lies in a subgraph (If, Loop or Scan), where calibration cannot observe it"
-        inner = (site for site in self.wanted if site.nodes[-1].graph is not graph)
-        self.refused |= dict.fromkeys(inner, reason)
+    def refuse_bodies(self, model: ir.Model) -> None:
+        """Refuse what lies in the body of a Loop or Scan, or in a branch inside one."""
+        known = places(model)
+        for site in self.wanted:
+            place = body_around(graph_of(site.nodes[-1]), known)
+            if place is not None:
+                self.refused[site] = (
+                    f"lies in the body of the {place.node.op_type} {name_of(place.node)!r}, which runs many times in a "
+                    "run of the network, where calibration cannot observe it"
+                )
 
     def check_any(self) -> None:
         """Converting nothing is an error, not a loss of nothing."""

@@ -21,6 +21,7 @@ from onnx_ir.passes.common import RemoveUnusedNodesPass
 from onnx_snn.data import BFLOAT16, Feed
 from onnx_snn.errors import CalibrationError, ModelError
 from onnx_snn.io import large_weights, with_mapped_weights
+from onnx_snn.subgraphs import body_around, graph_of, lifted, places
 
 OptionsFactory: TypeAlias = Callable[[], ort.SessionOptions]
 
@@ -39,7 +40,8 @@ class Observer:
 
     Args:
         model: The model; it is left as it is.
-        names: Tensors of its main graph.
+        names: Tensors of its main graph, or of branches of If nodes: such a one is empty, float [0], when its branch
+            is not taken.
         shapes: Output their shapes in place of their values, which are then not kept.
         providers: Execution providers; None for the CPU.
         session_options: Makes the session's options.
@@ -65,9 +67,10 @@ class Observer:
         if shapes:
             # The whole model runs, and no declared shape stands in for what it computes.
             options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-            outputs = [_shape_of(copy.graph, value) for value in outputs]
+            outputs = lifted(copy, [_shape_of(value) for value in outputs])
             copy.graph.outputs.extend(outputs)
         else:
+            outputs = lifted(copy, outputs)
             outputs = [_readable(copy.graph, value) for value in outputs]
             copy.graph.outputs[:] = outputs
             # What is only on the way to the model's own outputs, such as the logits over a vocabulary, is not run.
@@ -150,27 +153,28 @@ _ONNX_TYPES = {
 
 
 def _find_values(model: ir.Model, names: Iterable[str]) -> list[ir.Value]:
-    """The values of the main graph with these names."""
-    values = {str(value.name): value for value in model.graph.inputs} | dict(model.graph.initializers)
-    values |= {str(output.name): output for node in model.graph for output in node.outputs}
+    """The values with these names; where names repeat, that of the outer graph."""
+    known = places(model)
+    values: dict[str, ir.Value] = {}
+    for graph in reversed([model.graph, *model.graph.subgraphs()]):
+        values |= {str(value.name): value for value in graph.inputs} | dict(graph.initializers)
+        values |= {str(output.name): output for node in graph for output in node.outputs}
     for name in names:
         if name not in values:
-            raise CalibrationError(_not_observable(model, name, values))
+            close = difflib.get_close_matches(name, values, n=3)
+            hint = f"; close names are {close}" if close else ""
+            raise CalibrationError(f"the model has no tensor '{name}'{hint}")
+        if body_around(graph_of(values[name]), known) is not None:
+            raise CalibrationError(
+                f"tensor '{name}' lies in the body of a Loop or Scan, which runs many times, and cannot be observed"
+            )
     return [values[name] for name in names]
 
 
-def _not_observable(model: ir.Model, name: str, values: Iterable[str]) -> str:
-    inner = (output.name for graph in model.graphs() for node in graph for output in node.outputs)
-    if name in inner:
-        return f"tensor '{name}' lies in a subgraph (If, Loop or Scan) and cannot be observed"
-    close = difflib.get_close_matches(name, values, n=3)
-    return f"the model has no tensor '{name}'" + (f"; close names are {close}" if close else "")
-
-
-def _shape_of(graph: ir.Graph, value: ir.Value) -> ir.Value:
-    """A new value of the graph: the shape of `value`, int64 [rank]."""
+def _shape_of(value: ir.Value) -> ir.Value:
+    """A new value beside `value`: its shape, int64 [rank]."""
     node = ir.node("Shape", [value])
-    graph.append(node)
+    graph_of(value).append(node)
     node.outputs[0].name = f"{SHAPE_OF}{value.name}"
     node.outputs[0].dtype = ir.DataType.INT64
     return node.outputs[0]

@@ -43,6 +43,7 @@ class Family:
         inputs: what it reads, a name of `INPUTS`.
         options: of its configuration.
         task: Optimum's name of what is exported; None where Optimum cannot.
+        merged: what Optimum makes of its decoder with and without a cache, one file with a branch for each, is a part.
         deep: it has dozens of convolutions in a row and no normalization of what passes, so that any signal dies out
             in the small weights that its configuration starts from; they are drawn as He et al. do.
     """
@@ -51,6 +52,7 @@ class Family:
     inputs: str
     options: dict[str, Any] = field(default_factory=dict)
     task: str | None = None
+    merged: bool = False
     deep: bool = False
 
 
@@ -267,16 +269,18 @@ FAMILIES: dict[str, Family] = {
     "gemma3": Family("Gemma3ForCausalLM", "text", {**_LLAMA, "head_dim": 8, "sliding_window": 8}, _CAUSAL),
     "phi": Family("PhiForCausalLM", "text", {**_PHI, "partial_rotary_factor": 0.5}, _CAUSAL),
     "phi3": Family("Phi3ForCausalLM", "text", _LLAMA, _CAUSAL),
-    "t5": Family("T5ForConditionalGeneration", "text to text", _T5, "text2text-generation"),
+    "t5": Family("T5ForConditionalGeneration", "text to text", _T5, "text2text-generation", merged=True),
     "flan-t5": Family(
         "T5ForConditionalGeneration",
         "text to text",
         {**_T5, "feed_forward_proj": "gated-gelu", "tie_word_embeddings": False},
         "text2text-generation",
     ),
-    "bart": Family("BartForConditionalGeneration", "text to text", _BART, "text2text-generation"),
+    "bart": Family("BartForConditionalGeneration", "text to text", _BART, "text2text-generation", merged=True),
     "marian": Family("MarianMTModel", "text to text", _BART, "text2text-generation"),
-    "whisper": Family("WhisperForConditionalGeneration", "speech to text", _WHISPER, "automatic-speech-recognition"),
+    "whisper": Family(
+        "WhisperForConditionalGeneration", "speech to text", _WHISPER, "automatic-speech-recognition", merged=True
+    ),
 }
 
 INPUTS: dict[str, dict[str, tuple[int, ...]]] = {
@@ -345,6 +349,10 @@ def optimum(family: Family, folder: Path) -> None:
 
     frames = {"nb_max_frames": FRAMES} if family.inputs == "speech to text" else {}
     onnx_export_from_model(build(family), folder, task=family.task, do_validation=False, **frames)
+    if family.merged:
+        with_past = folder / "with_past"
+        onnx_export_from_model(build(family), with_past, task=f"{family.task}-with-past", do_validation=False, **frames)
+        (with_past / "decoder_model_merged.onnx").replace(folder / "merged.onnx")
 
 
 def dynamo(family: Family, folder: Path) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,9 @@ IMAGE, FRAMES, MELS = 32, 32, 16
 
 SHAPES = {"pixel_values": (BATCH, 3, IMAGE, IMAGE), "input_features": (BATCH, MELS, FRAMES)}
 """Inputs of which only the first axis varies, whatever the exporter declares."""
+
+CHOICE = "use_cache_branch"
+"""Input of one element that chooses a branch."""
 
 SMALLEST_WEIGHT = 64
 """Elements from which on a tensor is drawn again instead of kept."""
@@ -143,7 +146,7 @@ def _is_weight(array: Array) -> bool:
 
 def _drop_traces(model: onnx.ModelProto) -> None:
     """Remove what exporters note for debugging, which is larger than the graph."""
-    nodes = [*model.graph.node, *(node for function in model.functions for node in function.node)]
+    nodes = [*_nodes(model.graph.node), *(node for function in model.functions for node in function.node)]
     for holder in (*nodes, *model.graph.value_info, *model.graph.input, *model.graph.output, *model.graph.initializer):
         holder.doc_string = ""
         if "metadata_props" in holder.DESCRIPTOR.fields_by_name:
@@ -152,10 +155,19 @@ def _drop_traces(model: onnx.ModelProto) -> None:
         function.doc_string = ""
 
 
+def _nodes(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
+    """`nodes` and those of the branches in them."""
+    for node in nodes:
+        yield node
+        for attribute in node.attribute:
+            yield from _nodes(attribute.g.node)
+
+
 def feeds(model: onnx.ModelProto, *, seed: int, batch: int = BATCH, length: int = LENGTH) -> Feeds:
     """Random inputs of a network: tokens, pixels or features; the last token of every other row is masked.
 
-    `batch` and `length` stand for the axes that are not fixed.
+    `batch` and `length` stand for the axes that are not fixed. Of a network with a branch for a cache, even seeds take
+    the one without and odd seeds the one with a cache.
     """
     random = np.random.default_rng(seed)
     made: Feeds = {}
@@ -164,7 +176,7 @@ def feeds(model: onnx.ModelProto, *, seed: int, batch: int = BATCH, length: int 
         sizes = [dim.dim_value or (length if axis else batch) for axis, dim in axes]
         if value.name in SHAPES:
             sizes = [batch, *SHAPES[value.name][1:]]
-        made[value.name] = _input(value, sizes, random)
+        made[value.name] = _input(value, sizes, random) if value.name != CHOICE else np.array([seed % 2 == 1])
     return made
 
 

@@ -37,13 +37,42 @@ FAMILIES: dict[str, tuple[str, str, dict[str, object]]] = {
 FAMILIES["gpt2-with-past"] = (FAMILIES["gpt2"][0], "text-generation-with-past", FAMILIES["gpt2"][2])
 
 
+TRANSLATOR = (
+    "T5ForConditionalGeneration",
+    "text2text-generation-with-past",
+    {
+        "vocab_size": 96,
+        "d_model": 32,
+        "d_kv": 8,
+        "d_ff": 64,
+        "num_layers": LAYERS,
+        "num_heads": 4,
+        "pad_token_id": 1,
+        "eos_token_id": 3,
+        "decoder_start_token_id": 2,
+        # With a random head of its own each text goes another way; a tied one repeats the token that it has read.
+        "tie_word_embeddings": False,
+    },
+)
+"""A network of several files: encoder, decoder, decoder with a cache, and both decoders merged into one."""
+
+
 def export(family: str, folder: Path) -> Path:
     """Export a seeded random network of `family` into `folder`; the path of the ONNX file."""
+    _export(*FAMILIES[family], folder)
+    return folder / "model.onnx"
+
+
+def export_translator(folder: Path) -> None:
+    """Export a seeded random encoder-decoder network into `folder`."""
+    _export(*TRANSLATOR, folder)
+
+
+def _export(architecture: str, task: str, options: dict[str, object], folder: Path) -> None:
     import torch
     import transformers
     from optimum.exporters.onnx import onnx_export_from_model
 
-    architecture, task, options = FAMILIES[family]
     model_class = getattr(transformers, architecture)
     torch.manual_seed(0)
     model = model_class(model_class.config_class(**options)).eval()
@@ -51,4 +80,3 @@ def export(family: str, folder: Path) -> Path:
         # PyTorch deprecates the exporter that Optimum calls, and traces warn of every Python branch.
         warnings.simplefilter("ignore")
         onnx_export_from_model(model, folder, task=task, do_validation=False)
-    return folder / "model.onnx"

@@ -30,6 +30,9 @@ NETWORK = """<ir_version: 8, opset_import: ["": 17]>
         scores = MatMul(q, k)
         root = Sqrt(h)
         size = Shape(h)
+        twice = Constant<value = int64 {2}>()
+        last = Loop(twice, , h) <body = body (int64 i, bool go, float[batch, length, 32] u)
+            => (bool on, float[batch, length, 32] v) { on = Identity(go) step = Relu(u) v = Neg(step) }>
         y = If(flag) <
             then_branch = yes () => (float[batch, length, 32] a) { inner = Relu(h) a = Neg(inner) },
             else_branch = no () => (float[batch, length, 32] b) { b = Relu(h) }
@@ -159,10 +162,21 @@ def test_own_session_options_are_used(model: ir.Model) -> None:
     assert len(made) == 2
 
 
+@pytest.mark.parametrize("flags", [(True,), (False,), (True, False, True)])
+def test_what_lies_in_a_branch_is_observed_in_the_runs_that_take_it(flags: tuple[bool, ...], model: ir.Model) -> None:
+    data = [feed | {"flag": np.array(flag)} for feed, flag in zip(feeds(model, 14), flags, strict=False)]
+    source = open_feeds(data, input_specs(model))
+    observations = [Observation("inner", (2,)), Observation("b", (1, 2))]
+    calibration = calibrate(model, observations, source, typical=data, progress=False)
+    hidden = [(flag, np.maximum(feed["x"] @ WEIGHTS, 0)) for feed, flag in zip(data, flags, strict=True)]
+    taken = {"inner": [h for flag, h in hidden if flag], "b": [h for flag, h in hidden if not flag]}
+    assert_complete(calibration, {name: arrays for name, arrays in taken.items() if arrays})
+
+
 @pytest.mark.parametrize(
     ("observation", "message"),
     [
-        (Observation("inner"), "'inner' lies in a subgraph"),
+        (Observation("step"), "'step' lies in the body of a Loop or Scan"),
         (Observation("score"), r"no tensor 'score'; close names are \['scores'\]"),
         (Observation("size"), "'size' holds int64"),
         (Observation("h", (3,)), r"axes \(3,\) of tensor 'h'"),
@@ -302,6 +316,15 @@ def test_sizes_computed_from_symbols_follow_them() -> None:
             "mask": np.ones((1, past + 4), np.float32),
         }
         assert static_axes(model, ["y", "cache"], feed) == {"y": (None, None, 2), "cache": (None, None, 2)}
+
+
+def test_an_empty_cache_does_not_say_how_large_its_symbol_is() -> None:
+    """Of a decoder that reads no cache, where one is declared as long as another input; it fails on nothing at all."""
+    text = """main (float[N, S, 2] x, float[N, S, 2] cache) => (float[N, S, 2] y) <int64[3] same = {-1, 0, 2}> {
+        y = Reshape(x, same)
+    }"""
+    feed = {"x": np.ones((4, 6, 2), np.float32), "cache": np.ones((4, 0, 2), np.float32)}
+    assert static(text, "y", feed) == (None, None, 2)
 
 
 def test_nameless_dimensions_that_must_agree_are_changed_together() -> None:

@@ -254,20 +254,43 @@ BRANCHES = """
 """
 
 
-def test_what_lies_in_a_branch_is_refused_and_runs_as_before(tmp_path: Path) -> None:
+def test_what_lies_in_branches_is_converted_where_it_lies(tmp_path: Path) -> None:
+    model = graph(BRANCHES, initializers=WEIGHT)
+    both = [{"x": sign * np.abs(X["x"])} for sign in (1, -1)]
+    path, report = converted(model, tmp_path, both)
+    assert statuses(report) == dict.fromkeys("gatb", Status.CONVERTED)
+    assert all(node.sqnr_db is not None and node.sqnr_db > 40 for node in report.nodes)
+    (choice,) = (node for node in onnx.load(path).graph.node if node.op_type == "If")
+    spiking = {a.name: [node.op_type for node in a.g.node if node.domain == "onnx_snn"] for a in choice.attribute}
+    assert spiking == {"then_branch": ["MbeNeuron"], "else_branch": ["MbeNeuron"] * 2}
+    for feeds in both:
+        assert relative_error(run(model, feeds)["y"], run(path, feeds)["y"]) < 0.005
+
+
+def test_a_branch_that_the_data_does_not_take_is_refused_and_runs_as_before(tmp_path: Path) -> None:
     model = graph(BRANCHES, initializers=WEIGHT)
     path, report = converted(model, tmp_path)
     refused = {node.name: node.reason for node in report.nodes if node.status is Status.REFUSED}
-    assert list(refused) == ["a", "t", "b"]
-    assert all("subgraph" in reason for reason in refused.values())
-    assert statuses(report)["g"] is Status.CONVERTED
-    for sign in (1, -1):
-        feeds = {"x": sign * np.abs(X["x"])}
-        assert relative_error(run(model, feeds)["y"], run(path, feeds)["y"]) < 0.02
+    reason = "lies in else_branch of the node 'y', which no calibration sample takes"
+    assert refused == dict.fromkeys("tb", reason)
+    feeds = {"x": -X["x"]}
+    assert relative_error(run(model, feeds)["y"], run(path, feeds)["y"]) < 0.02
 
 
 REFUSED = {
-    "all in a branch": (BRANCHES.replace("Gelu (x)\n    sum", "Neg (x)\n    sum"), "lies in a subgraph"),
+    "in a branch never taken": (
+        """zeros = Sub (x, x) any = ReduceMax <keepdims = 0> (zeros) c = Cast <to = 9> (any) y = If (c) <
+            then_branch = yes () => (float[N,4,8] a) { a = Gelu (x) },
+            else_branch = no () => (float[N,4,8] b) { b = Neg (x) } >""",
+        "lies in then_branch of the node 'y', which no calibration sample takes",
+    ),
+    "in a loop": (
+        """n = Constant <value_int = 2> () y = Loop (n, , x) <
+            body = b (int64 i, bool go, float[N,4,8] v) => (bool on, float[N,4,8] w) {
+                on = Identity (go) w = Gelu (v)
+            } >""",
+        "lies in the body of the Loop 'y', which runs many times",
+    ),
     "normalization over two axes": (
         "y = LayerNormalization <axis = -2> (x, scale)",
         "normalizes from axis -2; only the last axis",
@@ -545,14 +568,30 @@ def test_every_model_of_a_folder_takes_its_own_data(folder: Path, tmp_path: Path
     assert report.calibration_samples == 16
 
 
+def test_the_data_of_a_folder_may_be_a_folder(folder: Path, tmp_path: Path) -> None:
+    onnx.save(ir.to_proto(graph("y = Gelu (x)")), folder / "encoder_model.onnx")
+    data = tmp_path / "data"
+    (data / "encoder_model").mkdir(parents=True)
+    np.savez(data / "model.npz", x=normal(8, 8))
+    for number in range(3):
+        np.savez(data / "encoder_model" / f"{number}.npz", x=normal(2 + number, 4, 8))
+    report = onnx_snn.convert(folder, tmp_path / "spiking", data, body="closed")
+    assert report.count(Status.CONVERTED) == len(report.nodes) == 4
+    assert report.calibration_samples == 8 + 2 + 3 + 4
+
+
 def test_several_models_of_a_folder_share_neither_data_nor_cache(folder: Path, tmp_path: Path) -> None:
     onnx.save(ir.to_proto(graph("y = Gelu (x)")), folder / "encoder_model.onnx")
-    with pytest.raises(CalibrationError, match=r"data for each of \['encoder_model.onnx', 'model.onnx'\]"):
+    with pytest.raises(CalibrationError, match=r"data is missing for \['model.onnx'\]: give a folder with NAME.npz"):
         onnx_snn.convert(folder, tmp_path / "spiking", tmp_path / "data.npz")
     with pytest.raises(ConfigError, match="a calibration cache keeps that of one"):
         onnx_snn.convert(folder, tmp_path / "spiking", {}, calibration_cache=tmp_path / "seen.npz")
-    with pytest.raises(CalibrationError, match="calibration data is missing"):
+    with pytest.raises(CalibrationError, match=r"data is missing for \['model.onnx'\]"):
         onnx_snn.convert(folder, tmp_path / "spiking", {"encoder_model.onnx": X}, body="closed")
+    with pytest.raises(CalibrationError, match=r"given for \['decoder.onnx'\], but .* holds .*'model.onnx'"):
+        onnx_snn.convert(folder, tmp_path / "spiking", {"decoder.onnx": X}, body="closed")
+    with pytest.raises(CalibrationError, match=r"missing for \['encoder_model.onnx', 'model.onnx'\]"):
+        onnx_snn.convert(folder, tmp_path / "spiking", body="closed")
     assert list(tmp_path.iterdir()) == [folder]
 
 

@@ -53,7 +53,9 @@ def write_test_data(folder: Path, feeds: list[Feed], names: Mapping[str, str]) -
     return folder
 
 
-@pytest.mark.parametrize("form", ["list", "generator", "reader", "dict", "npz", "folder", "nameless folder"])
+@pytest.mark.parametrize(
+    "form", ["list", "generator", "reader", "dict", "npz", "folder", "nameless folder", "folder of npz"]
+)
 def test_every_form_gives_the_same_feeds_again_and_again(form: str, tmp_path: Path) -> None:
     expected = [feed(4, first=4 * n) for n in range(12)]
     arrays = {name: np.concatenate([one[name] for one in expected]) for name in expected[0]}
@@ -69,6 +71,11 @@ def test_every_form_gives_the_same_feeds_again_and_again(form: str, tmp_path: Pa
     elif form == "npz":
         source = tmp_path / "data.npz"
         np.savez(source, **arrays, labels=np.arange(48))
+    elif form == "folder of npz":
+        source = tmp_path
+        for number, stop in enumerate((20, 24, 48)):
+            start = (0, 20, 24)[number]
+            np.savez(tmp_path / f"{number}.npz", **{name: array[start:stop] for name, array in arrays.items()})
     else:
         names = {name: "" if "nameless" in form else name for name in arrays}
         source = str(write_test_data(tmp_path, expected, names))
@@ -102,6 +109,34 @@ def test_the_last_batch_may_be_smaller() -> None:
 def test_singles_are_the_samples_one_by_one() -> None:
     singles = list(open_feeds(feed(5), SPECS, batch_size=2).singles())
     assert_same(singles, [{name: array[i : i + 1] for name, array in feed(5).items()} for i in range(5)])
+
+
+FLAG = InputSpec("flag", np.dtype(np.bool_), (1,))
+
+
+@pytest.mark.parametrize(
+    ("flag", "sizes"),
+    [
+        ([True], [4, 4, 1]),
+        ([True] * 9, [4, 4, 1]),
+        ([False] * 5 + [True] * 4, [4, 1, 4]),
+        ([True, False, False] * 3, [1, 2] * 3),
+    ],
+)
+def test_feeds_end_where_an_input_that_their_samples_share_changes(flag: list[bool], sizes: list[int]) -> None:
+    feeds = open_feeds({**feed(9), "flag": np.array(flag)}, [*SPECS, FLAG], batch_size=4)
+    assert [len(one["mask"]) for one in feeds] == sizes
+    assert feeds.batches == len(sizes)
+    np.testing.assert_array_equal(np.concatenate([one["images"] for one in feeds]), feed(9)["images"])
+    shared = [one["flag"] for one in feeds for _ in one["mask"]]
+    assert np.concatenate(shared).tolist() == np.broadcast_to(flag, 9).tolist()
+    singles = list(feeds.singles())
+    assert [(len(one["mask"]), len(one["flag"])) for one in singles] == [(1, 1)] * 9
+
+
+def test_an_input_that_samples_share_has_one_element_for_all_or_for_each() -> None:
+    with pytest.raises(CalibrationError, match="'flag': 2"):
+        open_feeds({**feed(9), "flag": np.array([True, False])}, [*SPECS, FLAG])
 
 
 @pytest.mark.parametrize("first_axis", [2, None])
@@ -240,7 +275,7 @@ def test_a_bad_file_is_named(write: Any, message: str, tmp_path: Path) -> None:
 
 
 def test_bad_folders_are_named(tmp_path: Path) -> None:
-    with pytest.raises(CalibrationError, match="has no test_data_set_<n>"):
+    with pytest.raises(CalibrationError, match=r"neither \.npz files nor test_data_set_<n>"):
         open_feeds(tmp_path, SPECS)
     write_test_data(tmp_path, [feed()], {"images": "images", "mask": "mask"})
     (tmp_path / "test_data_set_0" / "input_1.pb").write_bytes(b"\xff\xff")

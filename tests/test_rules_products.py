@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import onnx_ir as ir
 import pytest
 from graphs import graph, kinds, unmatched
 
@@ -39,7 +40,8 @@ def test_product_of_two_activations(body: str, axes: tuple[int | None, int | Non
     site = only_site(body, inputs="float[N,8,8] x, float[N,8,8] z", initializers=SQUARE)
     assert site.kind is Kind.PRODUCT
     assert [value.name for value in site.inputs] == ["x", "z"]
-    assert site.parameters == {"probabilities": (False, False), "contraction_axes": axes}
+    assert (site.parameters["probabilities"], site.parameters["contraction_axes"]) == ((False, False), axes)
+    assert site.parameters["readers"] == ((site.nodes[0], 0), (site.nodes[0], 1))
     assert [node.outputs[0].name for node in site.nodes] == ["y"]
 
 
@@ -51,6 +53,52 @@ def test_product_with_a_vector_sums_over_its_only_axis() -> None:
 def test_product_of_an_activation_with_itself_has_it_twice() -> None:
     site = only_site("y = Mul(x, x)")
     assert (site.kind, site.inputs[0]) == (Kind.PRODUCT, site.inputs[1])
+
+
+REPEATED = "u = Unsqueeze(k, two) e = Expand(u, repeats) r = Reshape(e, joined)"
+SHARED = "int64[1] two = {2}, int64[5] repeats = {1,1,2,1,1}, int64[4] joined = {0,4,0,8}"
+QUERIES = "float[N,4,8,8] x, float[N,2,8,8] k"
+
+
+@pytest.mark.parametrize(
+    ("body", "axes"),
+    [
+        (f"{REPEATED} y = MatMul(x, r)", (-1, -2)),
+        (f"{REPEATED} t = Transpose<perm = [0, 1, 3, 2]>(r) y = MatMul(x, t)", (-1, -1)),
+        (f"{REPEATED} s = Shape(r) q = Reshape(x, s) y = MatMul(q, r)", (-1, -2)),
+        (f"{REPEATED.replace('two', 'third_last')} y = MatMul(x, r)", (-1, -2)),
+    ],
+)
+def test_what_heads_share_is_coded_before_it_is_repeated(body: str, axes: tuple[int, int]) -> None:
+    (site,) = recognise(shared(body)).sites
+    assert site.inputs[1].name == "k"
+    assert site.parameters["readers"][1] == (site.inputs[1].uses()[0].node, 0)
+    assert site.parameters["readers"][1][0].op_type == "Unsqueeze"
+    assert site.parameters["contraction_axes"] == axes
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(f"{REPEATED} n = Relu(r) y = MatMul(x, n)", id="another node between"),
+        pytest.param(f"{REPEATED} a = Add(r, r) b = MatMul(x, r) y = Add(a, b)", id="read elsewhere"),
+        pytest.param(f"{REPEATED} a = Neg(e) y = MatMul(x, r)", id="read elsewhere on the way"),
+        pytest.param(f"{REPEATED.replace('two', 'last')} y = MatMul(x, r)", id="another axis"),
+        pytest.param(f"c = Cast<to = 7>(k) {REPEATED.replace('two', 'c')} y = MatMul(x, r)", id="an axis not known"),
+        pytest.param(f"{REPEATED} t = Transpose<perm = [0, 3, 1, 2]>(r) y = MatMul(x, t)", id="heads are summed over"),
+        pytest.param("r = Reshape(k, joined) y = MatMul(x, r)", id="not repeated"),
+    ],
+)
+def test_what_is_not_repeated_for_the_product_alone_is_coded_where_it_is_read(body: str) -> None:
+    product = next(site for site in recognise(shared(body)).sites if site.kind is Kind.PRODUCT)
+    assert product.inputs == tuple(product.nodes[0].inputs)
+    assert product.parameters["readers"] == ((product.nodes[0], 0), (product.nodes[0], 1))
+
+
+def shared(body: str) -> ir.Model:
+    """A model of four heads of queries x and two of keys k."""
+    axes = ", int64[1] third_last = {-3}"
+    return graph(body, inputs=QUERIES, outputs="float[N,4,8,8] y", initializers=SHARED + axes)
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from onnx_snn.bodies import REDUCE_AXES_INPUT_OPSET
 from onnx_snn.calibrate import Observation
 from onnx_snn.passes.annotate import LOW_PRECISION
 from onnx_snn.rules.site import Kind, Site
+from onnx_snn.subgraphs import graph_of
 
 StaticAxes = Mapping[str, tuple[int | None, ...]]
 """For each tensor the size of every axis, None where the size varies or is not known."""
@@ -93,20 +94,17 @@ def observations(sites: Iterable[Site], static: StaticAxes) -> list[Observation]
 def observed_model(model: ir.Model, sites: Iterable[Site]) -> ir.Model:
     """A copy of `model` in which deviation and divisor of every normalization of `sites` are tensors."""
     observed = model.clone()
-    values = {value.name: value for node in observed.graph for value in node.outputs}
-    values |= {value.name: value for value in observed.graph.inputs}
+    values = {value.name: value for value in observed.graph.inputs}
+    values |= {value.name: value for node in observed.graph.all_nodes() for value in node.outputs}
     for site in sites:
         if site.kind in (Kind.LAYER_NORM, Kind.RMS_NORM):
-            x = _in_float32(observed, values[site.inputs[0].name], f"{site.output.name}/float32")
+            x, output = values[site.inputs[0].name], values[site.output.name]
+            writer = _Writer(observed, graph_of(output))
+            x = writer.in_float32(x, f"{site.output.name}/float32")
             if site.kind is Kind.LAYER_NORM:
-                x = _add_deviation(observed, x, deviation_name(site))
-            _add_divisor(observed, x, site.parameters["epsilon"], divisor_name(site))
+                x = writer.add_deviation(x, deviation_name(site))
+            writer.add_divisor(x, site.parameters["epsilon"], divisor_name(site))
     return observed
-
-
-def _in_float32(model: ir.Model, x: ir.Value, name: str) -> ir.Value:
-    """`x`, or where it is of low precision a Cast of it: that is what the neurons see."""
-    return _append(model, "Cast", [x], name, {"to": ir.DataType.FLOAT}) if x.dtype in LOW_PRECISION else x
 
 
 def deviation_name(site: Site) -> str:
@@ -119,40 +117,46 @@ def divisor_name(site: Site) -> str:
     return f"{site.output.name}/divisor"
 
 
-def _add_deviation(model: ir.Model, x: ir.Value, name: str) -> ir.Value:
-    """Append nodes that compute x - mean(x) over the last axis as the tensor `name`."""
-    mean = _mean(model, x, f"{name}/mean")
-    return _append(model, "Sub", [x, mean], name)
+@dataclass(frozen=True)
+class _Writer:
+    """Appends nodes to the main graph of a model or to a branch in it."""
 
+    model: ir.Model
+    graph: ir.Graph
 
-def _add_divisor(model: ir.Model, x: ir.Value, epsilon: float, name: str) -> ir.Value:
-    """Append nodes that compute sqrt(mean(x**2) + epsilon) over the last axis as the tensor `name`."""
-    square = _append(model, "Mul", [x, x], f"{name}/square")
-    epsilons = _initializer(model, np.asarray(epsilon, np.float32), f"{name}/epsilon")
-    sum_ = _append(model, "Add", [_mean(model, square, f"{name}/mean"), epsilons], f"{name}/sum")
-    return _append(model, "Sqrt", [sum_], name)
+    def in_float32(self, x: ir.Value, name: str) -> ir.Value:
+        """`x`, or where it is of low precision a Cast of it: that is what the neurons see."""
+        return self._append("Cast", [x], name, {"to": ir.DataType.FLOAT}) if x.dtype in LOW_PRECISION else x
 
+    def add_deviation(self, x: ir.Value, name: str) -> ir.Value:
+        """Append nodes that compute x - mean(x) over the last axis as the tensor `name`."""
+        return self._append("Sub", [x, self._mean(x, f"{name}/mean")], name)
 
-def _mean(model: ir.Model, x: ir.Value, name: str) -> ir.Value:
-    if model.graph.opset_imports[""] >= REDUCE_AXES_INPUT_OPSET:
-        return _append(model, "ReduceMean", [x, _initializer(model, np.array([-1], np.int64), f"{name}/axes")], name)
-    return _append(model, "ReduceMean", [x], name, {"axes": [-1]})
+    def add_divisor(self, x: ir.Value, epsilon: float, name: str) -> ir.Value:
+        """Append nodes that compute sqrt(mean(x**2) + epsilon) over the last axis as the tensor `name`."""
+        square = self._append("Mul", [x, x], f"{name}/square")
+        epsilons = self._initializer(np.asarray(epsilon, np.float32), f"{name}/epsilon")
+        sum_ = self._append("Add", [self._mean(square, f"{name}/mean"), epsilons], f"{name}/sum")
+        return self._append("Sqrt", [sum_], name)
 
+    def _mean(self, x: ir.Value, name: str) -> ir.Value:
+        if self.model.graph.opset_imports[""] >= REDUCE_AXES_INPUT_OPSET:
+            return self._append("ReduceMean", [x, self._initializer(np.array([-1], np.int64), f"{name}/axes")], name)
+        return self._append("ReduceMean", [x], name, {"axes": [-1]})
 
-def _append(
-    model: ir.Model, operator: str, inputs: Sequence[ir.Value], name: str, attributes: Mapping[str, Any] | None = None
-) -> ir.Value:
-    node = ir.node(operator, inputs, attributes)
-    (output,) = node.outputs
-    output.name, output.type = name, ir.TensorType(ir.DataType.FLOAT)
-    model.graph.append(node)
-    return output
+    def _append(
+        self, operator: str, inputs: Sequence[ir.Value], name: str, attributes: Mapping[str, Any] | None = None
+    ) -> ir.Value:
+        node = ir.node(operator, inputs, attributes)
+        (output,) = node.outputs
+        output.name, output.type = name, ir.TensorType(ir.DataType.FLOAT)
+        self.graph.append(node)
+        return output
 
-
-def _initializer(model: ir.Model, array: NDArray[Any], name: str) -> ir.Value:
-    value = ir.val(name, const_value=ir.tensor(array, name=name))
-    model.graph.register_initializer(value)
-    return value
+    def _initializer(self, array: NDArray[Any], name: str) -> ir.Value:
+        value = ir.val(name, const_value=ir.tensor(array, name=name))
+        self.model.graph.register_initializer(value)
+        return value
 
 
 def _synapse_axes(site: Site, sizes: Sequence[int | None] | None) -> tuple[int, ...] | None:

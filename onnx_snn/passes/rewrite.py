@@ -3,8 +3,8 @@
 
 Functions, softmax and normalizations are replaced by one spiking node each, whose output takes over the name
 of the tensor it replaces. Products keep their native node; their activation operands pass through identity
-neurons, one for each coded tensor and code, however many nodes read it. No existing initializer is touched.
-Neurons compute in float32; beside a tensor of float16 or bfloat16 stands a Cast.
+neurons, one for each coded tensor and code in a graph, however many nodes read it there. No existing initializer
+is touched. Neurons compute in float32; beside a tensor of float16 or bfloat16 stands a Cast.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from onnx_snn.neuron import Float32
 from onnx_snn.passes.annotate import LOW_PRECISION
 from onnx_snn.plan import Coding, SitePlan
 from onnx_snn.rules.site import Kind, Site
+from onnx_snn.subgraphs import graph_of
 
 SOURCE_KEY = "pkg.onnx_snn.source"
 """Metadata of a spiking node: what it stands for."""
@@ -57,7 +58,7 @@ class _Writer:
         self.model = model
         self.used: set[str] = set()
         self._constants: dict[str, ir.Value] = {}
-        self._coded: dict[tuple[ir.Value, int], ir.Value] = {}
+        self._coded: dict[tuple[ir.Value, int, ir.Graph], ir.Value] = {}
         self._replaced: dict[ir.Value, ir.Value] = {}
         self._taken = {value.name for node in model.graph.all_nodes() for value in node.outputs}
         for graph in model.graphs():
@@ -79,8 +80,7 @@ class _Writer:
         chain.transpose(permutation)
         chain.cast(site.output.dtype)
         last = site.nodes[-1]
-        assert last.graph is not None, "a site lies in a graph"
-        last.graph.insert_before(last, [*casts, *chain.nodes])
+        graph_of(last).insert_before(last, [*casts, *chain.nodes])
         for node in [*casts, *chain.nodes[:-1]]:
             node.outputs[0].name = self._free_name(f"{site.name}_output")
         self._take_over(site, chain.value)
@@ -97,14 +97,18 @@ class _Writer:
 
     def code_operands(self, plan: SitePlan) -> None:
         """Let the activation operands of a product pass through identity neurons."""
-        (node,) = plan.site.nodes
-        first = plan.site.parameters.get("operand", 0)
-        for index, (operand, coding) in enumerate(zip(plan.site.inputs, plan.operands, strict=True), first):
-            node.replace_input_with(index, self._code(self._replaced.get(operand, operand), coding))
+        site = plan.site
+        readers = site.parameters.get("readers") or [(site.nodes[0], site.parameters["operand"])]
+        for (node, index), operand, coding in zip(readers, site.inputs, plan.operands, strict=True):
+            node.replace_input_with(index, self._code(self._replaced.get(operand, operand), coding, graph_of(node)))
 
-    def _code(self, value: ir.Value, coding: Coding) -> ir.Value:
-        """Output of the identity neuron `coding` on `value`; made once, right after the value."""
-        key = (value, id(coding))
+    def _code(self, value: ir.Value, coding: Coding, graph: ir.Graph) -> ir.Value:
+        """Output of the identity neuron `coding` on `value`, for readers in `graph`; made once.
+
+        It stands right after the value. Where that lies outside `graph`, a branch, it opens the branch: another one
+        has no use for it.
+        """
+        key = (value, id(coding), graph)
         if key not in self._coded:
             name = self._free_name(f"{value.name}/code")
             chain = _Chain(value)
@@ -117,10 +121,10 @@ class _Writer:
                 node.outputs[0].name = self._free_name(f"{name}_output")
             chain.value.shape, chain.value.type = value.shape, value.type
             producer = value.producer()
-            if producer is not None and producer.graph is not None:
-                producer.graph.insert_after(producer, chain.nodes)
+            if producer is not None and producer.graph is graph:
+                graph.insert_after(producer, chain.nodes)
             else:
-                self.model.graph.insert_before(self.model.graph[0], chain.nodes)
+                graph.insert_before(graph[0], chain.nodes)
             self._coded[key] = chain.value
         return self._coded[key]
 

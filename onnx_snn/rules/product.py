@@ -4,7 +4,8 @@
     MatMul(a, b)   Gemm(a, b)   Einsum(a, b)   Mul(a, b)
 
 Conditions: both operands are activations; nothing larger (a norm, a GELU) has claimed the node. The node
-stays and its operands are coded. Pow(x, 2) outside a norm has one operand and is left to the report.
+stays and its operands are coded, before they are repeated where heads share them. Pow(x, 2) outside a norm has one
+operand and is left to the report.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import onnx_ir as ir
 
 from onnx_snn.rules.activations import operators
 from onnx_snn.rules.constants import constant
+from onnx_snn.rules.repetition import operand
 from onnx_snn.rules.rule import Scope, name_of
 from onnx_snn.rules.site import Kind, Site
 
@@ -33,16 +35,18 @@ def product(node: ir.Node, scope: Scope) -> Site | None:
         return None
     if node.op_type == "Einsum" and len(node.inputs) > 2:
         return None
+    operands = [operand(node, index, axis) for index, axis in enumerate(contraction_axes(node))]
     return Site(
         kind=Kind.PRODUCT,
         name=name_of(node),
         nodes=(node,),
-        inputs=(a, b),
+        inputs=tuple(found.value for found in operands),
         output=node.outputs[0],
         rule=f"product_{node.op_type.lower()}",
         parameters={
             "probabilities": (_is_probability(a, scope), _is_probability(b, scope)),
-            "contraction_axes": contraction_axes(node),
+            "contraction_axes": tuple(found.axis for found in operands),
+            "readers": tuple((found.reader, found.place) for found in operands),
         },
     )
 

@@ -40,7 +40,8 @@ class Site:
                 None).
             product: `probabilities`, for each operand whether it comes from a softmax and lies in [0, 1];
                 `contraction_axes`, for each operand the axis summed over, from the end, or None where there
-                is no single one.
+                is no single one; `readers`, for each operand the node that reads its code, the product or
+                one that repeats it, and the index of that node's input.
             synapse: `operand`, index of the activation among the node's inputs; `contraction_axis`, the
                 axis of the activation that the weights sum over: 1 for a convolution, else from the end,
                 or None where there is no single one; `contraction_is_fixed`, whether the weights are a
