@@ -323,6 +323,13 @@ def test_multi_head_attention_with_past(causal: int, heads: int) -> None:
     assert_same(body, feeds, "y k2 v2")
 
 
+@pytest.mark.parametrize("arguments", ["(q, k, v)", "(q, k, v, , m, a)"])
+def test_multi_head_attention_with_more_keys_than_queries_is_causal_from_the_first(arguments: str) -> None:
+    feeds = HEADS | {"m": KEY_MASKS["of keys"], "a": normal(2, 2, 4, 5)}
+    used = {name: array for name, array in feeds.items() if name in arguments}
+    assert_same(f"y = com.microsoft.MultiHeadAttention <num_heads = 2, unidirectional = 1> {arguments}", used)
+
+
 @pytest.mark.parametrize("bias", ["", ", b"])
 def test_multi_head_attention_over_the_heads_of_an_encoder(bias: str) -> None:
     feeds = {"q": HEADS["q"], "k": normal(2, 2, 5, 8), "v": normal(2, 2, 5, 8, seed=2)}
@@ -405,9 +412,10 @@ def test_grouped_queries_with_positions(situation: dict[str, Any], places: list[
     assert_same(f"{body[:-1]}, position_ids)", feeds | {"position_ids": np.array(places)}, "y k2 v2")
 
 
+@pytest.mark.parametrize("attributes", [", do_rotary = 1", ", softcap = 1.0, local_window_size = 3"])
 @pytest.mark.parametrize(("index", "extra"), [(10, "a"), (11, "z")])
-def test_grouped_queries_with_biases_and_sinks(index: int, extra: str) -> None:
-    body, feeds = grouped(", do_rotary = 1", batch=1, new=2, lengths=[7])
+def test_grouped_queries_with_biases_and_sinks(index: int, extra: str, attributes: str) -> None:
+    body, feeds = grouped(attributes, batch=1, new=2, lengths=[7])
     feeds |= {"a": {"a": normal(1, 4, 2, 7)}, "z": {"z": normal(4)}}[extra]
     count = body.count(",", body.rindex("(")) + 1
     assert_same(f"{body[:-1]}, {', '.join([''] * (index - count) + [extra])})", feeds, "y k2 v2")
@@ -457,6 +465,13 @@ def test_standard_attention(call: str, feeds: dict[str, Array], outputs: str, op
 def test_standard_attention_with_lengths_of_keys() -> None:
     feeds = BHSD | {"n": np.array([3, 5])}
     assert_same("y = Attention (q, k, v, , , , n)", feeds, opset=24)
+
+
+@pytest.mark.parametrize("mode", [0, 3])
+@pytest.mark.parametrize("opset", [23, NEWEST])
+def test_standard_attention_that_returns_scores_or_probabilities(mode: int, opset: int) -> None:
+    attributes = f"softcap = 2.0, is_causal = 1, qk_matmul_output_mode = {mode}"
+    assert_same(f"y, , , z = Attention <{attributes}> (q, k, v, m)", BHSD | {"m": normal(3, 5)}, "y z", opset=opset)
 
 
 def test_softmax_in_attention_has_probabilities_at_its_product() -> None:
@@ -548,6 +563,11 @@ KEPT: dict[str, tuple[str, dict[str, Array], str]] = {
         PROJECTED | {"m": int32(np.ones((2, 1, 8, 8)))},
         "a mask of 4 axes",
     ),
+    "masked scores": (
+        "y, , , z = Attention <qk_matmul_output_mode = 2, is_causal = 1> (q, k, v)",
+        BHSD,
+        "Attention returns its masked scores",
+    ),
     "unknown activation": (
         'y = com.microsoft.FusedGemm <activation = "Elu"> (a, b, c)',
         {"a": normal(3, 8), "b": normal(8, 5), "c": normal(5)},
@@ -560,7 +580,8 @@ KEPT: dict[str, tuple[str, dict[str, Array], str]] = {
 def test_what_cannot_be_written_out_exactly_stays_with_the_reason(
     body: str, feeds: dict[str, Array], reason: str
 ) -> None:
-    proto = model(body, feeds, body.split(" = ")[0].replace(",", ""))
+    opset = 20 if "com.microsoft" in body else 23
+    proto = model(body, feeds, " ".join(body.split(" = ")[0].replace(",", "").split()), opset=opset)
     apart = ir.from_proto(proto)
     (why,) = expand(apart).stay.values()
     assert reason in why

@@ -20,13 +20,15 @@ from onnx_snn.expansions.normalization import (
     skip_rms_normalization,
 )
 from onnx_snn.expansions.product import fused_conv, fused_gemm, fused_mat_mul
-from onnx_snn.expansions.writer import MICROSOFT, Outputs, Writer
+from onnx_snn.expansions.writer import MICROSOFT, Outputs, Unsupported, Writer
 
 Expansion = Callable[[Writer], "Outputs | None"]
 
 
 def _standard_attention(op: Writer) -> Outputs:
-    """Attention of opset 23 and later, as onnx defines it."""
+    """Attention of opset 23 and later, as onnx defines it; masked scores are other numbers in onnxruntime."""
+    if op.wants(3) and op.node.attributes.get_int("qk_matmul_output_mode", 0) in (1, 2):
+        raise Unsupported("Attention returns its masked scores")
     function = defining_function(op)
     return inlined(op, function, function.opset_imports)
 

@@ -41,13 +41,13 @@ def attention(op: Writer) -> Outputs:
     width = op.size(op.required(1), 1)
     sizes = attributes.get_ints("qkv_hidden_sizes") or [width // 3] * 3
     q, k, v = (split_heads(op, part, heads) for part in op.split(projected, sizes, axis=-1))
-    past, present = op.input(4), None
+    past, past_k, present = op.input(4), None, None
     if past is not None:
         past_k, past_v = (op.Squeeze(part, [0]) for part in op.split(past, [1, 1], axis=0))
         k, v = op.Concat(past_k, k, axis=KEYS), op.Concat(past_v, v, axis=KEYS)
     if op.wants(1):
         present = op.Concat(op.Unsqueeze(k, [0]), op.Unsqueeze(v, [0]), axis=0)
-    masks = [*_masks(op, op.input(3), q, k), *_present(op.input(5))]
+    masks = [*_masks(op, op.input(3), q, k, past_k), *_present(op.input(5))]
     context = attend(op, q, k, v, scale=scale_of(op, sizes[0] // heads), masks=masks)
     return [merge_heads(op, context), present]
 
@@ -60,13 +60,10 @@ def multi_head_attention(op: Writer) -> Outputs:
         raise Unsupported("MultiHeadAttention returns its scores")
     heads = op.node.attributes.get_int("num_heads", 0)
     q, k, v, width = _heads_of_inputs(op, heads)
-    for index, name in ((6, "key"), (7, "value")):
-        past = op.input(index)
-        if past is not None and name == "key":
-            k = op.Concat(past, k, axis=KEYS)
-        elif past is not None:
-            v = op.Concat(past, v, axis=KEYS)
-    masks = [*_masks(op, op.input(4), q, k), *_present(op.input(5))]
+    past_k, past_v = op.input(6), op.input(7)
+    if past_k is not None and past_v is not None:
+        k, v = op.Concat(past_k, k, axis=KEYS), op.Concat(past_v, v, axis=KEYS)
+    masks = [*_masks(op, op.input(4), q, k, past_k), *_present(op.input(5))]
     context = attend(op, q, k, v, scale=scale_of(op, width // heads), masks=masks)
     return [merge_heads(op, context), k, v]
 
@@ -152,15 +149,25 @@ def _heads_of_inputs(op: Writer, heads: int) -> tuple[ir.Value, ir.Value, ir.Val
     return q, k, v, width
 
 
-def _masks(op: Writer, mask: ir.Value | None, q: ir.Value, k: ir.Value) -> list[ir.Value]:
+def _masks(op: Writer, mask: ir.Value | None, q: ir.Value, k: ir.Value, past: ir.Value | None) -> list[ir.Value]:
     """What is added to the scores [batch, head, query, key] for the mask and for causality."""
     value = op.node.attributes.get_float("mask_filter_value", _MASK_FILTER)
     masks = [] if mask is None else [hidden(op, _visible(op, mask, q, k), q, value)]
     if op.node.attributes.get_int("unidirectional", 0):
-        offset = op.Sub(op.Gather(op.Shape(k), [KEYS]), op.Gather(op.Shape(q), [KEYS]))
-        rows = op.Unsqueeze(op.Add(positions(op, q), offset), [1])
-        masks.append(hidden(op, op.LessOrEqual(positions(op, k), rows), q, -math.inf))
+        masks.append(hidden(op, _not_after(op, q, k, past), q, -math.inf))
     return masks
+
+
+def _not_after(op: Writer, q: ir.Value, k: ir.Value, past: ir.Value | None) -> ir.Value:
+    """Which keys a query sees [query, key]: the `past` ones and as many new ones as there are queries up to it.
+
+    The last query sees all, which matters where there are more new keys than queries.
+    """
+    columns, rows = positions(op, k), op.Unsqueeze(positions(op, q), [1])
+    is_last = op.Equal(rows, op.Sub(op.Gather(op.Shape(q), [KEYS]), 1))
+    if past is not None:
+        rows = op.Add(rows, op.Gather(op.Shape(past), [KEYS]))
+    return op.Or(op.LessOrEqual(columns, rows), is_last)
 
 
 def _visible(op: Writer, mask: ir.Value, q: ir.Value, k: ir.Value) -> ir.Value:
