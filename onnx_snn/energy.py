@@ -113,6 +113,9 @@ class Work:
             self.memory + other.memory,
         )
 
+    def __mul__(self, times: int) -> Work:
+        return Work(self.synapses * times, self.neurons * times, self.routed * times, self.memory * times)
+
 
 @dataclass(frozen=True)
 class NodeWork:
@@ -149,7 +152,7 @@ class EnergyRule:
 
     def energy(self, work: Work, costs: EnergyCosts) -> float:
         """Picojoules of `work` by this rule."""
-        return sum(getattr(work, part).energy(costs) for part in self.parts)
+        return float(sum(getattr(work, part).energy(costs) for part in self.parts))
 
 
 RULES = (
@@ -176,8 +179,8 @@ RULES = (
     EnergyRule(
         "with memory",
         ("synapses", "routed", "memory"),
-        "with routed neurons + words * E_access; words of ANN: 2 a MAC and 1 an output;  SNN: 3 a SOP (weight, sum "
-        "read and written), 1 a spike;  both: 1 in and 1 out of every other node",
+        "with routed neurons + words * E_access; words of products: 2 a MAC and 1 an output, or 3 a SOP (weight, sum "
+        "read and written) and 1 a spike; of codes: 1 an element and 1 a spike; of all else: 1 in and 1 out an element",
         "after Lemaire et al. 2022 (arXiv 2210.13107): no reuse of what was read, sums of spikes kept in memory",
     ),
 )
