@@ -27,8 +27,7 @@ void code(const Normalization& norm, const float* deviation, float* c, std::size
   const std::size_t runs = repeats ? count : 1, run = repeats ? length : count * length;
   for (std::size_t r = 0; r < runs; ++r) {
     const float* in = deviation + r * run;
-    if (norm.deviation_spikes) count_spikes<Simd>(norm.deviation, norm.deviation_scale, in, run, norm.deviation_spikes);
-    evaluate<Simd>(norm.deviation, norm.deviation_scale, in, c + r * run, run);
+    evaluate<Simd>(norm.deviation, norm.deviation_scale, in, c + r * run, run, norm.deviation_spikes);
   }
 }
 
