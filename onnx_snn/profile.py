@@ -42,7 +42,7 @@ from onnx_snn.energy import EnergyCosts, EnergyFigure, EnergyReport
 from onnx_snn.errors import CalibrationError, ModelError, OutputError
 from onnx_snn.io import ModelSource, load_model, save_model
 from onnx_snn.opset import Body
-from onnx_snn.passes.meter import add_gates, meter, spiking_nodes
+from onnx_snn.passes.meter import COLLECTED, Meter, add_gates, collect, meter, spiking_nodes
 from onnx_snn.report import table
 from onnx_snn.runtime import session, session_options
 from onnx_snn.tally import Tally
@@ -155,14 +155,32 @@ def profile(
     meters = meter(network, Body.LOOP)
     tally = Tally(network, meters)
     add_gates(network, meters)
+    counts = _Counts(meters, collect(network, meters))
     runner = _session(network, kernels)
-    outputs = [entry.output for entry in meters]
     seen: Counter[str] = Counter()
     for feed in tqdm(feeds, "profile", total=feeds.batches, disable=None if progress else True, unit="batch"):
-        tally.add(feed, _run(runner, outputs, feed))
+        tally.add(feed, counts.split(_run(runner, counts.outputs, feed)))
         seen.update(samples=sample_count(feed), batches=1)
     energy = EnergyReport(tally.work(), costs or EnergyCosts())
     return Profile(name, seen["samples"], seen["batches"], tally.neurons(), tally.products(), energy)
+
+
+class _Counts:
+    """How the counts of all neurons lie in the collected ones."""
+
+    def __init__(self, meters: Sequence[Meter], collected: Sequence[Sequence[Meter]]) -> None:
+        self.outputs = [f"{COLLECTED}{number}" for number in range(len(collected))]
+        self._meters = meters
+        self._groups = collected
+        steps = [[entry.neuron.timesteps for entry in group] for group in collected]
+        self._ends = [np.cumsum(group)[:-1] for group in steps]
+
+    def split(self, arrays: Sequence[NDArray[np.int64]]) -> list[NDArray[np.int64]]:
+        """Counts [S, N] of every meter."""
+        counts: dict[str, NDArray[np.int64]] = {}
+        for group, ends, array in zip(self._groups, self._ends, arrays, strict=True):
+            counts |= {entry.output: part for entry, part in zip(group, np.split(array, ends), strict=True)}
+        return [counts[entry.output] for entry in self._meters]
 
 
 def _session(model: ir.Model, kernels: bool) -> ort.InferenceSession:

@@ -13,7 +13,7 @@ that count, since a call must take every output of a function.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import onnx_ir as ir
@@ -23,6 +23,9 @@ from onnx_snn.errors import ModelError
 from onnx_snn.neuron import MbeNeuron, halving_kernels
 from onnx_snn.opset import DOMAIN, OPERATORS, PARAMETERS, Body
 from onnx_snn.passes.rewrite import SOURCE_KEY
+
+COLLECTED = "collected/"
+"""Prefix of the outputs that hold the counts of many neurons."""
 
 
 class Meter(NamedTuple):
@@ -119,6 +122,27 @@ def add_gates(model: ir.Model, meters: Iterable[Meter]) -> None:
             node.replace_input_with(names.index(entry.prefix + parameter), value)
         count = dict(_counts(node))[entry.prefix]
         count.shape = ir.Shape((neuron.timesteps + 1, neuron.bases))
+
+
+def collect(model: ir.Model, meters: Sequence[Meter]) -> list[list[Meter]]:
+    """Make one output of all counts that have the same number of bases, in place of many small ones.
+
+    To fetch an output costs more than to count. The new outputs `collected/<n>` hold the counts of the meters in the
+    n-th of the lists below each other: int64 [all their steps, N]; they stand behind the model's own.
+    """
+    groups: dict[int, list[Meter]] = {}
+    for entry in meters:
+        groups.setdefault(entry.neuron.bases, []).append(entry)
+    collected = list(groups.values())
+    model.graph.outputs[:] = [value for value in model.graph.outputs if not is_count(value)]
+    for number, group in enumerate(collected):
+        node = ir.node("Concat", [dict(_counts(entry.node))[entry.prefix] for entry in group], {"axis": 0})
+        (output,) = node.outputs
+        output.name, output.type = f"{COLLECTED}{number}", ir.TensorType(ir.DataType.INT64)
+        output.shape = ir.Shape((None, group[0].neuron.bases))
+        model.graph.append(node)
+        model.graph.outputs.append(output)
+    return collected
 
 
 def add_functions(model: ir.Model, names: Iterable[str], body: Body, *, metered: bool) -> None:
