@@ -152,17 +152,48 @@ def profile(
     if not spiking_nodes(network):
         raise ModelError(f"{name}: it has no spiking nodes; convert it with onnx_snn.convert or: onnx-snn convert")
     feeds = open_feeds(data, input_specs(network), batch_size=batch_size, max_samples=samples)
-    meters = meter(network, Body.LOOP)
-    tally = Tally(network, meters)
-    add_gates(network, meters)
-    counts = _Counts(meters, collect(network, meters))
-    runner = _session(network, kernels)
-    seen: Counter[str] = Counter()
+    profiler = Profiler(network, session_options(quiet=True, kernels=kernels), kernels=kernels)
     for feed in tqdm(feeds, "profile", total=feeds.batches, disable=None if progress else True, unit="batch"):
-        tally.add(feed, counts.split(_run(runner, counts.outputs, feed)))
-        seen.update(samples=sample_count(feed), batches=1)
-    energy = EnergyReport(tally.work(), costs or EnergyCosts())
-    return Profile(name, seen["samples"], seen["batches"], tally.neurons(), tally.products(), energy)
+        profiler.add(feed)
+    return profiler.profile(name, costs or EnergyCosts())
+
+
+class Profiler:
+    """A converted network that counts while it runs.
+
+    Args:
+        network: the network, which is changed.
+        options: options of its session.
+        kernels: use the kernels where they are installed.
+    """
+
+    def __init__(self, network: ir.Model, options: ort.SessionOptions, *, kernels: bool = True) -> None:
+        meters = meter(network, Body.LOOP)
+        self._tally = Tally(network, meters)
+        add_gates(network, meters)
+        self._counts = _Counts(meters, collect(network, meters))
+        self._session = _session(network, options, kernels)
+        self._seen: Counter[str] = Counter()
+
+    def add(self, feed: Feed) -> None:
+        """Run on `feed` and count.
+
+        Raises:
+            CalibrationError: the run fails.
+        """
+        try:
+            arrays = self._session.run(self._counts.outputs, feed)
+        except Exception as error:  # onnxruntime's exceptions share no base class of their own
+            shapes = {name: array.shape for name, array in feed.items()}
+            raise CalibrationError(f"onnxruntime fails on inputs of shapes {shapes}: {error}") from error
+        self._tally.add(feed, self._counts.split(arrays))
+        self._seen.update(samples=sample_count(feed), batches=1)
+
+    def profile(self, name: str, costs: EnergyCosts) -> Profile:
+        """What was counted so far."""
+        tally, seen = self._tally, self._seen
+        energy = EnergyReport(tally.work(), costs)
+        return Profile(name, seen["samples"], seen["batches"], tally.neurons(), tally.products(), energy)
 
 
 class _Counts:
@@ -183,25 +214,12 @@ class _Counts:
         return [counts[entry.output] for entry in self._meters]
 
 
-def _session(model: ir.Model, kernels: bool) -> ort.InferenceSession:
+def _session(model: ir.Model, options: ort.SessionOptions, kernels: bool) -> ort.InferenceSession:
     """A session of `model` as of any file: its weights are packed, as in production."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "metered.onnx"
         save_model(model, path)
-        return session(path, session_options=session_options(quiet=True, kernels=kernels), kernels=kernels)
-
-
-def _run(network: ort.InferenceSession, outputs: Sequence[str], feed: Feed) -> list[NDArray[np.int64]]:
-    """Spikes of all neurons for `feed`.
-
-    Raises:
-        CalibrationError: it fails on `feed`.
-    """
-    try:
-        return list(network.run(outputs, feed))
-    except Exception as error:  # onnxruntime's exceptions share no base class of their own
-        shapes = {name: array.shape for name, array in feed.items()}
-        raise CalibrationError(f"onnxruntime fails on inputs of shapes {shapes}: {error}") from error
+        return session(path, session_options=options, kernels=kernels)
 
 
 _NEURON_HEADER = ("neurons", "nodes", "elements/sample", "slots", "spikes/element", "firing rate", "out of range")

@@ -44,17 +44,20 @@ IdleLevels& idle_levels() {
 
 }  // namespace
 
-SpikeCounter::SpikeCounter(const Neuron& neuron) : neuron_(neuron), spikes_(neuron.timesteps * neuron.bases) {
-  if (neuron.segments.depth == 0) return;
+SpikeCounter::SpikeCounter(const Neuron& neuron) : neuron_(neuron) {
+  if (neuron.segments.depth == 0) {
+    spikes_.resize(neuron.timesteps * neuron.bases);
+    return;
+  }
   low_bits_ = std::min(Occurrences::kNumberBits, neuron.halving.timesteps);
   high_bits_ = neuron.halving.timesteps - low_bits_;
-  segments_.resize(neuron.bases);
   levels_ = idle_levels().take();
 }
 
 SpikeCounter::~SpikeCounter() {
   if (levels_ == nullptr) return;
   unpack();
+  levels_->segments = {};
   idle_levels().give_back(std::move(levels_));
 }
 
@@ -63,8 +66,8 @@ void SpikeCounter::unpack() {
   const auto count_bits = kernels().count_bits;
   Occurrences &low = levels_->low, &high = levels_->high;
   for (; levels_->keys > 0; --levels_->keys) ++low.even[levels_->key[levels_->keys - 1]];
-  for (std::size_t segment = 0; segment < segments_.size(); ++segment) {
-    SegmentCount& count = segments_[segment];
+  for (std::size_t segment = 0; segment < neuron_.bases; ++segment) {
+    auto& count = levels_->segments[segment];
     const std::size_t first = segment << low_bits_, top = first + (std::size_t{1} << low_bits_) - 1;
     if (high_bits_ == 0) count.saturated += low.even[top] + low.odd[top];
     count.elements += count_bits(low.even + first, low.odd + first, low_bits_, count.bits.data());
@@ -76,36 +79,30 @@ void SpikeCounter::unpack() {
 }
 
 // Bases before and after an element's segment are silent or saturated.
-void SpikeCounter::add_segments() {
+void SpikeCounter::move_segments_to(std::int64_t* spikes) {
   unpack();
+  const auto [timesteps, gate] = neuron_.halving;
   std::int64_t elements = 0;
-  for (const SegmentCount& count : segments_) elements += count.elements;
+  for (const auto& count : levels_->segments) elements += count.elements;
   std::int64_t before = 0;
-  for (std::size_t segment = 0; segment < segments_.size(); ++segment) {
-    const SegmentCount& count = segments_[segment];
+  for (std::size_t segment = 0; segment < neuron_.bases; ++segment) {
+    const auto& count = levels_->segments[segment];
     const std::size_t basis = neuron_.segments.basis[segment];
     const bool rising = neuron_.gain[basis] > 0;
     const std::int64_t elsewhere = rising ? elements - before - count.elements : before;
-    Bits bits = count.bits;
-    for (std::int64_t& bit : bits) bit += elsewhere;
-    add_basis(basis, count.saturated + elsewhere, bits);
+    // With a gate a saturated basis fires it and nothing else.
+    const std::int64_t gated = gate ? count.saturated + elsewhere : 0;
+    if (gate) spikes[basis] += gated;
+    for (std::size_t t = 0; t < timesteps; ++t) {
+      spikes[(t + gate) * neuron_.bases + basis] += count.bits[timesteps - 1 - t] + elsewhere - gated;
+    }
     before += count.elements;
   }
-  std::fill(segments_.begin(), segments_.end(), SegmentCount());
-}
-
-// `saturated` elements are at the top level of a basis; `bits` count those of all elements, these included.
-void SpikeCounter::add_basis(std::size_t basis, std::int64_t saturated, const Bits& bits) {
-  const auto [timesteps, gate] = neuron_.halving;
-  // With a gate a saturated basis fires it and nothing else.
-  if (gate) spikes_[basis] += saturated;
-  for (std::size_t t = 0; t < timesteps; ++t) {
-    spikes_[(t + gate) * neuron_.bases + basis] += bits[timesteps - 1 - t] - (gate ? saturated : 0);
-  }
+  levels_->segments = {};
 }
 
 void SpikeCounter::move_to(std::int64_t* spikes) {
-  if (!segments_.empty()) add_segments();
+  if (levels_ != nullptr) return move_segments_to(spikes);
   for (std::size_t slot = 0; slot < spikes_.size(); ++slot) {
     spikes[slot] += spikes_[slot];
     spikes_[slot] = 0;

@@ -25,6 +25,7 @@ struct Occurrences {
   std::uint16_t even[kKeys], odd[kKeys];
 };
 
+// The levels of a segmented neuron that occurred.
 struct LevelOccurrences {
   Occurrences low;   // keys segment << low_bits | lower bits of the level
   Occurrences high;  // keys segment << high_bits | its other bits, if it has any
@@ -33,6 +34,14 @@ struct LevelOccurrences {
   static constexpr std::size_t kMostKeys = 128;
   alignas(64) std::int32_t key[kMostKeys];
   std::size_t keys = 0;
+
+  // Elements of one segment that are counted in neither.
+  struct Segment {
+    std::int64_t elements = 0;
+    std::int64_t saturated = 0;
+    std::array<std::int64_t, kMaxHalvingTimesteps> bits{};  // levels with bit b set
+  };
+  std::array<Segment, kMaxSegments> segments{};
 };
 
 class SpikeCounter {
@@ -54,14 +63,14 @@ class SpikeCounter {
   }
 
   // Takes back elements that were counted at level 0 of segment 0, but are NaN and fire nothing.
-  void forget(std::size_t missing) { segments_[0].elements -= static_cast<std::int64_t>(missing); }
+  void forget(std::size_t missing) { levels_->segments[0].elements -= static_cast<std::int64_t>(missing); }
 
   std::size_t low_bits() const { return low_bits_; }
   std::size_t high_bits() const { return high_bits_; }
   LevelOccurrences& levels() { return *levels_; }
 
   // Tells the top level apart, where levels have high bits.
-  void saturate(std::size_t segment) { ++segments_[segment].saturated; }
+  void saturate(std::size_t segment) { ++levels_->segments[segment].saturated; }
 
   // Any other neuron fired basis n `count` times at time step t.
   void add(std::size_t t, std::size_t n, std::int64_t count) { spikes_[t * neuron_.bases + n] += count; }
@@ -74,25 +83,14 @@ class SpikeCounter {
   static constexpr std::size_t kMostPending = UINT16_MAX;
   static_assert(kMostExpected <= kMostPending);
 
-  using Bits = std::array<std::int64_t, kMaxHalvingTimesteps>;
-
-  // Elements of one segment.
-  struct SegmentCount {
-    std::int64_t elements = 0;
-    std::int64_t saturated = 0;
-    Bits bits{};  // levels with bit b set
-  };
-
   void unpack();
-  void add_segments();
-  void add_basis(std::size_t basis, std::int64_t saturated, const Bits& bits);
+  void move_segments_to(std::int64_t* spikes);
 
   const Neuron& neuron_;
-  std::vector<std::int64_t> spikes_;  // [S, N]
-  std::vector<SegmentCount> segments_;
+  std::unique_ptr<LevelOccurrences> levels_;  // of a segmented neuron
+  std::vector<std::int64_t> spikes_;          // [S, N] of any other one
   std::size_t low_bits_ = 0, high_bits_ = 0;
-  std::unique_ptr<LevelOccurrences> levels_;  // null for any other neuron
-  std::size_t pending_ = 0;                   // elements in them
+  std::size_t pending_ = 0;  // elements in `low`
 };
 
 }  // namespace onnx_snn
