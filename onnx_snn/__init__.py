@@ -8,8 +8,10 @@ Usage::
     session = onnx_snn.session("snn.onnx")  # an ordinary onnxruntime.InferenceSession
 """
 
+from onnx_snn.activity import NeuronActivity, Operand, ProductActivity, ProductKind
 from onnx_snn.config import ConvertConfig, Preset, Scope
 from onnx_snn.convert import convert
+from onnx_snn.energy import EnergyCosts, EnergyFigure, EnergyReport, EnergyRule
 from onnx_snn.errors import (
     CalibrationError,
     ConfigError,
@@ -25,6 +27,7 @@ from onnx_snn.functions import ScalarFunction, register
 from onnx_snn.inspection import Inspection, inspect
 from onnx_snn.neuron import MbeNeuron
 from onnx_snn.opset import Body
+from onnx_snn.profile import Profile, profile
 from onnx_snn.report import ConversionReport, NodeReport, OutputReport, Status
 from onnx_snn.runtime import get_library_path, session, session_options
 from onnx_snn.version import __version__
@@ -35,17 +38,26 @@ __all__ = [
     "ConfigError",
     "ConversionReport",
     "ConvertConfig",
+    "EnergyCosts",
+    "EnergyFigure",
+    "EnergyReport",
+    "EnergyRule",
     "Evaluation",
     "Inspection",
     "LibraryError",
     "MbeNeuron",
     "ModelError",
+    "NeuronActivity",
     "NeuronError",
     "NodeReport",
     "OnnxSnnError",
+    "Operand",
     "OutputError",
     "OutputReport",
     "Preset",
+    "ProductActivity",
+    "ProductKind",
+    "Profile",
     "ScalarFunction",
     "Scope",
     "Status",
@@ -55,6 +67,7 @@ __all__ = [
     "export",
     "get_library_path",
     "inspect",
+    "profile",
     "register",
     "session",
     "session_options",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Command line: `onnx-snn export | convert | inspect | compare | demo`.
+"""Command line: `onnx-snn export | convert | inspect | compare | profile | demo`.
 
 Results go to standard output, progress and errors to standard error. The exit status is 0 on success, 1 when
 the work cannot be done (one line says what is wrong and what to do), 2 when the arguments are wrong.
@@ -8,6 +8,7 @@ the work cannot be done (one line says what is wrong and what to do), 2 when the
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import logging
 import sys
@@ -17,13 +18,15 @@ from pathlib import Path
 from onnx_snn.config import ConvertConfig, Preset, Scope
 from onnx_snn.convert import convert
 from onnx_snn.demo import demo
-from onnx_snn.errors import OnnxSnnError
+from onnx_snn.energy import EnergyCosts
+from onnx_snn.errors import ConfigError, OnnxSnnError
 from onnx_snn.evaluate import compare
 from onnx_snn.export import export
 from onnx_snn.inspection import inspect
 from onnx_snn.io import check_output
 from onnx_snn.neuron import MAX_TIMESTEPS
 from onnx_snn.opset import Body
+from onnx_snn.profile import profile
 from onnx_snn.runtime import find_library
 from onnx_snn.version import __version__
 
@@ -70,7 +73,7 @@ def _convert(options: argparse.Namespace) -> None:
 
 def _config(options: argparse.Namespace) -> ConvertConfig:
     """Options from `--config`, overridden by the flags that were given."""
-    names = ("timesteps", "scope", "preset", "body", "gate", "headroom", "lean", "include", "exclude", "strict")
+    names = tuple(field.name for field in dataclasses.fields(ConvertConfig) if hasattr(options, field.name))
     given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     base = ConvertConfig.from_json(Path(options.config)).to_json() if options.config else {}
     return ConvertConfig.from_json({**base, **given})
@@ -90,6 +93,38 @@ def _compare(options: argparse.Namespace) -> None:
     if options.kernels:
         _note_missing_kernels(options)
     _write(json.dumps(evaluation.to_json(), indent=2) if options.json else evaluation.text())
+
+
+def _profile(options: argparse.Namespace) -> None:
+    if options.json:
+        check_output(options.json, options.model)
+    result = profile(
+        options.model,
+        options.data,
+        costs=_costs(options.cost),
+        batch_size=options.batch_size,
+        samples=options.samples,
+        progress=not options.quiet,
+        kernels=options.kernels,
+    )
+    if options.kernels:
+        _note_missing_kernels(options)
+    if options.json:
+        result.save(options.json)
+    if not options.quiet:
+        _write(result.text(nodes=options.nodes))
+
+
+def _costs(given: Sequence[str]) -> EnergyCosts:
+    """Energy costs from NAME=PICOJOULES; the others have their default."""
+    costs: dict[str, float] = {}
+    for entry in given:
+        name, _, cost = entry.partition("=")
+        try:
+            costs[name] = float(cost)
+        except ValueError:
+            raise ConfigError(f"energy cost {entry!r} is no NAME=PICOJOULES such as accumulate=0.9") from None
+    return EnergyCosts.from_json(costs)
 
 
 def _inspect(options: argparse.Namespace) -> None:
@@ -134,7 +169,7 @@ def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("-v", "--verbose", action="count", default=0, help="say more; twice for debugging")
     common.add_argument("-q", "--quiet", action="store_true", help="no progress bars and no report on the terminal")
-    for add in (_add_export, _add_convert, _add_inspect, _add_compare, _add_demo):
+    for add in (_add_export, _add_convert, _add_inspect, _add_compare, _add_profile, _add_demo):
         add(commands, common)
     return parser
 
@@ -192,6 +227,9 @@ def _add_convert(
         default=None,
         help="as few spikes as an error of some thousandths allows (default with 7 or 8 time steps)",
     )
+    network.add_argument(
+        "--meter", action="store_true", default=None, help="counts of spikes as outputs <node>/spikes of the network"
+    )
     network.add_argument("--headroom", type=float, help="range of a code over the largest calibrated magnitude")
     choice = parser.add_argument_group("choice of nodes")
     choice.add_argument("--include", nargs="+", metavar="NAME", help="convert only these: names or expressions")
@@ -234,6 +272,31 @@ def _add_compare(
         help="run by the kernels where they are installed (default), or by the functions in the file",
     )
     parser.set_defaults(run=_compare)
+
+
+def _add_profile(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser
+) -> None:
+    parser = commands.add_parser(
+        "profile", parents=[common], help="count spikes and operations of a spiking network, and their energy by rule"
+    )
+    parser.add_argument("model", help="converted .onnx file")
+    parser.add_argument("data", help="real inputs: .npz with one array per model input, or a folder of test_data_set_N")
+    parser.add_argument("--batch-size", type=int, default=8, help="samples in one run (default: 8)")
+    parser.add_argument("--samples", type=int, metavar="N", help="use at most N samples")
+    parser.add_argument("--nodes", action="store_true", help="report every node")
+    parser.add_argument("--json", metavar="FILE", help="write all counts as JSON")
+    names = ", ".join(EnergyCosts.__dataclass_fields__)
+    parser.add_argument(
+        "--cost", nargs="+", default=(), metavar="NAME=PICOJOULES", help=f"energy of an operation: {names}"
+    )
+    parser.add_argument(
+        "--kernels",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="run by the kernels where they are installed (default), or by the functions in the file",
+    )
+    parser.set_defaults(run=_profile)
 
 
 def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:

@@ -135,6 +135,7 @@ class ConvertConfig:
         include: names or regular expressions of nodes; where given, only these are converted.
         exclude: names or regular expressions of nodes that stay as they are.
         strict: whether a nonlinear node that is not converted is an error.
+        meter: whether the counts of spikes are outputs of the network (see `onnx_snn.passes.meter`).
 
     Raises:
         ConfigError: an option is out of its range or contradicts another one.
@@ -150,13 +151,14 @@ class ConvertConfig:
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     strict: bool = False
+    meter: bool = False
 
     def __post_init__(self) -> None:
         for name, kind in (("scope", Scope), ("preset", Preset), ("body", Body)):
             object.__setattr__(self, name, _member(kind, name, getattr(self, name)))
         for name in ("include", "exclude"):
             object.__setattr__(self, name, _names(name, getattr(self, name)))
-        for name in ("gate", "strict", "lean"):
+        for name in ("gate", "strict", "meter", "lean"):
             if not isinstance(getattr(self, name), bool) and (name, getattr(self, name)) != ("lean", None):
                 raise ConfigError(f"{name} is {getattr(self, name)!r}; expected true or false")
         if isinstance(self.timesteps, bool) or not isinstance(self.timesteps, int):

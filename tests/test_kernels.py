@@ -25,7 +25,7 @@ from strategies import SPECIAL, Case, cases, critical_inputs, neurons
 from test_composite import COMPOSITES, Composite, every_composite, layer_normalization_of, one_nan, rows, softmax_of
 from test_opset import sample_case
 
-from onnx_snn.neuron import UNSCALED, Float32, MbeNeuron, halving_neuron, time_loop
+from onnx_snn.neuron import UNSCALED, Float32, MbeNeuron, closed_form, halving_neuron, time_loop
 from onnx_snn.opset import MBE_NEURON, OPERATORS, Body, Operator
 
 Feeds = Mapping[str, NDArray[Any]]
@@ -107,6 +107,23 @@ def test_work_of_many_tasks_has_the_same_bits(scale: Float32) -> None:
     x = np.random.default_rng(7).choice(critical_inputs(neuron, np.random.default_rng(8)), (9, 70, 100))
     assert x.size > 3 * TASK
     assert_neuron(Case(neuron, x.astype(np.float32), scale))
+
+
+@pytest.mark.parametrize("timesteps", [1, 5, 8, 9, 16])
+@pytest.mark.parametrize("gate", [True, False], ids=["gated", "ungated"])
+def test_more_spikes_than_a_counter_holds_are_counted(timesteps: int, gate: bool) -> None:
+    """Two thirds of 300 000 elements are alike: counters of 16 bits are emptied in between. NaN fire nothing."""
+    theta, gain = np.arange(6), [1, 1, -1, 1, -1, 1]  # ramps of width 2 - 2**(1 - T), but those that fall
+    theta = np.where(np.array(gain) > 0, 3 * theta, 3 * theta + 2)
+    neuron = halving_neuron(theta, gain, [1, 0.5, -0.25, 1, 2, 0.5], 0, timesteps, gate=gate)
+    x = np.random.default_rng(timesteps).uniform(-2, 20, (3, 100_000)).astype(np.float32)
+    x[:2] = 4.7
+    x[2, ::5], x[2, 1::7] = np.nan, np.inf
+    expected = closed_form(neuron, x)
+    for threads in (1, 2):
+        outputs = native(MBE_NEURON, True, 0, threads)(neuron_feeds(neuron, x, UNSCALED))
+        assert_same_bits(outputs["y"], expected.y, f"y, {threads=}")
+        assert_same_bits(outputs["spikes"], expected.spikes, f"spikes, {threads=}")
 
 
 # --- softmax and normalizations ------------------------------------------------------------------

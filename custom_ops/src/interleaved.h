@@ -83,6 +83,11 @@ struct Interleaved {
     Simd::store_index(p + Simd::kLanes, v.high);
   }
 
+  static void store_key(std::int32_t* p, const std::int32_t* leaf, std::int32_t first, const Float& level, int bits) {
+    Simd::store_key(p, leaf, first, level.low, bits);
+    Simd::store_key(p + Simd::kLanes, leaf + Simd::kLanes, first, level.high, bits);
+  }
+
   template <std::size_t kDepth>
   class Table {
    public:

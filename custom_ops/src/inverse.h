@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-#include "spike_count.h"
+#include "evaluate.h"
 
 namespace onnx_snn {
 namespace {
@@ -12,7 +12,7 @@ namespace {
 // v[i] = 1/v[i], where `root` is 1, with m in [0.5, 1), or 1/sqrt(v[i]), where it is 2, with m in [0.5, 2); exact for
 // 0, infinity and NaN.
 template <class Simd, int root>
-void invert(const Neuron& neuron, float* v, std::size_t count, std::int64_t* spikes) {
+void invert(const Neuron& neuron, float* v, std::size_t count, SpikeCounter* spikes) {
   each_block({}, count, [&](std::size_t first, std::size_t size, const Scale& unscaled) {
     Block<float> mantissa;
     Block<int> exponent;
@@ -24,8 +24,7 @@ void invert(const Neuron& neuron, float* v, std::size_t count, std::int64_t* spi
       exponent[i] = (exponent[i] - odd) / root;
       mantissa[i] = static_cast<float>(odd ? 2 * fraction : fraction);
     }
-    if (spikes) count_spikes<Simd>(neuron, unscaled, mantissa, size, spikes);
-    evaluate<Simd>(neuron, unscaled, mantissa, mantissa, size);
+    evaluate<Simd>(neuron, unscaled, mantissa, mantissa, size, spikes);
     for (std::size_t i = 0; i < size; ++i) {
       const bool regular = block[i] > 0 && block[i] < INFINITY;
       const float exceptional = 1.0f / (root == 2 ? std::sqrt(block[i]) : block[i]);

@@ -27,12 +27,14 @@ struct Scale {
   Along along;
 };
 
-// Spikes are counted where a pointer is given: int64 [S, N], to which kernels add.
+class SpikeCounter;
+
+// Spikes are counted where a counter is given.
 struct Softmax {
   const Neuron& exp2;        // 2**f on [0, 1]
   const Neuron& reciprocal;  // 1/m on [0.5, 1)
-  std::int64_t* exp2_spikes = nullptr;
-  std::int64_t* reciprocal_spikes = nullptr;
+  SpikeCounter* exp2_spikes = nullptr;
+  SpikeCounter* reciprocal_spikes = nullptr;
 };
 
 struct Normalization {
@@ -43,8 +45,8 @@ struct Normalization {
   float epsilon;
   Along gamma;
   Along beta;  // no values: none is added
-  std::int64_t* deviation_spikes = nullptr;
-  std::int64_t* rsqrt_spikes = nullptr;
+  SpikeCounter* deviation_spikes = nullptr;
+  SpikeCounter* rsqrt_spikes = nullptr;
 };
 
 // x and y may be the same array. Nothing is allocated.
@@ -52,11 +54,12 @@ struct Kernels {
   const char* name;
 
   // y = neuron(x / scale) * scale for `count` elements.
-  void (*evaluate)(const Neuron& neuron, const Scale& scale, const float* x, float* y, std::size_t count);
+  void (*evaluate)(const Neuron& neuron, const Scale& scale, const float* x, float* y, std::size_t count,
+                   SpikeCounter* spikes);
 
-  // Adds the spikes that `evaluate` would fire to spikes [S, N].
-  void (*count_spikes)(const Neuron& neuron, const Scale& scale, const float* x, std::size_t count,
-                       std::int64_t* spikes);
+  // Takes numbers of `bits` bits, up to 8, that occur as often as two tables say together, and clears these. Adds to
+  // set[b] how many have bit b set, and returns how many there are.
+  std::uint32_t (*count_bits)(std::uint16_t* even, std::uint16_t* odd, std::size_t bits, std::int64_t* set);
 
   // Softmax of each of `rows` rows of `length` elements.
   void (*softmax)(const Softmax& softmax, const float* x, float* y, std::size_t rows, std::size_t length);

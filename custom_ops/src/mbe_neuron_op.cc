@@ -19,13 +19,13 @@ struct Run {
   const Scales& scales;
   const Tensor& x;
   float* y;
-  std::int64_t* spikes;
+  RunSpikes& spikes;
 
   // One scale for all elements.
   void evaluate_flat() const {
     const Tasks tasks(x.elements, 1);
     context.parallel_for(tasks.count(), [&](std::size_t task) {
-      TaskSpikes task_spikes(spikes, neuron);
+      TaskSpikes task_spikes(spikes);
       const std::size_t first = tasks.first(task);
       evaluate({scales.tensor.values, 0}, first, tasks.last(task) - first, task_spikes);
     });
@@ -35,7 +35,7 @@ struct Run {
   void evaluate_runs(const Runs& runs) const {
     const Tasks tasks(runs.count(), runs.length());
     context.parallel_for(tasks.count(), [&](std::size_t task) {
-      TaskSpikes task_spikes(spikes, neuron);
+      TaskSpikes task_spikes(spikes);
       runs.each(tasks.first(task), tasks.last(task), [&](std::size_t run, std::size_t offset) {
         evaluate({scales.tensor.values + offset, runs.stride()}, run * runs.length(), runs.length(), task_spikes);
       });
@@ -46,7 +46,7 @@ struct Run {
   void evaluate_short_runs(const Runs& runs) const {
     const Tasks tasks(runs.count(), runs.length());
     context.parallel_for(tasks.count(), [&](std::size_t task) {
-      TaskSpikes task_spikes(spikes, neuron);
+      TaskSpikes task_spikes(spikes);
       std::array<float, kShortRun> written;
       std::size_t first = tasks.first(task) * runs.length(), count = 0;
       const auto flush = [&] {
@@ -69,8 +69,7 @@ struct Run {
  private:
   void evaluate(const Along& along, std::size_t first, std::size_t count, TaskSpikes& task_spikes) const {
     const Scale scale{scales.kind, along};
-    if (spikes != nullptr) kernels().count_spikes(neuron, scale, x.values + first, count, task_spikes.counts());
-    kernels().evaluate(neuron, scale, x.values + first, y + first, count);
+    kernels().evaluate(neuron, scale, x.values + first, y + first, count, task_spikes.counter());
   }
 };
 
@@ -90,7 +89,7 @@ void MbeNeuronOp::compute(const KernelContext& context) const {
   node_.require_broadcast(scales_.first_input(), scales.tensor.shape, x.shape);
 
   float* const y = node_.result(context, x.shape);
-  std::int64_t* const spikes = node_.spikes(context, 1, neuron);
+  RunSpikes spikes(node_.spikes(context, 1, neuron), neuron);
   if (x.elements == 0) return;
 
   const Run run{context, neuron, scales, x, y, spikes};

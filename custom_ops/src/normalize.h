@@ -2,6 +2,8 @@
 // Normalization of rows: c = deviation neuron(x - mean), or (x); y = c / sqrt(mean(c**2) + epsilon) * gamma + beta.
 #pragma once
 
+#include <algorithm>
+
 #include "inverse.h"
 #include "rows.h"
 
@@ -19,18 +21,24 @@ inline float mean_square(const float* c, std::size_t length) {
   return static_cast<float>(total / static_cast<double>(length));
 }
 
-// c = deviation neuron of the deviations, for `count` rows.
-template <class Simd>
-void code(const Normalization& norm, const float* deviation, float* c, std::size_t count, std::size_t length) {
-  // Only a scale of one value goes on from row to row.
-  const bool repeats = norm.deviation_scale.kind != Rescaling::kNone && norm.deviation_scale.along.stride != 0;
-  const std::size_t runs = repeats ? count : 1, run = repeats ? length : count * length;
-  for (std::size_t r = 0; r < runs; ++r) {
-    const float* in = deviation + r * run;
-    if (norm.deviation_spikes) count_spikes<Simd>(norm.deviation, norm.deviation_scale, in, run, norm.deviation_spikes);
-    evaluate<Simd>(norm.deviation, norm.deviation_scale, in, c + r * run, run);
+// The scale of a row, for all rows of a block: so that kernels see them as one run.
+class BlockScale {
+ public:
+  BlockScale(const Scale& row, std::size_t rows, std::size_t length) : scale_(row) {
+    // One value goes on from row to row by itself.
+    if (row.kind == Rescaling::kNone || row.along.stride == 0 || rows == 1) return;
+    for (std::size_t r = 0; r < rows; ++r) std::copy_n(row.along.values, length, written_ + r * length);
+    scale_.along.values = written_;
   }
-}
+  BlockScale(const BlockScale&) = delete;
+  BlockScale& operator=(const BlockScale&) = delete;
+
+  const Scale& operator*() const { return scale_; }
+
+ private:
+  Scale scale_;
+  float written_[kRowElements];
+};
 
 // Calls use(at) with at(i) the i-th value along a row.
 template <class Use>
@@ -53,6 +61,7 @@ inline void apply_affine(const Normalization& norm, float inverse, float* y, std
 
 template <class Simd>
 void normalize(const Normalization& norm, const float* x, float* y, std::size_t rows, std::size_t length) {
+  const BlockScale scale(norm.deviation_scale, std::min(rows, rows_of_block(length)), length);
   each_rows(rows, length, [&](std::size_t first, std::size_t count) {
     float inverse[kMostRows];
     const float* in = x + first * length;
@@ -61,7 +70,7 @@ void normalize(const Normalization& norm, const float* x, float* y, std::size_t 
       for (std::size_t r = 0; r < count; ++r) centre(in + r * length, block + r * length, length);
       in = block;
     }
-    code<Simd>(norm, in, block, count, length);
+    evaluate<Simd>(norm.deviation, *scale, in, block, count * length, norm.deviation_spikes);
     for (std::size_t r = 0; r < count; ++r) inverse[r] = mean_square(block + r * length, length) + norm.epsilon;
     invert<Simd, 2>(norm.rsqrt, inverse, count, norm.rsqrt_spikes);
     for (std::size_t r = 0; r < count; ++r) apply_affine(norm, inverse[r], block + r * length, length);

@@ -33,14 +33,19 @@ double sum(std::size_t count, Value value) {
       [](double a, double b) { return a + b; });
 }
 
-// Calls visit(first, count) for blocks of rows that stay in the first cache, and at most kMostRows of them.
+// Rows of a block: they stay in the first cache, with at most kMostRows of them and, but for one row, kRowElements.
 constexpr std::size_t kMostRows = 64;
+constexpr std::size_t kRowElements = 2048;
 
+inline std::size_t rows_of_block(std::size_t length) {
+  const std::size_t most = length ? kRowElements / length : kMostRows;
+  return most < 1 ? 1 : most > kMostRows ? kMostRows : most;
+}
+
+// Calls visit(first, count) for blocks of rows.
 template <class Visit>
 void each_rows(std::size_t rows, std::size_t length, Visit visit) {
-  constexpr std::size_t kElements = 2048;
-  std::size_t most = length ? kElements / length : kMostRows;
-  most = most < 1 ? 1 : most > kMostRows ? kMostRows : most;
+  const std::size_t most = rows_of_block(length);
   for (std::size_t first = 0; first < rows; first += most) {
     visit(first, rows - first < most ? rows - first : most);
   }

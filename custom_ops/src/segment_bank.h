@@ -35,12 +35,12 @@ class SegmentBank {
   // The segments n of x, as leaves of the tree: kLeaves + n.
   Index leaf(Float x) const { return descend<Simd, kDepth>(tree_, x); }
 
-  Float level(Float x, const std::int32_t* leaf) const { return level(x, segments_[leaf]); }
-
-  // base + level * weight, rounded once.
-  Float operator()(Float x, const std::int32_t* leaf) const {
+  // base + level * weight, rounded once; visit(level) as well.
+  template <class Visit>
+  Float operator()(Float x, const std::int32_t* leaf, Visit visit) const {
     const auto segment = segments_[leaf];
     const Float k = level(x, segment);
+    visit(k);
     if constexpr (kNarrow) return Simd::multiply_add(k, segment.weight, segment.base);
     return sum_of_pairs(k, segment.weight, segment.base, base_rest_[leaf]);
   }

@@ -55,6 +55,12 @@ struct Avx2 {
     return _mm256_sub_epi32(_mm256_add_epi32(node, node), _mm256_castps_si256(right));
   }
   static void store_index(std::int32_t* p, Index v) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), v); }
+  static void store_key(std::int32_t* p, const std::int32_t* leaf, std::int32_t first, Float level, int bits) {
+    const Index leaves = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(leaf));
+    const Index segment = _mm256_sub_epi32(leaves, _mm256_set1_epi32(first));
+    const Index shifted = _mm256_sllv_epi32(segment, _mm256_set1_epi32(bits));
+    store_index(p, _mm256_add_epi32(shifted, _mm256_cvttps_epi32(level)));
+  }
 
   // 2**kDepth floats in registers of eight, looked up by the leaves that lie at a pointer. All but the first eight are kept as differences in bits,
   // because to mask and combine is cheaper than to blend beside permutations.

@@ -68,6 +68,13 @@ struct Avx512 {
   }
   static void store_index(std::int32_t* p, Index v) { _mm512_storeu_si512(p, v); }
 
+  // (leaf - first) * 2**bits + level, where leaves lie at a pointer.
+  static void store_key(std::int32_t* p, const std::int32_t* leaf, std::int32_t first, Float level, int bits) {
+    const Index segment = _mm512_sub_epi32(_mm512_loadu_si512(leaf), _mm512_set1_epi32(first));
+    const Index shifted = _mm512_sllv_epi32(segment, _mm512_set1_epi32(bits));
+    _mm512_storeu_si512(p, _mm512_add_epi32(shifted, _mm512_cvttps_epi32(level)));
+  }
+
   // 2**kDepth floats in registers, looked up by the leaves that lie at a pointer.
   template <std::size_t kDepth>
   class Table {

@@ -59,6 +59,9 @@ struct Baseline {
   static Index root() { return 1; }
   static Index child(Index node, Mask right) { return 2 * node + right; }
   static void store_index(std::int32_t* p, Index v) { *p = v; }
+  static void store_key(std::int32_t* p, const std::int32_t* leaf, std::int32_t first, Float level, int bits) {
+    *p = ((*leaf - first) << bits) + static_cast<std::int32_t>(level);
+  }
 
   template <std::size_t kDepth>
   class Table {

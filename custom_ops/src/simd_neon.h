@@ -64,6 +64,10 @@ struct Neon {
     return vsubq_s32(vaddq_s32(node, node), vreinterpretq_s32_u32(right));
   }
   static void store_index(std::int32_t* p, Index v) { vst1q_s32(p, v); }
+  static void store_key(std::int32_t* p, const std::int32_t* leaf, std::int32_t first, Float level, int bits) {
+    const Index segment = vsubq_s32(vld1q_s32(leaf), vdupq_n_s32(first));
+    vst1q_s32(p, vaddq_s32(vshlq_s32(segment, vdupq_n_s32(bits)), vcvtq_s32_f32(level)));
+  }
 
   // Sixteen floats as a table of 64 bytes, by the four lowest bits of an index.
   class Sixteen {

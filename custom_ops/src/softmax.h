@@ -58,8 +58,7 @@ void softmax(const Softmax& softmax, const float* x, float* y, std::size_t rows,
       maximum[r] = maximum_of(in, length);
       fractions<Simd>(in, maximum[r], block + r * length, length);
     }
-    if (softmax.exp2_spikes) count_spikes<Simd>(softmax.exp2, {}, block, count * length, softmax.exp2_spikes);
-    evaluate<Simd>(softmax.exp2, {}, block, block, count * length);
+    evaluate<Simd>(softmax.exp2, {}, block, block, count * length, softmax.exp2_spikes);
     for (std::size_t r = 0; r < count; ++r) {
       float* exponential = block + r * length;
       shift<Simd>(x + (first + r) * length, maximum[r], exponential, length);

@@ -13,17 +13,17 @@ struct Run {
   float* y;
   const Normalization& normalization;  // but for what goes along rows
   RowValues scale, gamma, beta;
+  RunSpikes &deviation_spikes, &rsqrt_spikes;
 
   void evaluate() const {
     const std::size_t length = x.shape.sides[x.shape.rank - 1];
     const bool shared = scale.shared() && gamma.shared() && beta.shared();
     const Tasks tasks(x.elements / length, length);
     context.parallel_for(tasks.count(), [&](std::size_t task) {
-      TaskSpikes deviation_spikes(normalization.deviation_spikes, normalization.deviation);
-      TaskSpikes rsqrt_spikes(normalization.rsqrt_spikes, normalization.rsqrt);
+      TaskSpikes task_deviation(deviation_spikes), task_rsqrt(rsqrt_spikes);
       Normalization along_rows = normalization;
-      along_rows.deviation_spikes = deviation_spikes.counts();
-      along_rows.rsqrt_spikes = rsqrt_spikes.counts();
+      along_rows.deviation_spikes = task_deviation.counter();
+      along_rows.rsqrt_spikes = task_rsqrt.counter();
       const std::size_t last = tasks.last(task);
       const std::size_t rows = shared ? last - tasks.first(task) : 1;
       for (std::size_t row = tasks.first(task); row < last; row += rows) {
@@ -65,11 +65,11 @@ void SpikingNormalizationOp::compute(const KernelContext& context) const {
   const RowValues beta = beta_ ? row_values(*beta_, context, x.shape) : RowValues();
 
   float* const y = node_.result(context, x.shape);
-  std::int64_t* const deviation_spikes = node_.spikes(context, 1, deviation);
-  std::int64_t* const rsqrt_spikes = node_.spikes(context, 2, rsqrt);
-  const Normalization normalization{centred_, deviation, rsqrt, {scales.kind, {}}, epsilon, {}, {},
-                                    deviation_spikes, rsqrt_spikes};
-  Run{context, x, y, normalization, RowValues(scales.tensor, x.shape), gamma, beta}.evaluate();
+  RunSpikes deviation_spikes(node_.spikes(context, 1, deviation), deviation);
+  RunSpikes rsqrt_spikes(node_.spikes(context, 2, rsqrt), rsqrt);
+  const Normalization normalization{centred_, deviation, rsqrt, {scales.kind, {}}, epsilon, {}, {}};
+  Run{context, x, y, normalization, RowValues(scales.tensor, x.shape), gamma, beta, deviation_spikes, rsqrt_spikes}
+      .evaluate();
 }
 
 RowValues SpikingNormalizationOp::row_values(const Parameter<TensorReader>& parameter, const KernelContext& context,

@@ -18,13 +18,13 @@ void SpikingSoftmaxOp::compute(const KernelContext& context) const {
   node_.require_rows(x.shape);
 
   float* const y = node_.result(context, x.shape);
-  std::int64_t* const exp2_spikes = node_.spikes(context, 1, exp2);
-  std::int64_t* const reciprocal_spikes = node_.spikes(context, 2, reciprocal);
   const std::size_t length = x.shape.sides[x.shape.rank - 1];
+  RunSpikes exp2_spikes(node_.spikes(context, 1, exp2), exp2);
+  RunSpikes reciprocal_spikes(node_.spikes(context, 2, reciprocal), reciprocal);
   const Tasks tasks(x.elements / length, length);
   context.parallel_for(tasks.count(), [&](std::size_t task) {
-    TaskSpikes task_exp2(exp2_spikes, exp2), task_reciprocal(reciprocal_spikes, reciprocal);
-    const Softmax softmax{exp2, reciprocal, task_exp2.counts(), task_reciprocal.counts()};
+    TaskSpikes task_exp2(exp2_spikes), task_reciprocal(reciprocal_spikes);
+    const Softmax softmax{exp2, reciprocal, task_exp2.counter(), task_reciprocal.counter()};
     const std::size_t first = tasks.first(task), last = tasks.last(task);
     kernels().softmax(softmax, x.values + first * length, y + first * length, last - first, length);
   });

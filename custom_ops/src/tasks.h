@@ -5,9 +5,12 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <mutex>
+#include <utility>
 #include <vector>
 
-#include "neuron.h"
+#include "spike_counter.h"
 
 namespace onnx_snn {
 
@@ -29,24 +32,61 @@ class Tasks {
   std::size_t per_task_;
 };
 
-// Spikes that a task counts apart and in the end adds to those of all tasks, which `total` holds; null: no counting.
+// Spikes of a neuron that the tasks of a run count: every thread has a counter, which goes from task to task, and their
+// sum is added to `total` in the end. Nothing is counted where that is null.
+class RunSpikes {
+ public:
+  RunSpikes(std::int64_t* total, const Neuron& neuron) : total_(total), neuron_(neuron) {}
+  ~RunSpikes() {
+    for (const auto& counter : idle_) counter->move_to(total_);
+  }
+  RunSpikes(const RunSpikes&) = delete;
+  RunSpikes& operator=(const RunSpikes&) = delete;
+
+ private:
+  friend class TaskSpikes;
+  using Counter = std::unique_ptr<SpikeCounter>;
+
+  Counter take() {
+    if (total_ == nullptr) return nullptr;
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      if (!idle_.empty()) {
+        Counter counter = std::move(idle_.back());
+        idle_.pop_back();
+        return counter;
+      }
+      idle_.reserve(++counters_);  // so that giving back cannot fail
+    }
+    return std::make_unique<SpikeCounter>(neuron_);
+  }
+
+  void give_back(Counter counter) {
+    if (counter == nullptr) return;
+    const std::lock_guard<std::mutex> lock(mutex_);
+    idle_.push_back(std::move(counter));
+  }
+
+  std::int64_t* total_;
+  const Neuron& neuron_;
+  std::mutex mutex_;
+  std::vector<Counter> idle_;
+  std::size_t counters_ = 0;
+};
+
+// The counter of a task.
 class TaskSpikes {
  public:
-  TaskSpikes(std::int64_t* total, const Neuron& neuron)
-      : total_(total), counts_(total == nullptr ? 0 : neuron.timesteps * neuron.bases) {}
-  ~TaskSpikes() {
-    for (std::size_t slot = 0; slot < counts_.size(); ++slot) {
-      if (counts_[slot] != 0) __atomic_fetch_add(total_ + slot, counts_[slot], __ATOMIC_RELAXED);
-    }
-  }
+  explicit TaskSpikes(RunSpikes& run) : run_(run), counter_(run.take()) {}
+  ~TaskSpikes() { run_.give_back(std::move(counter_)); }
   TaskSpikes(const TaskSpikes&) = delete;
   TaskSpikes& operator=(const TaskSpikes&) = delete;
 
-  std::int64_t* counts() { return total_ == nullptr ? nullptr : counts_.data(); }
+  SpikeCounter* counter() { return counter_.get(); }
 
  private:
-  std::int64_t* total_;
-  std::vector<std::int64_t> counts_;
+  RunSpikes& run_;
+  std::unique_ptr<SpikeCounter> counter_;
 };
 
 }  // namespace onnx_snn

@@ -12,6 +12,7 @@ from onnx_snn import bodies
 from onnx_snn.config import ConvertConfig
 from onnx_snn.errors import ConfigError
 from onnx_snn.opset import DOMAIN, Body
+from onnx_snn.passes.meter import add_functions, meter, spiking_nodes
 from onnx_snn.plan import SitePlan
 from onnx_snn.version import __version__
 
@@ -23,14 +24,17 @@ CONFIG_KEY = "onnx_snn.config"
 
 
 def attach(model: ir.Model, plans: Sequence[SitePlan], used: Iterable[str], config: ConvertConfig) -> None:
-    """Add the functions of the op types `used` and the metadata to `model`, in place.
+    """Add the functions of the op types `used` and the metadata to `model`, in place; counts of spikes where asked.
 
     Raises:
         ConfigError: closed bodies were asked for, but a neuron has no closed form.
     """
     if config.body is Body.CLOSED and not _have_closed_forms(plans):
         raise ConfigError("body 'closed' needs halving kernels in every neuron; use body 'loop'")
-    _add_functions(model, used, config.body)
+    if config.meter:
+        meter(model, config.body)
+    else:
+        add_functions(model, used, config.body, metered=False)
     model.ir_version = max(model.ir_version, MIN_IR_VERSION)
     model.metadata_props[VERSION_KEY] = __version__
     model.metadata_props[CONFIG_KEY] = json.dumps(config.to_json(), sort_keys=True)
@@ -45,15 +49,10 @@ def fast_twin(model: ir.Model, plans: Sequence[SitePlan]) -> ir.Model:
         return model
     twin = model.clone()
     used = [name for domain, name, _ in model.functions if domain == DOMAIN]
-    _add_functions(twin, used, Body.CLOSED)
+    metered = any(len(node.outputs) > 1 for node in spiking_nodes(twin))
+    add_functions(twin, used, Body.CLOSED, metered=metered)
     return twin
 
 
 def _have_closed_forms(plans: Sequence[SitePlan]) -> bool:
     return bodies.closed_body_fits(coding.neuron for plan in plans for coding in plan.codings().values())
-
-
-def _add_functions(model: ir.Model, names: Iterable[str], body: Body) -> None:
-    for proto in bodies.function_protos(names, opset=model.graph.opset_imports[""], body=body):
-        function = ir.serde.deserialize_function(proto)
-        model.functions[function.identifier()] = function

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Multiply-accumulates of products: of ones they are the sum of the output."""
+
+from __future__ import annotations
+
+import networks
+import numpy as np
+import onnx
+import onnx_ir as ir
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from onnx_snn.products import multiply_accumulates
+
+
+def counted(operator: str, attributes: str, *shapes: tuple[int, ...]) -> tuple[int, int]:
+    """What is counted for a node with operands of these shapes, and the sum of its output for operands of ones."""
+    names = "abc"[: len(shapes)]
+    inputs = ", ".join(f"float[{', '.join(map(str, shape))}] {name}" for name, shape in zip(names, shapes, strict=True))
+    text = f"""<ir_version: 10, opset_import: ["": 20]>
+        main ({inputs}) => (float[] y) {{ y = {operator} {attributes} ({", ".join(names)}) }}"""
+    model = onnx.parser.parse_model(text)
+    model.graph.output[0].type.tensor_type.ClearField("shape")
+    y = networks.run(model, {name: np.ones(shape, np.float32) for name, shape in zip(names, shapes, strict=True)})["y"]
+    (node,) = ir.from_proto(model).graph
+    return multiply_accumulates(node, shapes, y.shape), int(y.sum())
+
+
+@pytest.mark.parametrize(
+    ("operator", "attributes", "shapes"),
+    [
+        ("MatMul", "", [(2, 3, 4, 5), (5, 6)]),
+        ("MatMul", "", [(3, 4, 5), (2, 1, 5, 6)]),
+        ("MatMul", "", [(5,), (5, 6)]),
+        ("MatMul", "", [(4, 5), (5,)]),
+        ("MatMul", "", [(5,), (5,)]),
+        ("Gemm", "", [(4, 5), (5, 6)]),
+        ("Gemm", "<transA = 1, transB = 1>", [(5, 4), (6, 5)]),
+        ("Mul", "", [(2, 1, 4), (3, 1)]),
+        ("Einsum", '<equation = "bid, bjd -> bij">', [(2, 3, 5), (2, 4, 5)]),
+        ("Einsum", '<equation = "...ij, jk -> ...ik">', [(2, 3, 4, 5), (5, 6)]),
+        ("Einsum", '<equation = "...ij, ...jk -> ...ik">', [(2, 1, 4, 5), (1, 3, 5, 6)]),
+        ("Einsum", '<equation = "i, j, k -> ijk">', [(2,), (3,), (4,)]),
+        ("Conv", "", [(2, 3, 7, 8), (4, 3, 3, 2)]),
+        ("Conv", '<auto_pad = "SAME_UPPER", strides = [2, 2]>', [(1, 2, 7, 8), (3, 2, 3, 4)]),
+        ("Conv", '<auto_pad = "SAME_LOWER", strides = [2, 3]>', [(1, 2, 7, 8), (3, 2, 2, 4)]),
+        ("Conv", '<auto_pad = "VALID">', [(1, 2, 7), (3, 2, 3)]),
+        ("Conv", "<group = 2, pads = [1, 0, 2, 1]>", [(1, 4, 5, 6), (6, 2, 3, 3)]),
+        ("ConvTranspose", "<strides = [2, 3], pads = [1, 0, 0, 2]>", [(2, 3, 4, 5), (3, 2, 3, 3)]),
+        ("ConvTranspose", "<strides = [2], group = 2, output_padding = [1]>", [(1, 4, 5), (4, 3, 3)]),
+        ("ConvTranspose", "<strides = [2], output_shape = [9]>", [(1, 2, 5), (2, 3, 4)]),
+        ("ConvTranspose", '<strides = [2], auto_pad = "SAME_UPPER">', [(1, 2, 5), (2, 3, 3)]),
+    ],
+)
+def test_products_are_counted(operator: str, attributes: str, shapes: list[tuple[int, ...]]) -> None:
+    found, expected = counted(operator, attributes, *shapes)
+    assert found == expected
+
+
+@given(
+    sides=st.tuples(st.integers(1, 9), st.integers(1, 9)),
+    kernel=st.tuples(st.integers(1, 4), st.integers(1, 4)),
+    strides=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    dilations=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    pads=st.tuples(*[st.integers(0, 3)] * 4),
+)
+def test_what_falls_on_padding_does_not_count(
+    sides: tuple[int, int],
+    kernel: tuple[int, int],
+    strides: tuple[int, int],
+    dilations: tuple[int, int],
+    pads: tuple[int, int, int, int],
+) -> None:
+    for axis in (0, 1):
+        assume(sides[axis] + pads[axis] + pads[axis + 2] >= (kernel[axis] - 1) * dilations[axis] + 1)
+    attributes = f"<strides = {list(strides)}, dilations = {list(dilations)}, pads = {list(pads)}>"
+    found, expected = counted("Conv", attributes, (1, 2, *sides), (3, 2, *kernel))
+    assert found == expected
