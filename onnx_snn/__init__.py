@@ -8,6 +8,7 @@ Usage::
     session = onnx_snn.session("snn.onnx")  # an ordinary onnxruntime.InferenceSession
 """
 
+from onnx_snn.blame import Blame, NodeBlame, blame
 from onnx_snn.config import ConvertConfig, Preset, Scope
 from onnx_snn.convert import convert
 from onnx_snn.errors import (
@@ -23,13 +24,19 @@ from onnx_snn.evaluate import Evaluation, compare
 from onnx_snn.export import export
 from onnx_snn.functions import ScalarFunction, register
 from onnx_snn.inspection import Inspection, inspect
+from onnx_snn.metrics import Metric
 from onnx_snn.neuron import MbeNeuron
 from onnx_snn.opset import Body
 from onnx_snn.report import ConversionReport, NodeReport, OutputReport, Status
 from onnx_snn.runtime import get_library_path, session, session_options
+from onnx_snn.settings import NodeSettings
+from onnx_snn.solver import Minimize
+from onnx_snn.tune import TuningReport, tune
 from onnx_snn.version import __version__
+from onnx_snn.workbench import TuningPoint
 
 __all__ = [
+    "Blame",
     "Body",
     "CalibrationError",
     "ConfigError",
@@ -39,9 +46,13 @@ __all__ = [
     "Inspection",
     "LibraryError",
     "MbeNeuron",
+    "Metric",
+    "Minimize",
     "ModelError",
     "NeuronError",
+    "NodeBlame",
     "NodeReport",
+    "NodeSettings",
     "OnnxSnnError",
     "OutputError",
     "OutputReport",
@@ -49,7 +60,10 @@ __all__ = [
     "ScalarFunction",
     "Scope",
     "Status",
+    "TuningPoint",
+    "TuningReport",
     "__version__",
+    "blame",
     "compare",
     "convert",
     "export",
@@ -58,4 +72,5 @@ __all__ = [
     "register",
     "session",
     "session_options",
+    "tune",
 ]

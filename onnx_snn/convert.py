@@ -42,7 +42,7 @@ from onnx_snn.passes.expand import expand
 from onnx_snn.passes.fit_sites import fit_sites
 from onnx_snn.passes.observe import StaticAxes, observations, observed_model
 from onnx_snn.passes.rewrite import rewrite
-from onnx_snn.passes.select import select
+from onnx_snn.passes.select import resolve, select
 from onnx_snn.passes.verify import check_invariants, check_valid, measure
 from onnx_snn.plan import SitePlan
 from onnx_snn.report import ConversionReport, merged
@@ -111,14 +111,14 @@ def convert(
     if not isinstance(model, (str, os.PathLike, onnx.ModelProto, ir.Model)):
         raise ModelError(f"model is a {type(model).__name__}; expected a path, a ModelProto or an onnx_ir.Model")
     config = _config(config, options)
-    run = _Run(config, calibration_cache, calibration_samples, batch_size, dry_run, progress)
+    run = Run(config, calibration_cache, calibration_samples, batch_size, dry_run, progress)
     if isinstance(model, (str, os.PathLike)) and Path(model).is_dir():
         return run.folder(Path(model), output, calibration)
     return run.model(model, output, calibration)
 
 
 @dataclass
-class _Run:
+class Run:
     """One call of `convert`: its options, and the stages in their order."""
 
     config: ConvertConfig
@@ -130,31 +130,23 @@ class _Run:
 
     def model(self, source: ModelSource, output: str | Path | None, data: Source | None) -> ConversionReport:
         """Convert one model."""
-        watch = _Stopwatch()
-        name = str(source) if isinstance(source, (str, os.PathLike)) else type(source).__name__
+        watch = Stopwatch()
         if not self.dry_run:
-            _check_destination(output, source)
-        with watch("load"):
-            original = load_model(source)
-            _check_original(original, name)
-            if _LONG_DOMAIN in original.opset_imports:
-                original.opset_imports.setdefault("", original.opset_imports.pop(_LONG_DOMAIN))
-        model, ledger = self._recognised(original, name, watch)
+            check_destination(output, source)
+        original, model, ledger = self.examine(source, watch)
         if self.dry_run:
             ledger.plans = [SitePlan(site) for site in ledger.wanted]
             return ledger.report(None, self.config, watch.seconds)
-        _check_runnable(model, name)
-        if data is None:
-            raise CalibrationError("calibration data is missing; give real inputs of the network, as an .npz say")
-        feeds = open_feeds(data, input_specs(model), batch_size=self.batch_size, max_samples=self.samples)
+        feeds = self.feeds(model, ledger, data)
         with watch("calibrate"):
-            static, seen = self._calibrate(model, ledger.wanted, feeds)
+            static, seen = self.calibrate(model, ledger.wanted, feeds)
         samples = list(itertools.islice(feeds.singles(), _verified_samples(original)))
         for attempt, allowances in enumerate(_thrift(self.config)):
             if attempt:
-                model, ledger = self._recognised(original, name, watch)
+                model, ledger = self._recognised(original, ledger.source, watch)
             with watch("fit"):
-                ledger.plans, refused = fit_sites(ledger.wanted, seen, static, self.config, allowances)
+                settings = resolve(ledger.recognition.sites, self.config)
+                ledger.plans, refused = fit_sites(ledger.wanted, seen, static, self.config, allowances, settings)
                 ledger.refused |= refused
                 ledger.check_any()
                 if self.config.strict:
@@ -174,7 +166,24 @@ class _Run:
             save_model(model, str(output))
         return ledger.report(str(output), self.config, watch.seconds, comparison, seen.samples)
 
-    def _recognised(self, original: ir.Model, name: str, watch: _Stopwatch) -> tuple[ir.Model, Ledger]:
+    def examine(self, source: ModelSource, watch: Stopwatch) -> tuple[ir.Model, ir.Model, Ledger]:
+        """The original, a copy of it with its fused operators written out, and which of its sites are wanted."""
+        name = str(source) if isinstance(source, (str, os.PathLike)) else type(source).__name__
+        with watch("load"):
+            original = load_model(source)
+            _check_original(original, name)
+            if _LONG_DOMAIN in original.opset_imports:
+                original.opset_imports.setdefault("", original.opset_imports.pop(_LONG_DOMAIN))
+        return original, *self._recognised(original, name, watch)
+
+    def feeds(self, model: ir.Model, ledger: Ledger, data: Source | None) -> Feeds:
+        """The calibration data of a model that can be run."""
+        _check_runnable(model, ledger.source)
+        if data is None:
+            raise CalibrationError("calibration data is missing; give real inputs of the network, as an .npz say")
+        return open_feeds(data, input_specs(model), batch_size=self.batch_size, max_samples=self.samples)
+
+    def _recognised(self, original: ir.Model, name: str, watch: Stopwatch) -> tuple[ir.Model, Ledger]:
         """A copy of `original` with its fused operators written out, its sites, and which of them are wanted."""
         with watch("expand"):
             model = original.clone()
@@ -190,9 +199,10 @@ class _Run:
                 ledger = ledger.with_held(idle, recognise(model), stay)
             ledger.expanded = bool(expanded.origins)
             ledger.check_any()
+            resolve(ledger.recognition.sites, self.config)  # settings of nodes that are not there are an error at once
         return model, ledger
 
-    def _calibrate(self, model: ir.Model, sites: Sequence[Site], feeds: Feeds) -> tuple[StaticAxes, Calibration]:
+    def calibrate(self, model: ir.Model, sites: Sequence[Site], feeds: Feeds) -> tuple[StaticAxes, Calibration]:
         """Which axes of the products' operands have a fixed size, and what the tensors of `sites` hold."""
         operands = {value.name or "" for site in sites if site.kind in _NEED_SHAPES for value in site.inputs}
         static = static_axes(model, sorted(operands), feeds.first()) if operands else {}
@@ -253,7 +263,13 @@ def _config(config: ConvertConfig | None, options: dict[str, Any]) -> ConvertCon
     return config or ConvertConfig.from_json(options)
 
 
-def _check_destination(output: str | Path | None, source: ModelSource) -> None:
+def check_destination(output: str | Path | None, source: ModelSource) -> None:
+    """Refuse an output that is missing, cannot be written or would overwrite `source`.
+
+    Raises:
+        ConfigError: it is missing.
+        OutputError: it cannot be written.
+    """
     if output is None:
         raise ConfigError("output is missing; name the .onnx file to write, or ask for a dry run")
     check_output(output, source)
@@ -319,7 +335,7 @@ _RUNNABLE_DOMAINS = frozenset(
 """Domains of which onnxruntime brings operators; those of custom operator libraries are not loaded here."""
 
 
-class _Stopwatch:
+class Stopwatch:
     """Seconds by stage."""
 
     def __init__(self) -> None:

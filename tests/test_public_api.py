@@ -10,6 +10,7 @@ import pytest
 import onnx_snn
 
 NAMES = [
+    "Blame",
     "Body",
     "CalibrationError",
     "ConfigError",
@@ -19,9 +20,13 @@ NAMES = [
     "Inspection",
     "LibraryError",
     "MbeNeuron",
+    "Metric",
+    "Minimize",
     "ModelError",
     "NeuronError",
+    "NodeBlame",
     "NodeReport",
+    "NodeSettings",
     "OnnxSnnError",
     "OutputError",
     "OutputReport",
@@ -29,7 +34,10 @@ NAMES = [
     "ScalarFunction",
     "Scope",
     "Status",
+    "TuningPoint",
+    "TuningReport",
     "__version__",
+    "blame",
     "compare",
     "convert",
     "export",
@@ -38,9 +46,22 @@ NAMES = [
     "register",
     "session",
     "session_options",
+    "tune",
 ]
 
 PARAMETERS = {
+    "blame": [
+        "original",
+        "spiking",
+        "data",
+        "labels",
+        "metric",
+        "output",
+        "batch_size",
+        "samples",
+        "progress",
+        "kernels",
+    ],
     "convert": [
         "model",
         "output",
@@ -53,12 +74,41 @@ PARAMETERS = {
         "progress",
         "options",
     ],
-    "compare": ["original", "spiking", "data", "labels", "output", "batch_size", "samples", "progress", "kernels"],
+    "compare": [
+        "original",
+        "spiking",
+        "data",
+        "labels",
+        "metric",
+        "output",
+        "batch_size",
+        "samples",
+        "progress",
+        "kernels",
+    ],
     "export": ["model", "output", "task", "opset"],
     "get_library_path": [],
     "inspect": ["path"],
     "session": ["path", "providers", "session_options", "kernels"],
     "session_options": ["quiet", "kernels"],
+    "tune": [
+        "model",
+        "output",
+        "calibration",
+        "data",
+        "target_loss",
+        "max_spikes",
+        "max_timesteps",
+        "minimize",
+        "metric",
+        "labels",
+        "compared_output",
+        "config",
+        "calibration_cache",
+        "batch_size",
+        "samples",
+        "progress",
+    ],
 }
 
 OPTIONS = [
@@ -72,6 +122,7 @@ OPTIONS = [
     "include",
     "exclude",
     "strict",
+    "nodes",
 ]
 
 
