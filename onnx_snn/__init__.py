@@ -9,6 +9,7 @@ Usage::
 """
 
 from onnx_snn.activity import NeuronActivity, Operand, ProductActivity, ProductKind
+from onnx_snn.blame import Blame, NodeBlame, blame
 from onnx_snn.config import ConvertConfig, Preset, Scope
 from onnx_snn.convert import convert
 from onnx_snn.energy import EnergyCosts, EnergyFigure, EnergyReport, EnergyRule
@@ -25,14 +26,20 @@ from onnx_snn.evaluate import Evaluation, compare
 from onnx_snn.export import export
 from onnx_snn.functions import ScalarFunction, register
 from onnx_snn.inspection import Inspection, inspect
+from onnx_snn.metrics import Metric
 from onnx_snn.neuron import MbeNeuron
 from onnx_snn.opset import Body
 from onnx_snn.profile import Profile, profile
 from onnx_snn.report import ConversionReport, NodeReport, OutputReport, Status
 from onnx_snn.runtime import get_library_path, session, session_options
+from onnx_snn.settings import NodeSettings
+from onnx_snn.solver import Minimize
+from onnx_snn.tune import TuningReport, tune
 from onnx_snn.version import __version__
+from onnx_snn.workbench import TuningPoint
 
 __all__ = [
+    "Blame",
     "Body",
     "CalibrationError",
     "ConfigError",
@@ -46,10 +53,14 @@ __all__ = [
     "Inspection",
     "LibraryError",
     "MbeNeuron",
+    "Metric",
+    "Minimize",
     "ModelError",
     "NeuronActivity",
     "NeuronError",
+    "NodeBlame",
     "NodeReport",
+    "NodeSettings",
     "OnnxSnnError",
     "Operand",
     "OutputError",
@@ -61,7 +72,10 @@ __all__ = [
     "ScalarFunction",
     "Scope",
     "Status",
+    "TuningPoint",
+    "TuningReport",
     "__version__",
+    "blame",
     "compare",
     "convert",
     "export",
@@ -71,4 +85,5 @@ __all__ = [
     "register",
     "session",
     "session_options",
+    "tune",
 ]

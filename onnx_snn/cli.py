@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Command line: `onnx-snn export | convert | inspect | compare | profile | demo`.
+"""Command line: `onnx-snn export | convert | tune | inspect | compare | profile | demo`.
 
 Results go to standard output, progress and errors to standard error. The exit status is 0 on success, 1 when
 the work cannot be done (one line says what is wrong and what to do), 2 when the arguments are wrong.
@@ -15,19 +15,23 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from onnx_snn.blame import DEFAULT_SAMPLES, Blame, blame
 from onnx_snn.config import ConvertConfig, Preset, Scope
 from onnx_snn.convert import convert
 from onnx_snn.demo import demo
 from onnx_snn.energy import EnergyCosts
 from onnx_snn.errors import ConfigError, OnnxSnnError
-from onnx_snn.evaluate import compare
+from onnx_snn.evaluate import Evaluation, compare
 from onnx_snn.export import export
 from onnx_snn.inspection import inspect
-from onnx_snn.io import check_output
+from onnx_snn.io import check_output, write_json
+from onnx_snn.metrics import METRICS
 from onnx_snn.neuron import MAX_TIMESTEPS
 from onnx_snn.opset import Body
 from onnx_snn.profile import profile
 from onnx_snn.runtime import find_library
+from onnx_snn.solver import Minimize
+from onnx_snn.tune import tune
 from onnx_snn.version import __version__
 
 DEFAULTS = ConvertConfig()
@@ -79,20 +83,55 @@ def _config(options: argparse.Namespace) -> ConvertConfig:
     return ConvertConfig.from_json({**base, **given})
 
 
-def _compare(options: argparse.Namespace) -> None:
-    evaluation = compare(
-        options.original,
-        options.spiking,
-        options.data,
-        output=options.output,
+def _tune(options: argparse.Namespace) -> None:
+    settings = Path(options.settings or Path(options.output).with_suffix(".json"))
+    check_output(settings, options.model)
+    if options.report:
+        check_output(options.report, options.model)
+    report = tune(
+        options.model,
+        options.output,
+        options.calibration,
+        data=options.data,
+        target_loss=options.target_loss,
+        max_spikes=options.max_spikes,
+        max_timesteps=options.max_timesteps,
+        minimize=options.minimize,
+        metric=options.metric,
+        compared_output=options.compared_output,
+        config=_config(options),
+        calibration_cache=options.calibration_cache,
         batch_size=options.batch_size,
         samples=options.samples,
         progress=not options.quiet,
-        kernels=options.kernels,
     )
+    write_json(settings, report.config.to_json())
+    if options.report:
+        write_json(options.report, report.to_json())
+    _note_missing_kernels(options)
+    if not options.quiet:
+        _write(
+            f"{report.text()}\n\n{options.output}: written; the same file again: onnx-snn convert --config {settings}"
+        )
+
+
+def _compare(options: argparse.Namespace) -> None:
+    arguments = {
+        "output": options.output,
+        "metric": options.metric,
+        "batch_size": options.batch_size,
+        "progress": not options.quiet,
+        "kernels": options.kernels,
+    }
+    result: Evaluation | Blame
+    if options.per_node:
+        samples = options.samples or DEFAULT_SAMPLES
+        result = blame(options.original, options.spiking, options.data, samples=samples, **arguments)
+    else:
+        result = compare(options.original, options.spiking, options.data, samples=options.samples, **arguments)
     if options.kernels:
         _note_missing_kernels(options)
-    _write(json.dumps(evaluation.to_json(), indent=2) if options.json else evaluation.text())
+    _write(json.dumps(result.to_json(), indent=2) if options.json else result.text())
 
 
 def _profile(options: argparse.Namespace) -> None:
@@ -169,7 +208,7 @@ def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("-v", "--verbose", action="count", default=0, help="say more; twice for debugging")
     common.add_argument("-q", "--quiet", action="store_true", help="no progress bars and no report on the terminal")
-    for add in (_add_export, _add_convert, _add_inspect, _add_compare, _add_profile, _add_demo):
+    for add in (_add_export, _add_convert, _add_tune, _add_inspect, _add_compare, _add_profile, _add_demo):
         add(commands, common)
     return parser
 
@@ -210,6 +249,17 @@ def _add_convert(
         metavar=f"1..{MAX_TIMESTEPS}",
         help=f"time steps, {DEFAULTS.timesteps} by default",
     )
+    _add_network(network)
+    _add_choice(parser)
+    work = parser.add_argument_group("work")
+    work.add_argument("--dry-run", action="store_true", help="say what would be converted; needs no calibration data")
+    work.add_argument("--calibration-samples", type=int, metavar="N", help="use at most N samples")
+    work.add_argument("--batch-size", type=int, default=8, help="samples in one run (default: 8)")
+    work.add_argument("--nodes", action="store_true", help="report every node")
+    parser.set_defaults(run=_convert)
+
+
+def _add_network(network: argparse._ArgumentGroup) -> None:
     network.add_argument(
         "--scope", choices=[scope.value for scope in Scope], help="full (default): weight products too"
     )
@@ -231,16 +281,65 @@ def _add_convert(
         "--meter", action="store_true", default=None, help="counts of spikes as outputs <node>/spikes of the network"
     )
     network.add_argument("--headroom", type=float, help="range of a code over the largest calibrated magnitude")
+
+
+def _add_choice(parser: argparse.ArgumentParser) -> None:
     choice = parser.add_argument_group("choice of nodes")
     choice.add_argument("--include", nargs="+", metavar="NAME", help="convert only these: names or expressions")
     choice.add_argument("--exclude", nargs="+", metavar="NAME", help="leave these as they are")
     choice.add_argument("--strict", action="store_true", default=None, help="fail where a node cannot be converted")
+
+
+def _add_tune(commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:
+    parser = commands.add_parser(
+        "tune", parents=[common], help="choose every neuron by what it costs and what its error does, and convert"
+    )
+    files = parser.add_argument_group("files")
+    files.add_argument("-m", "--model", required=True, help=".onnx file")
+    files.add_argument("-o", "--output", required=True, help=".onnx file to write")
+    files.add_argument("-c", "--calibration", metavar="DATA", required=True, help="real inputs, as for convert")
+    files.add_argument("--data", help="inputs with `labels` on which the loss is measured (default: those of -c)")
+    files.add_argument("--calibration-cache", metavar="NPZ", help="keep what calibration saw; read when it exists")
+    files.add_argument("--config", metavar="JSON", help="other options of the conversion from a file")
+    files.add_argument(
+        "--settings", metavar="JSON", help="where to write the configuration for convert (default: beside the output)"
+    )
+    files.add_argument("--report", metavar="JSON", help="write the Pareto front and the choice as JSON")
+    goal = parser.add_argument_group("goal (at least one of the first two)")
+    goal.add_argument(
+        "--target-loss", type=_share, metavar="LOSS", help="largest relative loss, such as 0.2%% or 0.002"
+    )
+    goal.add_argument("--max-spikes", type=float, metavar="S", help="largest number of spikes per element")
+    goal.add_argument(
+        "--max-timesteps",
+        type=int,
+        default=MAX_TIMESTEPS,
+        metavar=f"1..{MAX_TIMESTEPS}",
+        help=f"largest number of time steps of a neuron (default: {MAX_TIMESTEPS})",
+    )
+    goal.add_argument(
+        "--minimize",
+        choices=[each.value for each in Minimize],
+        default=Minimize.SPIKES.value,
+        help="what to save: spikes (default), or synaptic operations, spikes times their fan-out",
+    )
+    goal.add_argument("--metric", choices=sorted(METRICS), help="task metric (default: what the labels suggest)")
+    goal.add_argument("--compared-output", metavar="NAME", help="output that the metric sees (default: the first)")
+    _add_network(parser.add_argument_group("network"))
+    _add_choice(parser)
     work = parser.add_argument_group("work")
-    work.add_argument("--dry-run", action="store_true", help="say what would be converted; needs no calibration data")
-    work.add_argument("--calibration-samples", type=int, metavar="N", help="use at most N samples")
+    work.add_argument("--samples", type=int, metavar="N", help="use at most N samples of the data")
     work.add_argument("--batch-size", type=int, default=8, help="samples in one run (default: 8)")
-    work.add_argument("--nodes", action="store_true", help="report every node")
-    parser.set_defaults(run=_convert)
+    parser.set_defaults(run=_tune, timesteps=None)
+
+
+def _share(text: str) -> float:
+    """A share, given as such or in percent."""
+    number = text.removesuffix("%")
+    try:
+        return float(number) / (100.0 if number != text else 1.0)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number; expected one such as 0.2% or 0.002") from None
 
 
 def _add_inspect(
@@ -264,6 +363,12 @@ def _add_compare(
     parser.add_argument("--output", help="output to compare (default: the first)")
     parser.add_argument("--batch-size", type=int, default=8, help="samples in one run (default: 8)")
     parser.add_argument("--samples", type=int, metavar="N", help="use at most N samples")
+    parser.add_argument("--metric", choices=sorted(METRICS), help="task metric (default: what the labels suggest)")
+    parser.add_argument(
+        "--per-node",
+        action="store_true",
+        help=f"what each spiking node does alone and left out, ranked (samples by default: {DEFAULT_SAMPLES})",
+    )
     parser.add_argument("--json", action="store_true", help="as JSON")
     parser.add_argument(
         "--kernels",

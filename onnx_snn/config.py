@@ -13,6 +13,7 @@ from typing import Any
 from onnx_snn.errors import ConfigError
 from onnx_snn.neuron import MAX_TIMESTEPS
 from onnx_snn.opset import Body
+from onnx_snn.settings import NeuronSettings, NodeSettings, node_settings
 
 
 class Scope(enum.Enum):
@@ -136,6 +137,7 @@ class ConvertConfig:
         exclude: names or regular expressions of nodes that stay as they are.
         strict: whether a nonlinear node that is not converted is an error.
         meter: whether the counts of spikes are outputs of the network (see `onnx_snn.passes.meter`).
+        nodes: settings of single nodes by name, where they differ from those above.
 
     Raises:
         ConfigError: an option is out of its range or contradicts another one.
@@ -152,12 +154,14 @@ class ConvertConfig:
     exclude: tuple[str, ...] = ()
     strict: bool = False
     meter: bool = False
+    nodes: tuple[NodeSettings, ...] = ()
 
     def __post_init__(self) -> None:
         for name, kind in (("scope", Scope), ("preset", Preset), ("body", Body)):
             object.__setattr__(self, name, _member(kind, name, getattr(self, name)))
         for name in ("include", "exclude"):
             object.__setattr__(self, name, _names(name, getattr(self, name)))
+        object.__setattr__(self, "nodes", node_settings(self.nodes))
         for name in ("gate", "strict", "meter", "lean"):
             if not isinstance(getattr(self, name), bool) and (name, getattr(self, name)) != ("lean", None):
                 raise ConfigError(f"{name} is {getattr(self, name)!r}; expected true or false")
@@ -167,6 +171,8 @@ class ConvertConfig:
             raise ConfigError(f"timesteps is {self.timesteps}; expected 1 to {MAX_TIMESTEPS}")
         if not isinstance(self.headroom, (int, float)) or not 1.0 <= self.headroom <= 1024.0:
             raise ConfigError(f"headroom is {self.headroom!r}; expected 1 to 1024 times the calibrated maximum")
+        if self.preset is Preset.PAPER and any(entry.octaves for entry in self.nodes):
+            raise ConfigError("octaves belong to codes of preset 'default'; preset 'paper' has none")
 
     @property
     def spares(self) -> bool:
@@ -178,11 +184,21 @@ class ConvertConfig:
     @property
     def bases(self) -> Bases:
         """Numbers of bases that preset and time steps imply."""
-        return PAPER_BASES if self.preset is Preset.PAPER else default_bases(self.timesteps, lean=self.spares)
+        return self.bases_at(self.timesteps)
+
+    def bases_at(self, timesteps: int) -> Bases:
+        """Numbers of bases of a neuron with `timesteps`."""
+        return PAPER_BASES if self.preset is Preset.PAPER else default_bases(timesteps, lean=self.spares)
+
+    @property
+    def neuron(self) -> NeuronSettings:
+        """Settings of every neuron that `nodes` does not name."""
+        return NeuronSettings(self.timesteps, None, self.gate, self.headroom)
 
     def to_json(self) -> dict[str, Any]:
         """The options as JSON values; `from_json` restores them."""
-        values = dataclasses.asdict(self)
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        values["nodes"] = [entry.to_json() for entry in self.nodes]
         values |= {name: values[name].value for name in ("scope", "preset", "body")}
         return values | {name: list(values[name]) for name in ("include", "exclude")}
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 import itertools
 import json
 import logging
+import math
 import os
 import tempfile
 import time
@@ -31,7 +32,7 @@ import onnx
 import onnx_ir as ir
 
 from onnx_snn.calibrate import Calibration, calibrate, load_cache, static_axes
-from onnx_snn.config import LEAN, Allowances, ConvertConfig
+from onnx_snn.config import LEAN, ConvertConfig
 from onnx_snn.data import Feed, Feeds, Source, input_specs, open_feeds
 from onnx_snn.decoding import DecoderFeeds
 from onnx_snn.errors import CalibrationError, ConfigError, ModelError, OutputError
@@ -42,17 +43,17 @@ from onnx_snn.opset import DOMAIN
 from onnx_snn.passes.attach import attach, fast_twin
 from onnx_snn.passes.branches import Course, courses, running, untaken
 from onnx_snn.passes.expand import expand
-from onnx_snn.passes.fit_sites import fit_sites
+from onnx_snn.passes.fit_sites import Fitter, fit_sites
 from onnx_snn.passes.names import make_names_unique
 from onnx_snn.passes.observe import StaticAxes, observations, observed_model
 from onnx_snn.passes.rewrite import rewrite
-from onnx_snn.passes.select import select
+from onnx_snn.passes.select import resolve, select
 from onnx_snn.passes.verify import check_invariants, check_valid, measure
 from onnx_snn.plan import SitePlan
 from onnx_snn.report import ConversionReport, merged
 from onnx_snn.rules import recognise
 from onnx_snn.rules.rule import name_of
-from onnx_snn.rules.site import Kind, Site
+from onnx_snn.rules.site import Kind
 
 logger = logging.getLogger(__name__)
 
@@ -66,8 +67,8 @@ VERIFY_WEIGHTS = 1 << 27
 LEAN_ERROR, LEAN_SAMPLE_ERROR = 4e-3, 1e-2
 """Relative error of an output up to which neurons may be lean, over all verified samples and on any one of them."""
 
-LEAN_ATTEMPTS = 3
-"""Times that lean neurons are fitted, each time for half the error, before all become as exact as they can."""
+MOST_HALVINGS = 2
+"""Of the error of lean neurons; a quarter of it takes about as many spikes as neurons that are not lean."""
 
 SNN_CONFIG = "snn_config.json"
 """File in a converted folder that records the options, as Optimum's `ort_config.json` does."""
@@ -116,14 +117,14 @@ def convert(
     if not isinstance(model, (str, os.PathLike, onnx.ModelProto, ir.Model)):
         raise ModelError(f"model is a {type(model).__name__}; expected a path, a ModelProto or an onnx_ir.Model")
     config = _config(config, options)
-    run = _Run(config, calibration_cache, calibration_samples, batch_size, dry_run, progress)
+    run = Run(config, calibration_cache, calibration_samples, batch_size, dry_run, progress)
     if isinstance(model, (str, os.PathLike)) and Path(model).is_dir():
         return run.folder(Path(model), output, calibration)
     return run.model(model, output, calibration)
 
 
 @dataclass
-class _Run:
+class Run:
     """One call of `convert`: its options, and the stages in their order."""
 
     config: ConvertConfig
@@ -135,38 +136,23 @@ class _Run:
 
     def model(self, source: ModelSource, output: str | Path | None, data: Source | None) -> ConversionReport:
         """Convert one model."""
-        watch = _Stopwatch()
-        name = str(source) if isinstance(source, (str, os.PathLike)) else type(source).__name__
+        watch = Stopwatch()
         if not self.dry_run:
-            _check_destination(output, source)
-        with watch("load"):
-            original = load_model(source)
-            _check_original(original, name)
-            if _LONG_DOMAIN in original.opset_imports:
-                original.opset_imports.setdefault("", original.opset_imports.pop(_LONG_DOMAIN))
-            make_names_unique(original)
-        model, ledger = self._recognised(original, name, watch)
+            check_destination(output, source)
+        original, model, ledger = self.examine(source, watch)
         if self.dry_run:
             ledger.plans = [SitePlan(site) for site in ledger.wanted]
             return ledger.report(None, self.config, watch.seconds)
-        _check_runnable(model, name)
-        if data is None:
-            raise CalibrationError("calibration data is missing; give real inputs of the network, as an .npz say")
-        # What is decoded from few samples is more than that many feeds.
-        samples = None if isinstance(data, DecoderFeeds) else self.samples
-        feeds = open_feeds(data, input_specs(model), batch_size=self.batch_size, max_samples=samples)
+        feeds = self.feeds(model, ledger, data)
         with watch("calibrate"):
-            runs = courses(model, ledger.wanted, feeds)
-            ledger.refused |= untaken(ledger.wanted, runs, model)
-            ledger.check_any()
-            static, seen = self._calibrate(model, ledger.wanted, feeds, runs)
+            static, seen, runs = self.calibrate(model, ledger, feeds)
         verified = list(_first_samples(feeds, list(runs.values()), _verified_samples(original)))
-        for attempt, allowances in enumerate(_thrift(self.config)):
-            if attempt:
-                model, ledger = self._recognised(original, name, watch)
-                ledger.refused |= untaken(ledger.wanted, runs, model)
+        fitter, halvings = Fitter(seen, static, self.config), 0 if self.config.spares else None
+        while True:
             with watch("fit"):
-                ledger.plans, refused = fit_sites(ledger.wanted, seen, static, self.config, allowances)
+                allowances = None if halvings is None else LEAN.halved(halvings)
+                settings = resolve(ledger.recognition.sites, self.config)
+                ledger.plans, refused = fit_sites(ledger.wanted, fitter.within(allowances, settings))
                 ledger.refused |= refused
                 ledger.check_any()
                 if self.config.strict:
@@ -180,13 +166,37 @@ class _Run:
                 taps = [ledger.outputs[plan.site] for plan in ledger.plans]
                 reference = original if ledger.expanded else apart
                 comparison = measure(reference, fast_twin(model, ledger.plans), verified, taps, apart=apart)
-            if comparison.worst_error <= LEAN_ERROR and comparison.worst_sample <= LEAN_SAMPLE_ERROR:
+            excess = max(comparison.worst_error / LEAN_ERROR, comparison.worst_sample / LEAN_SAMPLE_ERROR)
+            if halvings is None or excess <= 1.0:
                 break
+            halvings = _more_halvings(halvings, excess)
+            model, ledger = self._recognised(original, ledger.source, watch)
+            ledger.refused |= untaken(ledger.wanted, runs, model)
         with watch("save"):
             save_model(model, str(output))
         return ledger.report(str(output), self.config, watch.seconds, comparison, seen.samples)
 
-    def _recognised(self, original: ir.Model, name: str, watch: _Stopwatch) -> tuple[ir.Model, Ledger]:
+    def examine(self, source: ModelSource, watch: Stopwatch) -> tuple[ir.Model, ir.Model, Ledger]:
+        """The original, a copy of it with its fused operators written out, and which of its sites are wanted."""
+        name = str(source) if isinstance(source, (str, os.PathLike)) else type(source).__name__
+        with watch("load"):
+            original = load_model(source)
+            _check_original(original, name)
+            if _LONG_DOMAIN in original.opset_imports:
+                original.opset_imports.setdefault("", original.opset_imports.pop(_LONG_DOMAIN))
+            make_names_unique(original)
+        return original, *self._recognised(original, name, watch)
+
+    def feeds(self, model: ir.Model, ledger: Ledger, data: Source | None) -> Feeds:
+        """The calibration data of a model that can be run."""
+        _check_runnable(model, ledger.source)
+        if data is None:
+            raise CalibrationError("calibration data is missing; give real inputs of the network, as an .npz say")
+        # What is decoded from few samples is more than that many feeds.
+        samples = None if isinstance(data, DecoderFeeds) else self.samples
+        return open_feeds(data, input_specs(model), batch_size=self.batch_size, max_samples=samples)
+
+    def _recognised(self, original: ir.Model, name: str, watch: Stopwatch) -> tuple[ir.Model, Ledger]:
         """A copy of `original` with its fused operators written out, its sites, and which of them are wanted."""
         with watch("expand"):
             model = original.clone()
@@ -202,27 +212,31 @@ class _Run:
                 ledger = ledger.with_held(idle, recognise(model), stay)
             ledger.expanded = bool(expanded.origins)
             ledger.check_any()
+            resolve(ledger.recognition.sites, self.config)  # settings of nodes that are not there are an error at once
         return model, ledger
 
-    def _calibrate(
-        self, model: ir.Model, sites: Sequence[Site], feeds: Feeds, runs: Mapping[Course, Feed]
-    ) -> tuple[StaticAxes, Calibration]:
-        """Which axes of the products' operands have a fixed size, and what the tensors of `sites` hold."""
+    def calibrate(
+        self, model: ir.Model, ledger: Ledger, feeds: Feeds
+    ) -> tuple[StaticAxes, Calibration, Mapping[Course, Feed]]:
+        """Which axes of the products' operands have a fixed size, what tensors hold, and a run of each course."""
+        runs = courses(model, ledger.wanted, feeds)
+        ledger.refused |= untaken(ledger.wanted, runs, model)
+        ledger.check_any()
         static: dict[str, tuple[int | None, ...]] = {}
         for course, feed in runs.items():
-            shaped = (site for site in running(sites, course, model) if site.kind in _NEED_SHAPES)
+            shaped = (site for site in running(ledger.wanted, course, model) if site.kind in _NEED_SHAPES)
             operands = {value.name or "" for site in shaped for value in site.inputs} - static.keys()
             static |= static_axes(model, sorted(operands), feed) if operands else {}
-        observed, needed = observed_model(model, sites), observations(sites, static)
+        observed, needed = observed_model(model, ledger.wanted), observations(ledger.wanted, static)
         if not needed:  # softmax alone: its neurons see mantissas, whatever the data
-            return static, Calibration("")
+            return static, Calibration(""), runs
         if self.cache is not None and Path(self.cache).exists():
-            return static, load_cache(self.cache, observed, needed)
+            return static, load_cache(self.cache, observed, needed), runs
         cached, typical = self.cache is not None, list(runs.values())
         seen = calibrate(observed, needed, feeds, typical=typical, cached=cached, progress=self.progress)
         if self.cache is not None:
             seen.save_cache(self.cache)
-        return static, seen
+        return static, seen, runs
 
     def folder(self, source: Path, output: str | Path | None, data: Any) -> ConversionReport:
         """Convert every model of an Optimum folder and copy what lies beside them."""
@@ -255,11 +269,15 @@ def _verified_samples(model: ir.Model) -> int:
     return max(1, min(VERIFY_SAMPLES, VERIFY_WEIGHTS // max(1, sum(tensor.size for tensor in tensors))))
 
 
-def _thrift(config: ConvertConfig) -> Iterator[Allowances | None]:
-    """What neurons may spend, from the least to no bound at all."""
-    if config.spares:
-        yield from (LEAN.halved(times) for times in range(LEAN_ATTEMPTS))
-    yield None
+def _more_halvings(halvings: int, excess: float) -> int | None:
+    """How often the error of lean neurons is to be halved, after that of the output exceeded its bound by a factor.
+
+    None where they had better be as exact as they can: output errors are about proportional to those of the neurons,
+    and a second guess that fails will not be followed by a third.
+    """
+    if halvings or excess > 2.0**MOST_HALVINGS:
+        return None
+    return math.ceil(math.log2(excess))
 
 
 def _first_samples(feeds: Feeds, typical: Sequence[Feed], count: int) -> Iterator[Feed]:
@@ -277,7 +295,13 @@ def _config(config: ConvertConfig | None, options: dict[str, Any]) -> ConvertCon
     return config or ConvertConfig.from_json(options)
 
 
-def _check_destination(output: str | Path | None, source: ModelSource) -> None:
+def check_destination(output: str | Path | None, source: ModelSource) -> None:
+    """Refuse an output that is missing, cannot be written or would overwrite `source`.
+
+    Raises:
+        ConfigError: it is missing.
+        OutputError: it cannot be written.
+    """
     if output is None:
         raise ConfigError("output is missing; name the .onnx file to write, or ask for a dry run")
     check_output(output, source)
@@ -343,7 +367,7 @@ _RUNNABLE_DOMAINS = frozenset(
 """Domains of which onnxruntime brings operators; those of custom operator libraries are not loaded here."""
 
 
-class _Stopwatch:
+class Stopwatch:
     """Seconds by stage."""
 
     def __init__(self) -> None:

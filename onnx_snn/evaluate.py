@@ -1,12 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Compare a spiking network with its original on data: task metric, agreement of predictions, output error.
 
-With `labels` in the data the task metric is
-
-    accuracy     labels [samples]           output [samples, classes]          higher is better
-    perplexity   labels [samples, length]   output [samples, length, tokens]   exp(mean NLL), lower is better
-
-Labels of -100 are left out, as in Transformers.
+With `labels` in the data the task metric is accuracy where they are [samples], and perplexity where they are
+[samples, length]; `onnx_snn.metrics` has others.
 """
 
 from __future__ import annotations
@@ -14,11 +10,12 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx_ir as ir
 import onnxruntime as ort
 from numpy.typing import NDArray
 from tqdm import tqdm
@@ -26,14 +23,13 @@ from tqdm import tqdm
 from onnx_snn.data import Feed, Feeds, Source, open_feeds, sample_count, session_specs
 from onnx_snn.difference import Difference
 from onnx_snn.errors import CalibrationError, ModelError
+from onnx_snn.metrics import METRICS, Metric, MetricLike, Score, metric_of
 from onnx_snn.observer import for_onnxruntime
 from onnx_snn.report import json_values, table
 from onnx_snn.runtime import session, session_options
 
 LABELS = "labels"
 """Name of the array of labels among the data."""
-
-IGNORED_LABEL = -100
 
 
 @dataclass(frozen=True)
@@ -43,7 +39,7 @@ class Evaluation:
     Attributes:
         output: output that was compared.
         samples: number of samples.
-        metric: "accuracy", "perplexity", or "" without labels.
+        metric: such as "accuracy" or "perplexity"; "" without labels.
         original: the metric of the original network.
         spiking: the metric of the spiking network.
         relative_loss: how much worse the spiking network is, relative to the original; negative: better.
@@ -75,12 +71,15 @@ class Evaluation:
         ]
         if self.metric:
             rows = [
-                (f"{self.metric}, original", _figure(self.metric, self.original)),
-                (f"{self.metric}, spiking", _figure(self.metric, self.spiking)),
+                (f"{self.metric}, original", self._figure(self.original)),
+                (f"{self.metric}, spiking", self._figure(self.spiking)),
                 ("relative loss", f"{self.relative_loss:.3%}"),
                 *rows,
             ]
         return table((f"{self.output}, {self.samples} samples", ""), rows)
+
+    def _figure(self, score: float) -> str:
+        return METRICS[self.metric].figure(score) if self.metric in METRICS else f"{score:.4g}"
 
 
 def compare(
@@ -89,6 +88,7 @@ def compare(
     data: Source,
     *,
     labels: NDArray[np.integer[Any]] | None = None,
+    metric: MetricLike | None = None,
     output: str | None = None,
     batch_size: int = 8,
     samples: int | None = None,
@@ -102,6 +102,8 @@ def compare(
         spiking: .onnx file of the converted network.
         data: inputs, as for `onnx_snn.convert`.
         labels: int64 [samples] or [samples, length]; by default the array `labels` of the data, if any.
+        metric: "accuracy", "f1", "perplexity", "cosine", "agreement", or a function of output and labels that
+            returns a number for each sample, higher is better; by default what the labels suggest.
         output: name of the output to compare; the first by default.
         batch_size: samples in one run.
         samples: use at most this many samples.
@@ -115,11 +117,11 @@ def compare(
     """
     options = session_options(quiet=True, kernels=kernels)
     networks = [session(path, session_options=options, kernels=kernels) for path in (original, spiking)]
-    name = _output_name(networks, output)
+    name = output_name([{value.name: value.type for value in network.get_outputs()} for network in networks], output)
     feeds = open_feeds(data, session_specs(networks[0]), batch_size=batch_size, max_samples=samples)
-    labels = _labels_of(data) if labels is None else np.asarray(labels)
-    score = _Score(name)
-    for feed, target in tqdm(_labelled(feeds, labels), "compare", disable=None if progress else True, unit="batch"):
+    labels = labels_of(data) if labels is None else np.asarray(labels)
+    score = Comparison(name, metric_of(metric, labels))
+    for feed, target in tqdm(labelled(feeds, labels), "compare", disable=None if progress else True, unit="batch"):
         expected, got = (_run(network, name, feed) for network in networks)
         score.add(sample_count(feed), expected, got, target)
     if labels is not None and samples is None and len(labels) != score.samples:
@@ -127,16 +129,19 @@ def compare(
     return score.evaluation()
 
 
-@dataclass
-class _Score:
-    """Running sums over the batches."""
+class Comparison:
+    """Running sums over the batches of one output of two networks.
 
-    output: str
-    samples: int = 0
-    difference: Difference = field(default_factory=Difference)
-    metric: str = ""
-    labelled: int = 0
-    totals: list[float] = field(default_factory=lambda: [0.0, 0.0])
+    Args:
+        output: its name.
+        metric: the task metric, if there is one.
+    """
+
+    def __init__(self, output: str, metric: Metric | None) -> None:
+        self.output, self.metric = output, metric
+        self.samples = 0
+        self.difference = Difference()
+        self.scores = (Score(metric), Score(metric)) if metric else ()
 
     def add(self, samples: int, expected: NDArray[Any], got: NDArray[Any], labels: NDArray[Any] | None) -> None:
         """Count one batch."""
@@ -144,40 +149,19 @@ class _Score:
             raise ModelError(f"output {self.output!r} has shape {got.shape} instead of the original's {expected.shape}")
         self.samples += samples
         self.difference.add(expected, got)
-        if labels is not None:
-            self._add_labels((expected, got), labels)
-
-    def _add_labels(self, outputs: Sequence[NDArray[Any]], labels: NDArray[Any]) -> None:
-        if labels.shape != outputs[0].shape[:-1]:
-            raise CalibrationError(
-                f"labels have shape {labels.shape} for an output of shape {outputs[0].shape}; expected "
-                f"{outputs[0].shape[:-1]}"
-            )
-        classes = outputs[0].shape[-1]
-        used = labels != IGNORED_LABEL
-        if labels.dtype.kind not in "iu" or not ((labels[used] >= 0) & (labels[used] < classes)).all():
-            raise CalibrationError(
-                f"labels are not whole numbers from 0 to {classes - 1}, the classes of output "
-                f"{self.output!r}, or {IGNORED_LABEL}"
-            )
-        self.metric = "accuracy" if labels.ndim == 1 else "perplexity"
-        self.labelled += int(used.sum())
-        measure = _correct if labels.ndim == 1 else _negative_log_likelihood
-        for index, output in enumerate(outputs):
-            self.totals[index] += measure(output[used], labels[used])
+        for score, output in zip(self.scores, (expected, got), strict=False):
+            score.add(output, expected, labels)
 
     def evaluation(self) -> Evaluation:
         """The figures over all batches."""
-        means = [total / self.labelled if self.labelled else math.nan for total in self.totals]
-        original, spiking = means if self.metric == "accuracy" else map(_perplexity, means)
-        worse = original - spiking if self.metric == "accuracy" else spiking - original
+        original, spiking = [score.value for score in self.scores] or [math.nan, math.nan]
         return Evaluation(
             self.output,
             self.samples,
-            self.metric,
+            self.metric.name if self.metric else "",
             original,
             spiking,
-            worse / original if original else math.nan,
+            self.metric.relative_loss(original, spiking) if self.metric else math.nan,
             math.nan if self.difference.agreement is None else self.difference.agreement,
             self.difference.relative_error,
             self.difference.largest,
@@ -197,24 +181,7 @@ def _run(network: ort.InferenceSession, output: str, feed: Feed) -> NDArray[Any]
         raise CalibrationError(f"onnxruntime fails on inputs of shapes {shapes}: {error}") from error
 
 
-def _perplexity(mean: float) -> float:
-    """Of a mean negative log-likelihood."""
-    with np.errstate(over="ignore"):
-        return float(np.exp(mean))
-
-
-def _correct(output: NDArray[Any], labels: NDArray[Any]) -> float:
-    return float((output.argmax(axis=-1) == labels).sum())
-
-
-def _negative_log_likelihood(output: NDArray[Any], labels: NDArray[Any]) -> float:
-    logits = output.astype(np.float64)
-    logits -= logits.max(axis=-1, keepdims=True)
-    chosen = np.take_along_axis(logits, labels[:, None], axis=-1)[:, 0]
-    return float((np.log(np.exp(logits).sum(axis=-1)) - chosen).sum())
-
-
-def _labelled(feeds: Feeds, labels: NDArray[Any] | None) -> Iterator[tuple[Feed, NDArray[Any] | None]]:
+def labelled(feeds: Feeds, labels: NDArray[Any] | None) -> Iterator[tuple[Feed, NDArray[Any] | None]]:
     """Every feed with the labels of its samples."""
     start = 0
     for feed in feeds:
@@ -225,7 +192,7 @@ def _labelled(feeds: Feeds, labels: NDArray[Any] | None) -> Iterator[tuple[Feed,
         start = stop
 
 
-def _labels_of(data: Source) -> NDArray[Any] | None:
+def labels_of(data: Source) -> NDArray[Any] | None:
     """The array `labels` that comes with the inputs, if one does."""
     if isinstance(data, (str, os.PathLike)) and Path(data).suffix == ".npz":
         with np.load(data) as arrays:
@@ -235,10 +202,14 @@ def _labels_of(data: Source) -> NDArray[Any] | None:
     return None
 
 
-def _output_name(networks: Sequence[ort.InferenceSession], output: str | None) -> str:
-    names = [{value.name: value.type for value in network.get_outputs()} for network in networks]
-    name = output or next(iter(names[0]))
-    for role, known in zip(("original", "spiking"), names, strict=True):
+def output_name(networks: Sequence[Mapping[str, str]], output: str | None) -> str:
+    """The output to compare, of those (types by name) of the original and the spiking network; the first by default.
+
+    Raises:
+        ModelError: one of them has no such output, or onnxruntime does not hand it out.
+    """
+    name = output or next(iter(networks[0]))
+    for role, known in zip(("original", "spiking"), networks, strict=True):
         if name not in known:
             raise ModelError(f"the {role} network has no output {name!r}; it has {list(known)}")
         if known[name] == "tensor(bfloat16)":
@@ -246,8 +217,9 @@ def _output_name(networks: Sequence[ort.InferenceSession], output: str | None) -
                 f"output {name!r} of the {role} network is bfloat16, which onnxruntime does not hand out to NumPy; "
                 "compare another one, or networks that end in a Cast to float32"
             )
-    return str(name)
+    return name
 
 
-def _figure(metric: str, value: float) -> str:
-    return f"{value:.2%}" if metric == "accuracy" else f"{value:.3f}"
+def output_types(model: ir.Model) -> dict[str, str]:
+    """Types of the outputs of `model` by name, as onnxruntime spells them."""
+    return {str(value.name): f"tensor({str(value.dtype).lower()})" for value in model.graph.outputs}

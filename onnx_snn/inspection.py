@@ -50,7 +50,10 @@ class Inspection:
         """The contents for a terminal."""
         if not self.operators:
             return f"{self.path}: {self.nodes} nodes, none of them spiking; convert it with: onnx-snn convert"
-        options = ", ".join(f"{name} {value}" for name, value in self.config.items() if value not in ([], None))
+        config = {name: value for name, value in self.config.items() if value not in ([], None)}
+        if "nodes" in config:  # a tuned network has settings for hundreds
+            config["nodes"] = len(config["nodes"])
+        options = ", ".join(f"{name} {value}" for name, value in config.items())
         rows = [(name, str(count)) for name, count in self.operators.items()]
         return "\n".join(
             [

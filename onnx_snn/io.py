@@ -7,6 +7,7 @@ those inside the file are read from it once and written one by one.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
@@ -14,7 +15,7 @@ import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import onnx
@@ -172,6 +173,19 @@ def save_model(model: ir.Model, path: PathLike, *, external_data: bool | None = 
                     staged_data.replace(data)
             else:
                 _write(model, temporary)
+    except OSError as error:
+        raise OutputError(f"cannot write '{path}': {error}") from error
+
+
+def write_json(path: PathLike, value: Any) -> None:
+    """Write `value` to a JSON file, whole or not at all.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    try:
+        with staged(Path(path)) as temporary:
+            temporary.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n")
     except OSError as error:
         raise OutputError(f"cannot write '{path}': {error}") from error
 

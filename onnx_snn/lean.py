@@ -15,6 +15,7 @@ bettered in both error and spikes.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -64,6 +65,11 @@ class LeanCode:
     timesteps: int
     error: float
     spikes: float
+
+    @property
+    def octaves(self) -> tuple[int, ...]:
+        """p_n of each segment."""
+        return tuple(round(math.log2(size / self.levels[0])) for size in self.levels)
 
     def neuron(self, *, one_sided: bool, gate: bool) -> MbeNeuron:
         """The code as a neuron, for signals that are never negative or for any."""
@@ -131,8 +137,12 @@ def _quantile(points: Float64, mass: Float64, share: float) -> float:
 
 def _level_sizes(segments: int, timesteps: int, limit: float) -> Float64:
     """Sizes of the levels of all codes with N = `segments` that just reach `limit`, ascending: [C, N]."""
-    steps = np.array(list(_exponents(segments, timesteps)), np.float64)
-    relative = np.exp2(steps)
+    return level_sizes(np.array(list(_exponents(segments, timesteps)), np.float64), timesteps, limit)
+
+
+def level_sizes(octaves: Float64, timesteps: int, limit: float) -> Float64:
+    """Sizes of the levels of codes of given `octaves` p_n [C, N] that just reach `limit`: [C, N]."""
+    relative = np.exp2(octaves)
     needed = limit / ((2.0**timesteps - 1.0) * relative.sum(axis=1))
     fraction, exponent = np.frexp(needed)
     # The next mantissa above; above the largest one comes the next power of two.

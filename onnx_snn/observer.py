@@ -75,22 +75,23 @@ class Observer:
             copy.graph.outputs[:] = outputs
             # What is only on the way to the model's own outputs, such as the logits over a vocabulary, is not run.
             RemoveUnusedNodesPass()(copy)
-        self._outputs = [output.name for output in outputs]
+        self._outputs = {name: output.name for name, output in zip(names, outputs, strict=True)}
         self._weights = {name: _ort_value(tensor) for name, tensor in detach_weights(copy).items()}
         self._session = _session(copy, options, list(providers or ["CPUExecutionProvider"]))
 
-    def __call__(self, feed: Feed) -> dict[str, NDArray[Any]]:
-        """The outputs for `feed`, by the names of the tensors.
+    def __call__(self, feed: Feed, names: Sequence[str] | None = None) -> dict[str, NDArray[Any]]:
+        """The tensors `names`, all by default, for `feed`; of their shapes, where those are observed.
 
         Raises:
             CalibrationError: the run fails.
         """
+        names = self._names if names is None else names
         try:
-            arrays = self._session.run(self._outputs, for_onnxruntime(feed) | self._weights)
+            arrays = self._session.run([self._outputs[name] for name in names], for_onnxruntime(feed) | self._weights)
         except Exception as error:
             shapes = {name: array.shape for name, array in feed.items()}
             raise CalibrationError(f"onnxruntime fails on inputs of shapes {shapes}: {error}") from error
-        return dict(zip(self._names, arrays, strict=True))
+        return dict(zip(names, arrays, strict=True))
 
 
 def inferred_types(model: ir.Model, names: Sequence[str]) -> dict[str, tuple[ir.DataType, Sequence[int | None] | None]]:

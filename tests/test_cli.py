@@ -442,3 +442,27 @@ def test_the_programs_run(program: list[str], tmp_path: Path) -> None:
     failed = subprocess.run([*program, "inspect", str(tmp_path / "none")], capture_output=True, text=True, check=False)
     assert failed.returncode == 1
     assert failed.stderr == f"onnx-snn: error: model '{tmp_path / 'none'}' does not exist\n"
+
+
+# --- where the error comes from ------------------------------------------------------------------
+
+
+def test_compare_ranks_the_nodes(good: Request, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*good.arguments(), "-q"]) == 0
+    command = ["compare", str(good.model), str(good.output), str(good.calibration), "--per-node", "--metric", "cosine"]
+    assert main(command) == 0
+    printed = capsys.readouterr().out
+    assert all(node.name in printed for node in spiking_nodes(good.output))
+    assert main([*command, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    errors = [node["alone"]["relative_error"] for node in found["nodes"]]
+    assert errors == sorted(errors, reverse=True)
+    assert found["whole"]["metric"] == "cosine"
+
+
+def test_inspect_counts_the_settings_of_nodes(good: Request, capsys: pytest.CaptureFixture[str]) -> None:
+    good.options["config"] = good.model.with_suffix(".json")
+    good.options["config"].write_text('{"nodes": [{"name": "gelu", "bases": 5}]}')
+    assert main([*good.arguments(), "-q"]) == 0
+    assert main(["inspect", str(good.output)]) == 0
+    assert "nodes 1" in capsys.readouterr().out

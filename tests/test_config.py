@@ -11,6 +11,7 @@ import pytest
 
 from onnx_snn import Body, ConfigError, ConvertConfig, Preset, Scope, convert
 from onnx_snn.config import PAPER_BASES, default_bases
+from onnx_snn.settings import NodeSettings
 
 CHANGED = ConvertConfig(
     timesteps=3,
@@ -22,6 +23,7 @@ CHANGED = ConvertConfig(
     include=("a", "b"),
     exclude=("c",),
     strict=True,
+    nodes=(NodeSettings("d", "operand 1", timesteps=4, bases=2, gate=True, headroom=1.5), NodeSettings("e", bases=3)),
 )
 """Every option has another value than its default."""
 

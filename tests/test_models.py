@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 from hosts.runner import javascript_missing, run
+from networks import spiking_nodes
 from numpy.typing import NDArray
+from spoiling import spoiled
 
 import onnx_snn
 
@@ -65,6 +67,21 @@ def test_decisions_stay(name: str, converted: Converted) -> None:
     assert evaluation.metric in ("accuracy", "perplexity")
     assert evaluation.agreement >= 0.93
     assert evaluation.relative_error <= 0.01
+
+
+@pytest.mark.parametrize("source", ["identity", "function"])
+@pytest.mark.parametrize("name", NAMES)
+def test_blame_finds_a_spoiled_node(name: str, source: str, converted: Converted, tmp_path: Path) -> None:
+    """The middle code, and the middle function, with a quarter of its range: the worst of all nodes."""
+    path, report = converted(name)
+    functions = {node.name for node in report.nodes if node.kind == "function"}
+    nodes = [node for node in spiking_nodes(path) if node.op_type == "MbeNeuron"]
+    alike = [node.name for node in nodes if (node.name in functions) == (source == "function")]
+    victim = alike[len(alike) // 2]
+    broken = spoiled(path, victim, tmp_path / "spoiled.onnx", headroom=report.config.headroom)
+    data = MODELS / name / "calibration.npz"
+    blame = onnx_snn.blame(MODELS / name / "model.onnx", broken, data, samples=2, batch_size=2, progress=False)
+    assert blame.nodes[0].name == victim
 
 
 @pytest.mark.parametrize("timesteps", [8, 4])

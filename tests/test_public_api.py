@@ -10,6 +10,7 @@ import pytest
 import onnx_snn
 
 NAMES = [
+    "Blame",
     "Body",
     "CalibrationError",
     "ConfigError",
@@ -23,10 +24,14 @@ NAMES = [
     "Inspection",
     "LibraryError",
     "MbeNeuron",
+    "Metric",
+    "Minimize",
     "ModelError",
     "NeuronActivity",
     "NeuronError",
+    "NodeBlame",
     "NodeReport",
+    "NodeSettings",
     "OnnxSnnError",
     "Operand",
     "OutputError",
@@ -38,7 +43,10 @@ NAMES = [
     "ScalarFunction",
     "Scope",
     "Status",
+    "TuningPoint",
+    "TuningReport",
     "__version__",
+    "blame",
     "compare",
     "convert",
     "export",
@@ -48,9 +56,22 @@ NAMES = [
     "register",
     "session",
     "session_options",
+    "tune",
 ]
 
 PARAMETERS = {
+    "blame": [
+        "original",
+        "spiking",
+        "data",
+        "labels",
+        "metric",
+        "output",
+        "batch_size",
+        "samples",
+        "progress",
+        "kernels",
+    ],
     "convert": [
         "model",
         "output",
@@ -63,13 +84,42 @@ PARAMETERS = {
         "progress",
         "options",
     ],
-    "compare": ["original", "spiking", "data", "labels", "output", "batch_size", "samples", "progress", "kernels"],
+    "compare": [
+        "original",
+        "spiking",
+        "data",
+        "labels",
+        "metric",
+        "output",
+        "batch_size",
+        "samples",
+        "progress",
+        "kernels",
+    ],
     "export": ["model", "output", "task", "opset"],
     "get_library_path": [],
     "inspect": ["path"],
     "profile": ["model", "data", "costs", "batch_size", "samples", "progress", "kernels"],
     "session": ["path", "providers", "session_options", "kernels"],
     "session_options": ["quiet", "kernels"],
+    "tune": [
+        "model",
+        "output",
+        "calibration",
+        "data",
+        "target_loss",
+        "max_spikes",
+        "max_timesteps",
+        "minimize",
+        "metric",
+        "labels",
+        "compared_output",
+        "config",
+        "calibration_cache",
+        "batch_size",
+        "samples",
+        "progress",
+    ],
 }
 
 OPTIONS = [
@@ -84,6 +134,7 @@ OPTIONS = [
     "exclude",
     "strict",
     "meter",
+    "nodes",
 ]
 
 

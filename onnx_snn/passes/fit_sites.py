@@ -9,10 +9,11 @@ normalizations see mantissas, whose range is known, and are the same everywhere.
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Iterable
-from functools import cache
-from typing import Any
+from collections.abc import Callable, Hashable, Iterable
+from functools import cache, partial
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import onnx_ir as ir
@@ -24,14 +25,16 @@ from onnx_snn.config import Allowance, Allowances, ConvertConfig, Preset
 from onnx_snn.fit import Density, calibrated_density, fit_function, fit_identity, uniform_density
 from onnx_snn.functions import ScalarFunction
 from onnx_snn.histogram import SignedHistogram
+from onnx_snn.identity import code_of_levels
 from onnx_snn.importance import importance
-from onnx_snn.lean import lean_codes, leanest
+from onnx_snn.lean import LeanCode, lean_codes, leanest, level_sizes
 from onnx_snn.neuron import UNSCALED, Float32, MbeNeuron, fired_slots
 from onnx_snn.paper import fit_paper
 from onnx_snn.passes.annotate import LOW_PRECISION
 from onnx_snn.passes.observe import CodedTensor, StaticAxes, coded_tensors
 from onnx_snn.plan import Coding, SitePlan
 from onnx_snn.rules.site import Kind, Site
+from onnx_snn.settings import NEURONS, NeuronSettings, Settings
 
 PRIMITIVES = {"exp2_": "exp2", "reciprocal_": "reciprocal", "rsqrt_": "rsqrt"}
 """Functions behind the neurons of the composite ops, by their input prefix."""
@@ -51,22 +54,15 @@ SMALLEST_MAGNITUDE = 2.0**-60
 """Below it the gains of finely coded segments leave float32: such a signal has died out on its way."""
 
 
+Found = TypeVar("Found")
+
+
 class Refusal(Exception):  # noqa: N818 - not an error: it becomes a line of the report
     """Why a site cannot be converted."""
 
 
-def fit_sites(
-    sites: Iterable[Site],
-    calibration: Calibration,
-    static: StaticAxes,
-    config: ConvertConfig,
-    allowances: Allowances | None = None,
-) -> tuple[list[SitePlan], dict[Site, str]]:
-    """Plans for the sites that can be converted, and reasons for those that cannot.
-
-    Neurons are lean where there are `allowances`, and as exact as `config` makes them elsewhere.
-    """
-    fitter = _Fitter(calibration, static, config, allowances)
+def fit_sites(sites: Iterable[Site], fitter: Fitter) -> tuple[list[SitePlan], dict[Site, str]]:
+    """Plans for the sites that can be converted, and reasons for those that cannot."""
     plans: list[SitePlan] = []
     refused: dict[Site, str] = {}
     for site in sites:
@@ -77,14 +73,65 @@ def fit_sites(
     return plans, refused
 
 
-class _Fitter:
-    """Fits neurons from one calibration; equal questions get the same neuron."""
+class Signal(NamedTuple):
+    """A tensor as its code sees it.
+
+    Attributes:
+        points: float64 [M], sorted magnitudes after scaling.
+        counts: [M], how often each occurs.
+        importance: float64 [M], how much a squared error counts there.
+        scale: powers of two that its channels are divided by.
+        largest: largest scaled magnitude.
+    """
+
+    points: NDArray[np.float64]
+    counts: NDArray[Any]
+    importance: NDArray[np.float64]
+    scale: Float32
+    largest: float
+
+    @property
+    def weights(self) -> NDArray[np.float64]:
+        """How much a squared error counts at each point, over all its occurrences."""
+        return np.asarray(self.counts * self.importance)
+
+
+class Fitter:
+    """Fits neurons from one calibration; equal questions get the same neuron.
+
+    Args:
+        calibration: what the tensors hold.
+        static: which of their axes have a fixed size.
+        config: the options of the conversion.
+        allowances: what lean neurons may spend; None for neurons as exact as `config` makes them.
+        settings: those of single neurons; a neuron whose bases they name is not lean.
+        memory: what a fitter of the same calibration has found before.
+    """
 
     def __init__(
-        self, calibration: Calibration, static: StaticAxes, config: ConvertConfig, allowances: Allowances | None
+        self,
+        calibration: Calibration,
+        static: StaticAxes,
+        config: ConvertConfig,
+        allowances: Allowances | None = None,
+        settings: Settings | None = None,
+        memory: dict[Hashable, Any] | None = None,
     ) -> None:
         self.calibration, self.static, self.config, self.allowances = calibration, static, config, allowances
-        self._codes: dict[CodedTensor, tuple[Coding, float]] = {}
+        self.settings = settings or Settings(config.neuron)
+        self._memory = {} if memory is None else memory
+        self._codes: dict[tuple[CodedTensor, NeuronSettings], tuple[Coding, float]] = {}
+
+    def within(self, allowances: Allowances | None, settings: Settings) -> Fitter:
+        """A fitter with other allowances and settings that knows what this one has found."""
+        return Fitter(self.calibration, self.static, self.config, allowances, settings, self._memory)
+
+    def _once(self, make: Callable[[], Found], *question: Hashable) -> Found:
+        """What `make` answers to `question`, asked the first time only."""
+        if question not in self._memory:
+            self._memory[question] = make()
+        found: Found = self._memory[question]
+        return found
 
     def plan(self, site: Site) -> SitePlan:
         """The neurons of `site`.
@@ -97,7 +144,10 @@ class _Fitter:
                 raise Refusal(f"its input is {value.dtype}; spiking ops compute in FLOAT")
         if site.kind is Kind.FUNCTION:
             return self._function(site)
-        coded = [self._code(tensor) for tensor in coded_tensors(site, self.static)]
+        coded = [
+            self.code(tensor, self.settings.of(site, name))
+            for tensor, name in zip(coded_tensors(site, self.static), NEURONS[site.kind], strict=False)
+        ]
         if site.kind in (Kind.PRODUCT, Kind.SYNAPSE):
             spikes = {f"operand {i}": value for i, (_, value) in enumerate(coded)}
             return SitePlan(site, operands=tuple(coding for coding, _ in coded), spikes=spikes)
@@ -115,39 +165,55 @@ class _Fitter:
         )
 
     def _composite(self, site: Site, prefixes: Iterable[str]) -> SitePlan:
-        fitted = {prefix: _primitive(PRIMITIVES[prefix], self.config) for prefix in prefixes}
+        fitted = {
+            prefix: self.primitive(PRIMITIVES[prefix], self.settings.of(site, prefix.rstrip("_")))
+            for prefix in prefixes
+        }
         return SitePlan(
             site,
             neurons={prefix: coding for prefix, (coding, _) in fitted.items()},
             spikes={prefix.rstrip("_"): spikes for prefix, (_, spikes) in fitted.items()},
         )
 
+    def primitive(self, name: str, settings: NeuronSettings) -> tuple[Coding, float]:
+        """The neuron of a primitive and its spikes per element."""
+        bases = settings.bases or self.config.bases_at(settings.timesteps).primitive
+        return _primitive(name, dataclasses.replace(settings, bases=bases), self.config.preset)
+
     def _function(self, site: Site) -> SitePlan:
+        coding, spikes = self.function(site, self.settings.of(site, "function"))
+        return SitePlan(site, neurons={"": coding}, spikes={"function": spikes})
+
+    def function(self, site: Site, settings: NeuronSettings) -> tuple[Coding, float]:
+        """The neuron of a function site and its spikes per element."""
         assert site.function is not None, "a function site names its function"
         function = functions.get(site.function)
         histogram = self._histogram(site.inputs[0].name or "")
         points, counts = histogram.points(), histogram.counts()
-        density = calibrated_density(points, counts, *_widened(function, histogram, self.config))
-        if self.allowances is not None:
-            neuron = self._lean_function(function, density, points, counts, self.allowances.function)
+        density = calibrated_density(points, counts, *_widened(function, histogram, settings.headroom))
+        if self.allowances is not None and settings.bases is None:
+            neuron = self._lean_function(site, density, points, counts, self.allowances.function, settings)
         else:
-            neuron = _fit(function, self.config.bases.function, self.config, density)
-        spikes = {"function": mean_spikes(neuron, points, counts)}
-        return SitePlan(site, neurons={"": Coding(neuron)}, spikes=spikes)
+            bases = settings.bases or self.config.bases_at(settings.timesteps).function
+            neuron = _fit(function, dataclasses.replace(settings, bases=bases), self.config.preset, density)
+        return Coding(neuron), mean_spikes(neuron, points, counts)
 
     def _lean_function(
         self,
-        function: ScalarFunction,
+        site: Site,
         density: Density,
         points: NDArray[np.float64],
         counts: NDArray[Any],
         allowance: Allowance,
+        settings: NeuronSettings,
     ) -> MbeNeuron:
         """The most exact neuron within `allowance`."""
+        function = functions.get(str(site.function))
         exact, chosen = function.formula(points), None
         for bases, fewer in LEAN_FUNCTIONS:
-            timesteps = max(self.config.timesteps - fewer, 1)
-            neuron = fit_function(function, bases, timesteps, density, gate=self.config.gate)
+            sized = dataclasses.replace(settings, bases=bases, timesteps=max(settings.timesteps - fewer, 1))
+            fit = partial(_fit, function, sized, self.config.preset, density)
+            neuron = self._once(fit, "function", site.function, site.inputs[0].name, sized)
             if chosen is not None and relative_error(neuron(points), exact, counts) > allowance.error:
                 break
             chosen = neuron
@@ -156,60 +222,71 @@ class _Fitter:
         assert chosen is not None, "there is a first neuron"
         return chosen
 
-    def _code(self, tensor: CodedTensor) -> tuple[Coding, float]:
+    def code(self, tensor: CodedTensor, settings: NeuronSettings) -> tuple[Coding, float]:
         """The identity code of a tensor and its spikes per element."""
-        if tensor not in self._codes:
-            self._codes[tensor] = self._fit_code(tensor)
-        return self._codes[tensor]
+        key = tensor, settings
+        if key not in self._codes:
+            self._codes[key] = self._fit_code(tensor, settings)
+        return self._codes[key]
 
-    def _fit_code(self, tensor: CodedTensor) -> tuple[Coding, float]:
+    def _fit_code(self, tensor: CodedTensor, settings: NeuronSettings) -> tuple[Coding, float]:
+        signal = self.signal(tensor)
+        limit = self.limit(tensor, settings)
+        if settings.octaves is not None:
+            (levels,) = level_sizes(np.array([settings.octaves], np.float64), settings.timesteps, limit)
+            polarity = 0 if tensor.probabilities else 1
+            neuron = code_of_levels(levels, settings.timesteps, polarity=polarity, gate=settings.gate)
+        elif self.allowances is not None and settings.bases is None:
+            allowance = self.allowances.synapse if tensor.weighted else self.allowances.operand
+            neuron = self._lean_code(tensor, signal, limit, allowance, settings)
+        else:
+            bases = settings.bases or self.config.bases_at(settings.timesteps).identity
+            sized = dataclasses.replace(settings, bases=bases)
+            neuron = self._identity(signal, limit, sized, one_sided=tensor.probabilities)
+        return Coding(neuron, signal.scale), mean_spikes(neuron, signal.points, signal.counts)
+
+    def signal(self, tensor: CodedTensor) -> Signal:
+        """What calibration saw of a tensor, as its code sees it."""
+        return self._once(lambda: self._signal(tensor), "signal", tensor)
+
+    def _signal(self, tensor: CodedTensor) -> Signal:
         histogram = self._histogram(tensor.tensor)
         if tensor.probabilities:
-            points, counts, scale, limit = histogram.points(), histogram.counts(), UNSCALED, 1.0
+            points, counts, scale, largest = histogram.points(), histogram.counts(), UNSCALED, 1.0
         else:
             points, counts, scale, largest = self._magnitudes(tensor, histogram)
-            limit = self.config.headroom * largest or 1.0
         importance = np.ones_like(points) if tensor.divisor is None else self._importance(tensor.divisor, points)
-        if self.allowances is not None:
-            allowance = self.allowances.synapse if tensor.weighted else self.allowances.operand
-            neuron = self._lean_code(tensor, points, counts, importance, limit, allowance)
-        else:
-            bases = self.config.bases.identity
-            neuron = self._identity(points, counts * importance, limit, bases, one_sided=tensor.probabilities)
-        return Coding(neuron, scale), mean_spikes(neuron, points, counts)
+        return Signal(points, counts, importance, scale, largest)
+
+    def limit(self, tensor: CodedTensor, settings: NeuronSettings) -> float:
+        """The largest scaled magnitude that the code of a tensor must reach."""
+        return 1.0 if tensor.probabilities else settings.headroom * self.signal(tensor).largest or 1.0
 
     def _lean_code(
-        self,
-        tensor: CodedTensor,
-        points: NDArray[np.float64],
-        counts: NDArray[Any],
-        importance: NDArray[np.float64],
-        limit: float,
-        allowance: Allowance,
+        self, tensor: CodedTensor, signal: Signal, limit: float, allowance: Allowance, settings: NeuronSettings
     ) -> MbeNeuron:
         """The most exact code within `allowance`: one of few segments, or the first one of many that will do."""
-        config = self.config
-        density = Density(np.clip(points, 0.0, limit), counts / counts.sum())
-        front = lean_codes(density, config.timesteps, limit=limit, importance=importance, gate=config.gate)
+        front = self._once(lambda: lean_front(signal, limit, settings), "front", tensor, settings)
         code = leanest(front, allowance)
         if code is not None:
-            return code.neuron(one_sided=tensor.probabilities, gate=config.gate)
-        weights = counts * importance
+            return code.neuron(one_sided=tensor.probabilities, gate=settings.gate)
         for bases in LEAN_CODES:
-            neuron = self._identity(points, weights, limit, bases, one_sided=tensor.probabilities)
-            if relative_error(neuron(points), points, weights) <= allowance.error:
+            sized = dataclasses.replace(settings, bases=bases)
+            fit = partial(self._identity, signal, limit, sized, one_sided=tensor.probabilities)
+            neuron = self._once(fit, "code", tensor, sized)
+            if relative_error(neuron(signal.points), signal.points, signal.weights) <= allowance.error:
                 break
         return neuron
 
-    def _identity(
-        self, points: NDArray[np.float64], counts: NDArray[Any], limit: float, bases: int, *, one_sided: bool
-    ) -> MbeNeuron:
-        timesteps, gate = self.config.timesteps, self.config.gate
-        density = _density(points, counts, limit)
+    def _identity(self, signal: Signal, limit: float, settings: NeuronSettings, *, one_sided: bool) -> MbeNeuron:
+        """The code with the bases of `settings` that errs least."""
+        assert settings.bases is not None, "callers have chosen"
+        density = _density(signal.points, signal.weights, limit)
+        bases, timesteps = settings.bases, settings.timesteps
         if self.config.preset is Preset.PAPER:
             signed, lowest = (density, 0.0) if one_sided else (_mirrored(density), -limit)
             return fit_paper(functions.get("identity"), bases, timesteps, calibrated_density(*signed, lowest, limit))
-        return fit_identity(density, bases, timesteps, limit=limit, one_sided=one_sided, gate=gate)
+        return fit_identity(density, bases, timesteps, limit=limit, one_sided=one_sided, gate=settings.gate)
 
     def _importance(self, divisor: str, points: NDArray[np.float64]) -> NDArray[np.float64]:
         """How much errors at the scaled magnitudes `points` [M] count when rows are divided by the tensor `divisor`."""
@@ -267,28 +344,36 @@ def relative_error(got: NDArray[Any], exact: NDArray[np.float64], counts: NDArra
     return math.sqrt(error / power) if power else math.inf
 
 
-def _fit(function: ScalarFunction, bases: int, config: ConvertConfig, density: Density) -> MbeNeuron:
+def lean_front(signal: Signal, limit: float, settings: NeuronSettings) -> list[LeanCode]:
+    """The codes of a signal with few segments, from the fewest spikes to the smallest error."""
+    density = Density(np.clip(signal.points, 0.0, limit), signal.counts / signal.counts.sum())
+    timesteps, gate = settings.timesteps, settings.gate
+    return lean_codes(density, timesteps, limit=limit, importance=signal.importance, gate=gate)
+
+
+def _fit(function: ScalarFunction, settings: NeuronSettings, preset: Preset, density: Density) -> MbeNeuron:
     """The neuron that the preset makes of `function`."""
-    if config.preset is Preset.PAPER:
-        return fit_paper(function, bases, config.timesteps, density)
-    return fit_function(function, bases, config.timesteps, density, gate=config.gate)
+    assert settings.bases is not None, "callers have chosen"
+    if preset is Preset.PAPER:
+        return fit_paper(function, settings.bases, settings.timesteps, density)
+    return fit_function(function, settings.bases, settings.timesteps, density, gate=settings.gate)
 
 
 @cache
-def _primitive(name: str, config: ConvertConfig) -> tuple[Coding, float]:
+def _primitive(name: str, settings: NeuronSettings, preset: Preset) -> tuple[Coding, float]:
     """Neuron of a primitive and its spikes per element; its arguments are mantissas, taken as uniform."""
     function = functions.get(name)
     density = uniform_density(*function.domain)
-    neuron = _fit(function, config.bases.primitive, config, density)
+    neuron = _fit(function, settings, preset, density)
     return Coding(neuron), mean_spikes(neuron, density.points, np.ones(density.points.size, np.int64))
 
 
-def _widened(function: ScalarFunction, histogram: SignedHistogram, config: ConvertConfig) -> tuple[float, float]:
+def _widened(function: ScalarFunction, histogram: SignedHistogram, headroom: float) -> tuple[float, float]:
     """Range of a fitted function: its origin, and its calibrated extremes times the root of the headroom.
 
     Half the headroom of a code, in octaves: beyond the range a function clips, where a code would lose all.
     """
-    factor = math.sqrt(config.headroom)
+    factor = math.sqrt(headroom)
     lo = min(histogram.minimum * factor, histogram.minimum, function.origin)
     hi = max(histogram.maximum * factor, histogram.maximum, function.origin)
     return (lo, hi) if lo < hi else (function.origin - 1.0, function.origin + 1.0)

@@ -16,6 +16,7 @@ from onnx_snn.config import ConvertConfig, Scope
 from onnx_snn.errors import ConfigError
 from onnx_snn.passes.expand import origin_of
 from onnx_snn.rules.site import Kind, Site
+from onnx_snn.settings import Settings
 
 CLOSE_NAMES = 3
 """How many near misses an error names."""
@@ -27,8 +28,8 @@ def select(sites: Sequence[Site], config: ConvertConfig) -> dict[Site, str]:
     Raises:
         ConfigError: a name or expression of `config` matches no site or is not a valid expression.
     """
-    included = _matching(config.include, "include", sites) if config.include else set(sites)
-    excluded = _matching(config.exclude, "exclude", sites)
+    included = matching(config.include, "include", sites) if config.include else set(sites)
+    excluded = matching(config.exclude, "exclude", sites)
     kept: dict[Site, str] = {}
     for site in sites:
         if site in excluded:
@@ -40,8 +41,22 @@ def select(sites: Sequence[Site], config: ConvertConfig) -> dict[Site, str]:
     return kept
 
 
-def _matching(patterns: Iterable[str], option: str, sites: Sequence[Site]) -> set[Site]:
-    """Sites that any of `patterns` names."""
+def resolve(sites: Sequence[Site], config: ConvertConfig) -> Settings:
+    """The settings of every neuron of `sites`.
+
+    Raises:
+        ConfigError: an entry of `config.nodes` matches no site, or a neuron that its sites do not have.
+    """
+    entries = [(entry, matching([entry.name], "nodes", sites)) for entry in config.nodes]
+    return Settings(config.neuron, entries)
+
+
+def matching(patterns: Iterable[str], option: str, sites: Sequence[Site]) -> set[Site]:
+    """Sites that any of `patterns` names.
+
+    Raises:
+        ConfigError: a pattern names none, or is not a valid expression.
+    """
     found: set[Site] = set()
     for pattern in patterns:
         # An exact name comes first: as an expression, one with a bracket may be invalid.

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Settings of single neurons: what is accepted, whom they reach, and that a file of them repeats a conversion."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import networks
+import numpy as np
+import onnx
+import onnx_ir as ir
+import pytest
+from networks import spiking_nodes, tokens
+
+import onnx_snn
+from onnx_snn import ConfigError, ConvertConfig
+from onnx_snn.opset import PARAMETERS
+from onnx_snn.passes.select import resolve
+from onnx_snn.rules import recognise
+from onnx_snn.settings import NeuronSettings, NodeSettings, node_settings
+
+
+@pytest.mark.parametrize(
+    ("entry", "says"),
+    [
+        ({"name": "a"}, "'a' sets nothing"),
+        ({"name": "", "bases": 1}, "name is ''"),
+        ({"bases": 1}, "names no node"),
+        ({"name": "a", "base": 1}, r"unknown options \['base'\]"),
+        ({"name": "a", "neuron": "operand 3", "bases": 1}, "neuron is 'operand 3'"),
+        ({"name": "a", "timesteps": 17}, "timesteps is 17"),
+        ({"name": "a", "bases": 0}, "bases is 0"),
+        ({"name": "a", "bases": True}, "bases is True"),
+        ({"name": "a", "gate": "yes"}, "gate is 'yes'"),
+        ({"name": "a", "headroom": 0.5}, "headroom is 0.5"),
+        ({"name": "a", "octaves": [1, 2]}, r"octaves is \[1, 2\]; expected whole numbers that ascend from 0"),
+        ({"name": "a", "octaves": [0, 2, 1]}, "ascend from 0"),
+        ({"name": "a", "octaves": []}, "ascend from 0"),
+        ({"name": "a", "octaves": 3}, "ascend from 0"),
+        ({"name": "a", "octaves": [0, 99]}, "up to 64 segments and 24 octaves"),
+        ({"name": "a", "octaves": [0, 2], "bases": 2}, "give one of them"),
+        ("a", "holds 'a'; expected an object"),
+    ],
+)
+def test_a_bad_entry_is_quoted_with_what_was_expected(entry: Any, says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        node_settings([entry])
+
+
+def test_entries_are_a_list() -> None:
+    with pytest.raises(ConfigError, match="expected a list"):
+        ConvertConfig(nodes={"a": 1})  # type: ignore[arg-type]
+
+
+def test_the_preset_of_the_paper_has_no_octaves() -> None:
+    with pytest.raises(ConfigError, match="octaves belong to codes of preset 'default'"):
+        ConvertConfig(preset="paper", nodes=[{"name": "a", "octaves": [0]}])  # type: ignore[arg-type]
+
+
+def settings_of(entries: list[dict[str, Any]]) -> dict[tuple[str, str], NeuronSettings]:
+    """Settings by the name of a node of the Transformer and of its neuron."""
+    sites = recognise(ir.from_proto(networks.transformer())).sites
+    settings = resolve(sites, ConvertConfig.from_json({"nodes": entries}))
+    return {(site.name, neuron): settings.of(site, neuron) for site in sites for neuron in ("operand 0", "operand 1")}
+
+
+def test_later_entries_override_earlier_ones_option_by_option() -> None:
+    found = settings_of(
+        [
+            {"name": "query|key", "timesteps": 3, "bases": 5},
+            {"name": "key", "timesteps": 4},
+            {"name": "scores", "neuron": "operand 1", "gate": False, "headroom": 2.0},
+        ]
+    )
+    default = ConvertConfig().neuron
+    assert found["query", "operand 0"] == NeuronSettings(3, 5, gate=True, headroom=4.0)
+    assert found["key", "operand 0"] == NeuronSettings(4, 5, gate=True, headroom=4.0)
+    assert found["value", "operand 0"] == default
+    assert found["scores", "operand 0"] == default
+    assert found["scores", "operand 1"] == NeuronSettings(8, None, gate=False, headroom=2.0)
+
+
+@pytest.mark.parametrize(
+    ("entry", "says"),
+    [
+        ({"name": "quary", "bases": 1}, r"nodes: 'quary' matches no node.*'query'"),
+        ({"name": "query", "neuron": "exp2", "bases": 1}, "no node that 'query' matches has a neuron 'exp2'"),
+        ({"name": "gelu", "octaves": [0, 1]}, "no node that 'gelu' matches has a neuron '' with octaves"),
+    ],
+)
+def test_a_name_that_is_not_there_is_an_error(entry: dict[str, Any], says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        settings_of([entry])
+
+
+def test_a_conversion_builds_each_neuron_as_asked(tmp_path: Path) -> None:
+    entries = [
+        {"name": "query", "timesteps": 3, "bases": 2},
+        {"name": "context", "neuron": "operand 1", "timesteps": 5, "bases": 3, "gate": False},
+        {"name": "softmax", "neuron": "exp2", "timesteps": 4, "bases": 6},
+        {"name": "norm_1", "neuron": "deviation", "timesteps": 6, "bases": 7},
+        {"name": "gelu", "timesteps": 2, "bases": 9},
+    ]
+    path = tmp_path / "spiking.onnx"
+    onnx_snn.convert(networks.transformer(), path, tokens(), nodes=entries, body="closed")
+    weights = {tensor.name: tuple(tensor.dims) for tensor in onnx.load(path).graph.initializer}
+    nodes = {node.name: node for node in onnx.load(path).graph.node}
+    producers = {node.output[0]: node for node in nodes.values()}
+    threshold = PARAMETERS.index("threshold")
+    assert weights[producers[nodes["query"].input[0]].input[1 + threshold]] == (3 + 1, 2)
+    assert weights[producers[nodes["context"].input[1]].input[1 + threshold]] == (5, 3)
+    assert weights[nodes["softmax"].input[1 + threshold]] == (4 + 1, 6)
+    assert weights[nodes["softmax"].input[1 + len(PARAMETERS) + threshold]][0] == 8 + 1
+    assert weights[nodes["norm_1"].input[4 + threshold]] == (6 + 1, 7)
+    assert weights[nodes["gelu"].input[1 + threshold]] == (2 + 1, 9)
+
+
+def test_octaves_make_the_segments_of_a_code(tmp_path: Path) -> None:
+    entries = [
+        {"name": "scores", "octaves": [0, 1, 3], "timesteps": 5},
+        {"name": "context", "bases": 7, "octaves": None},
+        {"name": "context", "neuron": "operand 0", "octaves": [0, 2]},
+    ]
+    path = tmp_path / "spiking.onnx"
+    onnx_snn.convert(networks.transformer(), path, tokens(), nodes=entries, body="closed")
+    weights = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in onnx.load(path).graph.initializer}
+    nodes = {node.name: node for node in onnx.load(path).graph.node}
+    producers = {node.output[0]: node for node in nodes.values()}
+    gain = 1 + PARAMETERS.index("gain")
+    found = weights[producers[nodes["scores"].input[1]].input[gain]]
+    np.testing.assert_array_equal(found[0] / found, [1, 2, 8])
+    assert len(weights[producers[nodes["context"].input[0]].input[gain]]) == 2
+    assert len(weights[producers[nodes["context"].input[1]].input[gain]]) == 7
+
+
+def test_readers_of_one_tensor_may_ask_for_different_codes(tmp_path: Path) -> None:
+    path = tmp_path / "spiking.onnx"
+    entries = [NodeSettings("query|key", timesteps=3)]
+    onnx_snn.convert(networks.transformer(), path, tokens(), nodes=entries, body="closed")
+    nodes = onnx.load(path).graph.node
+    codes = [node for node in spiking_nodes(path) if node.input[0] == "normed"]
+    readers = [[node.name for node in nodes if code.output[0] in node.input] for code in codes]
+    assert sorted(readers) == [["query", "key"], ["value"]]
+
+
+def test_a_file_of_settings_repeats_a_conversion_to_the_byte(tmp_path: Path) -> None:
+    config = ConvertConfig(timesteps=6, nodes=(NodeSettings("scores|context", timesteps=3, bases=4, headroom=1.5),))
+    (tmp_path / "config.json").write_text(json.dumps(config.to_json()))
+    once, again = tmp_path / "once.onnx", tmp_path / "again.onnx"
+    onnx_snn.convert(networks.transformer(), once, tokens(), config=config)
+    onnx_snn.convert(networks.transformer(), again, tokens(), config=ConvertConfig.from_json(tmp_path / "config.json"))
+    assert once.read_bytes() == again.read_bytes()

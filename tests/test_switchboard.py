@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Original and spiking network in one session: every choice of spiking nodes computes what it should."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import networks
+import numpy as np
+import onnx
+import onnx_ir as ir
+import pytest
+from graphs import graph
+from networks import normal, relative_error, run, tokens
+
+import onnx_snn
+from onnx_snn import ModelError
+from onnx_snn.io import load_model
+from onnx_snn.switchboard import Switchboard, parameter_name
+
+ROUNDING = 1e-5
+"""Products outside the spiking nodes sum in another order where onnxruntime fuses or packs differently."""
+
+
+@pytest.fixture(scope="module")
+def spiking(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny Transformer at T=4, so that errors show."""
+    path = tmp_path_factory.mktemp("switchboard") / "spiking.onnx"
+    onnx_snn.convert(networks.transformer(), path, tokens(), timesteps=4, body="closed")
+    return path
+
+
+@pytest.fixture(scope="module")
+def board(spiking: Path) -> Switchboard:
+    return Switchboard(ir.from_proto(networks.transformer()), load_model(spiking))
+
+
+def test_it_knows_every_spiking_node(board: Switchboard, spiking: Path) -> None:
+    assert list(board.nodes) == [node.name for node in networks.spiking_nodes(spiking)]
+    (code,) = (node for node in board.nodes.values() if node.original == "normed" and node.source == "identity")
+    assert code.readers == ("query", "key", "value")
+    assert board.nodes["gelu"].output == board.nodes["gelu"].original == "activated"
+
+
+def test_nothing_on_is_the_original(board: Switchboard) -> None:
+    expected = run(networks.transformer(), tokens(seed=2))["logits"]
+    assert relative_error(expected, board(tokens(seed=2), (), ["logits"])["logits"]) < ROUNDING
+
+
+def test_everything_on_is_the_spiking_network(board: Switchboard, spiking: Path) -> None:
+    expected = run(spiking, tokens(seed=2))["logits"]
+    original = run(networks.transformer(), tokens(seed=2))["logits"]
+    got = board(tokens(seed=2), set(board.nodes), ["logits"])["logits"]
+    assert relative_error(expected, got) < ROUNDING < relative_error(original, got)
+
+
+@pytest.mark.parametrize("name", ["norm_1", "softmax", "gelu"])
+def test_one_node_on_changes_nothing_before_it(name: str, board: Switchboard) -> None:
+    nodes = list(board.nodes.values())
+    place = list(board.nodes).index(name)
+    taps = [node.output for node in nodes]
+    exact, alone = board(tokens(), (), taps), board(tokens(), {name}, taps)
+    for node in nodes[:place]:
+        np.testing.assert_array_equal(exact[node.output], alone[node.output])
+    assert 0.0 < relative_error(exact[nodes[place].output], alone[nodes[place].output]) < 0.1
+
+
+def test_it_runs_without_kernels(board: Switchboard, spiking: Path) -> None:
+    portable = Switchboard(ir.from_proto(networks.transformer()), load_model(spiking), kernels=False)
+    on = {"softmax", "gelu"}
+    expected, got = (each(tokens(), on, ["logits"])["logits"] for each in (board, portable))
+    assert relative_error(expected, got) < ROUNDING
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "y = Softmax<axis = 1>(x)",
+        "d = Div(x, root2) e = Erf(d) s = Add(e, one) m = Mul(x, s) y = Mul(m, half)",
+        "s = Sigmoid(x) y = Mul(x, s)",
+        "a = Relu(x) y = Add(a, x)",
+    ],
+)
+def test_patterns_of_several_nodes_and_other_axes(body: str, tmp_path: Path) -> None:
+    original, x = graph(body), {"x": normal(3, 4, 8)}
+    onnx_snn.convert(original, tmp_path / "spiking.onnx", x, timesteps=3)
+    small = Switchboard(original, load_model(tmp_path / "spiking.onnx"))
+    exact, spiking = run(original, x)["y"], run(tmp_path / "spiking.onnx", x)["y"]
+    assert relative_error(exact, small(x, (), ["y"])["y"]) < ROUNDING
+    np.testing.assert_array_equal(small(x, set(small.nodes), ["y"])["y"], spiking)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "y = Softmax<axis = 1>(x)",
+        "a = Relu(x) t = Transpose<perm = [0, 2, 1]>(a) y = MatMul(a, t)",
+        "c = Cast<to = 1>(x) n = Tanh(c) y = Cast<to = 10>(n)",
+    ],
+)
+def test_casts_of_half_precision_belong_to_the_spiking_nodes(body: str, tmp_path: Path) -> None:
+    original = graph(body, inputs="float16[N,4,8] x", outputs="float16[N,4,a] y")
+    x = {"x": normal(3, 4, 8).astype(np.float16)}
+    onnx_snn.convert(original, tmp_path / "spiking.onnx", x, timesteps=3)
+    half = Switchboard(original, load_model(tmp_path / "spiking.onnx"))
+    expected = {(): run(original, x)["y"], tuple(half.nodes): run(tmp_path / "spiking.onnx", x)["y"]}
+    for on, y in expected.items():  # float16 has 11 bits, and onnxruntime sums in float32 where it fuses casts
+        assert relative_error(y, half(x, on, ["y"])["y"]) < 1e-3
+
+
+def test_parameters_can_be_given_with_each_run(spiking: Path) -> None:
+    model = load_model(spiking)
+    adjustable = Switchboard(ir.from_proto(networks.transformer()), model, adjustable=True)
+    given = {
+        parameter_name(str(node.name), read): value.const_value.numpy()
+        for node in model.graph
+        if node.domain == "onnx_snn"
+        for read, value in zip(onnx_snn.opset.OPERATORS[node.op_type].inputs, node.inputs, strict=True)
+        if value is not None and value.const_value is not None
+    }
+    given = {name: array for name, array in given.items() if name in adjustable.parameters}
+    expected = run(spiking, tokens())["logits"]
+    got = adjustable(tokens(), set(adjustable.nodes), ["logits"], given)["logits"]
+    assert relative_error(expected, got) < ROUNDING
+    silent = given | {parameter_name("gelu", "weight"): 0 * given[parameter_name("gelu", "weight")]}
+    activated = adjustable(tokens(), {"gelu"}, ["activated"], silent)["activated"]
+    np.testing.assert_array_equal(activated, np.full_like(activated, given[parameter_name("gelu", "bias")]))
+
+
+def strangers() -> list[tuple[Any, str]]:
+    other = networks.classifier()
+    renamed = networks.transformer()
+    for node in renamed.graph.node:
+        node.output[:] = [name if name == "logits" else f"other_{name}" for name in node.output]
+        node.input[:] = [f"other_{name}" if name in _INNER else name for name in node.input]
+    return [(other, "has not the outputs"), (renamed, "is not in the original")]
+
+
+_INNER = {name for node in networks.transformer().graph.node for name in node.output} - {"logits"}
+
+
+@pytest.mark.parametrize(("original", "says"), strangers())
+def test_networks_that_do_not_belong_together_are_refused(original: onnx.ModelProto, says: str, spiking: Path) -> None:
+    with pytest.raises(ModelError, match=says):
+        Switchboard(ir.from_proto(original), load_model(spiking))
+
+
+def test_a_network_without_spiking_nodes_is_refused() -> None:
+    model = ir.from_proto(networks.transformer())
+    with pytest.raises(ModelError, match="no spiking node"):
+        Switchboard(model, model)

@@ -1,0 +1,308 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The budget solver on small networks: its goals are met, its choice is repeated to the byte, its errors are clear."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import networks
+import numpy as np
+import onnx
+import onnx_ir as ir
+import pytest
+from graphs import graph
+from hypothesis import given
+from hypothesis import strategies as st
+from networks import normal, relative_error, run, tokens
+
+import onnx_snn
+from onnx_snn import CalibrationError, ConfigError, ConvertConfig, TuningReport, candidates
+from onnx_snn.candidates import Candidate, worthwhile
+from onnx_snn.cli import main
+from onnx_snn.cost import Load, load_of, multiplications, observed_shapes
+from onnx_snn.loss import Loss, distortion
+from onnx_snn.metrics import METRICS
+from onnx_snn.neuron import halving_neuron
+from onnx_snn.plan import Coding
+from onnx_snn.rules import recognise
+from onnx_snn.settings import NeuronSettings
+
+SAMPLES = 64
+
+
+def labelled(seed: int) -> dict[str, Any]:
+    """Inputs of the classifier, and the decisions of its original, of which noise turns some."""
+    x = normal(SAMPLES, 8, seed=seed)
+    scores = run(networks.classifier(), {"x": x})["scores"]
+    return {"x": x, "labels": (scores + normal(*scores.shape, seed=seed + 1)).argmax(-1)}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_candidates() -> Iterator[None]:
+    """A quarter of the candidates, for fits that take seconds in place of a minute."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(candidates, "TIMESTEPS", (2, 4, 6))
+        patch.setattr(candidates, "FUNCTION_BASES", (2, 4, 8))
+        yield
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the classifier and its data."""
+    folder = tmp_path_factory.mktemp("tune")
+    onnx.save(networks.classifier(), folder / "model.onnx")
+    np.savez(folder / "calibration.npz", x=normal(SAMPLES, 8))
+    np.savez(folder / "data.npz", **labelled(3))
+    return folder
+
+
+def tuned(files: Path, output: Path, **options: Any) -> TuningReport:
+    arguments = {"data": files / "data.npz", "progress": False, "config": ConvertConfig(body="closed"), **options}  # type: ignore[arg-type]
+    return onnx_snn.tune(files / "model.onnx", output, files / "calibration.npz", **arguments)
+
+
+@pytest.fixture(scope="module")
+def report(files: Path) -> TuningReport:
+    return tuned(files, files / "tuned.onnx", target_loss=0.05)
+
+
+def test_the_target_holds_and_the_front_goes_down(report: TuningReport) -> None:
+    assert report.chosen in report.front
+    assert report.chosen.loss <= report.chosen.bound <= 0.05
+    costs = [point.spikes for point in report.front]
+    assert costs == sorted(costs)
+    cheaper = [point for point in report.front if point.spikes < report.chosen.spikes]
+    assert cheaper
+    assert all(point.bound > 0.05 for point in cheaper)
+
+
+def test_the_file_is_as_good_as_the_run_said(report: TuningReport, files: Path) -> None:
+    found = onnx_snn.compare(files / "model.onnx", files / "tuned.onnx", files / "data.npz", progress=False)
+    assert found.relative_loss == pytest.approx(report.chosen.loss)
+    assert found.relative_error == pytest.approx(report.chosen.relative_error, rel=1e-3)
+
+
+@pytest.mark.usefixtures("report")
+def test_the_target_holds_on_other_data(files: Path) -> None:
+    found = onnx_snn.compare(files / "model.onnx", files / "tuned.onnx", labelled(7), progress=False)
+    assert found.relative_loss <= 0.05
+
+
+def test_convert_repeats_it_to_the_byte(report: TuningReport, files: Path, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(report.config.to_json()))
+    config = ConvertConfig.from_json(tmp_path / "config.json")
+    onnx_snn.convert(files / "model.onnx", tmp_path / "again.onnx", files / "calibration.npz", config=config)
+    assert (tmp_path / "again.onnx").read_bytes() == (files / "tuned.onnx").read_bytes()
+
+
+def test_a_rerun_gives_the_same_bytes(report: TuningReport, files: Path, tmp_path: Path) -> None:
+    again = tuned(files, tmp_path / "again.onnx", target_loss=0.05)
+    assert again.front == report.front
+    assert (tmp_path / "again.onnx").read_bytes() == (files / "tuned.onnx").read_bytes()
+
+
+def test_spikes_are_those_of_the_conversion(report: TuningReport) -> None:
+    spikes = {f"{node.name} {key}": value for node in report.conversion.nodes for key, value in node.spikes.items()}
+    elements = {"first operand 0": 8, "gelu function": 16, "second operand 0": 16}
+    mean = np.average([spikes[name] for name in elements], weights=list(elements.values()))
+    assert report.chosen.spikes == pytest.approx(mean)
+    operations = 8 * 16 * spikes["first operand 0"] + 16 * spikes["gelu function"] + 16 * 5 * spikes["second operand 0"]
+    assert report.chosen.operations == pytest.approx(operations)
+    products = 8 * 16 * spikes["first operand 0"] + 16 * 5 * spikes["second operand 0"]
+    assert report.chosen.energy == pytest.approx(products * 0.9 / ((8 * 16 + 16 * 5) * 4.6))
+
+
+@pytest.mark.parametrize("budget", [1.0, 2.5])
+def test_spikes_stay_within_a_budget(budget: float, files: Path, tmp_path: Path) -> None:
+    found = tuned(files, tmp_path / "tuned.onnx", max_spikes=budget)
+    assert 0.5 * budget < found.chosen.spikes <= budget
+
+
+def test_time_steps_stay_within_theirs(files: Path, tmp_path: Path) -> None:
+    found = tuned(files, tmp_path / "tuned.onnx", max_spikes=4.0, max_timesteps=3)
+    assert found.chosen.timesteps <= 3
+    shapes = {tensor.name: tensor.dims for tensor in onnx.load(tmp_path / "tuned.onnx").graph.initializer}
+    nodes = networks.spiking_nodes(tmp_path / "tuned.onnx")
+    assert all(shapes[node.input[3]][0] <= 3 + 1 for node in nodes)
+
+
+def test_operations_are_saved_in_place_of_spikes(report: TuningReport, files: Path, tmp_path: Path) -> None:
+    """But for a tenth, because single decisions decide which choice keeps the target."""
+    saved = tuned(files, tmp_path / "tuned.onnx", target_loss=0.05, minimize="operations")
+    costs = [point.operations for point in saved.front]
+    assert costs == sorted(costs)
+    assert saved.chosen.operations <= 1.1 * report.chosen.operations
+    assert report.chosen.spikes <= 1.1 * saved.chosen.spikes
+
+
+def test_a_transformer_is_tuned_by_the_decisions_of_the_original(tmp_path: Path) -> None:
+    """Without labels; normalizations, softmax and shared codes are chosen too, and only one of two readers left."""
+    onnx.save(networks.transformer(), tmp_path / "model.onnx")
+    config = ConvertConfig(body="closed", exclude="value")  # type: ignore[arg-type]
+    found = onnx_snn.tune(
+        tmp_path / "model.onnx", tmp_path / "tuned.onnx", tokens(32), target_loss=0.05, config=config, progress=False
+    )
+    assert found.metric == "agreement"
+    assert {"gelu", "layer_norm deviation", "layer_norm rsqrt", "softmax exp2"} <= set(found.spikes)
+    expected, got = (
+        run(path, tokens(32, seed=5))["logits"] for path in (tmp_path / "model.onnx", tmp_path / "tuned.onnx")
+    )
+    assert np.mean(expected.argmax(-1) == got.argmax(-1)) >= 0.95
+    assert relative_error(expected, got) < 0.2
+    named = {entry.name for entry in found.config.nodes}
+    assert "value" not in named
+    assert {"query", "key", "softmax", "norm_1"} <= named
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({}, "give a target_loss, max_spikes or both"),
+        ({"target_loss": 2.0}, "target_loss is 2.0"),
+        ({"max_spikes": -1.0}, "max_spikes is -1.0"),
+        ({"max_spikes": 1.0, "max_timesteps": 17}, "max_timesteps is 17"),
+        ({"max_spikes": 1.0, "minimize": "time"}, "minimize is 'time'; expected 'spikes' or 'operations'"),
+        ({"max_spikes": 1e-6}, "the cheapest neurons fire"),
+        ({"target_loss": 1e-9, "max_timesteps": 2}, "the most exact neurons with up to 2 time steps lose"),
+        ({"target_loss": 0.05, "max_spikes": 0.1}, "more than max_spikes 0.1"),
+        ({"max_spikes": 1.0, "metric": "bleu"}, "metric is 'bleu'"),
+        ({"max_spikes": 1.0, "config": ConvertConfig(preset="paper")}, "preset 'paper'"),  # type: ignore[arg-type]
+        ({"max_spikes": 1.0, "config": ConvertConfig(nodes=[{"name": "a", "bases": 1}])}, "leave them out"),  # type: ignore[arg-type]
+    ],
+)
+def test_what_cannot_be_is_refused(options: dict[str, Any], says: str, files: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=says):
+        tuned(files, tmp_path / "tuned.onnx", **options)
+    assert not list(tmp_path.iterdir())
+
+
+def test_labels_must_fit(files: Path, tmp_path: Path) -> None:
+    with pytest.raises(CalibrationError, match="labels"):
+        tuned(files, tmp_path / "tuned.onnx", target_loss=0.01, labels=np.arange(3))
+
+
+def test_the_command_writes_the_file_and_its_configuration(
+    files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], report: TuningReport
+) -> None:
+    command = ["tune", "-m", str(files / "model.onnx"), "-o", str(tmp_path / "snn.onnx"), "--body", "closed"]
+    command += ["-c", str(files / "calibration.npz"), "--data", str(files / "data.npz"), "--target-loss", "5%"]
+    assert main([*command, "--report", str(tmp_path / "report.json")]) == 0
+    assert "->" in capsys.readouterr().out
+    assert (tmp_path / "snn.onnx").read_bytes() == (files / "tuned.onnx").read_bytes()
+    assert json.loads((tmp_path / "report.json").read_text())["chosen"]["spikes"] == report.chosen.spikes
+    again = ["convert", "-m", str(files / "model.onnx"), "-o", str(tmp_path / "again.onnx"), "-q"]
+    again += ["-c", str(files / "calibration.npz"), "--config", str(tmp_path / "snn.json")]
+    assert main(again) == 0
+    assert (tmp_path / "again.onnx").read_bytes() == (tmp_path / "snn.onnx").read_bytes()
+
+
+def test_the_command_says_what_is_wrong(files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["tune", "-m", str(files / "model.onnx"), "-o", str(tmp_path / "snn.onnx")]
+    command += ["-c", str(files / "calibration.npz")]
+    assert main(command) == 1
+    assert "give a target_loss, max_spikes or both" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main([*command, "--target-loss", "little"])
+    assert "'little' is no number" in capsys.readouterr().err
+
+
+# --- its parts -----------------------------------------------------------------------------------
+
+
+@given(st.lists(st.tuples(st.floats(0, 9), st.floats(0, 1)), min_size=1, max_size=20))
+def test_worthwhile_candidates_are_bettered_by_none(pairs: list[tuple[float, float]]) -> None:
+    coding = Coding(halving_neuron([0.0], [1.0], [1.0], 0.0, 1))
+    found = [Candidate(NeuronSettings(4, 1, True, 4.0), coding, spikes, error) for spikes, error in pairs]
+    kept = worthwhile(found)
+    assert [one.spikes for one in kept] == sorted({one.spikes for one in kept})
+    assert [one.error for one in kept] == sorted({one.error for one in kept}, reverse=True)
+    for one in found:
+        assert any(other.spikes <= one.spikes and other.error <= one.error for other in kept)
+
+
+@pytest.mark.parametrize(
+    ("body", "initializers", "expected"),
+    [
+        ("y = MatMul(x, w)", "float[8,6] w", {"operand 0": Load(32, 6, 1.0)}),
+        (
+            "t = Transpose<perm = [0, 2, 1]>(x) y = MatMul(x, t)",
+            "",
+            {"operand 0": Load(32, 4), "operand 1": Load(32, 4)},
+        ),
+        ("y = Mul(x, x)", "", {"operand 0": Load(32, 1), "operand 1": Load(32, 1)}),
+        ('y = Einsum<equation = "bij,jk->bik">(x, w)', "float[8,6] w", {"operand 0": Load(32, 6, 1.0)}),
+        ('y = Einsum<equation = "...j,jk->...k">(x, w)', "float[8,6] w", {"operand 0": Load(32, 6, 1.0)}),
+        ("y = Conv<pads = [1, 1]>(x, w)", "float[5,4,3] w", {"operand 0": Load(32, 5 * 3, 1.0)}),
+        ("y = ConvTranspose(x, w)", "float[4,5,3] w", {"operand 0": Load(32, 5 * 3, 1.0)}),
+        ("y = Softmax<axis = -1>(x)", "", {"exp2": Load(32, 1), "reciprocal": Load(4, 1)}),
+        ("y = Relu(x)", "", {"function": Load(32, 1)}),
+    ],
+)
+def test_loads_are_counted_from_shapes(body: str, initializers: str, expected: dict[str, Load]) -> None:
+    model = graph(body, outputs="float[a,b,c] y")
+    if initializers:
+        sizes = [int(size) for size in initializers[initializers.index("[") + 1 : initializers.index("]")].split(",")]
+        weight = ir.val("w", const_value=ir.tensor(normal(*sizes), name="w"))
+        model = with_weight(body, weight)
+    (site,) = (site for site in recognise(model).sites)
+    feed = {"x": normal(3, 4, 8)}
+    shapes = observed_shapes(model, [site], feed)
+    found = {neuron: load_of(site, neuron, shapes, feed) for neuron in expected}
+    assert found == expected
+    if "operand 0" in expected:
+        assert (
+            multiplications(site.nodes[-1], shapes)
+            == 3 * expected["operand 0"].elements * expected["operand 0"].fan_out
+        )
+
+
+def with_weight(body: str, weight: ir.Value) -> ir.Model:
+    """A graph of `body` that reads the initializer `weight`."""
+    assert weight.shape is not None
+    shape = ",".join(str(size) for size in weight.shape)
+    values = ",".join(str(float(value)) for value in weight.const_value.numpy().ravel())  # type: ignore[union-attr]
+    return graph(body, outputs="float[a,b,c] y", initializers=f"float[{shape}] w = {{{values}}}")
+
+
+def test_a_code_with_several_readers_feeds_them_all() -> None:
+    assert Load(32, 6, 1.0).joined(Load(32, 2, 0.0)) == Load(32, 8, 0.75)
+
+
+def test_distortion_is_the_divergence_of_what_logits_say() -> None:
+    logits, change = normal(50, 10, seed=1).astype(np.float64), 1e-3 * normal(50, 10, seed=2)
+    p, q = (np.exp(each) / np.exp(each).sum(-1, keepdims=True) for each in (logits, logits + change))
+    assert distortion(logits, logits + change, decisive=True) == pytest.approx(
+        float((p * np.log(p / q)).sum()), rel=1e-2
+    )
+    assert distortion(logits, logits + 3.0, decisive=True) == pytest.approx(0.0, abs=1e-12)
+    assert distortion(logits, logits + change, decisive=False) == pytest.approx(float((change**2).sum()))
+
+
+def losses_of(metric: str, change: float) -> list[Loss]:
+    """400 draws of 500 samples of a classifier whose decisions are as sure as it says, and of its noisy twin."""
+    rng = np.random.default_rng(0)
+    found = []
+    for _ in range(400):
+        logits = rng.normal(size=(500, 5))
+        labels = (logits + rng.gumbel(size=logits.shape)).argmax(-1)
+        found.append(Loss(METRICS[metric]))
+        found[-1].add(logits, logits + change * rng.normal(size=logits.shape), labels)
+    return found
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "agreement", "perplexity"])
+def test_other_data_exceeds_the_bound_once_in_twenty_times(metric: str) -> None:
+    """Of a hundred and more; the losses of decisions come in steps, so that fewer exceed it."""
+    losses = losses_of(metric, 0.05)
+    exceeded = [later.relative > loss.bound for loss, later in itertools.pairwise(losses)]
+    assert np.mean(exceeded) <= 0.08
+
+
+def test_the_deviation_of_decisions_is_what_is_seen() -> None:
+    losses = losses_of("accuracy", 0.05)
+    bounds = [max(loss.bound, 0.0) for loss in losses if loss.relative < loss.bound]
+    assert np.std([loss.relative for loss in losses]) * 1.645 == pytest.approx(np.mean(bounds), rel=0.2)
