@@ -275,7 +275,7 @@ def _add_network(network: argparse._ArgumentGroup) -> None:
         "--lean",
         action=argparse.BooleanOptionalAction,
         default=None,
-        help="as few spikes as an error of some thousandths allows (default with 7 or 8 time steps)",
+        help="as few spikes as an error of some thousandths allows (default with 7 or 8 time steps, but not with a cache)",
     )
     network.add_argument(
         "--meter", action="store_true", default=None, help="counts of spikes as outputs <node>/spikes of the network"

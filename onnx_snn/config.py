@@ -132,7 +132,8 @@ class ConvertConfig:
         body: form of the functions inside the file.
         gate: whether a saturated basis fires once instead of T times (one more time step, the same output).
         headroom: range of a signed identity code over the largest calibrated magnitude.
-        lean: whether neurons fire as little as an error of some thousandths allows; None: with 7 or 8 time steps.
+        lean: whether neurons fire as little as an error of some thousandths allows; None: with 7 or 8 time steps, and
+            only in networks without a cache, which do not generate token by token.
         include: names or regular expressions of nodes; where given, only these are converted.
         exclude: names or regular expressions of nodes that stay as they are.
         strict: whether a nonlinear node that is not converted is an error.

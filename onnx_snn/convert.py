@@ -15,6 +15,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 import logging
@@ -69,6 +70,9 @@ LEAN_ERROR, LEAN_SAMPLE_ERROR = 4e-3, 1e-2
 
 MOST_HALVINGS = 2
 """Of the error of lean neurons; a quarter of it takes about as many spikes as neurons that are not lean."""
+
+CACHES = ("past_key_values", "present", "past_")
+"""How the names of inputs and outputs begin that hold the keys and values of earlier tokens."""
 
 SNN_CONFIG = "snn_config.json"
 """File in a converted folder that records the options, as Optimum's `ort_config.json` does."""
@@ -140,26 +144,27 @@ class Run:
         if not self.dry_run:
             check_destination(output, source)
         original, model, ledger = self.examine(source, watch)
+        config = _for_network(self.config, original)
         if self.dry_run:
             ledger.plans = [SitePlan(site) for site in ledger.wanted]
-            return ledger.report(None, self.config, watch.seconds)
+            return ledger.report(None, config, watch.seconds)
         feeds = self.feeds(model, ledger, data)
         with watch("calibrate"):
             static, seen, runs = self.calibrate(model, ledger, feeds)
         verified = list(_first_samples(feeds, list(runs.values()), _verified_samples(original)))
-        fitter, halvings = Fitter(seen, static, self.config), 0 if self.config.spares else None
+        fitter, halvings = Fitter(seen, static, config), 0 if config.spares else None
         while True:
             with watch("fit"):
                 allowances = None if halvings is None else LEAN.halved(halvings)
-                settings = resolve(ledger.recognition.sites, self.config)
+                settings = resolve(ledger.recognition.sites, config)
                 ledger.plans, refused = fit_sites(ledger.wanted, fitter.within(allowances, settings))
                 ledger.refused |= refused
                 ledger.check_any()
-                if self.config.strict:
+                if config.strict:
                     ledger.check_complete()
             apart = model.clone()
             with watch("rewrite"):
-                attach(model, ledger.plans, rewrite(model, ledger.plans), self.config)
+                attach(model, ledger.plans, rewrite(model, ledger.plans), config)
             with watch("verify"):
                 check_invariants(original, model)
                 check_valid(model)
@@ -174,7 +179,7 @@ class Run:
             ledger.refused |= untaken(ledger.wanted, runs, model)
         with watch("save"):
             save_model(model, str(output))
-        return ledger.report(str(output), self.config, watch.seconds, comparison, seen.samples)
+        return ledger.report(str(output), config, watch.seconds, comparison, seen.samples)
 
     def examine(self, source: ModelSource, watch: Stopwatch) -> tuple[ir.Model, ir.Model, Ledger]:
         """The original, a copy of it with its fused operators written out, and which of its sites are wanted."""
@@ -267,6 +272,17 @@ _NEED_SHAPES = (Kind.PRODUCT, Kind.SYNAPSE)
 def _verified_samples(model: ir.Model) -> int:
     tensors = [value.const_value for value in model.graph.initializers.values() if value.const_value is not None]
     return max(1, min(VERIFY_SAMPLES, VERIFY_WEIGHTS // max(1, sum(tensor.size for tensor in tensors))))
+
+
+def _for_network(config: ConvertConfig, network: ir.Model) -> ConvertConfig:
+    """`config` with what it leaves to the network: one that keeps a cache does not get lean neurons unless asked for.
+
+    It generates, and a token that is chosen otherwise changes all that follow.
+    """
+    names = [value.name or "" for value in (*network.graph.inputs, *network.graph.outputs)]
+    if config.lean is None and any(name.startswith(CACHES) for name in names):
+        return dataclasses.replace(config, lean=False)
+    return config
 
 
 def _more_halvings(halvings: int, excess: float) -> int | None:

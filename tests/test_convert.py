@@ -640,3 +640,15 @@ def test_a_norm_over_more_than_the_last_axis_is_refused(operator: str, opset: in
     _, report = converted(onnx.parser.parse_model(text), tmp_path, {"x": normal(8, 4, 8)})
     reasons = {node.kind: node.reason for node in report.nodes if node.status is Status.REFUSED}
     assert list(reasons.values()) == ["normalizes from axis -2; only the last axis is supported"]
+
+
+@pytest.mark.parametrize(("name", "lean"), [("past_key_values.0.key", False), ("pasture", True)])
+def test_a_network_with_a_cache_gets_no_lean_neurons_by_default(name: str, lean: bool, tmp_path: Path) -> None:
+    model = networks.classifier()
+    model.graph.input.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["batch", 1]))
+    data = {"x": normal(64, 8), name: normal(64, 1)}
+    spikes = []
+    for options in ({}, {"lean": True}):
+        _, report = converted(model, tmp_path, data, timesteps=8, **options)
+        spikes.append(sum(sum(node.spikes.values()) for node in report.nodes))
+    assert (spikes[0] == spikes[1]) is lean
