@@ -77,7 +77,8 @@ def _convert(options: argparse.Namespace) -> None:
 
 def _config(options: argparse.Namespace) -> ConvertConfig:
     """Options from `--config`, overridden by the flags that were given."""
-    names = tuple(field.name for field in dataclasses.fields(ConvertConfig) if hasattr(options, field.name))
+    fields = {field.name for field in dataclasses.fields(ConvertConfig)} - {"nodes"}  # whose flag asks for a report
+    names = sorted(name for name in fields if hasattr(options, name))
     given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     base = ConvertConfig.from_json(Path(options.config)).to_json() if options.config else {}
     return ConvertConfig.from_json({**base, **given})
@@ -275,7 +276,7 @@ def _add_network(network: argparse._ArgumentGroup) -> None:
         "--lean",
         action=argparse.BooleanOptionalAction,
         default=None,
-        help="as few spikes as an error of some thousandths allows (default with 7 or 8 time steps, but not with a cache)",
+        help="as few spikes as an error of some thousandths allows (default with T=7 and 8, if without a cache)",
     )
     network.add_argument(
         "--meter", action="store_true", default=None, help="counts of spikes as outputs <node>/spikes of the network"
