@@ -41,14 +41,16 @@ class Ratio(NamedTuple):
     fastest: float
 
 
-def taking_turns(runs: Mapping[str, Run], rounds: int) -> Seconds:
-    """Seconds of each run in each round; a round that comes first, to warm up, does not count."""
+def taking_turns(
+    runs: Mapping[str, Run], rounds: int, clock: Callable[[], float] = time.perf_counter
+) -> Seconds:
+    """Seconds of each run in each round by `clock`; a round that comes first, to warm up, does not count."""
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(rounds + 1):
         for name, run in runs.items():
-            start = time.perf_counter()
+            start = clock()
             run()
-            seconds[name].append(time.perf_counter() - start)
+            seconds[name].append(clock() - start)
     return {name: durations[1:] for name, durations in seconds.items()}
 
 

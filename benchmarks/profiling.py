@@ -22,7 +22,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import measurement
 import numpy as np
 import onnxruntime as ort
 from measurement import describe_machine, instruction_set, machine_in_words, on_passive_threads, ratio, taking_turns
@@ -54,21 +53,22 @@ def converted(models: Path, folder: Path, name: str) -> dict[str, Path]:
 
 
 def measured(
-    files: dict[str, Path], feeds: dict[str, np.ndarray[Any, Any]], threads: int, rounds: int
+    files: dict[str, Path], feeds: dict[str, np.ndarray[Any, Any]], threads: int, options: argparse.Namespace
 ) -> dict[str, Any]:
     """Times of metered and profiled runs over those of plain ones."""
 
-    def options() -> ort.SessionOptions:
+    def passive() -> ort.SessionOptions:
         return on_passive_threads(onnx_snn.session_options(quiet=True), threads)
 
-    plain, metered = (onnx_snn.session(files[kind], session_options=options()) for kind in ("plain", "metered"))
-    profiler = Profiler(load_model(files["plain"]), options())
+    plain, metered = (onnx_snn.session(files[kind], session_options=passive()) for kind in ("plain", "metered"))
+    profiler = Profiler(load_model(files["plain"]), passive())
     runs = {
         "plain": lambda: plain.run(None, feeds),
         "metered": lambda: metered.run(None, feeds),
         "profiled": lambda: profiler.add(feeds),
     }
-    seconds = taking_turns(runs, rounds)
+    clock = time.process_time if options.processor_time else time.perf_counter
+    seconds = taking_turns(runs, options.rounds, clock)
     ratios = {kind: ratio(seconds, kind, "plain")._asdict() for kind in ("metered", "profiled")}
     return {"plain_ms": statistics.median(seconds["plain"]) * 1e3, **ratios}
 
@@ -78,8 +78,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     machine = describe_machine()
     rows = []
-    if options.processor_time:
-        measurement.time.perf_counter = time.process_time  # type: ignore[assignment]
     for row in _measure(options):
         rows.append(row)
         print("  ".join(_cells(row)), flush=True)
@@ -108,7 +106,7 @@ def _measure(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
             feeds = {key: array[:batch] for key, array in samples.items()}
             for threads in options.threads:
                 row = {"network": name, "batch": batch, "threads": threads}
-                yield row | measured(files, feeds, threads, options.rounds)
+                yield row | measured(files, feeds, threads, options)
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:

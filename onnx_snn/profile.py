@@ -30,10 +30,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx_ir as ir
 import onnxruntime as ort
-from numpy.typing import NDArray
 from tqdm import tqdm
 
 from onnx_snn.activity import NeuronActivity, ProductActivity, ProductKind
@@ -41,8 +39,7 @@ from onnx_snn.data import Feed, Source, input_specs, open_feeds, sample_count
 from onnx_snn.energy import EnergyCosts, EnergyFigure, EnergyReport
 from onnx_snn.errors import CalibrationError, ModelError, OutputError
 from onnx_snn.io import ModelSource, load_model, save_model
-from onnx_snn.opset import Body
-from onnx_snn.passes.meter import COLLECTED, Meter, add_gates, collect, meter, spiking_nodes
+from onnx_snn.passes.meter import spiking_nodes
 from onnx_snn.report import table
 from onnx_snn.runtime import session, session_options
 from onnx_snn.tally import Tally
@@ -168,10 +165,7 @@ class Profiler:
     """
 
     def __init__(self, network: ir.Model, options: ort.SessionOptions, *, kernels: bool = True) -> None:
-        meters = meter(network, Body.LOOP)
-        self._tally = Tally(network, meters)
-        add_gates(network, meters)
-        self._counts = _Counts(meters, collect(network, meters))
+        self._tally = Tally(network)
         self._session = _session(network, options, kernels)
         self._seen: Counter[str] = Counter()
 
@@ -182,11 +176,11 @@ class Profiler:
             CalibrationError: the run fails.
         """
         try:
-            arrays = self._session.run(self._counts.outputs, feed)
+            counts = self._session.run(self._tally.names, feed)
         except Exception as error:  # onnxruntime's exceptions share no base class of their own
             shapes = {name: array.shape for name, array in feed.items()}
             raise CalibrationError(f"onnxruntime fails on inputs of shapes {shapes}: {error}") from error
-        self._tally.add(feed, self._counts.split(arrays))
+        self._tally.add(feed, counts)
         self._seen.update(samples=sample_count(feed), batches=1)
 
     def profile(self, name: str, costs: EnergyCosts) -> Profile:
@@ -194,24 +188,6 @@ class Profiler:
         tally, seen = self._tally, self._seen
         energy = EnergyReport(tally.work(), costs)
         return Profile(name, seen["samples"], seen["batches"], tally.neurons(), tally.products(), energy)
-
-
-class _Counts:
-    """How the counts of all neurons lie in the collected ones."""
-
-    def __init__(self, meters: Sequence[Meter], collected: Sequence[Sequence[Meter]]) -> None:
-        self.outputs = [f"{COLLECTED}{number}" for number in range(len(collected))]
-        self._meters = meters
-        self._groups = collected
-        steps = [[entry.neuron.timesteps for entry in group] for group in collected]
-        self._ends = [np.cumsum(group)[:-1] for group in steps]
-
-    def split(self, arrays: Sequence[NDArray[np.int64]]) -> list[NDArray[np.int64]]:
-        """Counts [S, N] of every meter."""
-        counts: dict[str, NDArray[np.int64]] = {}
-        for group, ends, array in zip(self._groups, self._ends, arrays, strict=True):
-            counts |= {entry.output: part for entry, part in zip(group, np.split(array, ends), strict=True)}
-        return [counts[entry.output] for entry in self._meters]
 
 
 def _session(model: ir.Model, options: ort.SessionOptions, kernels: bool) -> ort.InferenceSession:

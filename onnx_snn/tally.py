@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sums over the runs of a metered network: spikes of its neurons, operations of its products, work of its nodes."""
+"""Sums over the runs of a network that counts: spikes of its neurons, operations of its products, work of its nodes."""
 
 from __future__ import annotations
 
 import itertools
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
@@ -19,8 +19,8 @@ from onnx_snn.data import Feed
 from onnx_snn.energy import NodeWork, Work
 from onnx_snn.neuron import MbeNeuron
 from onnx_snn.observer import Observer
-from onnx_snn.opset import DOMAIN, MBE_NEURON, OPERATORS
-from onnx_snn.passes.meter import Meter, is_count
+from onnx_snn.opset import DOMAIN, MBE_NEURON, OPERATORS, Body
+from onnx_snn.passes.meter import COLLECTED, Meter, add_gates, collect, is_count, meter
 from onnx_snn.products import PRODUCTS, Shape, multiply_accumulates
 from onnx_snn.ramps import disjoint, outermost
 from onnx_snn.rules.activations import ActivationFlow
@@ -39,53 +39,81 @@ Shapes: TypeAlias = Mapping[str, Shape]
 
 
 class Tally:
-    """Sums over runs of a metered model.
+    """Lets a converted model count, and sums up its runs.
 
     Args:
-        model: the model, with counts as its outputs; its shapes are looked up in a copy.
-        meters: where its counts come out. Ungated halving neurons are given gates (`passes.meter.add_gates`) before
-            the model runs.
+        model: the model, which is changed: its outputs `names` hold the counts of all neurons.
     """
 
-    def __init__(self, model: ir.Model, meters: Sequence[Meter]) -> None:
-        self._model = model
-        self._neurons = [_NeuronSum(entry, entry.neuron) for entry in meters]
-        codes = {
-            entry.node.outputs[0]: sums for entry, sums in zip(meters, self._neurons, strict=True) if _is_code(entry)
-        }
+    def __init__(self, model: ir.Model) -> None:
+        meters = meter(model, Body.LOOP)
+        self._neurons = [_Neuron(entry, entry.neuron) for entry in meters]
+        codes = {neuron.node.outputs[0]: index for index, neuron in enumerate(self._neurons) if neuron.is_code}
         flow = ActivationFlow(model)
-        self._products = [_ProductSum.of(node, codes, flow) for node in model.graph if _is_product(node, codes, flow)]
-        products = {sums.node for sums in self._products}
+        self._products = [_Product.of(node, codes, flow) for node in model.graph if _is_product(node, codes, flow)]
+        products = {product.node for product in self._products}
         self._kept = [node for node in model.graph if node not in products and _is_counted(node, flow)]
         self._shapes = _ShapeTable(model, self._observed())
+        add_gates(model, meters)
+        self._layout = _Layout(meters, collect(model, meters), [neuron.gate_weight for neuron in self._neurons])
+        self._counts: list[NDArray[np.int64]] = []
         self._runs: Counter[Signature] = Counter()
+        self._spikes: dict[Signature, NDArray[np.int64]] = {}
 
-    def add(self, feed: Feed, spikes: Sequence[NDArray[np.int64]]) -> None:
-        """Count a run on `feed`, in which the neurons fired `spikes`."""
-        shapes = self._shapes.of(feed)
-        self._runs[signature_of(feed)] += 1
-        for neuron, count in zip(self._neurons, spikes, strict=True):
-            neuron.add(count, shapes)
-        for product in self._products:
-            product.add(shapes)
+    @property
+    def names(self) -> list[str]:
+        """Outputs of the model that hold the counts."""
+        return self._layout.names
+
+    def add(self, feed: Feed, counts: Sequence[NDArray[np.int64]]) -> None:
+        """Count a run on `feed` with these outputs."""
+        signature = signature_of(feed)
+        self._shapes.look_up(feed)
+        self._runs[signature] += 1
+        spikes = self._layout.spikes(counts)
+        self._spikes[signature] = self._spikes[signature] + spikes if signature in self._spikes else spikes
+        self._counts = [a + b for a, b in zip(self._counts, counts, strict=True)] if self._counts else list(counts)
 
     def neurons(self) -> tuple[NeuronActivity, ...]:
         """Spikes of every neuron, in graph order."""
-        return tuple(neuron.activity() for neuron in self._neurons)
+        return tuple(
+            neuron.activity(self._sum(neuron.elements), counts)
+            for neuron, counts in zip(self._neurons, self._layout.split(self._counts), strict=True)
+        )
 
     def products(self) -> tuple[ProductActivity, ...]:
         """Operations of every product, in graph order."""
-        return tuple(product.activity() for product in self._products)
+        return tuple(self._product(product) for product in self._products)
 
     def work(self) -> tuple[NodeWork, ...]:
         """Operations of every node that computes, in both networks."""
-        spiking = [
-            work_of_spiking(node.op_type, [s.activity() for s in sums], [disjoint(s.neuron) for s in sums])
-            for node, sums in ((node, list(group)) for node, group in itertools.groupby(self._neurons, _node_of))
-        ]
-        products = [work_of_product(product.activity(), product.outputs) for product in self._products]
-        kept = [self._kept_work(node) for node in self._kept]
-        return (*spiking, *products, *kept)
+        activities = zip(self._neurons, self.neurons(), strict=True)
+        spiking = []
+        for node, group in itertools.groupby(activities, lambda pair: pair[0].node):
+            neurons, own = zip(*group, strict=True)
+            spiking.append(work_of_spiking(node.op_type, own, [disjoint(neuron.neuron) for neuron in neurons]))
+        products = [work_of_product(self._product(product), self._sum(product.outputs)) for product in self._products]
+        return (*spiking, *products, *(self._kept_work(node) for node in self._kept))
+
+    def _sum(self, number: Callable[[Shapes], int]) -> int:
+        """Sum over all runs of a number that shapes decide."""
+        return sum(number(self._shapes.at(signature)) * runs for signature, runs in self._runs.items())
+
+    def _product(self, product: _Product) -> ProductActivity:
+        operands = tuple(self._operand(product, operand, code) for operand, code in product.codes.items())
+        macs = self._sum(product.multiply_accumulates)
+        return ProductActivity(name_of(product.node), product.node.op_type, product.kind, macs, operands)
+
+    def _operand(self, product: _Product, operand: int, code: int) -> Operand:
+        operations = 0
+        for signature, spikes in self._spikes.items():
+            shapes = self._shapes.at(signature)
+            # Outgoing synapses of an element, on average at the borders of a convolution.
+            numerator = int(spikes[code]) * product.multiply_accumulates(shapes)
+            operations += _rounded(numerator, product.elements(operand, shapes))
+        arrived = sum(int(spikes[code]) for spikes in self._spikes.values())
+        elements = self._sum(lambda shapes: product.elements(operand, shapes))
+        return Operand(name_of(self._neurons[code].node), elements, arrived, operations)
 
     def _kept_work(self, node: ir.Node) -> NodeWork:
         work = Work()
@@ -96,9 +124,38 @@ class Tally:
 
     def _observed(self) -> list[str]:
         """Names of the values whose shapes matter."""
-        nodes = [*(sums.meter.node for sums in self._neurons), *(sums.node for sums in self._products), *self._kept]
+        nodes = [*(neuron.node for neuron in self._neurons), *(product.node for product in self._products), *self._kept]
         values = [value for node in nodes for value in (*_operands(node), node.outputs[0])]
         return list(dict.fromkeys(_name(value) for value in values))
+
+
+class _Layout:
+    """How the counts of all neurons lie in the collected ones."""
+
+    def __init__(self, meters: Sequence[Meter], collected: Sequence[Sequence[Meter]], gates: Sequence[int]) -> None:
+        self.names = [f"{COLLECTED}{number}" for number in range(len(collected))]
+        places = {entry.output: index for index, entry in enumerate(meters)}
+        self._order = [[places[entry.output] for entry in group] for group in collected]
+        steps = [[entry.neuron.timesteps for entry in group] for group in collected]
+        self._starts = [np.cumsum([0, *group[:-1]]) for group in steps]
+        self._weights = [np.ones(sum(group), np.int64) for group in steps]
+        for order, starts, weights in zip(self._order, self._starts, self._weights, strict=True):
+            weights[starts] = [gates[index] for index in order]
+        self._size = len(meters)
+
+    def spikes(self, counts: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
+        """All spikes of each neuron, int64 [neurons]."""
+        spikes = np.empty(self._size, np.int64)
+        for order, starts, weights, array in zip(self._order, self._starts, self._weights, counts, strict=True):
+            spikes[order] = np.add.reduceat(array.sum(axis=1) * weights, starts)
+        return spikes
+
+    def split(self, counts: Sequence[NDArray[np.int64]]) -> list[NDArray[np.int64]]:
+        """Counts [S, N] of every neuron."""
+        parts: dict[int, NDArray[np.int64]] = {}
+        for order, starts, array in zip(self._order, self._starts, counts, strict=True):
+            parts |= zip(order, np.split(array, starts[1:]), strict=True)
+        return [parts[index] for index in range(self._size)]
 
 
 def signature_of(feed: Feed) -> Signature:
@@ -113,13 +170,12 @@ class _ShapeTable:
         self._observer = Observer(_without_spikes(model), names, shapes=True)
         self._known: dict[Signature, Shapes] = {}
 
-    def of(self, feed: Feed) -> Shapes:
-        """The shapes for the shapes of `feed`."""
+    def look_up(self, feed: Feed) -> None:
+        """Learn the shapes for those of `feed`, unless they are known."""
         signature = signature_of(feed)
         if signature not in self._known:
             found = self._observer(feed)
             self._known[signature] = {name: tuple(int(side) for side in shape) for name, shape in found.items()}
-        return self._known[signature]
 
     def at(self, signature: Signature) -> Shapes:
         """The shapes that were looked up for this signature."""
@@ -144,99 +200,89 @@ def _without_spikes(model: ir.Model) -> ir.Model:
     return copy
 
 
-@dataclass
-class _NeuronSum:
-    """Spikes of one neuron over the runs, and those of the last one."""
+@dataclass(frozen=True, eq=False)
+class _Neuron:
+    """A neuron of a spiking node, as the model has it: before it is given a gate to count with."""
 
     meter: Meter
     neuron: MbeNeuron
-    elements: int = 0
-    last_spikes: int = 0
-    counts: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 0), np.int64))
 
-    def add(self, counts: NDArray[np.int64], shapes: Shapes) -> None:
-        """Count one run."""
-        self.counts = counts.copy() if not self.counts.size else self.counts + counts
-        self.elements += self._elements(shapes)
-        self.last_spikes = int(self._spikes(counts).sum())
+    @property
+    def node(self) -> ir.Node:
+        """The spiking node."""
+        return self.meter.node
 
-    def activity(self) -> NeuronActivity:
-        """What the neuron did."""
+    @property
+    def is_code(self) -> bool:
+        """Whether it codes an operand."""
+        return self.node.op_type == MBE_NEURON.name and self.meter.source == IDENTITY
+
+    @property
+    def gate_weight(self) -> int:
+        """How many spikes the count in the first row stands for: all steps of a gate that the model does not have."""
+        return self.neuron.timesteps if self._is_given_a_gate else 1
+
+    def elements(self, shapes: Shapes) -> int:
+        """Elements of one run: those of the input, or its rows for a neuron that sees one number a row."""
+        shape = shapes[_name(self.node.outputs[0])]
+        if self.meter.prefix == OPERATORS[self.node.op_type].neurons[0][0]:
+            return math.prod(shape)
+        return math.prod(shape[:-1])
+
+    def activity(self, elements: int, counts: NDArray[np.int64]) -> NeuronActivity:
+        """What it did with `elements`, of which all halving neurons have counted the saturated ones apart."""
         halving = self.neuron.halving
         return NeuronActivity(
-            node=name_of(self.meter.node),
+            node=name_of(self.node),
             neuron=self.meter.prefix.rstrip("_"),
             source=self.meter.source,
-            elements=self.elements,
-            spikes=self._spikes(self.counts),
+            elements=elements,
+            spikes=np.asarray(counts[1:] + counts[0], np.int64) if self._is_given_a_gate else counts,
             gate=halving is not None and halving.gate,
-            out_of_range=self._out_of_range(),
+            out_of_range=self._out_of_range(counts),
         )
 
-    def _out_of_range(self) -> int | None:
+    @property
+    def _is_given_a_gate(self) -> bool:
+        return self.neuron.halving is not None and not self.neuron.halving.gate
+
+    def _out_of_range(self, counts: NDArray[np.int64]) -> int | None:
         """Elements beyond the outermost levels; None where saturation is not counted apart."""
         if self.neuron.halving is None:
             return None
         if self.meter.prefix in _MANTISSA_PREFIXES:
             return 0
         ends = [basis for basis in outermost(self.neuron) if basis is not None]
-        return int(self.counts[0, ends].sum())
-
-    def _spikes(self, counts: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Spikes [S, N] of the neuron from its counts, which have a gate wherever kernels are halving."""
-        if self.neuron.halving is None or self.neuron.halving.gate:
-            return counts
-        return np.asarray(counts[1:] + counts[0], np.int64)
-
-    def _elements(self, shapes: Shapes) -> int:
-        """Elements of one run: those of the input, or its rows for a neuron that sees one number a row."""
-        shape = shapes[_name(self.meter.node.outputs[0])]
-        if self.meter.prefix == OPERATORS[self.meter.node.op_type].neurons[0][0]:
-            return math.prod(shape)
-        return math.prod(shape[:-1])
+        return int(counts[0, ends].sum())
 
 
-@dataclass
-class _ProductSum:
-    """Operations of one product over the runs."""
+@dataclass(frozen=True, eq=False)
+class _Product:
+    """A product, and of those of its operands that are coded which neuron codes them."""
 
     node: ir.Node
     kind: ProductKind
-    codes: Mapping[int, _NeuronSum]
-    macs: int = 0
-    outputs: int = 0
-    elements: Counter[int] = field(default_factory=Counter)
-    spikes: Counter[int] = field(default_factory=Counter)
-    operations: Counter[int] = field(default_factory=Counter)
+    codes: Mapping[int, int]
 
     @classmethod
-    def of(cls, node: ir.Node, codes: Mapping[ir.Value, _NeuronSum], flow: ActivationFlow) -> _ProductSum:
-        """No operations yet of `node`, of whose operands some are outputs of `codes`."""
+    def of(cls, node: ir.Node, codes: Mapping[ir.Value, int], flow: ActivationFlow) -> _Product:
+        """The product that `node` computes, of whose operands some are outputs of `codes`."""
         coded = {i: codes[value] for i, value in enumerate(_operands(node)) if value in codes}
         vary = all(flow.is_activation(value) for value in _operands(node))
         return cls(node, ProductKind.ACTIVATIONS if vary else ProductKind.WEIGHTS, coded)
 
-    def add(self, shapes: Shapes) -> None:
-        """Count one run, after the neurons."""
+    def multiply_accumulates(self, shapes: Shapes) -> int:
+        """Products of two numbers in one run."""
         operands = [shapes[_name(value)] for value in _operands(self.node)]
-        output = shapes[_name(self.node.outputs[0])]
-        macs = multiply_accumulates(self.node, operands, output)
-        self.macs += macs
-        self.outputs += math.prod(output)
-        for index, code in self.codes.items():
-            elements = math.prod(operands[index])
-            self.elements[index] += elements
-            self.spikes[index] += code.last_spikes
-            # Outgoing synapses of an element, on average at the borders of a convolution: rounded once a run.
-            self.operations[index] += _rounded(code.last_spikes * macs, elements)
+        return multiply_accumulates(self.node, operands, shapes[_name(self.node.outputs[0])])
 
-    def activity(self) -> ProductActivity:
-        """What the product did."""
-        operands = tuple(
-            Operand(name_of(code.meter.node), self.elements[i], self.spikes[i], self.operations[i])
-            for i, code in self.codes.items()
-        )
-        return ProductActivity(name_of(self.node), self.node.op_type, self.kind, self.macs, operands)
+    def outputs(self, shapes: Shapes) -> int:
+        """Elements of its output in one run."""
+        return math.prod(shapes[_name(self.node.outputs[0])])
+
+    def elements(self, operand: int, shapes: Shapes) -> int:
+        """Elements of one operand in one run."""
+        return math.prod(shapes[_name(_operands(self.node)[operand])])
 
 
 def _rounded(numerator: int, denominator: int) -> int:
@@ -252,11 +298,7 @@ def _operands(node: ir.Node) -> list[ir.Value]:
     return [value for value in node.inputs[:count] if value is not None]
 
 
-def _is_code(entry: Meter) -> bool:
-    return entry.node.op_type == MBE_NEURON.name and entry.source == IDENTITY
-
-
-def _is_product(node: ir.Node, codes: Mapping[ir.Value, _NeuronSum], flow: ActivationFlow) -> bool:
+def _is_product(node: ir.Node, codes: Mapping[ir.Value, int], flow: ActivationFlow) -> bool:
     """Whether `node` is a product of activations with anything; of numbers one by one only where spikes arrive."""
     if node.domain != "" or node.op_type not in PRODUCTS:
         return False
@@ -270,10 +312,6 @@ def _is_counted(node: ir.Node, flow: ActivationFlow) -> bool:
     """Whether `node` computes something from activations besides products."""
     counted = node.domain in STANDARD_DOMAINS and node.op_type in COUNTED
     return counted and any(flow.is_activation(value) for value in node.inputs)
-
-
-def _node_of(sums: _NeuronSum) -> ir.Node:
-    return sums.meter.node
 
 
 def _name(value: ir.Value | None) -> str:

@@ -206,6 +206,25 @@ def test_optimum_generates_text_with_it(
     assert got.tolist() == expected.tolist()
 
 
+def test_optimum_generates_text_with_a_network_that_counts(
+    exported: Callable[[str], Path], spiking: Callable[[str], tuple[Path, onnx_snn.ConversionReport]], tmp_path: Path
+) -> None:
+    """The counts lie behind the outputs that it knows, and change none of them."""
+    import torch
+    from optimum.onnxruntime import ORTModelForCausalLM
+
+    source, metered = exported("gpt2-with-past"), tmp_path / "metered"
+    onnx_snn.convert(source, metered, calibration(source), body="closed", meter=True)
+    prompt = torch.arange(2, 10).reshape(1, 8)
+    expected, got = (
+        ORTModelForCausalLM.from_pretrained(
+            folder, use_cache=True, session_options=onnx_snn.session_options()
+        ).generate(prompt, attention_mask=torch.ones_like(prompt), max_new_tokens=6, do_sample=False)
+        for folder in (spiking("gpt2-with-past")[0], metered)
+    )
+    assert got.tolist() == expected.tolist()
+
+
 def test_a_model_beside_its_configuration_is_all_that_is_copied(
     exported: Callable[[str], Path], tmp_path: Path
 ) -> None:
