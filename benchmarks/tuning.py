@@ -35,7 +35,7 @@ TARGETS = (0.005, 0.002)
 SAMPLES = {"gpt2-war-and-peace": 256}
 """Of the half on which losses are measured; the texts hold 128 tokens each. All samples elsewhere."""
 
-UNIFORM = [(timesteps, bases) for timesteps in (4, 5, 6, 7, 8, 10) for bases in (2, 3, 4, 6, 8, 16)]
+UNIFORM = [(timesteps, bases) for timesteps in (4, 5, 6, 7, 8) for bases in (2, 3, 4, 6, 12)]
 """Time steps and bases of the uniform settings."""
 
 BATCH_SIZE = 16
@@ -66,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         missing = [
             (target, saved)
             for target in options.targets
-            for saved in onnx_snn.Minimize
+            for saved in map(onnx_snn.Minimize, options.saves)
             if (name, target, saved.value) not in {(row["network"], row["target"], row["saves"]) for row in rows}
         ]
         for row in _measured(options.models / name, missing):
@@ -177,6 +177,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--models", type=Path, default=Path("models"))
     parser.add_argument("--output", type=Path, default=Path("docs/tuning.md"))
     parser.add_argument("--only", action="append", default=[], metavar="MODEL", help="measure only these models")
+    parser.add_argument("--saves", nargs="+", default=["spikes", "operations"], help="what the solver saves")
     parser.add_argument("--targets", type=float, nargs="+", default=list(TARGETS), help="relative losses")
     return parser
 

@@ -28,6 +28,7 @@ from onnx_snn.evaluate import Comparison, Evaluation, labelled, labels_of, outpu
 from onnx_snn.io import load_model
 from onnx_snn.metrics import Metric, MetricLike, metric_of
 from onnx_snn.passes.expand import expand
+from onnx_snn.passes.names import make_names_unique
 from onnx_snn.report import json_values, table
 from onnx_snn.switchboard import SpikingNode, Switchboard
 
@@ -135,6 +136,7 @@ def blame(
     """
     model, converted = load_model(original), load_model(spiking)
     name = output_name([output_types(model), output_types(converted)], output)
+    make_names_unique(model)
     expand(model)  # as the conversion did: what lies within fused operators has names then
     board = Switchboard(model, converted, kernels=kernels)
     labels = labels_of(data) if labels is None else np.asarray(labels)

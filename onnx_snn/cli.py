@@ -72,7 +72,7 @@ def _convert(options: argparse.Namespace) -> None:
     if not options.dry_run:
         _note_missing_kernels(options)
     if not options.quiet:
-        _write(report.text(nodes=options.nodes))
+        _write(report.text(nodes=options.every_node))
 
 
 def _config(options: argparse.Namespace) -> ConvertConfig:
@@ -256,7 +256,7 @@ def _add_convert(
     work.add_argument("--dry-run", action="store_true", help="say what would be converted; needs no calibration data")
     work.add_argument("--calibration-samples", type=int, metavar="N", help="use at most N samples")
     work.add_argument("--batch-size", type=int, default=8, help="samples in one run (default: 8)")
-    work.add_argument("--nodes", action="store_true", help="report every node")
+    work.add_argument("--nodes", dest="every_node", action="store_true", help="report every node")
     parser.set_defaults(run=_convert)
 
 

@@ -15,13 +15,13 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from onnx_snn.data import Feed, sample_count
+from onnx_snn.energy import EnergyCosts
 from onnx_snn.observer import Observer
-from onnx_snn.rules.product import contraction_axes
+from onnx_snn.products import multiply_accumulates
 from onnx_snn.rules.site import Kind, Site
 
-ACCUMULATE_PJ, MULTIPLY_ACCUMULATE_PJ = 0.9, 4.6
-"""Energy of a 32-bit floating-point addition, and of a multiplication with addition, in 45 nm
-(Horowitz, ISSCC 2014)."""
+COSTS = EnergyCosts()
+"""Energy of operations, for the figures that the solver prints."""
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -71,27 +71,6 @@ def load_of(site: Site, neuron: str, shapes: Shapes, feed: Feed) -> Load:
 
 
 def multiplications(node: ir.Node, shapes: Shapes) -> int:
-    """Scalar multiplications of a product: MatMul, Gemm, Einsum, Conv, ConvTranspose or Mul."""
-    a, b = (shapes[str(value.name)] for value in node.inputs[:2] if value is not None)
-    result = math.prod(shapes[str(node.outputs[0].name)])
-    if node.op_type == "Conv":
-        return result * math.prod(b[1:])
-    if node.op_type == "ConvTranspose":
-        return math.prod(a) * math.prod(b[1:])
-    if node.op_type == "Einsum":
-        return _einsum_multiplications(node.attributes["equation"].as_string(), a, b, result)
-    if node.op_type == "Mul":
-        return result
-    axis = contraction_axes(node)[0]
-    return result * (1 if axis is None else a[axis])
-
-
-def _einsum_multiplications(equation: str, a: tuple[int, ...], b: tuple[int, ...], result: int) -> int:
-    """Elements of the result times the sizes of the subscripts that are summed over."""
-    terms, _, kept = equation.replace(" ", "").partition("->")
-    summed: dict[str, int] = {}
-    for term, shape in zip(terms.split(","), (a, b), strict=True):
-        before, _, after = term.partition("...")
-        sizes = [*zip(before, shape, strict=False), *zip(after[::-1], shape[::-1], strict=False)]
-        summed |= {subscript: size for subscript, size in sizes if subscript not in kept}
-    return result * math.prod(summed.values())
+    """Scalar multiplications of a product."""
+    operands = [shapes[str(value.name)] for value in node.inputs[:2] if value is not None]
+    return multiply_accumulates(node, operands, shapes[str(node.outputs[0].name)])

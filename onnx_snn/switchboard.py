@@ -66,7 +66,7 @@ class Switchboard:
         parameters: names of all inputs, those of adjustable parameters among them.
 
     Raises:
-        ModelError: `spiking` holds no spiking node, or was not converted from `original`.
+        ModelError: `spiking` holds no spiking node, holds one in a branch, or was not converted from `original`.
     """
 
     def __init__(
@@ -131,6 +131,9 @@ class _Wiring:
         spiking = [node for node in model.graph if node.domain == opset.DOMAIN]
         if not spiking:
             raise ModelError("it holds no spiking node; give a network that onnx-snn has converted")
+        for node in model.graph.all_nodes():
+            if node.domain == opset.DOMAIN and node.graph is not model.graph:
+                raise ModelError(f"spiking node {node.name!r} lies in a branch, where it cannot be switched on and off")
         names = [str(value.name) for value in original.graph.outputs]
         if [str(value.name) for value in model.graph.outputs] != names:
             raise ModelError(f"the spiking network has not the outputs {names}; give the original of this network")

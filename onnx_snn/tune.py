@@ -16,18 +16,19 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import onnx_ir as ir
 from numpy.typing import NDArray
 
 from onnx_snn.candidates import knobs_of
 from onnx_snn.config import ConvertConfig, Preset
 from onnx_snn.convert import Run, Stopwatch, check_destination, convert
-from onnx_snn.cost import ACCUMULATE_PJ, MULTIPLY_ACCUMULATE_PJ, observed_shapes
+from onnx_snn.cost import COSTS, observed_shapes
 from onnx_snn.data import Source, input_specs, open_feeds
 from onnx_snn.errors import ConfigError
 from onnx_snn.evaluate import labelled, labels_of, output_name, output_types
@@ -35,7 +36,7 @@ from onnx_snn.metrics import METRICS, MetricLike, metric_of
 from onnx_snn.neuron import MAX_TIMESTEPS
 from onnx_snn.passes.fit_sites import Fitter, fit_sites
 from onnx_snn.report import ConversionReport, json_values, table
-from onnx_snn.rules.site import Kind
+from onnx_snn.rules.site import Kind, Site
 from onnx_snn.settings import NodeSettings
 from onnx_snn.solver import Choice, Goal, Minimize, Solver, minimize_of
 from onnx_snn.workbench import TuningPoint, Workbench
@@ -98,8 +99,8 @@ class TuningReport:
         ]
         kinds = [(kind, f"{spikes:.2f}") for kind, spikes in self.spikes.items()]
         note = (
-            f"energy: accumulate-only rule, weight products alone, {ACCUMULATE_PJ} pJ for each synaptic operation "
-            f"against {MULTIPLY_ACCUMULATE_PJ} pJ for each multiply-accumulate of the original (45 nm)"
+            f"energy: accumulate-only rule, weight products alone, {COSTS.accumulate} pJ for each synaptic operation "
+            f"against {COSTS.multiply_accumulate} pJ for each multiply-accumulate of the original (45 nm)"
         )
         return "\n".join([table(header, rows), note, "", table(("neurons", "spikes/element"), kinds)])
 
@@ -205,6 +206,7 @@ def workbench_of(
     feeds = run.feeds(original, ledger, calibration)
     batches = open_feeds(judged.data, input_specs(original), batch_size=run.batch_size, max_samples=judged.samples)
     static, seen, _ = run.calibrate(original, ledger, feeds)
+    _refuse_branches(ledger.wanted, original.graph)
     fitter = Fitter(seen, static, run.config)
     plans, _ = fit_sites(ledger.wanted, fitter)
     first = feeds.first()
@@ -212,6 +214,12 @@ def workbench_of(
     knobs = knobs_of(plans, fitter, shapes, first, max_timesteps, progress=run.progress)
     data = list(labelled(batches, labels))
     return Workbench(original, plans, knobs, data, name, metric, progress=run.progress), fitter
+
+
+def _refuse_branches(sites: Iterable[Site], graph: ir.Graph) -> None:
+    for site in sites:
+        if site.nodes[-1].graph is not graph:
+            raise ConfigError(f"{site.name} lies in a branch, where it cannot be tried apart; exclude it, then tune")
 
 
 def _check_config(config: ConvertConfig) -> None:

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from onnx_snn.candidates import Candidate, Knob
 from onnx_snn.config import ConvertConfig
-from onnx_snn.cost import ACCUMULATE_PJ, MULTIPLY_ACCUMULATE_PJ
+from onnx_snn.cost import COSTS
 from onnx_snn.data import Feed
 from onnx_snn.loss import Loss, distortion
 from onnx_snn.metrics import Metric
@@ -127,8 +127,8 @@ class Workbench:
         """What the network with `candidates` costs, and what it loses on the tuning data."""
         loss, chosen = self._loss(candidates), list(zip(self.knobs, candidates, strict=True))
         weighted = [(knob.load.elements * knob.load.fan_out * knob.load.weighted, each.spikes) for knob, each in chosen]
-        products = sum(products for products, _ in weighted) * MULTIPLY_ACCUMULATE_PJ
-        spent = sum(products * spikes for products, spikes in weighted) * ACCUMULATE_PJ
+        products = sum(products for products, _ in weighted) * COSTS.multiply_accumulate
+        spent = sum(products * spikes for products, spikes in weighted) * COSTS.accumulate
         return TuningPoint(
             spikes=self.spikes(candidates),
             operations=sum(knob.load.elements * knob.load.fan_out * each.spikes for knob, each in chosen),

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from networks import normal, relative_error, run, tokens
 
 import onnx_snn
-from onnx_snn import CalibrationError, ConfigError, ConvertConfig, TuningReport, candidates
+from onnx_snn import CalibrationError, ConfigError, ConvertConfig, ModelError, TuningReport, candidates
 from onnx_snn.candidates import Candidate, worthwhile
 from onnx_snn.cli import main
 from onnx_snn.cost import Load, load_of, multiplications, observed_shapes
@@ -210,6 +210,27 @@ def test_the_command_says_what_is_wrong(files: Path, tmp_path: Path, capsys: pyt
     assert "'little' is no number" in capsys.readouterr().err
 
 
+BRANCH = """
+    positive = Greater(total, zero)
+    y = If(positive) <then_branch = yes () => (float[N,4,8] a) { [inner] a = Tanh(g) },
+                      else_branch = no () => (float[N,4,8] b) { b = Neg(g) }>
+"""
+
+
+def test_what_lies_in_a_branch_is_not_tuned_but_may_be_left_out(tmp_path: Path) -> None:
+    body = "[outer] g = Sigmoid(x) total = ReduceSum<keepdims = 0>(x)" + BRANCH
+    onnx.save(ir.to_proto(graph(body)), tmp_path / "model.onnx")
+    x = {"x": np.abs(normal(16, 4, 8))}
+    paths, options = (tmp_path / "model.onnx", tmp_path / "tuned.onnx"), {"max_spikes": 2.0, "progress": False}
+    with pytest.raises(ConfigError, match="inner lies in a branch"):
+        onnx_snn.tune(*paths, x, **options)
+    config = ConvertConfig(exclude="inner", body="closed")  # type: ignore[arg-type]
+    assert set(onnx_snn.tune(*paths, x, config=config, **options).spikes) == {"sigmoid"}
+    onnx_snn.convert(paths[0], tmp_path / "whole.onnx", x)
+    with pytest.raises(ModelError, match="'inner' lies in a branch"):
+        onnx_snn.blame(paths[0], tmp_path / "whole.onnx", x)
+
+
 # --- its parts -----------------------------------------------------------------------------------
 
 
@@ -236,7 +257,7 @@ def test_worthwhile_candidates_are_bettered_by_none(pairs: list[tuple[float, flo
         ("y = Mul(x, x)", "", {"operand 0": Load(32, 1), "operand 1": Load(32, 1)}),
         ('y = Einsum<equation = "bij,jk->bik">(x, w)', "float[8,6] w", {"operand 0": Load(32, 6, 1.0)}),
         ('y = Einsum<equation = "...j,jk->...k">(x, w)', "float[8,6] w", {"operand 0": Load(32, 6, 1.0)}),
-        ("y = Conv<pads = [1, 1]>(x, w)", "float[5,4,3] w", {"operand 0": Load(32, 5 * 3, 1.0)}),
+        ("y = Conv(x, w)", "float[5,4,3] w", {"operand 0": Load(32, 5 * 3 * 6 / 8, 1.0)}),
         ("y = ConvTranspose(x, w)", "float[4,5,3] w", {"operand 0": Load(32, 5 * 3, 1.0)}),
         ("y = Softmax<axis = -1>(x)", "", {"exp2": Load(32, 1), "reciprocal": Load(4, 1)}),
         ("y = Relu(x)", "", {"function": Load(32, 1)}),
