@@ -44,8 +44,8 @@ class Family:
         options: of its configuration.
         task: Optimum's name of what is exported; None where Optimum cannot.
         merged: what Optimum makes of its decoder with and without a cache, one file with a branch for each, is a part.
-        deep: it has dozens of convolutions in a row and no normalization of what passes, so that any signal dies out
-            in the small weights that its configuration starts from; they are drawn as He et al. do.
+        deep: it has dozens of convolutions in a row, in whose small weights, as its configuration starts from them, any
+            signal dies out.
     """
 
     architecture: str | Callable[[], torch.nn.Module]
@@ -312,10 +312,20 @@ def build(family: Family, **options: Any) -> torch.nn.Module:
         for name, value in options.items():
             setattr(config, name, value)
         model = model_class(config)
-    for module in model.modules():
-        if family.deep and isinstance(module, torch.nn.Conv2d):
-            torch.nn.init.kaiming_normal_(module.weight)
+    if family.deep:
+        _enliven(model, family)
     return model.eval()
+
+
+def _enliven(model: torch.nn.Module, family: Family) -> None:
+    """Draw the convolutions' weights as He et al. do, and normalize each layer by what passes it, as training does."""
+    for module in model.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            torch.nn.init.kaiming_normal_(module.weight)
+        elif isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = 1.0
+    with torch.no_grad():
+        model.train()(*sample(family).values())
 
 
 def sample(family: Family) -> dict[str, torch.Tensor]:
