@@ -27,8 +27,8 @@ from onnx_snn.candidates import candidate_of
 from onnx_snn.convert import Run
 from onnx_snn.report import json_values, table
 from onnx_snn.settings import NeuronSettings
-from onnx_snn.tune import Judged, workbench_of
-from onnx_snn.workbench import TuningPoint, Workbench
+from onnx_snn.tune import Judged, prepare
+from onnx_snn.workbench import TuningPoint
 
 NETWORKS = ("vit-cifar10", "roberta-mr", "gpt2-war-and-peace")
 TARGETS = (0.005, 0.002)
@@ -118,14 +118,11 @@ def _measured(folder: Path, missing: Sequence[tuple[float, onnx_snn.Minimize]]) 
 def _uniform(folder: Path, seen: dict[str, Any]) -> list[TuningPoint]:
     """What the uniform settings cost and lose."""
     run = Run(CONFIG, None, None, BATCH_SIZE, dry_run=False, progress=True)
-    judged = Judged(seen)
-    bench, fitter = workbench_of(run, folder / "model.onnx", folder / "calibration.npz", judged, max_timesteps=16)
-
-    def point(bench: Workbench, timesteps: int, bases: int) -> TuningPoint:
-        settings = NeuronSettings(timesteps, bases, CONFIG.gate, CONFIG.headroom)
-        return bench.point([candidate_of(knob, fitter, settings) for knob in bench.knobs])
-
-    return [point(bench, *each) for each in UNIFORM]
+    network = prepare(run, folder / "model.onnx", folder / "calibration.npz", Judged(seen), max_timesteps=8)
+    settings = [NeuronSettings(timesteps, bases, CONFIG.gate, CONFIG.headroom) for timesteps, bases in UNIFORM]
+    choices = [[candidate_of(knob, network.fitter, each) for knob in network.knobs] for each in settings]
+    bench = network.workbench(progress=True)
+    return [bench.point(candidates) for candidates in choices]
 
 
 def _cost(point: TuningPoint, saved: onnx_snn.Minimize) -> float:

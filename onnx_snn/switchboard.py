@@ -62,7 +62,7 @@ class Switchboard:
 
     Attributes:
         nodes: the spiking nodes by name, in graph order.
-        outputs: names of the network's outputs.
+        outputs: names of the original's outputs.
         parameters: names of all inputs, those of adjustable parameters among them.
 
     Raises:
@@ -74,7 +74,7 @@ class Switchboard:
     ) -> None:
         wiring = _Wiring(original, with_mapped_weights(spiking))
         self.nodes = {node.name: node for node in wiring.nodes}
-        self.outputs = tuple(str(value.name) for value in spiking.graph.outputs)
+        self.outputs = tuple(str(value.name) for value in original.graph.outputs)
         self._switches = {name: f"{SWITCH}{index}" for index, name in enumerate(self.nodes)}
         if adjustable:
             wiring.free_parameters()
@@ -135,6 +135,7 @@ class _Wiring:
             if node.domain == opset.DOMAIN and node.graph is not model.graph:
                 raise ModelError(f"spiking node {node.name!r} lies in a branch, where it cannot be switched on and off")
         names = [str(value.name) for value in original.graph.outputs]
+        del model.graph.outputs[len(names) :]  # the counts of a metered network
         if [str(value.name) for value in model.graph.outputs] != names:
             raise ModelError(f"the spiking network has not the outputs {names}; give the original of this network")
         self._spiking = {node.name or str(node.outputs[0].name): node for node in spiking}

@@ -25,16 +25,17 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from onnx_snn.candidates import knobs_of
+from onnx_snn.candidates import Knob, knobs_of
 from onnx_snn.config import ConvertConfig, Preset
 from onnx_snn.convert import Run, Stopwatch, check_destination, convert
 from onnx_snn.cost import COSTS, observed_shapes
-from onnx_snn.data import Source, input_specs, open_feeds
+from onnx_snn.data import Feed, Source, input_specs, open_feeds
 from onnx_snn.errors import ConfigError
 from onnx_snn.evaluate import labelled, labels_of, output_name, output_types
-from onnx_snn.metrics import METRICS, MetricLike, metric_of
+from onnx_snn.metrics import METRICS, Metric, MetricLike, metric_of
 from onnx_snn.neuron import MAX_TIMESTEPS
 from onnx_snn.passes.fit_sites import Fitter, fit_sites
+from onnx_snn.plan import SitePlan
 from onnx_snn.report import ConversionReport, json_values, table
 from onnx_snn.rules.site import Kind, Site
 from onnx_snn.settings import NodeSettings
@@ -163,7 +164,7 @@ def tune(
     check_destination(output, model)
     run = Run(config, calibration_cache, None, batch_size, dry_run=False, progress=progress)
     judged = Judged(calibration if data is None else data, labels, metric, compared_output, samples)
-    bench, _ = workbench_of(run, model, calibration, judged, max_timesteps)
+    bench = prepare(run, model, calibration, judged, max_timesteps).workbench(progress=progress)
     solver = Solver(bench, goal)
     choice, chosen = solver.solve()
     tuned = dataclasses.replace(config, timesteps=chosen.timesteps, lean=False, nodes=tuple(_entries(choice)))
@@ -190,10 +191,34 @@ class Judged(NamedTuple):
     samples: int | None = None
 
 
-def workbench_of(
-    run: Run, model: str | Path, calibration: Source, judged: Judged, max_timesteps: int
-) -> tuple[Workbench, Fitter]:
-    """The workbench of a network, and what fits its neurons.
+class Prepared(NamedTuple):
+    """A network before its neurons are chosen.
+
+    Attributes:
+        model: the network; its workbench rewrites it.
+        plans: its sites, with any neurons.
+        knobs: the neurons that are chosen apart.
+        fitter: what fits them, until the workbench is there.
+        batches: the tuning data, feeds and labels.
+        output: output that is judged.
+        metric: the task metric.
+    """
+
+    model: ir.Model
+    plans: list[SitePlan]
+    knobs: list[Knob]
+    fitter: Fitter
+    batches: list[tuple[Feed, NDArray[Any] | None]]
+    output: str
+    metric: Metric
+
+    def workbench(self, *, progress: bool) -> Workbench:
+        """What runs the network with any neurons."""
+        return Workbench(self.model, self.plans, self.knobs, self.batches, self.output, self.metric, progress=progress)
+
+
+def prepare(run: Run, model: str | Path, calibration: Source, judged: Judged, max_timesteps: int) -> Prepared:
+    """Calibrate a network and fit all that its neurons can be.
 
     Raises:
         ConfigError, ModelError, CalibrationError: as `tune`.
@@ -212,8 +237,7 @@ def workbench_of(
     first = feeds.first()
     shapes = observed_shapes(original, [plan.site for plan in plans], first)
     knobs = knobs_of(plans, fitter, shapes, first, max_timesteps, progress=run.progress)
-    data = list(labelled(batches, labels))
-    return Workbench(original, plans, knobs, data, name, metric, progress=run.progress), fitter
+    return Prepared(original, plans, knobs, fitter, list(labelled(batches, labels)), name, metric)
 
 
 def _refuse_branches(sites: Iterable[Site], graph: ir.Graph) -> None:

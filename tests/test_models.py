@@ -80,7 +80,7 @@ def test_blame_finds_a_spoiled_node(name: str, source: str, converted: Converted
     victim = alike[len(alike) // 2]
     broken = spoiled(path, victim, tmp_path / "spoiled.onnx", headroom=report.config.headroom)
     data = MODELS / name / "calibration.npz"
-    blame = onnx_snn.blame(MODELS / name / "model.onnx", broken, data, samples=2, batch_size=2, progress=False)
+    blame = onnx_snn.blame(MODELS / name / "model.onnx", broken, data, samples=1, progress=False)
     assert blame.nodes[0].name == victim
 
 

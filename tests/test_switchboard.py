@@ -109,6 +109,15 @@ def test_casts_of_half_precision_belong_to_the_spiking_nodes(body: str, tmp_path
         assert relative_error(y, half(x, on, ["y"])["y"]) < 1e-3
 
 
+@pytest.mark.parametrize("kernels", [True, False])
+def test_a_metered_network_is_like_any_other(kernels: bool, spiking: Path, tmp_path: Path) -> None:
+    model = networks.transformer()
+    onnx_snn.convert(model, tmp_path / "metered.onnx", tokens(), timesteps=4, body="closed", meter=True)
+    metered = Switchboard(ir.from_proto(model), load_model(tmp_path / "metered.onnx"), kernels=kernels)
+    got = metered(tokens(), set(metered.nodes), ["logits"])["logits"]
+    assert relative_error(run(spiking, tokens())["logits"], got) < ROUNDING
+
+
 def test_parameters_can_be_given_with_each_run(spiking: Path) -> None:
     model = load_model(spiking)
     adjustable = Switchboard(ir.from_proto(networks.transformer()), model, adjustable=True)

@@ -16,8 +16,8 @@
 
 namespace onnx_snn {
 
-// How often keys occur. Each has two counters, in tables that take turns: an increment waits for the one before it where
-// both are of the same counter, and some keys, such as that of 0, can occur much more often than others.
+// How often keys occur. Each has two counters, in tables that take turns: an increment waits for the one before it
+// where both are of the same counter, and some keys, such as that of 0, can occur much more often than others.
 struct Occurrences {
   static constexpr std::size_t kNumberBits = 8;
   static constexpr std::size_t kKeys = kMaxSegments << kNumberBits;
