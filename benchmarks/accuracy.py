@@ -29,11 +29,16 @@ import onnxruntime as ort
 import onnx_snn
 from onnx_snn.report import table
 
-SETTINGS = (("default", 16), ("default", 8), ("default", 4), ("default", 2), ("paper", 16), ("paper", 8))
+OPTIONS: dict[str, dict[str, Any]] = {"default": {}, "not lean": {"lean": False}, "paper": {"preset": "paper"}}
+SETTINGS = (
+    *(("default", timesteps) for timesteps in (16, 8, 4, 2)),
+    ("not lean", 8),
+    *(("paper", timesteps) for timesteps in (16, 8)),
+)
 BATCH_SIZE = 16
 HEADER = (
     "model",
-    "preset",
+    "neurons",
     "T",
     "test data",
     "samples",
@@ -56,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         rows.append(row)
         ready.write_text(json.dumps(rows, indent=2) + "\n")
         print(row, flush=True)
-    rows.sort(key=lambda row: (row["model"], row["preset"], -row["timesteps"]))
+    rows.sort(key=lambda row: (row["model"], row["neurons"], -row["timesteps"]))
     options.output.write_text(_page(rows))
     return 0
 
@@ -70,19 +75,18 @@ def _measure(
         test = tests.get(name, folder / "test.npz")
         if only and name not in only:
             continue
-        for preset, timesteps in SETTINGS:
-            if (name, preset, timesteps) in ready:
+        for neurons, timesteps in SETTINGS:
+            if (name, neurons, timesteps) in ready:
                 continue
             with tempfile.TemporaryDirectory() as scratch:
                 spiking, start = Path(scratch) / "snn.onnx", time.perf_counter()
-                onnx_snn.convert(
-                    file, spiking, folder / "calibration.npz", timesteps=timesteps, preset=preset, body="closed"
-                )
+                data = folder / "calibration.npz"
+                onnx_snn.convert(file, spiking, data, timesteps=timesteps, body="closed", **OPTIONS[neurons])
                 seconds = time.perf_counter() - start
                 evaluation = onnx_snn.compare(file, spiking, test, batch_size=BATCH_SIZE, progress=True)
             yield {
                 "model": name,
-                "preset": preset,
+                "neurons": neurons,
                 "timesteps": timesteps,
                 "test": Path(test).name,
                 "conversion_seconds": round(seconds, 1),
@@ -91,14 +95,14 @@ def _measure(
 
 
 def _key(row: dict[str, Any]) -> tuple[Any, ...]:
-    return row["model"], row["preset"], row["timesteps"]
+    return row["model"], row["neurons"], row["timesteps"]
 
 
 def _page(rows: Sequence[dict[str, Any]]) -> str:
     cells = [
         (
             row["model"],
-            row["preset"],
+            row["neurons"],
             str(row["timesteps"]),
             row["test"],
             str(row["samples"]),
@@ -115,7 +119,8 @@ def _page(rows: Sequence[dict[str, Any]]) -> str:
         "# Accuracy of the converted networks\n\n"
         "Scope full, test data that calibration never saw; a negative loss is a gain. cifar10-test.npz is the whole\n"
         "test split, as `python models/full_test.py` writes it. Written by\n"
-        f"`python benchmarks/accuracy.py --test vit-cifar10=cifar10-test.npz`, onnxruntime {ort.__version__}.\n\n"
+        f"`python benchmarks/accuracy.py --test vit-cifar10=cifar10-test.npz --test resnet-cifar10=cifar10-test.npz`,\n"
+        f"onnxruntime {ort.__version__}.\n\n"
         f"```text\n{table(HEADER, cells)}\n```\n"
     )
 

@@ -33,6 +33,9 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 LAYERS = 2
 
+NORMALIZED = 256
+"""Images by which layers are normalized: the last ones see a single pixel of each."""
+
 
 @dataclass(frozen=True)
 class Family:
@@ -313,11 +316,11 @@ def build(family: Family, **options: Any) -> torch.nn.Module:
             setattr(config, name, value)
         model = model_class(config)
     if family.deep:
-        _enliven(model, family)
+        _enliven(model)
     return model.eval()
 
 
-def _enliven(model: torch.nn.Module, family: Family) -> None:
+def _enliven(model: torch.nn.Module) -> None:
     """Draw the convolutions' weights as He et al. do, and normalize each layer by what passes it, as training does."""
     for module in model.modules():
         if isinstance(module, torch.nn.Conv2d):
@@ -325,7 +328,7 @@ def _enliven(model: torch.nn.Module, family: Family) -> None:
         elif isinstance(module, torch.nn.BatchNorm2d):
             module.momentum = 1.0
     with torch.no_grad():
-        model.train()(*sample(family).values())
+        model.train()(torch.randn(NORMALIZED, 3, IMAGE, IMAGE))
 
 
 def sample(family: Family) -> dict[str, torch.Tensor]:

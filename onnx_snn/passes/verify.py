@@ -74,7 +74,8 @@ class Comparison:
 
     Attributes:
         outputs: one report for each floating-point output of the model.
-        sqnr_db: signal to error of each tapped tensor, in decibels.
+        sqnr_db: signal to error of each tapped tensor, in decibels; without those whose shape follows from what the
+            network decides, such as the tokens of one expert.
         worst_sample: the largest relative error of an output on one sample.
     """
 
@@ -106,13 +107,15 @@ def measure(
     differences = {name: Difference() for name in names}
     references = _references(original, apart or original, outputs, names)
     result = Observer(converted, names, session_options=_options_with_kernels)
+    decided: set[str] = set()
     for feed in feeds:
         seen = [reference(feed) for reference in references]
         expected, got = seen[-1] | seen[0], result(feed)
-        for name, difference in differences.items():
+        decided |= {name for name in names if expected[name].shape != got[name].shape}
+        for name in differences.keys() - decided:
             if np.issubdtype(expected[name].dtype, np.floating) and expected[name].shape != EMPTY:
-                difference.add(expected[name], got[name])
-    comparison = Comparison(sqnr_db={name: differences[name].sqnr_db for name in taps})
+                differences[name].add(expected[name], got[name])
+    comparison = Comparison(sqnr_db={name: differences[name].sqnr_db for name in taps if name not in decided})
     for name in outputs:
         difference = differences[name]
         if difference.signal or difference.rows:
