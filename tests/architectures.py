@@ -47,8 +47,10 @@ class Family:
         options: of its configuration.
         task: Optimum's name of what is exported; None where Optimum cannot.
         merged: what Optimum makes of its decoder with and without a cache, one file with a branch for each, is a part.
-        deep: it has dozens of convolutions in a row, in whose small weights, as its configuration starts from them, any
-            signal dies out.
+        gain: of the weights over those that He et al. draw for ReLU, where there are dozens of convolutions in a row,
+            in whose small weights, as their configuration starts from them, any signal dies out; None leaves them so.
+        normalized: weight of the batch normalizations, whose statistics then are those of many images; None leaves both
+            as they are. Half of one keeps most of a signal where SiLU hardly bends it.
     """
 
     architecture: str | Callable[[], torch.nn.Module]
@@ -56,7 +58,8 @@ class Family:
     options: dict[str, Any] = field(default_factory=dict)
     task: str | None = None
     merged: bool = False
-    deep: bool = False
+    gain: float | None = None
+    normalized: float | None = None
 
 
 _WIDTHS = {"hidden_size": 32, "num_hidden_layers": LAYERS, "num_attention_heads": 4, "intermediate_size": 64}
@@ -152,20 +155,20 @@ FAMILIES: dict[str, Family] = {
         {"embedding_size": 8, "hidden_sizes": [16, 32, 48, 64], "depths": [1, 1, 2, 1], "layer_type": "bottleneck"},
         _IMAGE,
     ),
-    "vgg16": Family(vgg16, "pixels", deep=True),
+    "vgg16": Family(vgg16, "pixels", gain=1.0),
     "mobilenet-v1": Family(
         "MobileNetV1ForImageClassification",
         "pixels",
         {"depth_multiplier": 0.125, "image_size": IMAGE},
         _IMAGE,
-        deep=True,
+        gain=1.0,
     ),
     "mobilenet-v2": Family(
         "MobileNetV2ForImageClassification",
         "pixels",
         {"depth_multiplier": 0.25, "image_size": IMAGE},
         _IMAGE,
-        deep=True,
+        gain=0.8,  # ReLU6 bounds what is large
     ),
     "efficientnet": Family(
         "EfficientNetForImageClassification",
@@ -177,7 +180,7 @@ FAMILIES: dict[str, Family] = {
             "hidden_dim": 320,
         },
         _IMAGE,
-        deep=True,
+        normalized=0.5,
     ),
     "clip": Family("CLIPModel", "text and pixels", _CLIP, "zero-shot-image-classification"),
     "clip-text": Family(
@@ -315,18 +318,22 @@ def build(family: Family, **options: Any) -> torch.nn.Module:
         for name, value in options.items():
             setattr(config, name, value)
         model = model_class(config)
-    if family.deep:
-        _enliven(model)
+    for module in model.modules():
+        if family.gain and isinstance(module, torch.nn.Conv2d):
+            torch.nn.init.kaiming_normal_(module.weight)
+            with torch.no_grad():
+                module.weight.mul_(family.gain)
+    if family.normalized:
+        _normalize(model, family.normalized)
     return model.eval()
 
 
-def _enliven(model: torch.nn.Module) -> None:
-    """Draw the convolutions' weights as He et al. do, and normalize each layer by what passes it, as training does."""
+def _normalize(model: torch.nn.Module, weight: float) -> None:
+    """Let batch normalizations normalize what passes them."""
     for module in model.modules():
-        if isinstance(module, torch.nn.Conv2d):
-            torch.nn.init.kaiming_normal_(module.weight)
-        elif isinstance(module, torch.nn.BatchNorm2d):
+        if isinstance(module, torch.nn.BatchNorm2d):
             module.momentum = 1.0
+            torch.nn.init.constant_(module.weight, weight)
     with torch.no_grad():
         model.train()(torch.randn(NORMALIZED, 3, IMAGE, IMAGE))
 
