@@ -11,7 +11,6 @@ Rows of large tensors are sampled, by a seeded generator, so that neither time n
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -217,11 +216,11 @@ def _observe(
     known = {value.name for node in original.graph for value in node.outputs} | {v.name for v in original.graph.inputs}
     references = sorted({look.reference for look in looks} & known)
     taps = sorted({name for look in looks for name in (look.input, look.output)})
-    expected_of = Observer(original, references) if references else lambda _: {}
+    reference = Observer(original, references) if references else None
     got_of = Observer(spiking, taps, session_options=_kernel_options if kernels else quiet_options)
     count = 0
     for number, feed in _samples(feeds, sample):
-        expected, got = expected_of(feed), got_of(feed)
+        expected, got = reference(feed) if reference else {}, got_of(feed)
         for look in looks:
             look.add(got[look.input], got[look.output], expected.get(look.reference), chosen=number == sample)
         count += number < OBSERVED_SAMPLES
@@ -235,7 +234,7 @@ def _samples(feeds: Feeds, sample: int) -> Iterator[tuple[int, Feed]]:
         ConfigError: there is no such sample.
     """
     last = -1
-    for last, feed in enumerate(feeds.singles()):  # noqa: B007  read after the loop
+    for last, feed in enumerate(feeds.singles()):
         if last < OBSERVED_SAMPLES or last == sample:
             yield last, feed
         if last >= max(OBSERVED_SAMPLES - 1, sample):
@@ -376,10 +375,11 @@ class _Look:
         else:
             # gamma and beta come after the neurons: they do not matter here.
             epsilon = float(np.asarray(self._constants["epsilon"]))
+            deviation, rsqrt = neurons
             if self._node.op_type == SPIKING_LAYER_NORMALIZATION.name:
-                spiking_layer_normalization(x, 1.0, 0.0, epsilon, *neurons, deviation_scale=scale)
+                spiking_layer_normalization(x, 1.0, 0.0, epsilon, deviation, rsqrt, scale)
             else:
-                spiking_rms_normalization(x, 1.0, epsilon, *neurons, deviation_scale=scale)
+                spiking_rms_normalization(x, 1.0, epsilon, deviation, rsqrt, scale)
         return {prefix: listener.arguments for prefix, listener in heard.items()}
 
 
@@ -393,16 +393,3 @@ class _Listener:
     def __call__(self, x: ArrayLike, scale: ArrayLike = UNSCALED) -> Float32:
         self.arguments = np.divide(np.asarray(x, np.float32), scale, dtype=np.float32).ravel()
         return self._neuron(x, scale)
-
-
-def nearest_neuron(survey: Survey, name: str) -> NeuronView:
-    """The neuron called `name`, such as "/encoder/Gelu".
-
-    Raises:
-        ConfigError: there is none; the message names close ones.
-    """
-    names = [neuron.activity.name for neuron in survey.neurons]
-    if name not in names:
-        close = difflib.get_close_matches(name, names, n=3, cutoff=0.3)
-        raise ConfigError(f"the network has no neuron {name!r}; close names are {close}")
-    return survey.neurons[names.index(name)]
