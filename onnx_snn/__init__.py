@@ -9,6 +9,7 @@ Usage::
 """
 
 from onnx_snn.activity import NeuronActivity, Operand, ProductActivity, ProductKind
+from onnx_snn.charts.page import write_html, write_images
 from onnx_snn.config import ConvertConfig, Preset, Scope
 from onnx_snn.convert import convert
 from onnx_snn.energy import EnergyCosts, EnergyFigure, EnergyReport, EnergyRule
@@ -30,11 +31,13 @@ from onnx_snn.opset import Body
 from onnx_snn.profile import Profile, profile
 from onnx_snn.report import ConversionReport, NodeReport, OutputReport, Status
 from onnx_snn.runtime import get_library_path, session, session_options
+from onnx_snn.survey import Candidate, NeuronView, NodeView, Survey, survey
 from onnx_snn.version import __version__
 
 __all__ = [
     "Body",
     "CalibrationError",
+    "Candidate",
     "ConfigError",
     "ConversionReport",
     "ConvertConfig",
@@ -49,7 +52,9 @@ __all__ = [
     "ModelError",
     "NeuronActivity",
     "NeuronError",
+    "NeuronView",
     "NodeReport",
+    "NodeView",
     "OnnxSnnError",
     "Operand",
     "OutputError",
@@ -61,6 +66,7 @@ __all__ = [
     "ScalarFunction",
     "Scope",
     "Status",
+    "Survey",
     "__version__",
     "compare",
     "convert",
@@ -71,4 +77,7 @@ __all__ = [
     "register",
     "session",
     "session_options",
+    "survey",
+    "write_html",
+    "write_images",
 ]

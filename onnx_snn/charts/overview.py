@@ -40,8 +40,15 @@ SQNR_COLOURS: ColourScale = (
 )
 """Decibels of signal to error: red is an error as large as the signal, 20 one of 10 %, 40 of 1 %, 60 of 0.1 %."""
 
-SPIKE_COLOURS: ColourScale = ((0.0, "#f7fbff"), (0.25, "#c6dbef"), (0.5, "#6baed6"), (1.0, "#08306b"))
-"""From nothing to the largest value, in shares of it."""
+SPIKE_COLOURS: ColourScale = (
+    (0.0, "#f7fbff"),
+    (0.05, "#d0e1f2"),
+    (0.1, "#94c4df"),
+    (0.15, "#4a98c9"),
+    (0.4, "#1764ab"),
+    (1.0, "#08306b"),
+)
+"""From nothing to the largest value, in shares of it. Gates can take many spikes and the other steps one a number."""
 
 EXACT_DB = 150.0
 """Where an error of nothing is drawn: beyond what float32 resolves."""
@@ -147,8 +154,8 @@ def steps(survey: Survey) -> Chart:
         rows = slice(1 - activity.gate, 1 + activity.timesteps - activity.gate)
         rates[rows, column] = activity.spikes_per_step / max(activity.elements, 1)
     gated = any(activity.gate for activity in activities)
-    darkest = float(np.nanmax(rates[1:]))
     rates = rates if gated else rates[1:]
+    darkest = float(np.nanmax(rates))
     labels = ["gate", *map(str, range(1, last + 1))][0 if gated else 1 :]
     notes = [
         [_step_note(number, activity, label, value) for number, activity, value in _enumerated(activities, row)]
@@ -168,7 +175,7 @@ def steps(survey: Survey) -> Chart:
         "steps",
         "When they fire: spikes of each neuron by time step",
         "Every column is a neuron, every row a time step; the darker, the more spikes an element fires in that step."
-        + (f" {GATE_CAPTION} Gates of {darkest:.2f} spikes and more are equally dark." if gated else "")
+        + (f" {GATE_CAPTION}" if gated else "")
         + (" Empty: the neuron has fewer steps." if np.isnan(rates).any() else ""),
         (
             Panel(

@@ -250,11 +250,7 @@ def _file(candidate: Candidate) -> dict[str, str]:
         "timesteps": str(candidate.timesteps),
         "spikes": f"{candidate.spikes * 1e-6:,.3f}",
         "error": _percent(evaluation.relative_error, 3),
-        "metric": ""
-        if not evaluation.metric
-        else f"{evaluation.spiking:.2%}"
-        if accuracy
-        else f"{evaluation.spiking:.3f}",
+        "metric": _percent(evaluation.spiking) if accuracy else f"{evaluation.spiking:.3f}",
     }
 
 
