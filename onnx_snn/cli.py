@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from onnx_snn.charts.page import require, write_html, write_images
+from onnx_snn.charts.page import check_reports, write_html, write_images
 from onnx_snn.config import ConvertConfig, Preset, Scope
 from onnx_snn.convert import convert
 from onnx_snn.demo import demo
@@ -117,11 +117,7 @@ def _profile(options: argparse.Namespace) -> None:
 
 
 def _report(options: argparse.Namespace) -> None:
-    if not (options.html or options.png):
-        raise ConfigError("a report goes to --html FILE, to --png FOLDER or both; give at least one")
-    if options.html:  # before minutes of work
-        check_output(options.html, options.spiking)
-    require(html=bool(options.html), png=bool(options.png))
+    check_reports(options.html, options.png, (options.original, options.spiking, options.data, *options.also))
     seen = survey(
         options.original,
         options.spiking,

@@ -83,7 +83,7 @@ class NodeView:
         name: its name.
         operator: its op type.
         source: what it stands for, such as "gelu"; "identity" for a code.
-        readers: names of the nodes that read its output.
+        readers: names of the nodes that read its output, not only its shape.
         own: its own error; None where the exact result is not known here.
         accumulated: its error beside the original network; None where that has no such tensor.
         neurons: its neurons.
@@ -305,7 +305,7 @@ class _Look:
 
     def view(self, activities: Sequence[NeuronActivity]) -> NodeView:
         """What was seen, with the spikes of the node's neurons."""
-        readers = (name_of(use.node) for use in self._node.outputs[0].uses())
+        readers = (name_of(use.node) for use in self._node.outputs[0].uses() if use.node.op_type != "Shape")
         return NodeView(
             name_of(self._node),
             self._node.op_type,

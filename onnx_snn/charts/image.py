@@ -42,6 +42,7 @@ def write_charts(charts: Iterable[Chart], folder: str | Path) -> list[Path]:
         OutputError: a file cannot be written.
     """
     matplotlib = required("matplotlib")
+    check_folder(folder)
     files = []
     try:
         Path(folder).mkdir(exist_ok=True)
@@ -52,6 +53,18 @@ def write_charts(charts: Iterable[Chart], folder: str | Path) -> list[Path]:
     except OSError as error:
         raise OutputError(f"cannot write pictures to '{folder}': {error}") from error
     return files
+
+
+def check_folder(folder: str | Path) -> None:
+    """Refuse a folder that neither exists nor can be made.
+
+    Raises:
+        OutputError: it is a file, or the folder in which it should be made does not exist.
+    """
+    if Path(folder).exists() and not Path(folder).is_dir():
+        raise OutputError(f"pictures go to a folder, but '{folder}' is a file; name another one")
+    if not Path(folder).absolute().parent.is_dir():
+        raise OutputError(f"folder '{Path(folder).absolute().parent}' does not exist; create it first")
 
 
 def draw(chart: Chart) -> Figure:

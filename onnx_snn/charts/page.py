@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,9 +17,9 @@ from onnx_snn.charts import image, interactive, neuron, overview
 from onnx_snn.charts.chart import Chart, colour_at
 from onnx_snn.charts.required import required
 from onnx_snn.energy import EnergyFigure
-from onnx_snn.errors import OutputError
+from onnx_snn.errors import ConfigError, OutputError
 from onnx_snn.evaluate import Evaluation
-from onnx_snn.io import staged
+from onnx_snn.io import check_output, staged
 from onnx_snn.survey import Candidate, NeuronView, NodeView, Survey
 from onnx_snn.version import __version__
 
@@ -55,14 +55,28 @@ class Fact(NamedTuple):
     meaning: str
 
 
-def require(*, html: bool = True, png: bool = True) -> None:
-    """See to it that the libraries are there, before any work is done.
+def check_reports(html: str | Path | None, png: str | Path | None, sources: Iterable[str | Path]) -> None:
+    """See to it, before any work is done, that reports can be drawn and written.
+
+    Args:
+        html: file of the page; None for no page.
+        png: folder of the pictures; None for no pictures.
+        sources: files that are read, and so must not be written.
 
     Raises:
-        ConfigError: one of them is not installed.
+        ConfigError: neither is asked for, or a library that draws is not installed.
+        OutputError: a file cannot be written, or is one that is read.
     """
-    for module in (*(("jinja2", "plotly.offline") if html else ()), *(("matplotlib",) if png else ())):
-        required(module)
+    if html is None and png is None:
+        raise ConfigError("a report goes to a page, to pictures or both: give --html FILE, --png FOLDER or both")
+    if html is not None:
+        required("jinja2")
+        required("plotly.offline")
+        for source in sources:
+            check_output(html, source)
+    if png is not None:
+        required("matplotlib")
+        image.check_folder(png)
 
 
 def write_html(survey: Survey, path: str | Path) -> None:
