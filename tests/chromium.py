@@ -25,6 +25,7 @@ FLAGS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--host-resolver-rules=MAP * ~NOTFOUND",
     "--enable-logging=stderr",
     "--v=0",
     "--window-size=1280,1000",
@@ -35,8 +36,8 @@ FLAGS = (
 TIMEOUT = 120
 """Seconds: a page takes some two, on a busy machine ten."""
 
-OWN_SCHEMES = ("file:", "data:", "blob:", "chrome:", "about:", "devtools:")
-"""Addresses that are not fetched from a network."""
+BROWSER = "not an origin"
+"""Who asks for an address when it is the browser itself: the time, updates."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Visit:
     Attributes:
         document: HTML after the scripts ran.
         console: lines that they wrote to the console, errors included.
-        fetched: addresses that were asked for.
+        fetched: addresses that the page asked for.
     """
 
     document: str
@@ -64,9 +65,9 @@ def visit(page: Path, fragment: str = "") -> Visit:
             [CHROMIUM, *FLAGS, *arguments], capture_output=True, text=True, timeout=TIMEOUT, check=True
         )
         events = json.loads(log.read_text())["events"]
-    urls = {str(event.get("params", {}).get("url", "")) for event in events}
-    fetched = sorted(url for url in urls if url and not url.startswith(OWN_SCHEMES))
-    return Visit(done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line], fetched)
+    requests = [event.get("params", {}) for event in events]
+    asked = {request["url"] for request in requests if request.get("initiator", BROWSER) != BROWSER}
+    return Visit(done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line], sorted(asked))
 
 
 @dataclass

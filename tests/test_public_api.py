@@ -12,6 +12,7 @@ import onnx_snn
 NAMES = [
     "Body",
     "CalibrationError",
+    "Candidate",
     "ConfigError",
     "ConversionReport",
     "ConvertConfig",
@@ -26,7 +27,9 @@ NAMES = [
     "ModelError",
     "NeuronActivity",
     "NeuronError",
+    "NeuronView",
     "NodeReport",
+    "NodeView",
     "OnnxSnnError",
     "Operand",
     "OutputError",
@@ -38,6 +41,7 @@ NAMES = [
     "ScalarFunction",
     "Scope",
     "Status",
+    "Survey",
     "__version__",
     "compare",
     "convert",
@@ -48,6 +52,9 @@ NAMES = [
     "register",
     "session",
     "session_options",
+    "survey",
+    "write_html",
+    "write_images",
 ]
 
 PARAMETERS = {
@@ -70,6 +77,20 @@ PARAMETERS = {
     "profile": ["model", "data", "costs", "batch_size", "samples", "progress", "kernels"],
     "session": ["path", "providers", "session_options", "kernels"],
     "session_options": ["quiet", "kernels"],
+    "survey": [
+        "original",
+        "spiking",
+        "data",
+        "also",
+        "sample",
+        "samples",
+        "costs",
+        "batch_size",
+        "progress",
+        "kernels",
+    ],
+    "write_html": ["survey", "path"],
+    "write_images": ["survey", "folder"],
 }
 
 OPTIONS = [
