@@ -21,6 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -73,12 +74,7 @@ def _measure(
         for preset, timesteps in SETTINGS:
             if (name, preset, timesteps) in ready:
                 continue
-            with tempfile.TemporaryDirectory() as scratch:
-                spiking, start = Path(scratch) / "snn.onnx", time.perf_counter()
-                onnx_snn.convert(
-                    file, spiking, folder / "calibration.npz", timesteps=timesteps, preset=preset, body="closed"
-                )
-                seconds = time.perf_counter() - start
+            with converted(folder, preset, timesteps) as (spiking, seconds):
                 evaluation = onnx_snn.compare(file, spiking, test, batch_size=BATCH_SIZE, progress=True)
             yield {
                 "model": name,
@@ -88,6 +84,16 @@ def _measure(
                 "conversion_seconds": round(seconds, 1),
                 **evaluation.to_json(),
             }
+
+
+@contextmanager
+def converted(folder: Path, preset: str, timesteps: int) -> Iterator[tuple[Path, float]]:
+    """The network in `folder`, converted with its own calibration data, and the seconds that this took."""
+    with tempfile.TemporaryDirectory() as scratch:
+        spiking, start = Path(scratch) / "snn.onnx", time.perf_counter()
+        calibration = folder / "calibration.npz"
+        onnx_snn.convert(folder / "model.onnx", spiking, calibration, timesteps=timesteps, preset=preset, body="closed")
+        yield spiking, time.perf_counter() - start
 
 
 def _key(row: dict[str, Any]) -> tuple[Any, ...]:

@@ -70,7 +70,7 @@ def test_both_libraries_draw_every_mark() -> None:
         (
             Panel(
                 Axis(HOSTILE, logarithmic=True, limits=(0.5, 10.0)),
-                Axis(HOSTILE, ticks=((0.0, HOSTILE), (1.0, "one")), lined=False),
+                Axis(HOSTILE, ticks=((0.0, "<b>$"), (1.0, "one")), lined=False),
                 (
                     Line(x + 1, x, HOSTILE, BLUE, dashed=True, filled=True),
                     Band(x + 1, x, x + 1, HOSTILE, BLUE),
