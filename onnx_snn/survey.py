@@ -11,6 +11,7 @@ Rows of large tensors are sampled, by a seeded generator, so that neither time n
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -171,7 +172,7 @@ def survey(
         spiking: .onnx file of the converted network.
         data: inputs, as for `onnx_snn.compare`.
         also: other converted files of the same original, to set errors against time steps and spikes.
-        sample: number of the sample whose spikes are kept one by one.
+        sample: number of the sample whose spikes are kept one by one; of the feed where the model fixes the batch.
         samples: use at most this many samples.
         costs: energy of each operation; by default that of a 45 nm process.
         batch_size: samples in one run.
@@ -186,6 +187,10 @@ def survey(
     """
     if sample < 0:
         raise ConfigError(f"sample is {sample}; expected a number from 0")
+    network = load_model(spiking)
+    feeds = open_feeds(data, input_specs(network), batch_size=batch_size, max_samples=samples)
+    if not isinstance(data, (str, os.PathLike, Mapping)):
+        data = feeds  # what can be read once only is read here, and replayed
 
     def candidate(path: str | Path) -> Candidate:
         options: dict[str, Any] = {"batch_size": batch_size, "samples": samples, "progress": progress}
@@ -195,8 +200,6 @@ def survey(
         return Candidate(str(path), steps, evaluation, counts)
 
     candidates = [candidate(path) for path in (spiking, *also)]
-    network = load_model(spiking)
-    feeds = open_feeds(data, input_specs(network), batch_size=batch_size, max_samples=samples)
     looks = [_Look(node) for node in spiking_nodes(network)]
     observed = 0
     groups = range(0, len(looks), NODES_AT_ONCE)

@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import io
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -200,7 +202,8 @@ def test_pictures_are_written_under_the_names_of_charts(seen: Survey, tmp_path: 
     files = write_images(seen, tmp_path / "pictures")
     kinds = {view.activity.kind for view in seen.neurons}
     assert len(files) == len(set(files)) == len(overview.overview(seen)) + 2 * len(kinds)
-    assert {file.name for file in files} >= {"errors.png", "energy.png", "fit-gelu.png", "raster-softmax-exp2.png"}
+    names = {re.sub(r"-\d+-", "-", file.stem) for file in files}
+    assert names >= {"errors", "energy", "fit-gelu", "raster-softmax-exp2"}
     for file in files:
         content = file.read_bytes()
         assert content.startswith(PNG)
@@ -212,6 +215,26 @@ def test_pictures_go_to_a_folder(seen: Survey, tmp_path: Path) -> None:
     for folder in (tmp_path / "file", tmp_path / "missing" / "pictures"):
         with pytest.raises(OutputError, match=r"is a file|does not exist"):
             write_images(seen, folder)
+
+
+def test_neuron_without_arguments_is_drawn_all_the_same(seen: Survey) -> None:
+    """All that it was given may have been NaN."""
+    nothing = np.zeros(0, np.float32)
+    for view in seen.neurons[:2]:
+        idle = dataclasses.replace(view, arguments=nothing, sample=nothing)
+        for chart in (neuron.fit(idle), neuron.raster(idle, 0)):
+            plotly.graph_objects.Figure(json.loads(json.dumps(interactive.figure(chart), allow_nan=False)))
+            image.draw(chart).savefig(io.BytesIO())
+
+
+def test_losses_that_are_not_finite_are_drawn_all_the_same(seen: Survey) -> None:
+    lost = dataclasses.replace(
+        seen.spiking.evaluation, metric="perplexity", original=2.0, spiking=math.inf, relative_error=math.inf
+    )
+    candidates = (dataclasses.replace(seen.spiking, evaluation=lost), *seen.candidates[1:])
+    for chart in overview.losses(dataclasses.replace(seen, candidates=candidates)):
+        json.dumps(interactive.figure(chart), allow_nan=False)
+        image.draw(chart).savefig(io.BytesIO())
 
 
 @pytest.mark.parametrize(

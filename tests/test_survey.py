@@ -159,6 +159,19 @@ def test_sample_that_is_not_there_is_refused(sample: int, says: str, folder: Pat
         surveyed(folder, sample=sample)
 
 
+def test_data_that_can_be_read_once_is_enough(seen: Survey, folder: Path) -> None:
+    data = ({name: array[i : i + 1] for name, array in tokens(SAMPLES).items()} for i in range(SAMPLES))
+    once = onnx_snn.survey(folder / "model.onnx", folder / "snn8.onnx", data, progress=False)
+    assert [node.own for node in once.nodes] == [node.own for node in seen.nodes]
+
+
+def test_network_that_counts_by_itself_is_surveyed_alike(seen: Survey, folder: Path, tmp_path: Path) -> None:
+    metered = tmp_path / "metered.onnx"
+    onnx_snn.convert(folder / "model.onnx", metered, tokens(16, seed=5), timesteps=8, meter=True, progress=False)
+    other = onnx_snn.survey(folder / "model.onnx", metered, tokens(SAMPLES), progress=False)
+    assert [node.own for node in other.nodes] == [node.own for node in seen.nodes]
+
+
 def test_network_that_does_not_spike_is_refused(folder: Path) -> None:
     with pytest.raises(ModelError, match="no spiking nodes"):
         onnx_snn.survey(folder / "model.onnx", folder / "model.onnx", folder / "data.npz", progress=False)

@@ -24,6 +24,7 @@ RASTER_ELEMENTS = 40
 """Rows of a raster: as many as can be told apart."""
 
 
+@np.errstate(all="ignore")  # a function may overflow where its neuron is only asked to be drawn
 def fit(view: NeuronView) -> Chart:
     """The neuron beside its function, the error, and the distribution of the arguments."""
     low, high = shown_range(view)

@@ -230,7 +230,8 @@ def energy(survey: Survey) -> Chart:
         BLUE,
         0.36,
         texts=[
-            f"{ratio:.0f} %\n{joules(figure.spiking / samples)}" for ratio, figure in zip(ratios, figures, strict=True)
+            f"{ratio:.0f} %\n{joules(figure.spiking / samples)}" if ratio >= 0 else ""
+            for ratio, figure in zip(ratios, figures, strict=True)
         ],
     )
     return Chart(
@@ -301,6 +302,9 @@ def _loss_panel(
 
 def _around(values: Values, margin: float) -> tuple[float, float]:
     """Limits of an axis that shows all `values`, with a share of their span, or of them, on either side."""
+    values = values[np.isfinite(values)]
+    if not values.size:
+        return 0.0, 1.0
     room = max(margin * float(np.ptp(values)), 0.01 * float(np.abs(values).max())) or 1.0
     return float(values.min()) - room, float(values.max()) + room
 
