@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 import sys
 from pathlib import Path
@@ -92,7 +93,7 @@ def test_address_chooses_the_neuron(asked: int, report: Path, seen: Survey) -> N
     shown = seen.neurons[min(asked, len(seen.neurons) - 1)]
     heading = re.search('<h3 id="fit-title">(.*?)</h3>', visited.document, re.DOTALL)
     assert heading is not None
-    assert shown.activity.kind in heading[1]
+    assert shown.activity.name in html.unescape(heading[1])
     assert visited.document.count('class="chosen"') == 1
 
 

@@ -140,7 +140,11 @@ def spikes(survey: Survey) -> Chart:
         "How many spikes each number costs, neuron by neuron",
         "An element is one number that passes through a neuron; bars show how often the neuron fires for it, on "
         "average over the data. Softmax and normalization nodes hold two neurons each.",
-        (Panel(Axis("neuron, in the order of the network", limits=_whole(number)), Axis("spikes per element"), bars),),
+        (
+            Panel(
+                Axis("neuron, numbered as in the choice above", limits=_whole(number)), Axis("spikes per element"), bars
+            ),
+        ),
         height=320,
     )
 
@@ -179,7 +183,7 @@ def steps(survey: Survey) -> Chart:
         + (" Empty: the neuron has fewer steps." if np.isnan(rates).any() else ""),
         (
             Panel(
-                Axis("neuron, in the order of the network", limits=_whole(len(activities))),
+                Axis("neuron, numbered as in the choice above", limits=_whole(len(activities))),
                 Axis("time step", ticks=ticks),
                 (cells,),
             ),

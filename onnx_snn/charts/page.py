@@ -109,7 +109,7 @@ def page(survey: Survey) -> str:
             charts=charts,
             scale=overview.SQNR_COLOURS,
             rows=list(summary.rows(survey)),
-            names=[f"{i}: {view.activity.name} ({view.activity.kind})" for i, view in enumerate(survey.neurons, 1)],
+            names=[f"{i}: {_title(view)}" for i, view in enumerate(survey.neurons, 1)],
             captions={chart.key: chart.caption for chart in (neuron.fit(start), neuron.raster(start, survey.sample))},
             rules=[summary.rule(figure, survey) for figure in survey.spiking.profile.energy.figures()],
             files=[summary.file(candidate) for candidate in survey.candidates],
@@ -124,9 +124,15 @@ def _neuron(view: NeuronView, sample: int) -> dict[str, Any]:
     """Figures and titles of one neuron for the script of the page."""
     charts = neuron.fit(view), neuron.raster(view, sample)
     return {
-        "title": f"{view.activity.name} ({view.activity.kind})",
+        "title": _title(view),
         **{chart.key: {"title": chart.title, **interactive.figure(chart)} for chart in charts},
     }
+
+
+def _title(view: NeuronView) -> str:
+    """Name of a neuron and what it computes, if the name does not tell."""
+    activity = view.activity
+    return activity.name if activity.neuron else f"{activity.name} ({activity.kind})"
 
 
 def _neuron_charts(survey: Survey) -> Iterator[Chart]:
@@ -138,7 +144,7 @@ def _neuron_charts(survey: Survey) -> Iterator[Chart]:
             yield dataclasses.replace(
                 chart,
                 key=f"{chart.key}-{number}-{slug}",
-                title=f"{view.activity.name} ({kind}): {chart.title}",
+                title=f"{_title(view)}: {chart.title}",
             )
 
 
