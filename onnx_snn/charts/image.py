@@ -82,7 +82,7 @@ def draw(chart: Chart) -> Figure:
         _set_axis(axes, "x", panel.x, titled=panel is chart.panels[-1] or not chart.linked)
         handles, labels = axes.get_legend_handles_labels()
         if len(handles) > 1:
-            axes.legend(handles, labels, loc="lower left", bbox_to_anchor=(0, 1), ncols=6, frameon=False)
+            axes.legend(handles, labels, loc="lower left", bbox_to_anchor=(0, 1), ncols=4, frameon=False)
     return figure
 
 
