@@ -211,6 +211,12 @@ def page(results: Mapping[str, Sequence[Row]]) -> Iterator[str]:
     yield ""
     yield from loss_table(results["networks"])
     yield ""
+    yield "## Error of the output by time steps"
+    yield ""
+    yield "Frobenius norm of the difference over that of the original's output: finer than a metric of few samples."
+    yield ""
+    yield from error_table(results["networks"])
+    yield ""
     yield "## Spikes per element"
     yield ""
     yield "Mean over all elements that pass through neurons of the kind. PASN is the published follow-up that fires"
@@ -224,7 +230,7 @@ def page(results: Mapping[str, Sequence[Row]]) -> Iterator[str]:
     yield "times a cost of each, by rules that count the same operations of both networks:"
     yield ""
     for rule in RULES:
-        yield f"- *{rule.name}*: {rule.formula} ({rule.source})."
+        yield f"- *{rule.name}*: `{rule.formula}` ({rule.source})."
     yield ""
     yield from energy_table(results["networks"])
 
@@ -258,6 +264,18 @@ def loss_table(rows: Sequence[Row]) -> Iterator[str]:
             measured = (_percent(losses.get((model, preset, t))) for t in steps)
             cells.append((f"{model}, {label}", _metric(first), *measured))
     yield from markdown(("network", "original", *(f"T={t}" for t in steps)), cells)
+
+
+def error_table(rows: Sequence[Row]) -> Iterator[str]:
+    """Errors of the output by time steps, as Markdown."""
+    errors = {(row["model"], row["preset"], row["timesteps"]): row["relative_error"] for row in rows}
+    steps = sorted({steps for _, steps in SETTINGS}, reverse=True)
+    cells = [
+        (f"{model}, {label}", *(_percent(errors.get((model, preset, t))) for t in steps))
+        for model in dict.fromkeys(row["model"] for row in rows)
+        for preset, label in ((PAPER, "*paper*"), (OURS, "**ours**"))
+    ]
+    yield from markdown(("network", *(f"T={t}" for t in steps)), cells)
 
 
 def spikes_table(rows: Sequence[Row]) -> Iterator[str]:
@@ -304,7 +322,7 @@ def _label(preset: str, timesteps: int) -> str:
 
 
 def _metric(row: Row) -> str:
-    return f"{row['original']:.2%}" if row["metric"] == "accuracy" else f"{row['original']:.2f}"
+    return _percent(row["original"]) if row["metric"] == "accuracy" else f"{row['original']:.2f}"
 
 
 def _percent(share: float | None, digits: int = 2) -> str:
