@@ -95,6 +95,9 @@ def test_address_chooses_the_neuron(asked: int, report: Path, seen: Survey) -> N
     assert heading is not None
     assert shown.activity.name in html.unescape(heading[1])
     assert visited.document.count('class="chosen"') == 1
+    caption = re.search('<p id="raster-caption">(.*?)</p>', visited.document, re.DOTALL)
+    assert caption is not None
+    assert caption[1].startswith("Each row")
 
 
 @pytest.mark.browser

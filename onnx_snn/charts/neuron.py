@@ -48,10 +48,7 @@ def fit(view: NeuronView) -> Chart:
     return Chart(
         "fit",
         "What the neuron computes",
-        "Top: the function that was replaced (dashed) and what the neuron answers. Between two thin vertical lines "
-        "one basis of the neuron is at work: a segment with its own slope. Middle: how far it is off, neuron minus "
-        f"function, from the least to the most within each of {SLICES} slices. Bottom: where the numbers of the data "
-        "lie; errors matter where there are many. The outermost 0.05 % of them on either side are not shown.",
+        _fit_in_words(view),
         tuple(panels),
         height=560,
     )
@@ -90,8 +87,7 @@ def raster(view: NeuronView, sample: int) -> Chart:
         "raster",
         f"Its spikes, one by one: {count}",
         f"Each row is one of the numbers that the neuron is given for sample {sample} of the data, small ones at the "
-        "bottom; each stroke is a spike. From step to step a spike counts less, mostly half as much as in the step "
-        "before: a row is then a binary number. " + GATE_CAPTION,
+        f"bottom; each stroke is a spike.{_kernels_in_words(view.neuron)}",
         (Panel(horizontal, vertical, (borders, spikes)),),
         height=560,
     )
@@ -118,6 +114,40 @@ def knots_of(neuron: MbeNeuron) -> Values:
         ends = np.array([end for end in (ends.min(), ends.max()) if not begin.min() <= end <= begin.max()])
     knots = np.unique(np.concatenate([begin, ends]))
     return np.unique(np.concatenate([-knots, knots])) if neuron.polarity else knots
+
+
+def _kernels_in_words(neuron: MbeNeuron) -> str:
+    """What a spike counts at each time step, as far as it can be said in words."""
+    if neuron.halving is None:
+        return ""
+    binary = " From step to step a spike counts half as much: the spikes of a basis are the digits of a binary number."
+    return f"{binary} {GATE_CAPTION}" if neuron.halving.gate else binary
+
+
+def _segments_in_words(neuron: MbeNeuron) -> str:
+    """What the vertical lines of a fit mean."""
+    if neuron.halving is None:
+        return ""
+    if disjoint(neuron):
+        return "Between two thin vertical lines one basis is at work: a segment with its own slope. "
+    return "At the thin vertical lines a basis begins or ends to change; between them several are at work. "
+
+
+def _fit_in_words(view: NeuronView) -> str:
+    """How to read a fit, panel by panel."""
+    if view.function is None:
+        top, middle = "Top: what the neuron answers; its function is not registered here. ", ""
+    else:
+        top = "Top: the function that was replaced (dashed) and what the neuron answers. "
+        middle = (
+            "Middle: how far it is off, neuron minus function, from the least to the most within each of "
+            f"{SLICES} slices. "
+        )
+    bottom = (
+        "Bottom: where the numbers of the data lie; errors matter where there are many. The outermost 0.05 % of them "
+        "on either side are not shown."
+    )
+    return top + _segments_in_words(view.neuron) + middle + bottom
 
 
 def _error_band(view: NeuronView, edges: Values) -> Band:

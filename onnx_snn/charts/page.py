@@ -110,7 +110,6 @@ def page(survey: Survey) -> str:
             scale=overview.SQNR_COLOURS,
             rows=list(summary.rows(survey)),
             names=[f"{i}: {_title(view)}" for i, view in enumerate(survey.neurons, 1)],
-            captions={chart.key: chart.caption for chart in (neuron.fit(start), neuron.raster(start, survey.sample))},
             rules=[summary.rule(figure, survey) for figure in survey.spiking.profile.energy.figures()],
             files=[summary.file(candidate) for candidate in survey.candidates],
             costs=survey.spiking.profile.energy.costs,
@@ -125,7 +124,9 @@ def _neuron(view: NeuronView, sample: int) -> dict[str, Any]:
     charts = neuron.fit(view), neuron.raster(view, sample)
     return {
         "title": _title(view),
-        **{chart.key: {"title": chart.title, **interactive.figure(chart)} for chart in charts},
+        **{
+            chart.key: {"title": chart.title, "caption": chart.caption, **interactive.figure(chart)} for chart in charts
+        },
     }
 
 

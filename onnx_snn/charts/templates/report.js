@@ -14,6 +14,7 @@ function choose(number) {
   select.value = chosen;
   for (const key of ["fit", "raster"]) {
     document.getElementById(`${key}-title`).textContent = `${neuron[key].title} – ${neuron.title}`;
+    document.getElementById(`${key}-caption`).textContent = neuron[key].caption;
     draw(document.getElementById(key), neuron[key]);
   }
   for (const row of document.querySelectorAll("tr[data-neuron]")) {
