@@ -205,7 +205,7 @@ def losses(survey: Survey) -> Iterator[Chart]:
             title,
             "Every point is a converted file; the best are close to the original with few "
             + ("steps. " if key == "loss-by-timesteps" else "spikes. ")
-            + _METRIC_CAPTIONS.get(survey.spiking.evaluation.metric, "The data has no labels, so no task metric.")
+            + _metric_in_words(survey.spiking.evaluation.metric)
             + (more if alone else ""),
             tuple(_loss_panels(survey.candidates, axis, value)),
             height=440 if survey.spiking.evaluation.metric else 320,
@@ -262,10 +262,13 @@ _SCALES: tuple[tuple[str, str, str, Callable[[Candidate], float]], ...] = (
     ("loss-by-spikes", "Loss against spikes", "spikes of one sample, millions", lambda c: c.spikes * 1e-6),
 )
 
-_METRIC_CAPTIONS = {
-    "accuracy": "Below: the share of right answers; the dashed line is the original network.",
-    "perplexity": "Below: the perplexity, where less is better; the dashed line is the original network.",
-}
+
+def _metric_in_words(metric: str) -> str:
+    """What the lower panel shows."""
+    if not metric:
+        return "The data has no labels, so there is no task metric."
+    meanings = {"accuracy": "share of right answers", "perplexity": "perplexity, where less is better"}
+    return f"Below: the {meanings.get(metric, metric)}; the dashed line is the original network."
 
 
 def _loss_panels(candidates: Sequence[Candidate], axis: str, value: Callable[[Candidate], float]) -> Iterator[Panel]:
@@ -281,7 +284,7 @@ def _loss_panels(candidates: Sequence[Candidate], axis: str, value: Callable[[Ca
     if evaluation.metric:
         percent = 100.0 if evaluation.metric == "accuracy" else 1.0
         metric = np.array([candidate.evaluation.spiking for candidate in ordered]) * percent
-        title = "accuracy, %" if evaluation.metric == "accuracy" else "perplexity"
+        title = "accuracy, %" if evaluation.metric == "accuracy" else evaluation.metric
         yield _loss_panel(x, metric, texts, names, horizontal, title, ORANGE, evaluation.original * percent)
 
 
