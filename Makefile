@@ -3,6 +3,7 @@
 # make test-kernels    only the tests of the kernels under sanitizers
 #
 # All need Python 3.10 or later and a C++17 compiler (the demo runs without one, slower); the tests also need Node.js.
+# Where Chromium is installed (apt-get install chromium), they open a report in it as well.
 # Everything else is installed into .venv.
 
 PYTHON ?= python3

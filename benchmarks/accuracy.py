@@ -21,6 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -78,11 +79,7 @@ def _measure(
         for neurons, timesteps in SETTINGS:
             if (name, neurons, timesteps) in ready:
                 continue
-            with tempfile.TemporaryDirectory() as scratch:
-                spiking, start = Path(scratch) / "snn.onnx", time.perf_counter()
-                data = folder / "calibration.npz"
-                onnx_snn.convert(file, spiking, data, timesteps=timesteps, body="closed", **OPTIONS[neurons])
-                seconds = time.perf_counter() - start
+            with converted(folder, neurons, timesteps) as (spiking, seconds):
                 evaluation = onnx_snn.compare(file, spiking, test, batch_size=BATCH_SIZE, progress=True)
             yield {
                 "model": name,
@@ -92,6 +89,16 @@ def _measure(
                 "conversion_seconds": round(seconds, 1),
                 **evaluation.to_json(),
             }
+
+
+@contextmanager
+def converted(folder: Path, neurons: str, timesteps: int) -> Iterator[tuple[Path, float]]:
+    """The network in `folder`, converted with its own calibration data, and the seconds that this took."""
+    with tempfile.TemporaryDirectory() as scratch:
+        spiking, start = Path(scratch) / "snn.onnx", time.perf_counter()
+        options = {"timesteps": timesteps, "body": "closed", **OPTIONS[neurons]}
+        onnx_snn.convert(folder / "model.onnx", spiking, folder / "calibration.npz", **options)
+        yield spiking, time.perf_counter() - start
 
 
 def _key(row: dict[str, Any]) -> tuple[Any, ...]:

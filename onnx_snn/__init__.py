@@ -10,6 +10,7 @@ Usage::
 
 from onnx_snn.activity import NeuronActivity, Operand, ProductActivity, ProductKind
 from onnx_snn.blame import Blame, NodeBlame, blame
+from onnx_snn.charts.page import write_html, write_images
 from onnx_snn.config import ConvertConfig, Preset, Scope
 from onnx_snn.convert import convert
 from onnx_snn.energy import EnergyCosts, EnergyFigure, EnergyReport, EnergyRule
@@ -34,6 +35,7 @@ from onnx_snn.report import ConversionReport, NodeReport, OutputReport, Status
 from onnx_snn.runtime import get_library_path, session, session_options
 from onnx_snn.settings import NodeSettings
 from onnx_snn.solver import Minimize
+from onnx_snn.survey import Candidate, NeuronView, NodeView, Survey, survey
 from onnx_snn.tune import TuningReport, tune
 from onnx_snn.version import __version__
 from onnx_snn.workbench import TuningPoint
@@ -42,6 +44,7 @@ __all__ = [
     "Blame",
     "Body",
     "CalibrationError",
+    "Candidate",
     "ConfigError",
     "ConversionReport",
     "ConvertConfig",
@@ -58,9 +61,11 @@ __all__ = [
     "ModelError",
     "NeuronActivity",
     "NeuronError",
+    "NeuronView",
     "NodeBlame",
     "NodeReport",
     "NodeSettings",
+    "NodeView",
     "OnnxSnnError",
     "Operand",
     "OutputError",
@@ -72,6 +77,7 @@ __all__ = [
     "ScalarFunction",
     "Scope",
     "Status",
+    "Survey",
     "TuningPoint",
     "TuningReport",
     "__version__",
@@ -85,5 +91,8 @@ __all__ = [
     "register",
     "session",
     "session_options",
+    "survey",
     "tune",
+    "write_html",
+    "write_images",
 ]

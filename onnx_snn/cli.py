@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Command line: `onnx-snn export | convert | tune | inspect | compare | profile | demo`.
+"""Command line: `onnx-snn export | convert | tune | inspect | compare | profile | report | demo`.
 
 Results go to standard output, progress and errors to standard error. The exit status is 0 on success, 1 when
 the work cannot be done (one line says what is wrong and what to do), 2 when the arguments are wrong.
@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from onnx_snn.blame import DEFAULT_SAMPLES, Blame, blame
+from onnx_snn.charts.page import check_reports, write_html, write_images
 from onnx_snn.config import ConvertConfig, Preset, Scope
 from onnx_snn.convert import convert
 from onnx_snn.demo import demo
@@ -31,6 +32,7 @@ from onnx_snn.opset import Body
 from onnx_snn.profile import profile
 from onnx_snn.runtime import find_library
 from onnx_snn.solver import Minimize
+from onnx_snn.survey import survey
 from onnx_snn.tune import tune
 from onnx_snn.version import __version__
 
@@ -155,6 +157,26 @@ def _profile(options: argparse.Namespace) -> None:
         _write(result.text(nodes=options.nodes))
 
 
+def _report(options: argparse.Namespace) -> None:
+    check_reports(options.html, options.png, (options.original, options.spiking, options.data, *options.also))
+    seen = survey(
+        options.original,
+        options.spiking,
+        options.data,
+        also=options.also,
+        sample=options.sample,
+        samples=options.samples,
+        costs=_costs(options.cost),
+        batch_size=options.batch_size,
+        progress=not options.quiet,
+        kernels=options.kernels,
+    )
+    if options.html:
+        write_html(seen, options.html)
+    if options.png:
+        write_images(seen, options.png)
+
+
 def _costs(given: Sequence[str]) -> EnergyCosts:
     """Energy costs from NAME=PICOJOULES; the others have their default."""
     costs: dict[str, float] = {}
@@ -209,7 +231,16 @@ def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("-v", "--verbose", action="count", default=0, help="say more; twice for debugging")
     common.add_argument("-q", "--quiet", action="store_true", help="no progress bars and no report on the terminal")
-    for add in (_add_export, _add_convert, _add_tune, _add_inspect, _add_compare, _add_profile, _add_demo):
+    for add in (
+        _add_export,
+        _add_convert,
+        _add_tune,
+        _add_inspect,
+        _add_compare,
+        _add_profile,
+        _add_report,
+        _add_demo,
+    ):
         add(commands, common)
     return parser
 
@@ -403,6 +434,34 @@ def _add_profile(
         help="run by the kernels where they are installed (default), or by the functions in the file",
     )
     parser.set_defaults(run=_profile)
+
+
+def _add_report(commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:
+    parser = commands.add_parser(
+        "report", parents=[common], help="draw errors, fits, spikes and energy of a spiking network: one HTML file"
+    )
+    parser.add_argument("original", help=".onnx file of the original network")
+    parser.add_argument("spiking", help="converted .onnx file")
+    parser.add_argument("data", help=".npz with one array per model input, and `labels` for a task metric")
+    parser.add_argument("--html", metavar="FILE", help="write a page that holds all it needs")
+    parser.add_argument("--png", metavar="FOLDER", help="write the charts as pictures")
+    parser.add_argument(
+        "--also", nargs="+", default=(), metavar="FILE", help="other converted files, for loss by time steps and spikes"
+    )
+    parser.add_argument("--sample", type=int, default=0, metavar="K", help="whose spikes are drawn (default: 0)")
+    parser.add_argument("--batch-size", type=int, default=8, help="samples in one run (default: 8)")
+    parser.add_argument("--samples", type=int, metavar="N", help="use at most N samples")
+    names = ", ".join(EnergyCosts.__dataclass_fields__)
+    parser.add_argument(
+        "--cost", nargs="+", default=(), metavar="NAME=PICOJOULES", help=f"energy of an operation: {names}"
+    )
+    parser.add_argument(
+        "--kernels",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="run by the kernels where they are installed (default), or by the functions in the file",
+    )
+    parser.set_defaults(run=_report)
 
 
 def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:

@@ -214,6 +214,13 @@ def fired_slots(neuron: MbeNeuron, x: ArrayLike) -> NDArray[np.int64]:
     return sum((s.sum(axis=0) for s in trains), np.zeros(x.size, np.int64)).reshape(x.shape)
 
 
+def spike_trains(neuron: MbeNeuron, x: ArrayLike) -> NDArray[np.bool_]:
+    """Which slots each element of `x` [any shape] fires, bool [S, N, elements]."""
+    x = np.asarray(x, np.float32)
+    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+        return np.stack(list(_spike_trains(neuron, _membrane(neuron, x, UNSCALED))))
+
+
 def _spike_trains(neuron: MbeNeuron, u: Float32) -> Iterator[NDArray[np.bool_]]:
     """Spikes [N, elements] of one time step after the other, from the initial membrane potentials `u`."""
     for threshold, reset in zip(neuron.threshold, neuron.reset, strict=True):

@@ -13,6 +13,7 @@ NAMES = [
     "Blame",
     "Body",
     "CalibrationError",
+    "Candidate",
     "ConfigError",
     "ConversionReport",
     "ConvertConfig",
@@ -29,9 +30,11 @@ NAMES = [
     "ModelError",
     "NeuronActivity",
     "NeuronError",
+    "NeuronView",
     "NodeBlame",
     "NodeReport",
     "NodeSettings",
+    "NodeView",
     "OnnxSnnError",
     "Operand",
     "OutputError",
@@ -43,6 +46,7 @@ NAMES = [
     "ScalarFunction",
     "Scope",
     "Status",
+    "Survey",
     "TuningPoint",
     "TuningReport",
     "__version__",
@@ -56,7 +60,10 @@ NAMES = [
     "register",
     "session",
     "session_options",
+    "survey",
     "tune",
+    "write_html",
+    "write_images",
 ]
 
 PARAMETERS = {
@@ -102,6 +109,18 @@ PARAMETERS = {
     "profile": ["model", "data", "costs", "batch_size", "samples", "progress", "kernels"],
     "session": ["path", "providers", "session_options", "kernels"],
     "session_options": ["quiet", "kernels"],
+    "survey": [
+        "original",
+        "spiking",
+        "data",
+        "also",
+        "sample",
+        "samples",
+        "costs",
+        "batch_size",
+        "progress",
+        "kernels",
+    ],
     "tune": [
         "model",
         "output",
@@ -120,6 +139,8 @@ PARAMETERS = {
         "samples",
         "progress",
     ],
+    "write_html": ["survey", "path"],
+    "write_images": ["survey", "folder"],
 }
 
 OPTIONS = [

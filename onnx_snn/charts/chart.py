@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a chart is, whoever draws it: panels one below the other, with marks on two axes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Values: TypeAlias = NDArray[np.float64]
+
+ColourScale: TypeAlias = tuple[tuple[float, str], ...]
+"""Colours at values, ascending; between them they blend."""
+
+PAPER, INK, GRID = "#ffffff", "#24303c", "#dfe4e8"
+BLUE, ORANGE, GREEN, PURPLE, RED, GREY = "#2f6fb0", "#d9822b", "#3a8f5c", "#8257a5", "#c23b3b", "#8a949e"
+"""Told apart by readers who are colour-blind as well: their lightness differs too."""
+
+
+@dataclass(frozen=True)
+class Axis:
+    """An axis.
+
+    Attributes:
+        title: what it measures, with its unit.
+        logarithmic: spaced by ratios.
+        ticks: positions with labels, in place of numbers.
+        limits: what is shown at first; everything by default.
+        lined: whether lines run across the panel at the ticks.
+    """
+
+    title: str
+    logarithmic: bool = False
+    ticks: tuple[tuple[float, str], ...] = ()
+    limits: tuple[float, float] | None = None
+    lined: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class Line:
+    """A line through points; `filled`: the area below is tinted."""
+
+    x: Values
+    y: Values
+    name: str
+    colour: str
+    dashed: bool = False
+    filled: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Band:
+    """The area between two lines."""
+
+    x: Values
+    low: Values
+    high: Values
+    name: str
+    colour: str
+
+
+@dataclass(frozen=True, eq=False)
+class Bars:
+    """Bars from zero, or from `base`; `texts` stand on them, `notes` appear where one points at them."""
+
+    x: Values
+    height: Values
+    name: str
+    colour: str
+    width: float = 0.8
+    base: Values | None = None
+    texts: Sequence[str] = ()
+    notes: Sequence[str] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Points:
+    """Single points; `upright`: short vertical strokes. `texts` stand beside them, `notes` appear on pointing."""
+
+    x: Values
+    y: Values
+    name: str
+    colour: str
+    upright: bool = False
+    texts: Sequence[str] = ()
+    notes: Sequence[str] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Uprights:
+    """Vertical lines through the whole panel."""
+
+    x: Values
+    name: str
+    colour: str
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """A table of coloured cells.
+
+    Attributes:
+        x: columns.
+        y: rows.
+        values: [rows, columns]; NaN leaves a cell empty.
+        name: what the colours measure, with its unit.
+        scale: their colours.
+        notes: [rows][columns], appear on pointing.
+    """
+
+    x: Values
+    y: Values
+    values: Values
+    name: str
+    scale: ColourScale
+    notes: Sequence[Sequence[str]]
+
+
+Mark: TypeAlias = "Line | Band | Bars | Points | Uprights | Cells"
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Marks on a pair of axes; `share` is its part of the chart's height."""
+
+    x: Axis
+    y: Axis
+    marks: tuple[Mark, ...]
+    share: float = 1.0
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A chart.
+
+    Attributes:
+        key: short name, for files and anchors.
+        title: what one sees.
+        caption: how to read it, in full sentences.
+        panels: from top to bottom.
+        height: in pixels of a page.
+        linked: whether the panels have one x axis.
+    """
+
+    key: str
+    title: str
+    caption: str
+    panels: tuple[Panel, ...] = field(default=())
+    height: int = 360
+    linked: bool = True
+
+
+def colour_at(scale: ColourScale, value: float) -> str:
+    """The colour of `value`, as #rrggbb; beyond the ends that of the end."""
+    stops = [stop for stop, _ in scale]
+    channels = np.array([[int(colour[i : i + 2], 16) for i in (1, 3, 5)] for _, colour in scale])
+    mixed = [round(float(np.interp(value, stops, channel))) for channel in channels.T]
+    return "#" + "".join(f"{channel:02x}" for channel in mixed)
