@@ -164,6 +164,7 @@ def _report(options: argparse.Namespace) -> None:
         options.spiking,
         options.data,
         also=options.also,
+        metric=options.metric,
         sample=options.sample,
         samples=options.samples,
         costs=_costs(options.cost),
@@ -448,6 +449,7 @@ def _add_report(commands: argparse._SubParsersAction[argparse.ArgumentParser], c
     parser.add_argument(
         "--also", nargs="+", default=(), metavar="FILE", help="other converted files, for loss by time steps and spikes"
     )
+    parser.add_argument("--metric", choices=sorted(METRICS), help="task metric (default: what the labels suggest)")
     parser.add_argument("--sample", type=int, default=0, metavar="K", help="whose spikes are drawn (default: 0)")
     parser.add_argument("--batch-size", type=int, default=8, help="samples in one run (default: 8)")
     parser.add_argument("--samples", type=int, metavar="N", help="use at most N samples")

@@ -33,6 +33,7 @@ from onnx_snn.evaluate import Evaluation, compare
 from onnx_snn.functions import ScalarFunction
 from onnx_snn.inspection import inspect
 from onnx_snn.io import load_model
+from onnx_snn.metrics import MetricLike
 from onnx_snn.neuron import UNSCALED, Float32, MbeNeuron
 from onnx_snn.observer import Observer, quiet_options
 from onnx_snn.opset import MBE_NEURON, OPERATORS, SPIKING_LAYER_NORMALIZATION, SPIKING_SOFTMAX
@@ -158,6 +159,7 @@ def survey(
     data: Source,
     *,
     also: Sequence[str | Path] = (),
+    metric: MetricLike | None = None,
     sample: int = 0,
     samples: int | None = None,
     costs: EnergyCosts | None = None,
@@ -172,6 +174,7 @@ def survey(
         spiking: .onnx file of the converted network.
         data: inputs, as for `onnx_snn.compare`.
         also: other converted files of the same original, to set errors against time steps and spikes.
+        metric: the task metric, as for `onnx_snn.compare`.
         sample: number of the sample whose spikes are kept one by one; of the feed where the model fixes the batch.
         samples: use at most this many samples.
         costs: energy of each operation; by default that of a 45 nm process.
@@ -195,7 +198,7 @@ def survey(
     def candidate(path: str | Path) -> Candidate:
         options: dict[str, Any] = {"batch_size": batch_size, "samples": samples, "progress": progress}
         counts = profile(path, data, costs=costs, kernels=kernels, **options)
-        evaluation = compare(original, path, data, kernels=kernels, **options)
+        evaluation = compare(original, path, data, metric=metric, kernels=kernels, **options)
         steps = max(neuron.timesteps - neuron.gate for neuron in counts.neurons)
         return Candidate(str(path), steps, evaluation, counts)
 

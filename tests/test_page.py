@@ -17,7 +17,7 @@ from networks import tokens
 
 import onnx_snn
 from onnx_snn import ConfigError, OutputError, Survey, write_html
-from onnx_snn.charts.overview import overview
+from onnx_snn.charts.overview import losses, overview
 from onnx_snn.charts.page import check_reports, page
 from onnx_snn.cli import main
 from onnx_snn.energy import RULES
@@ -137,6 +137,15 @@ def test_page_without_labels_has_no_task_metric(folder: Path) -> None:
     text = page(unlabelled)
     assert "perplexity" not in text.partition("<script")[0]
     assert "no labels" in text
+
+
+@pytest.mark.parametrize(("metric", "shown"), [("cosine", "cosine"), ("agreement", "agreement, %")])
+def test_any_metric_is_shown(metric: str, shown: str, folder: Path) -> None:
+    seen = onnx_snn.survey(
+        folder / "model.onnx", folder / "snn.onnx", folder / "data.npz", metric=metric, samples=2, progress=False
+    )
+    assert f"<dd>{metric}; the original network has" in page(seen)
+    assert [chart.panels[-1].y.title for chart in losses(seen)] == [shown, shown]
 
 
 def test_command_line_writes_page_and_pictures(

@@ -114,6 +114,7 @@ PARAMETERS = {
         "spiking",
         "data",
         "also",
+        "metric",
         "sample",
         "samples",
         "costs",

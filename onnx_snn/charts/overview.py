@@ -28,6 +28,7 @@ from onnx_snn.charts.chart import (
 )
 from onnx_snn.charts.neuron import GATE_CAPTION
 from onnx_snn.difference import Difference
+from onnx_snn.metrics import METRICS
 from onnx_snn.opset import MBE_NEURON, SPIKING_SOFTMAX
 from onnx_snn.survey import Candidate, NodeView, Survey
 
@@ -263,6 +264,11 @@ _SCALES: tuple[tuple[str, str, str, Callable[[Candidate], float]], ...] = (
 )
 
 
+def in_percent(metric: str) -> bool:
+    """Whether a task metric is read in percent."""
+    return metric in METRICS and METRICS[metric].percent
+
+
 def _metric_in_words(metric: str) -> str:
     """What the lower panel shows."""
     if not metric:
@@ -282,9 +288,9 @@ def _loss_panels(candidates: Sequence[Candidate], axis: str, value: Callable[[Ca
     yield _loss_panel(x, error, texts, names, horizontal, "output error, %", BLUE, None)
     evaluation = candidates[0].evaluation
     if evaluation.metric:
-        percent = 100.0 if evaluation.metric == "accuracy" else 1.0
+        percent = 100.0 if in_percent(evaluation.metric) else 1.0
         metric = np.array([candidate.evaluation.spiking for candidate in ordered]) * percent
-        title = "accuracy, %" if evaluation.metric == "accuracy" else evaluation.metric
+        title = evaluation.metric + (", %" if in_percent(evaluation.metric) else "")
         yield _loss_panel(x, metric, texts, names, horizontal, title, ORANGE, evaluation.original * percent)
 
 

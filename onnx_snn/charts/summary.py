@@ -73,6 +73,10 @@ def _row(number: int, first: int, node: NodeView) -> Row:
     )
 
 
+def _score(evaluation: Evaluation, score: float) -> str:
+    return _percent(score) if overview.in_percent(evaluation.metric) else f"{score:.3f}"
+
+
 def _percent(share: float, digits: int = 2) -> str:
     return f"{100 * share:.{digits}f} %"
 
@@ -106,10 +110,9 @@ def facts(survey: Survey) -> Iterator[Fact]:
 
 
 def _losses(evaluation: Evaluation) -> Iterator[Fact]:
-    if evaluation.metric == "accuracy":
-        yield Fact(_percent(evaluation.spiking), f"accuracy; the original network has {_percent(evaluation.original)}")
-    elif evaluation.metric:
-        yield Fact(f"{evaluation.spiking:.3f}", f"{evaluation.metric}; the original has {evaluation.original:.3f}")
+    if evaluation.metric:
+        spiking, original = (_score(evaluation, score) for score in (evaluation.spiking, evaluation.original))
+        yield Fact(spiking, f"{evaluation.metric}; the original network has {original}")
     if not math.isnan(evaluation.agreement):
         yield Fact(_percent(evaluation.agreement), "of its decisions are those of the original network")
     yield Fact(_percent(evaluation.relative_error), f"error of output {evaluation.output!r}, relative to its size")
@@ -118,13 +121,12 @@ def _losses(evaluation: Evaluation) -> Iterator[Fact]:
 def file(candidate: Candidate) -> dict[str, str]:
     """A converted file and what it loses."""
     evaluation = candidate.evaluation
-    accuracy = evaluation.metric == "accuracy"
     return {
         "name": candidate.name,
         "timesteps": str(candidate.timesteps),
         "spikes": f"{candidate.spikes * 1e-6:,.3f}",
         "error": _percent(evaluation.relative_error, 3),
-        "metric": _percent(evaluation.spiking) if accuracy else f"{evaluation.spiking:.3f}",
+        "metric": _score(evaluation, evaluation.spiking),
     }
 
 
