@@ -73,12 +73,12 @@ def test_both_libraries_draw_every_mark() -> None:
         "",
         (
             Panel(
-                Axis(HOSTILE, logarithmic=True, limits=(0.5, 10.0)),
+                Axis(HOSTILE, limits=(0.5, 10.0)),
                 Axis(HOSTILE, ticks=((0.0, "<b>$"), (1.0, "one")), lined=False),
                 (
                     Line(x + 1, x, HOSTILE, BLUE, dashed=True, filled=True),
                     Band(x + 1, x, x + 1, HOSTILE, BLUE),
-                    Bars(x + 1, x, HOSTILE, BLUE, base=x, texts=[HOSTILE] * 3, notes=[HOSTILE] * 3),
+                    Bars(x + 1, x, HOSTILE, BLUE, texts=[HOSTILE] * 3, notes=[HOSTILE] * 3),
                     Points(x + 1, x, HOSTILE, BLUE, texts=[HOSTILE] * 3, notes=[HOSTILE] * 3),
                     Uprights(x + 1, HOSTILE, BLUE),
                 ),
@@ -90,7 +90,6 @@ def test_both_libraries_draw_every_mark() -> None:
             ),
         ),
         height=900,
-        linked=False,
     )
     plotly.graph_objects.Figure(json.loads(json.dumps(interactive.figure(chart))))
     stream = io.BytesIO()

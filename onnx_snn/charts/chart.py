@@ -26,14 +26,12 @@ class Axis:
 
     Attributes:
         title: what it measures, with its unit.
-        logarithmic: spaced by ratios.
         ticks: positions with labels, in place of numbers.
         limits: what is shown at first; everything by default.
         lined: whether lines run across the panel at the ticks.
     """
 
     title: str
-    logarithmic: bool = False
     ticks: tuple[tuple[float, str], ...] = ()
     limits: tuple[float, float] | None = None
     lined: bool = True
@@ -64,14 +62,13 @@ class Band:
 
 @dataclass(frozen=True, eq=False)
 class Bars:
-    """Bars from zero, or from `base`; `texts` stand on them, `notes` appear where one points at them."""
+    """Bars from zero; `texts` stand on them, `notes` appear where one points at them."""
 
     x: Values
     height: Values
     name: str
     colour: str
     width: float = 0.8
-    base: Values | None = None
     texts: Sequence[str] = ()
     notes: Sequence[str] = ()
 
@@ -140,9 +137,8 @@ class Chart:
         key: short name, for files and anchors.
         title: what one sees.
         caption: how to read it, in full sentences.
-        panels: from top to bottom.
+        panels: from top to bottom, over one x axis.
         height: in pixels of a page.
-        linked: whether the panels have one x axis.
     """
 
     key: str
@@ -150,7 +146,6 @@ class Chart:
     caption: str
     panels: tuple[Panel, ...] = field(default=())
     height: int = 360
-    linked: bool = True
 
 
 def colour_at(scale: ColourScale, value: float) -> str:

@@ -74,12 +74,12 @@ def draw(chart: Chart) -> Figure:
     figure = Figure(figsize=(WIDTH, chart.height / PIXELS_AN_INCH + 0.5), layout="constrained")
     figure.suptitle(plain("\n".join(textwrap.wrap(chart.title, 110))), fontsize=11)
     shares = [panel.share for panel in chart.panels]
-    grid = figure.subplots(len(shares), 1, squeeze=False, sharex=chart.linked, gridspec_kw={"height_ratios": shares})
+    grid = figure.subplots(len(shares), 1, squeeze=False, sharex=True, gridspec_kw={"height_ratios": shares})
     for panel, axes in zip(chart.panels, grid[:, 0], strict=True):
         for mark in panel.marks:
             _mark(axes, mark)
         _set_axis(axes, "y", panel.y, titled=True)
-        _set_axis(axes, "x", panel.x, titled=panel is chart.panels[-1] or not chart.linked)
+        _set_axis(axes, "x", panel.x, titled=panel is chart.panels[-1])
         handles, labels = axes.get_legend_handles_labels()
         if len(handles) > 1:
             axes.legend(handles, labels, loc="lower left", bbox_to_anchor=(0, 1), ncols=4, frameon=False)
@@ -100,7 +100,7 @@ def _mark(axes: Axes, mark: Mark) -> None:
     elif isinstance(mark, Band):
         axes.fill_between(mark.x, mark.low, mark.high, color=mark.colour, alpha=0.5, label=name)
     elif isinstance(mark, Bars):
-        drawn = axes.bar(mark.x, mark.height, mark.width, mark.base, color=mark.colour, label=name)
+        drawn = axes.bar(mark.x, mark.height, mark.width, color=mark.colour, label=name)
         if mark.texts:
             axes.bar_label(drawn, [plain(words) for words in mark.texts], fontsize=8)
     elif isinstance(mark, Points):
@@ -130,8 +130,6 @@ def _cells(axes: Axes, mark: Cells) -> None:
 def _set_axis(axes: Axes, which: str, axis: Axis, *, titled: bool) -> None:
     if not axis.lined:
         axes.grid(visible=False, axis="x" if which == "x" else "y")
-    if axis.logarithmic:
-        axes.set(**{f"{which}scale": "log"})
     if titled:
         axes.set(**{f"{which}label": plain(axis.title)})
     if axis.ticks:

@@ -30,11 +30,11 @@ Json: TypeAlias = dict[str, Any]
 
 FONT = {"family": "system-ui, sans-serif", "size": 13, "color": INK}
 
-GAP = 46
-"""Pixels between panels that share their x axis."""
+GAP = 24
+"""Pixels between panels."""
 
-AXIS_ROOM = 40
-"""More of them where every panel has an axis of its own."""
+LINE = 90
+"""Characters in a line of a note: plotly breaks none by itself, and cuts off what leaves the chart."""
 
 MARGINS = {"l": 78, "r": 24, "t": 34, "b": 56}
 
@@ -56,12 +56,11 @@ def figure(chart: Chart) -> Json:
     for number, (panel, domain) in enumerate(zip(chart.panels, _domains(chart), strict=True), 1):
         suffix = "" if number == 1 else str(number)
         last = number == len(chart.panels)
-        linked = chart.linked and number > 1
         layout[f"xaxis{suffix}"] = {
-            **_axis(panel.x, titled=last or not chart.linked),
+            **_axis(panel.x, titled=last),
             "anchor": f"y{suffix}",
-            "showticklabels": last or not chart.linked,
-            **({"matches": "x"} if linked else {}),
+            "showticklabels": last,
+            **({"matches": "x"} if suffix else {}),
         }
         layout[f"yaxis{suffix}"] = {**_axis(panel.y, titled=True), "anchor": f"x{suffix}", "domain": domain}
         for mark in panel.marks:
@@ -77,14 +76,10 @@ def text(words: str) -> str:
     return "<br>".join(html.escape(line) for line in lines)
 
 
-LINE = 90
-"""Characters in a line of a note: plotly breaks none by itself, and cuts off what leaves the chart."""
-
-
 def _domains(chart: Chart) -> list[list[float]]:
     """Lower and upper end of each panel, in shares of the height between the margins."""
     inner = chart.height - MARGINS["t"] - MARGINS["b"]
-    gap = (GAP - (22 if chart.linked else 0) + (0 if chart.linked else AXIS_ROOM)) / inner
+    gap = GAP / inner
     shares = np.array([panel.share for panel in chart.panels])
     heights = shares / shares.sum() * (1.0 - gap * (len(shares) - 1))
     tops = 1.0 - np.concatenate([[0.0], np.cumsum(heights + gap)[:-1]])
@@ -98,7 +93,6 @@ def _axis(axis: Axis, *, titled: bool) -> Json:
         "zerolinecolor": GRID,
         "linecolor": INK,
         "automargin": True,
-        "type": "log" if axis.logarithmic else "linear",
     }
     if titled:
         settings["title"] = {"text": text(axis.title), "standoff": 8}
@@ -106,7 +100,7 @@ def _axis(axis: Axis, *, titled: bool) -> Json:
         settings["tickvals"] = [position for position, _ in axis.ticks]
         settings["ticktext"] = [text(label) for _, label in axis.ticks]
     if axis.limits:
-        settings["range"] = [float(np.log10(limit)) if axis.logarithmic else limit for limit in axis.limits]
+        settings["range"] = list(axis.limits)
     return settings
 
 
@@ -145,7 +139,6 @@ def _bars(mark: Bars) -> Iterator[Json]:
         "constraintext": "none",
         **({"text": ["<br>".join(map(text, words.split("\n"))) for words in mark.texts]} if mark.texts else {}),
         **_notes(mark.notes),
-        **({"base": _array(mark.base)} if mark.base is not None else {}),
     }
 
 

@@ -143,7 +143,9 @@ def spikes(survey: Survey) -> Chart:
         "average over the data. Softmax and normalization nodes hold two neurons each.",
         (
             Panel(
-                Axis("neuron, numbered as in the choice above", limits=_whole(number)), Axis("spikes per element"), bars
+                Axis("neuron, numbered in the order of the network", limits=_whole(number)),
+                Axis("spikes per element"),
+                bars,
             ),
         ),
         height=320,
@@ -184,7 +186,7 @@ def steps(survey: Survey) -> Chart:
         + (" Empty: the neuron has fewer steps." if np.isnan(rates).any() else ""),
         (
             Panel(
-                Axis("neuron, numbered as in the choice above", limits=_whole(len(activities))),
+                Axis("neuron, numbered in the order of the network", limits=_whole(len(activities))),
                 Axis("time step", ticks=ticks),
                 (cells,),
             ),
