@@ -2,18 +2,20 @@
 """The networks of models/ written by other exporters: accuracy after conversion; writes docs/dialects.md.
 
     python benchmarks/dialects.py export dynamo
-    OTHER/bin/python benchmarks/dialects.py export transformers5
+    OTHER/bin/python -P benchmarks/dialects.py export transformers5
     python benchmarks/dialects.py measure
 
 The files of models/ come from Optimum. Their weights go back into PyTorch, which is checked to give the same logits,
 and out again through PyTorch's exporter that is based on torch.export (dynamo) and through the one of transformers
-(5.14 or later, in an environment of its own). A dialect that has not been exported is left out of the table.
+(5.14 or later, in an environment of its own; with -P, or it takes kernels.py of this folder for a package that it looks
+for). A dialect that has not been exported is left out of the table.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import sys
 import tempfile
 import warnings
@@ -60,15 +62,17 @@ def restored(name: str) -> Any:
     import onnxruntime
     import torch
     import transformers
+    from safetensors.numpy import save_file
 
     file = MODELS / name / "model.onnx"
     model_class = getattr(transformers, ARCHITECTURES[name])
-    config = model_class.config_class.from_pretrained(MODELS / name)
-    config.use_cache = False
-    model = model_class(config).eval()
-    parameters = dict(model.named_parameters())
-    state = {key: torch.tensor(array) for key, array in state_of(onnx.load(file)).items() if key in parameters}
-    model.load_state_dict(state, strict=False)
+    with tempfile.TemporaryDirectory() as scratch:
+        # A checkpoint, because transformers renames the parameters of those that earlier versions wrote.
+        state = {key: np.ascontiguousarray(array) for key, array in state_of(onnx.load(file)).items()}
+        save_file(state, Path(scratch, "model.safetensors"), metadata={"format": "pt"})
+        shutil.copy(file.with_name("config.json"), scratch)
+        model = model_class.from_pretrained(scratch).eval()
+    model.config.use_cache = False
     feeds = samples(name)
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
     expected = session.run(["logits"], feeds)[0]

@@ -111,8 +111,8 @@ def stored(model: onnx.ModelProto) -> dict[str, np.ndarray]:
 
 
 @given(st.floats(-2, 2), st.floats(1e-3, 2), st.integers(0, 99))
-def test_weights_are_drawn_again_as_they_were_spread(mean: float, deviation: float, seed: int) -> None:
-    before = np.random.default_rng(seed).normal(mean, deviation, size=(64, 48)).astype(np.float32)
+def test_weights_are_drawn_again_as_they_were_spread(offset: float, deviation: float, seed: int) -> None:
+    before = np.random.default_rng(seed).normal(offset * deviation, deviation, size=(64, 48)).astype(np.float32)
     compact = compacted(with_weights(w=before))
     assert not compact.graph.initializer[0].raw_data
     after = stored(expanded(compact))["w"]

@@ -49,7 +49,8 @@ def quantized(model: onnx.ModelProto, folder: Path, feeds: Feeds) -> Path:
 
 def converted(path: Path, feeds: Feeds, timesteps: int = 8) -> tuple[Path, ConversionReport]:
     result = path.with_name("spiking.onnx")
-    return result, onnx_snn.convert(path, result, feeds, progress=False, body="closed", timesteps=timesteps)
+    options = {"body": "closed", "timesteps": timesteps, "lean": False}  # steps of 8 bits are as wide as lean errors
+    return result, onnx_snn.convert(path, result, feeds, progress=False, **options)
 
 
 def operators(path: Path) -> Counter[str]:
