@@ -15,6 +15,7 @@ from typing import cast
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
+import onnx
 import torch
 from torch import nn
 
@@ -115,6 +116,14 @@ def train(model: ResNet, images: torch.Tensor, labels: torch.Tensor, args: argpa
     model.load_state_dict(ema.shadow)
 
 
+def drop_traces(path: Path) -> None:
+    """Remove what the exporter notes of this machine's files."""
+    exported = onnx.load(path)
+    for node in exported.graph.node:
+        del node.metadata_props[:]
+    onnx.save(exported, path)
+
+
 def export(model: ResNet, args: argparse.Namespace) -> None:
     """Export and write the samples; log the accuracy of the exported file on both test samples."""
     args.output.mkdir(parents=True, exist_ok=True)
@@ -128,6 +137,7 @@ def export(model: ResNet, args: argparse.Namespace) -> None:
         external_data=False,
         dynamo=True,
     )
+    drop_traces(args.output / "model.onnx")
     images, labels = load_split(args.data, "train", args.work)
     chosen = class_balanced(labels.numpy(), 256, SEED)
     common.write_npz(args.output / "calibration.npz", {"pixel_values": normalize(images[chosen]).numpy()})
