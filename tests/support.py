@@ -24,7 +24,6 @@ from typing import Any
 import numpy as np
 import onnx
 import onnx_ir as ir
-import onnxruntime as ort
 from corpus import CHOICE, Entry, Feeds, entries, feeds
 from networks import relative_error, run
 
@@ -105,7 +104,10 @@ def _coverage(report: ConversionReport) -> dict[str, Any]:
 def _error(original: onnx.ModelProto, spiking: Path, inputs: Feeds) -> float:
     """The largest relative error of an output, which the kernels and the functions inside the file must agree on."""
     names = [output.name for output in original.graph.output]
-    by_kernels, by_functions = (_outputs(spiking, names, inputs, kernels=kernels) for kernels in (True, False))
+    by_kernels, by_functions = (
+        dict(zip(names, onnx_snn.session(spiking, kernels=kernels).run(None, inputs), strict=True))
+        for kernels in (True, False)
+    )
     for name in names:
         message = f"output {name!r} differs with and without the kernels"
         np.testing.assert_array_equal(by_kernels[name], by_functions[name], err_msg=message)
@@ -113,17 +115,6 @@ def _error(original: onnx.ModelProto, spiking: Path, inputs: Feeds) -> float:
     # A branch that has no use for an output may leave it empty.
     floating = (name for name in names if expected[name].size and np.issubdtype(expected[name].dtype, np.floating))
     return max(relative_error(expected[name], by_kernels[name]) for name in floating)
-
-
-def _outputs(spiking: Path, names: Sequence[str], inputs: Feeds, *, kernels: bool) -> Feeds:
-    """The outputs of a network.
-
-    onnxruntime's last optimisation lays out convolutions in blocks, whose sums round as their neighbours have it.
-    """
-    options = onnx_snn.session_options(kernels=kernels)
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
-    session = onnx_snn.session(spiking, session_options=options, kernels=kernels)
-    return dict(zip(names, session.run(None, inputs), strict=True))
 
 
 def page(rows: Mapping[str, Row]) -> str:
