@@ -46,9 +46,6 @@ METHOD_VERSION = 1
 GROUP_BYTES = 1 << 30
 """Bytes observed in one run of the model; every further group costs one more pass over the data."""
 
-_Observer = Observer
-"""The name under which `passes/verify.py` imports it."""
-
 
 @dataclass(frozen=True)
 class Observation:

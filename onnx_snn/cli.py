@@ -386,29 +386,44 @@ def _add_inspect(
     parser.set_defaults(run=_inspect)
 
 
-def _add_compare(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser
-) -> None:
-    parser = commands.add_parser("compare", parents=[common], help="run original and spiking network side by side")
+def _add_networks(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("original", help=".onnx file of the original network")
     parser.add_argument("spiking", help="converted .onnx file")
     parser.add_argument("data", help=".npz with one array per model input, and `labels` for a task metric")
-    parser.add_argument("--output", help="output to compare (default: the first)")
+    parser.add_argument("--metric", choices=sorted(METRICS), help="task metric (default: what the labels suggest)")
+
+
+def _add_runs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch-size", type=int, default=8, help="samples in one run (default: 8)")
     parser.add_argument("--samples", type=int, metavar="N", help="use at most N samples")
-    parser.add_argument("--metric", choices=sorted(METRICS), help="task metric (default: what the labels suggest)")
-    parser.add_argument(
-        "--per-node",
-        action="store_true",
-        help=f"what each spiking node does alone and left out, ranked (samples by default: {DEFAULT_SAMPLES})",
-    )
-    parser.add_argument("--json", action="store_true", help="as JSON")
     parser.add_argument(
         "--kernels",
         action=argparse.BooleanOptionalAction,
         default=True,
         help="run by the kernels where they are installed (default), or by the functions in the file",
     )
+
+
+def _add_costs(parser: argparse.ArgumentParser) -> None:
+    names = ", ".join(EnergyCosts.__dataclass_fields__)
+    parser.add_argument(
+        "--cost", nargs="+", default=(), metavar="NAME=PICOJOULES", help=f"energy of an operation: {names}"
+    )
+
+
+def _add_compare(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser
+) -> None:
+    parser = commands.add_parser("compare", parents=[common], help="run original and spiking network side by side")
+    _add_networks(parser)
+    parser.add_argument("--output", help="output to compare (default: the first)")
+    _add_runs(parser)
+    parser.add_argument(
+        "--per-node",
+        action="store_true",
+        help=f"what each spiking node does alone and left out, ranked (samples by default: {DEFAULT_SAMPLES})",
+    )
+    parser.add_argument("--json", action="store_true", help="as JSON")
     parser.set_defaults(run=_compare)
 
 
@@ -420,20 +435,10 @@ def _add_profile(
     )
     parser.add_argument("model", help="converted .onnx file")
     parser.add_argument("data", help="real inputs: .npz with one array per model input, or a folder of test_data_set_N")
-    parser.add_argument("--batch-size", type=int, default=8, help="samples in one run (default: 8)")
-    parser.add_argument("--samples", type=int, metavar="N", help="use at most N samples")
+    _add_runs(parser)
     parser.add_argument("--nodes", action="store_true", help="report every node")
     parser.add_argument("--json", metavar="FILE", help="write all counts as JSON")
-    names = ", ".join(EnergyCosts.__dataclass_fields__)
-    parser.add_argument(
-        "--cost", nargs="+", default=(), metavar="NAME=PICOJOULES", help=f"energy of an operation: {names}"
-    )
-    parser.add_argument(
-        "--kernels",
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help="run by the kernels where they are installed (default), or by the functions in the file",
-    )
+    _add_costs(parser)
     parser.set_defaults(run=_profile)
 
 
@@ -441,28 +446,15 @@ def _add_report(commands: argparse._SubParsersAction[argparse.ArgumentParser], c
     parser = commands.add_parser(
         "report", parents=[common], help="draw errors, fits, spikes and energy of a spiking network: one HTML file"
     )
-    parser.add_argument("original", help=".onnx file of the original network")
-    parser.add_argument("spiking", help="converted .onnx file")
-    parser.add_argument("data", help=".npz with one array per model input, and `labels` for a task metric")
+    _add_networks(parser)
     parser.add_argument("--html", metavar="FILE", help="write a page that holds all it needs")
     parser.add_argument("--png", metavar="FOLDER", help="write the charts as pictures")
     parser.add_argument(
         "--also", nargs="+", default=(), metavar="FILE", help="other converted files, for loss by time steps and spikes"
     )
-    parser.add_argument("--metric", choices=sorted(METRICS), help="task metric (default: what the labels suggest)")
     parser.add_argument("--sample", type=int, default=0, metavar="K", help="whose spikes are drawn (default: 0)")
-    parser.add_argument("--batch-size", type=int, default=8, help="samples in one run (default: 8)")
-    parser.add_argument("--samples", type=int, metavar="N", help="use at most N samples")
-    names = ", ".join(EnergyCosts.__dataclass_fields__)
-    parser.add_argument(
-        "--cost", nargs="+", default=(), metavar="NAME=PICOJOULES", help=f"energy of an operation: {names}"
-    )
-    parser.add_argument(
-        "--kernels",
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help="run by the kernels where they are installed (default), or by the functions in the file",
-    )
+    _add_runs(parser)
+    _add_costs(parser)
     parser.set_defaults(run=_report)
 
 
