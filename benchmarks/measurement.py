@@ -41,9 +41,7 @@ class Ratio(NamedTuple):
     fastest: float
 
 
-def taking_turns(
-    runs: Mapping[str, Run], rounds: int, clock: Callable[[], float] = time.perf_counter
-) -> Seconds:
+def taking_turns(runs: Mapping[str, Run], rounds: int, clock: Callable[[], float] = time.perf_counter) -> Seconds:
     """Seconds of each run in each round by `clock`; a round that comes first, to warm up, does not count."""
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(rounds + 1):

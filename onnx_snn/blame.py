@@ -22,9 +22,10 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from onnx_snn.calibrate import GROUP_BYTES
-from onnx_snn.data import Feed, Source, input_specs, open_feeds, sample_count
+from onnx_snn.data import Source, open_feeds
 from onnx_snn.difference import Difference
 from onnx_snn.evaluate import Comparison, Evaluation, labelled, labels_of, output_name, output_types
+from onnx_snn.inputs import Feed, input_specs, sample_count
 from onnx_snn.io import load_model
 from onnx_snn.metrics import Metric, MetricLike, metric_of
 from onnx_snn.passes.expand import expand

@@ -28,9 +28,10 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from onnx_snn.data import Feed, Feeds, InputSpec, check_feed, input_specs, sample_count
+from onnx_snn.data import Feeds
 from onnx_snn.errors import CalibrationError
 from onnx_snn.histogram import ChannelHistogram, SignedHistogram
+from onnx_snn.inputs import Feed, InputSpec, check_feed, input_specs, sample_count
 from onnx_snn.io import staged, with_mapped_weights
 from onnx_snn.observer import Observer, OptionsFactory, contiguous, detach_weights
 from onnx_snn.subgraphs import EMPTY

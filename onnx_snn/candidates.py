@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from onnx_snn import functions
 from onnx_snn.cost import Load, Shapes, load_of
-from onnx_snn.data import Feed
+from onnx_snn.inputs import Feed
 from onnx_snn.passes.fit_sites import PRIMITIVES, Fitter, lean_front
 from onnx_snn.passes.observe import CodedTensor, coded_tensors
 from onnx_snn.plan import Coding, SitePlan

@@ -34,10 +34,11 @@ import onnx_ir as ir
 
 from onnx_snn.calibrate import Calibration, calibrate, load_cache, static_axes
 from onnx_snn.config import LEAN, ConvertConfig
-from onnx_snn.data import Feed, Feeds, Source, input_specs, open_feeds
+from onnx_snn.data import Feeds, Source, open_feeds
 from onnx_snn.decoding import DecoderFeeds
 from onnx_snn.errors import CalibrationError, ConfigError, ModelError, OutputError
 from onnx_snn.folder_data import data_by_file
+from onnx_snn.inputs import Feed, input_specs
 from onnx_snn.io import MICROSOFT, ModelSource, check_output, copy_sidecars, load_model, model_files, save_model
 from onnx_snn.ledger import Ledger
 from onnx_snn.opset import DOMAIN

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from onnx_snn.data import Feed, sample_count
 from onnx_snn.energy import EnergyCosts
+from onnx_snn.inputs import Feed, sample_count
 from onnx_snn.observer import Observer
 from onnx_snn.products import multiply_accumulates
 from onnx_snn.rules.site import Kind, Site

@@ -18,7 +18,6 @@ needed: what comes from a source that can be read only once is kept on disk.
 
 from __future__ import annotations
 
-import difflib
 import itertools
 import logging
 import os
@@ -27,24 +26,17 @@ import tempfile
 import zipfile
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Sized
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
-import ml_dtypes
 import numpy as np
 import onnx
-import onnx_ir as ir
-import onnxruntime as ort
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
-from onnx_snn.errors import CalibrationError, ModelError
+from onnx_snn.errors import CalibrationError
+from onnx_snn.inputs import Feed, InputSpec, check_feed, sample_count, suggestion
 
 logger = logging.getLogger(__name__)
-
-BFLOAT16: np.dtype[Any] = np.dtype(ml_dtypes.bfloat16)
-"""A type that NumPy does not have of its own."""
-
-Feed: TypeAlias = dict[str, NDArray[Any]]
 
 
 @runtime_checkable
@@ -56,66 +48,6 @@ class DataReader(Protocol):
 
 
 Source: TypeAlias = "DataReader | Iterable[Mapping[str, Any]] | Mapping[str, Any] | str | os.PathLike[str]"
-
-
-class InputSpec(NamedTuple):
-    """A model input.
-
-    Attributes:
-        name: Its name.
-        dtype: Element type; `object` for strings.
-        shape: For each axis its size, its symbol, or None where nothing is known.
-    """
-
-    name: str
-    dtype: np.dtype[Any]
-    shape: tuple[int | str | None, ...]
-
-
-def input_specs(model: ir.Model) -> list[InputSpec]:
-    """The inputs that every run of `model` must be given; those with a default value are left out.
-
-    Raises:
-        CalibrationError: an input is no tensor of known type and rank.
-    """
-    specs = []
-    for value in model.graph.inputs:
-        name = str(value.name)
-        if name in model.graph.initializers:
-            continue
-        if value.dtype is None or value.shape is None:
-            raise CalibrationError(f"model input '{name}' is not a tensor of known type and rank")
-        dtype = np.dtype(object) if value.dtype == ir.DataType.STRING else value.dtype.numpy()
-        shape = tuple(dim if isinstance(dim, int) else dim.value for dim in value.shape)
-        specs.append(InputSpec(name, dtype, shape))
-    return specs
-
-
-_DTYPES: dict[str, Any] = {
-    "tensor(float)": np.float32,
-    "tensor(float16)": np.float16,
-    "tensor(bfloat16)": BFLOAT16,
-    "tensor(double)": np.float64,
-    "tensor(int64)": np.int64,
-    "tensor(int32)": np.int32,
-    "tensor(uint8)": np.uint8,
-    "tensor(bool)": np.bool_,
-}
-"""Element types of model inputs as onnxruntime spells them."""
-
-
-def session_specs(network: ort.InferenceSession) -> list[InputSpec]:
-    """The inputs of an onnxruntime session.
-
-    Raises:
-        ModelError: one has an element type that NumPy lacks.
-    """
-    specs = []
-    for value in network.get_inputs():
-        if value.type not in _DTYPES:
-            raise ModelError(f"input {value.name!r} is {value.type}; expected one of {sorted(_DTYPES)}")
-        specs.append(InputSpec(value.name, np.dtype(_DTYPES[value.type]), tuple(value.shape)))
-    return specs
 
 
 class Feeds:
@@ -191,7 +123,7 @@ def open_feeds(
 
     Args:
         source: One of the forms that the module lists.
-        model_inputs: What the model expects, from `input_specs`.
+        model_inputs: What the model expects, from `onnx_snn.inputs.input_specs`.
         batch_size: Samples a feed where arrays are cut into feeds; a batch size that the model fixes wins.
         max_samples: Stop after the feed that reaches this many samples.
 
@@ -228,78 +160,6 @@ def _shared_inputs(specs: Sequence[InputSpec]) -> frozenset[str]:
     single = frozenset(spec.name for spec in specs if spec.shape == (1,))
     rest = [spec.shape[0] for spec in specs if spec.shape and spec.name not in single]
     return single if rest and not any(isinstance(size, int) for size in rest) else frozenset()
-
-
-def sample_count(feed: Feed) -> int:
-    """Samples in a feed: the size of the first axis of its first input that has axes."""
-    return next((len(array) for array in feed.values() if array.ndim), 1)
-
-
-def check_feed(feed: Mapping[str, Any], inputs: Sequence[InputSpec], *, where: str = "feed") -> Feed:
-    """Check one feed against the model's inputs.
-
-    Returns:
-        The feed as arrays, in the order of the inputs.
-
-    Raises:
-        CalibrationError: names, types, ranks or fixed sizes disagree, or it is empty or not finite.
-    """
-    if not isinstance(feed, Mapping):
-        raise CalibrationError(f"{where} is a {type(feed).__name__}; expected a dict from input name to array")
-    names = [spec.name for spec in inputs]
-    for name in names:
-        if name not in feed:
-            raise CalibrationError(f"{where} lacks model input '{name}'{_suggestion(name, feed)}")
-    for name in feed:
-        if name not in names:
-            raise CalibrationError(f"{where} holds '{name}', which is no model input{_suggestion(name, names)}")
-    checked = {spec.name: _check_array(np.asarray(feed[spec.name]), spec, where) for spec in inputs}
-    if sample_count(checked) == 0:
-        raise CalibrationError(f"{where} is empty: its first axis has size 0")
-    return checked
-
-
-def _suggestion(name: str, candidates: Iterable[str]) -> str:
-    """The names that were found instead, close ones first in line."""
-    candidates = [str(candidate) for candidate in candidates]
-    close = difflib.get_close_matches(name, candidates, n=3)
-    if close:
-        return f"; did you mean {' or '.join(map(repr, close))}?"
-    return f"; the names there are {candidates}"
-
-
-def _check_array(array: NDArray[Any], spec: InputSpec, where: str) -> NDArray[Any]:
-    what = f"{where}: input '{spec.name}'"
-    if spec.dtype == BFLOAT16:
-        array = _as_bfloat16(array)
-    strings = spec.dtype == object
-    if array.dtype.kind not in "OUS" if strings else array.dtype != spec.dtype:
-        remedy = "strings" if strings else f"{spec.dtype}: convert it with array.astype('{spec.dtype}')"
-        raise CalibrationError(f"{what} has dtype {array.dtype}; the model expects {remedy}")
-    if array.ndim != len(spec.shape):
-        raise CalibrationError(
-            f"{what} has shape {array.shape}; the model expects {len(spec.shape)} axes, {_shape(spec)}"
-        )
-    for axis, (size, fixed) in enumerate(zip(array.shape, spec.shape, strict=True)):
-        if isinstance(fixed, int) and size != fixed:
-            raise CalibrationError(
-                f"{what} has shape {array.shape}; the model fixes axis {axis} to {fixed}, {_shape(spec)}"
-            )
-    if array.dtype.kind not in "OUSbiu" and not np.isfinite(array).all():
-        index = tuple(map(int, np.argwhere(~np.isfinite(array))[0]))
-        raise CalibrationError(f"{what} holds {array[index]} at {index}; calibration needs finite inputs")
-    return array
-
-
-def _as_bfloat16(array: NDArray[Any]) -> NDArray[Any]:
-    """`array` in bfloat16 where it is of float32, or comes from an .npz file, which does not know that type."""
-    if array.dtype == np.dtype("V2"):
-        return array.view(BFLOAT16)
-    return array.astype(BFLOAT16) if array.dtype == np.float32 else array
-
-
-def _shape(spec: InputSpec) -> str:
-    return f"[{', '.join('?' if dim is None else str(dim) for dim in spec.shape)}]"
 
 
 class _Replay:
@@ -346,7 +206,7 @@ class _Batches:
         # Arrays that are no model input, such as labels, may lie beside those that are.
         missing = [spec.name for spec in specs if spec.name not in arrays]
         if missing:
-            found = _suggestion(missing[0], arrays)
+            found = suggestion(missing[0], arrays)
             raise CalibrationError(f"the calibration data lacks model input '{missing[0]}'{found}")
         self._arrays = {spec.name: np.asarray(arrays[spec.name]) for spec in specs}
         self._shared = _shared_inputs(specs)

@@ -21,8 +21,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from onnx_snn.data import Feed, Feeds, session_specs
+from onnx_snn.data import Feeds
 from onnx_snn.errors import CalibrationError, ModelError
+from onnx_snn.inputs import Feed, session_specs
 from onnx_snn.runtime import session, session_options
 
 ENCODER = "encoder_model.onnx"

@@ -20,9 +20,10 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from onnx_snn.data import Feed, Feeds, Source, open_feeds, sample_count, session_specs
+from onnx_snn.data import Feeds, Source, open_feeds
 from onnx_snn.difference import Difference
 from onnx_snn.errors import CalibrationError, ModelError
+from onnx_snn.inputs import Feed, sample_count, session_specs
 from onnx_snn.metrics import METRICS, Metric, MetricLike, Score, metric_of
 from onnx_snn.observer import for_onnxruntime
 from onnx_snn.report import json_values, table

@@ -15,9 +15,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from onnx_snn.data import Source, input_specs, open_feeds
+from onnx_snn.data import Source, open_feeds
 from onnx_snn.decoding import DECODERS, ENCODER, DecoderFeeds
 from onnx_snn.errors import CalibrationError
+from onnx_snn.inputs import input_specs
 from onnx_snn.io import load_model
 
 

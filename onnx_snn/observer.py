@@ -18,8 +18,8 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
-from onnx_snn.data import BFLOAT16, Feed
 from onnx_snn.errors import CalibrationError, ModelError
+from onnx_snn.inputs import BFLOAT16, Feed
 from onnx_snn.io import large_weights, with_mapped_weights
 from onnx_snn.subgraphs import body_around, graph_of, lifted, places
 

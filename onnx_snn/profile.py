@@ -35,9 +35,10 @@ import onnxruntime as ort
 from tqdm import tqdm
 
 from onnx_snn.activity import NeuronActivity, ProductActivity, ProductKind
-from onnx_snn.data import Feed, Source, input_specs, open_feeds, sample_count
+from onnx_snn.data import Source, open_feeds
 from onnx_snn.energy import EnergyCosts, EnergyFigure, EnergyReport
 from onnx_snn.errors import CalibrationError, ModelError, OutputError
+from onnx_snn.inputs import Feed, input_specs, sample_count
 from onnx_snn.io import ModelSource, load_model, save_model
 from onnx_snn.passes.meter import spiking_nodes
 from onnx_snn.report import table

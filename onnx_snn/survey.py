@@ -25,12 +25,13 @@ from tqdm import tqdm
 from onnx_snn import functions
 from onnx_snn.activity import NeuronActivity
 from onnx_snn.composite import spiking_layer_normalization, spiking_rms_normalization, spiking_softmax
-from onnx_snn.data import Feed, Feeds, Source, input_specs, open_feeds
+from onnx_snn.data import Feeds, Source, open_feeds
 from onnx_snn.difference import Difference
 from onnx_snn.energy import EnergyCosts
 from onnx_snn.errors import ConfigError
 from onnx_snn.evaluate import Evaluation, compare
 from onnx_snn.functions import ScalarFunction
+from onnx_snn.inputs import Feed, input_specs
 from onnx_snn.inspection import inspect
 from onnx_snn.io import load_model
 from onnx_snn.metrics import MetricLike

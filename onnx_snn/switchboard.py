@@ -18,8 +18,8 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from onnx_snn import opset
-from onnx_snn.data import Feed
 from onnx_snn.errors import ModelError
+from onnx_snn.inputs import Feed
 from onnx_snn.io import with_mapped_weights
 from onnx_snn.observer import Observer, quiet_options
 from onnx_snn.passes.rewrite import SOURCE_KEY

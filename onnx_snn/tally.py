@@ -15,8 +15,8 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from onnx_snn.activity import NeuronActivity, Operand, ProductActivity, ProductKind
-from onnx_snn.data import Feed
 from onnx_snn.energy import NodeWork, Work
+from onnx_snn.inputs import Feed
 from onnx_snn.neuron import MbeNeuron
 from onnx_snn.observer import Observer
 from onnx_snn.opset import DOMAIN, MBE_NEURON, OPERATORS, Body

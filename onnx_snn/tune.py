@@ -29,9 +29,10 @@ from onnx_snn.candidates import Knob, knobs_of
 from onnx_snn.config import ConvertConfig, Preset
 from onnx_snn.convert import Run, Stopwatch, check_destination, convert
 from onnx_snn.cost import COSTS, observed_shapes
-from onnx_snn.data import Feed, Source, input_specs, open_feeds
+from onnx_snn.data import Source, open_feeds
 from onnx_snn.errors import ConfigError
 from onnx_snn.evaluate import labelled, labels_of, output_name, output_types
+from onnx_snn.inputs import Feed, input_specs
 from onnx_snn.metrics import METRICS, Metric, MetricLike, metric_of
 from onnx_snn.neuron import MAX_TIMESTEPS
 from onnx_snn.passes.fit_sites import Fitter, fit_sites

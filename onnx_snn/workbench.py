@@ -16,7 +16,7 @@ from tqdm import tqdm
 from onnx_snn.candidates import Candidate, Knob
 from onnx_snn.config import ConvertConfig
 from onnx_snn.cost import COSTS
-from onnx_snn.data import Feed
+from onnx_snn.inputs import Feed
 from onnx_snn.loss import Loss, distortion
 from onnx_snn.metrics import Metric
 from onnx_snn.passes.attach import attach

@@ -15,9 +15,10 @@ import pytest
 
 from onnx_snn import calibrate as module
 from onnx_snn.calibrate import Calibration, Observation, calibrate, fingerprint, load_cache, static_axes
-from onnx_snn.data import Feed, Feeds, input_specs, open_feeds
+from onnx_snn.data import Feeds, open_feeds
 from onnx_snn.errors import CalibrationError, ModelError
 from onnx_snn.histogram import ChannelHistogram, SignedHistogram
+from onnx_snn.inputs import Feed, input_specs
 from onnx_snn.io import load_model, save_model
 
 NETWORK = """<ir_version: 8, opset_import: ["": 17]>

@@ -16,7 +16,8 @@ from networks import normal, relative_error, run
 
 import onnx_snn
 from onnx_snn import Status
-from onnx_snn.data import Feeds, input_specs, open_feeds
+from onnx_snn.data import Feeds, open_feeds
+from onnx_snn.inputs import input_specs
 from onnx_snn.observer import Observer
 from onnx_snn.passes.branches import courses, running, untaken
 from onnx_snn.passes.names import make_names_unique

@@ -12,7 +12,8 @@ from collections.abc import Iterable
 
 import onnx_ir as ir
 
-from onnx_snn.data import Feed, Feeds
+from onnx_snn.data import Feeds
+from onnx_snn.inputs import Feed
 from onnx_snn.observer import Observer
 from onnx_snn.rules.rule import name_of
 from onnx_snn.rules.site import Site

@@ -17,9 +17,9 @@ import onnx
 import onnx_ir as ir
 import onnxruntime as ort
 
-from onnx_snn.data import Feed
 from onnx_snn.difference import Difference
 from onnx_snn.errors import ModelError
+from onnx_snn.inputs import Feed
 from onnx_snn.io import checkable, with_mapped_weights
 from onnx_snn.observer import Observer, detach_weights, quiet_options
 from onnx_snn.passes.meter import is_count
