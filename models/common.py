@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import logging
 import os
 import random
@@ -27,6 +28,18 @@ TOKENIZER_FILES = (
     "merges.txt",
 )
 LOG = logging.getLogger("models")
+
+
+def recipe_parser(description: str | None, *, data: str, work: str, epochs: int) -> argparse.ArgumentParser:
+    """What every recipe takes: where `data` lies, where results and checkpoints go, and for how long to train."""
+    form = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=description, formatter_class=form)
+    parser.add_argument("--data", type=Path, required=True, help=data)
+    parser.add_argument("--output", type=Path, required=True, help="folder for model.onnx and the samples")
+    parser.add_argument("--work", type=Path, default=Path(work), help="folder for checkpoints")
+    parser.add_argument("--epochs", type=int, default=epochs)
+    parser.add_argument("--threads", type=int, default=1)
+    return parser
 
 
 def setup(seed: int, threads: int) -> None:

@@ -227,15 +227,9 @@ def baseline(texts: dict[str, np.ndarray], newline: int) -> None:
 
 def main() -> None:
     """Command line."""
-    form = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=form)
-    parser.add_argument("--data", type=Path, required=True, help="folder of the three texts")
-    parser.add_argument("--output", type=Path, required=True, help="folder for model.onnx and the samples")
-    parser.add_argument("--work", type=Path, default=Path("work-gpt2"), help="folder for checkpoints")
-    parser.add_argument("--epochs", type=int, default=19)
+    parser = common.recipe_parser(__doc__, data="folder of the three texts", work="work-gpt2", epochs=19)
     parser.add_argument("--minutes", type=float, help="schedule by wall-clock time instead of epochs")
     parser.add_argument("--dropout", type=float, default=0.1)
-    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--export-only", action="store_true", help="export the last checkpoint")
     parser.add_argument("--baseline", action="store_true", help="only measure the n-gram baseline")
     args = parser.parse_args()

@@ -262,15 +262,9 @@ def export(
 
 def main() -> None:
     """Command line."""
-    form = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=form)
-    parser.add_argument("--data", type=Path, required=True, help="folder of the two zip files")
-    parser.add_argument("--output", type=Path, required=True, help="folder for model.onnx and the samples")
-    parser.add_argument("--work", type=Path, default=Path("work-roberta"), help="folder for checkpoints")
+    parser = common.recipe_parser(__doc__, data="folder of the two zip files", work="work-roberta", epochs=6)
     parser.add_argument("--pretrain-epochs", type=int, default=25)
     parser.add_argument("--pretrain-minutes", type=float, help="schedule by time instead of epochs")
-    parser.add_argument("--epochs", type=int, default=6, help="epochs of fine-tuning")
-    parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
     common.setup(SEED, args.threads)

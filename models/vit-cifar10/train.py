@@ -204,14 +204,8 @@ def export(model: ViTForImageClassification, data: Path, args: argparse.Namespac
 
 def main() -> None:
     """Command line."""
-    form = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=form)
-    parser.add_argument("--data", type=Path, required=True, help="tar of the JPEG files")
-    parser.add_argument("--output", type=Path, required=True, help="folder for model.onnx and the samples")
-    parser.add_argument("--work", type=Path, default=Path("work-vit"), help="folder for checkpoints")
-    parser.add_argument("--epochs", type=int, default=12)
+    parser = common.recipe_parser(__doc__, data="tar of the JPEG files", work="work-vit", epochs=12)
     parser.add_argument("--minutes", type=float, help="schedule by wall-clock time instead of epochs")
-    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--test-samples", type=int, default=1200)
     parser.add_argument("--export-only", action="store_true", help="export the last checkpoint")
     args = parser.parse_args()
