@@ -72,7 +72,7 @@ LEAN_ERROR, LEAN_SAMPLE_ERROR = 4e-3, 1e-2
 MOST_HALVINGS = 2
 """Of the error of lean neurons; a quarter of it takes about as many spikes as neurons that are not lean."""
 
-CACHES = ("past_key_values", "present", "past_")
+CACHES = ("past_", "present")
 """How the names of inputs and outputs begin that hold the keys and values of earlier tokens."""
 
 SNN_CONFIG = "snn_config.json"
