@@ -101,7 +101,7 @@ def _measured(folder: Path, missing: Sequence[tuple[float, onnx_snn.Minimize]]) 
             )
             seconds = time.perf_counter() - start
             evaluation = onnx_snn.compare(folder / "model.onnx", path, held_back, batch_size=BATCH_SIZE)
-            enough = [point for point in uniform if point.bound <= target]
+            enough = [point for point in uniform if point.keeps(target)]
             yield {
                 "network": folder.name,
                 "target": target,

@@ -19,14 +19,15 @@ from tqdm import tqdm
 from onnx_snn import functions
 from onnx_snn.cost import Load, Shapes, load_of
 from onnx_snn.inputs import Feed
-from onnx_snn.passes.fit_sites import PRIMITIVES, Fitter, lean_front
+from onnx_snn.opset import Body
+from onnx_snn.passes.fit_sites import PRIMITIVES, Fitter, greedy_front, lean_front
 from onnx_snn.passes.observe import CodedTensor, coded_tensors
 from onnx_snn.plan import Coding, SitePlan
 from onnx_snn.rules.site import Kind, Site
 from onnx_snn.settings import NEURONS, NeuronSettings
 
-TIMESTEPS = (2, 3, 4, 5, 6, 7, 8, 10, 12, 16)
-"""Time steps to choose from: above 8 a bit more changes little."""
+TIMESTEPS = (2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16)
+"""Time steps to choose from: above 8 one more changes little."""
 
 NARROW_HEADROOM = 2.0
 """Half the usual range over the largest calibrated magnitude is tried as well."""
@@ -149,8 +150,14 @@ def _choices(knob: Knob, fitter: Fitter, steps: Sequence[int]) -> list[NeuronSet
     for range_ in (headroom, NARROW_HEADROOM) if narrow else (headroom,):
         for timesteps in steps:
             settings = NeuronSettings(timesteps, None, gate, range_)
-            for code in lean_front(signal, fitter.limit(tensor, settings), settings):
-                codes.append((code.spikes, code.error, dataclasses.replace(settings, octaves=code.octaves)))
+            limit = fitter.limit(tensor, settings)
+            for lean in lean_front(signal, limit, settings):
+                codes.append((lean.spikes, lean.error, dataclasses.replace(settings, octaves=lean.octaves)))
+            if fitter.config.body is Body.CLOSED:
+                continue
+            for greedy in greedy_front(signal, limit, settings):
+                shape = dataclasses.replace(settings, decay=greedy.decay, halvings=greedy.halvings)
+                codes.append((greedy.spikes, greedy.error, shape))
     # Those that one of another number of steps betters are not built at all.
     codes.sort(key=lambda each: each[:2])
     least = np.minimum.accumulate([math.inf, *(error for _, error, _ in codes)])

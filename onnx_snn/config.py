@@ -172,8 +172,9 @@ class ConvertConfig:
             raise ConfigError(f"timesteps is {self.timesteps}; expected 1 to {MAX_TIMESTEPS}")
         if not isinstance(self.headroom, (int, float)) or not 1.0 <= self.headroom <= 1024.0:
             raise ConfigError(f"headroom is {self.headroom!r}; expected 1 to 1024 times the calibrated maximum")
-        if self.preset is Preset.PAPER and any(entry.octaves for entry in self.nodes):
-            raise ConfigError("octaves belong to codes of preset 'default'; preset 'paper' has none")
+        foreign = {entry.of_codes for entry in self.nodes} - {None}
+        if self.preset is Preset.PAPER and foreign:
+            raise ConfigError(f"{min(map(str, foreign))} belongs to codes of preset 'default'; preset 'paper' has none")
 
     @property
     def spares(self) -> bool:

@@ -9,15 +9,17 @@ no product reads a neuron (functions, and the neurons inside softmax and the nor
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import onnx_ir as ir
 
 from onnx_snn.energy import EnergyCosts
 from onnx_snn.inputs import Feed, sample_count
 from onnx_snn.observer import Observer
-from onnx_snn.products import multiply_accumulates
+from onnx_snn.products import is_product, multiply_accumulates, operands_of
+from onnx_snn.rules.activations import ActivationFlow
 from onnx_snn.rules.site import Kind, Site
 
 COSTS = EnergyCosts()
@@ -36,23 +38,56 @@ class Load:
     Attributes:
         elements: values that it codes, for each sample.
         fan_out: accumulates that one of its spikes starts.
-        weighted: share of the fan-out that goes to products with weights, 0 to 1.
+        synaptic: whether these are accumulates of products.
     """
 
     elements: float
     fan_out: float
-    weighted: float = 0.0
+    synaptic: bool = False
 
     def joined(self, other: Load) -> Load:
         """The load of one code that has the readers of both."""
-        fan_out = self.fan_out + other.fan_out
-        weighted = (self.fan_out * self.weighted + other.fan_out * other.weighted) / fan_out
-        return Load(self.elements, fan_out, weighted)
+        return Load(self.elements, self.fan_out + other.fan_out, self.synaptic)
 
 
-def observed_shapes(model: ir.Model, sites: Iterable[Site], feed: Feed) -> dict[str, tuple[int, ...]]:
-    """Shapes of all that goes into and comes out of the nodes of `sites`, for `feed`."""
-    values = [value for site in sites for value in (*site.inputs, *site.nodes[-1].inputs, *site.nodes[-1].outputs)]
+class ProductWork(NamedTuple):
+    """Multiply-accumulates of a network's products, for each sample.
+
+    Attributes:
+        original: all of them.
+        kept: of products that stay ones of numbers.
+    """
+
+    original: float
+    kept: float
+
+    def energy(self, synaptic_operations: float) -> float:
+        """Energy of the spiking network's products over that of the original's: the accumulate-only rule."""
+        spent = synaptic_operations * COSTS.accumulate + self.kept * COSTS.multiply_accumulate
+        return spent / (self.original * COSTS.multiply_accumulate) if self.original else math.nan
+
+
+def products_of(model: ir.Model, sites: Iterable[Site]) -> tuple[list[ir.Node], list[ir.Node]]:
+    """The products that become ones of spikes at `sites`, and those of `model` that stay ones of numbers."""
+    spiking = list(dict.fromkeys(site.nodes[-1] for site in sites if site.kind in (Kind.PRODUCT, Kind.SYNAPSE)))
+    flow = ActivationFlow(model)
+    return spiking, [node for node in model.graph if node not in set(spiking) and is_product(node, flow)]
+
+
+def product_work(model: ir.Model, sites: Iterable[Site], shapes: Shapes, feed: Feed) -> ProductWork:
+    """The work of the products of `model` with spiking ones at `sites`, from the shapes that `feed` gives."""
+    samples = sample_count(feed)
+    spiking, kept = (
+        sum(multiplications(node, shapes) for node in nodes) / samples for nodes in products_of(model, sites)
+    )
+    return ProductWork(spiking + kept, kept)
+
+
+def observed_shapes(model: ir.Model, sites: Sequence[Site], feed: Feed) -> dict[str, tuple[int, ...]]:
+    """Shapes of all that goes into and comes out of `sites` and the products of `model`, for `feed`."""
+    spiking, kept = products_of(model, sites)
+    values = [value for site in sites for value in site.inputs]
+    values += [value for node in (*spiking, *kept) for value in (*operands_of(node), *node.outputs)]
     names = list(dict.fromkeys(str(value.name) for value in values if value is not None and value.name))
     shapes = Observer(model, names, shapes=True)(feed)
     return {name: tuple(map(int, shape)) for name, shape in shapes.items()}
@@ -67,10 +102,10 @@ def load_of(site: Site, neuron: str, shapes: Shapes, feed: Feed) -> Load:
     if site.kind not in (Kind.PRODUCT, Kind.SYNAPSE):
         return Load(elements / samples, 1.0)
     fan_out = multiplications(site.nodes[-1], shapes) / max(1, elements)
-    return Load(elements / samples, fan_out, float(site.kind is Kind.SYNAPSE))
+    return Load(elements / samples, fan_out, synaptic=True)
 
 
 def multiplications(node: ir.Node, shapes: Shapes) -> int:
     """Scalar multiplications of a product."""
-    operands = [shapes[str(value.name)] for value in node.inputs[:2] if value is not None]
+    operands = [shapes[str(value.name)] for value in operands_of(node)]
     return multiply_accumulates(node, operands, shapes[str(node.outputs[0].name)])

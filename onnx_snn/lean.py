@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from onnx_snn.config import Allowance
 from onnx_snn.density import Density
+from onnx_snn.front import Sample, front
 from onnx_snn.identity import code_of_levels
 from onnx_snn.neuron import MAX_TIMESTEPS, MbeNeuron
 
@@ -38,16 +39,6 @@ MOST_OCTAVES = 7
 
 MANTISSAS = 1.0 + np.arange(8) / 8.0
 """Of L_0. Common to all segments: levels then are whole multiples of L_0, as with powers of two."""
-
-HISTOGRAM_POINTS = 512
-"""Neighbouring points unite until so many are left."""
-
-TYPICAL = 0.999
-"""Share of the values that sets the scale of a relative error: what a few massive activations add to the power of a
-signal is no reason to lose the rest of it."""
-
-MARGIN = 1e-6
-"""By which an error or a number of spikes must be smaller to count as such: rounding noise decides nothing."""
 
 
 @dataclass(frozen=True)
@@ -88,51 +79,29 @@ def lean_codes(
         importance: float64 [M], how much a squared error counts at each point; None for alike.
         gate: whether a saturated basis fires once instead of T times.
     """
-    points, mass, weight = _thinned(density, importance)
-    power = float((weight * np.minimum(points, _quantile(points, mass, TYPICAL)) ** 2).sum())
+    sample = Sample.of(density, importance)
     codes: list[LeanCode] = []
     for segments in range(1, MOST_SEGMENTS + 1):
         levels = _level_sizes(segments, timesteps, limit)
-        answers, fired = _responses(points, levels, timesteps, gate=gate)
-        errors = np.sqrt(((answers - points) ** 2 * weight).sum(axis=1) / max(power, np.finfo(float).tiny))
-        spikes = (fired * mass).sum(axis=1)
+        answers, fired = _responses(sample.points, levels, timesteps, gate=gate)
         codes += [
             LeanCode(tuple(sizes), timesteps, float(error), float(mean))
-            for sizes, error, mean in zip(levels.tolist(), errors, spikes, strict=True)
+            for sizes, error, mean in zip(levels.tolist(), sample.errors(answers), sample.spikes(fired), strict=True)
         ]
-    return _front(codes)
+    return front(codes, lambda code: (len(code.levels), code.levels))
 
 
-def leanest(front: list[LeanCode], allowance: Allowance) -> LeanCode | None:
-    """The most exact code of as many spikes as allowed; if that errs too much, the first one that does not, or None."""
-    affordable = [code for code in front if code.spikes <= allowance.spikes]
+def leanest(codes: list[LeanCode], allowance: Allowance) -> LeanCode | None:
+    """The most exact code of as many spikes as allowed; if that errs too much, the first one that does not, or None.
+
+    Args:
+        codes: a front.
+        allowance: what may be spent.
+    """
+    affordable = [code for code in codes if code.spikes <= allowance.spikes]
     if affordable and affordable[-1].error <= allowance.error:
         return affordable[-1]
-    return next((code for code in front if code.error <= allowance.error), None)
-
-
-def _front(codes: list[LeanCode]) -> list[LeanCode]:
-    front: list[LeanCode] = []
-    # Rounded, so that machines agree on the order of equal codes, of which the one with fewer segments comes first.
-    for code in sorted(codes, key=lambda code: (round(code.spikes / MARGIN), len(code.levels), code.levels)):
-        if not front or code.error < front[-1].error * (1.0 - MARGIN):
-            front.append(code)
-    return front
-
-
-def _thinned(density: Density, importance: Float64 | None) -> tuple[Float64, Float64, Float64]:
-    """Points [P], their share of the elements [P], and how much a squared error counts there [P]."""
-    group = -(-density.points.size // HISTOGRAM_POINTS)
-    starts = np.arange(0, density.points.size, group)
-    mass = np.maximum(density.mass, np.finfo(float).tiny)
-    united: Float64 = np.add.reduceat(mass, starts)
-    points: Float64 = np.add.reduceat(density.points * mass, starts) / united
-    weight = united if importance is None else np.add.reduceat(importance * mass, starts)
-    return points, united / united.sum(), weight / weight.sum()
-
-
-def _quantile(points: Float64, mass: Float64, share: float) -> float:
-    return float(points[min(int(np.searchsorted(np.cumsum(mass), share)), points.size - 1)])
+    return next((code for code in codes if code.error <= allowance.error), None)
 
 
 def _level_sizes(segments: int, timesteps: int, limit: float) -> Float64:

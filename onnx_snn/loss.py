@@ -5,8 +5,10 @@ A few hundred samples do not resolve tenths of a per cent of accuracy: one decis
 that is seen there is a *bound*, below which it stays with a confidence of 95 % on other data of this size.
 
 - How many decisions turn is not counted but expected: with margins m between the two largest outputs and changes of
-  margins of size s, their share is the mean of the normal tail beyond m / s. They turn to right and to wrong alike: the
-  loss is normal about zero, and what was seen of it is one draw. Where there are no labels each of them is a loss.
+  margins of size s, their share is the mean of the normal tail beyond m / s. Where that is a handful, it hangs on the
+  one margin that happens to be the smallest; but small shares are in proportion to s, and so it is taken from a larger
+  s. Decisions turn to right and to wrong alike: the loss is normal about zero, and what was seen of it is one draw.
+  Where there are no labels each of them is a loss.
 - Other scores move by what is seen, give or take its deviation, here and on the other data.
 """
 
@@ -26,6 +28,12 @@ Float64 = NDArray[np.float64]
 
 CONFIDENCE = 1.645
 """Deviations of a normal variable that it exceeds once in twenty times."""
+
+RESOLVED = 10
+"""Turned decisions that tell their share to within a third."""
+
+LARGEST_SHARE = 0.25
+"""Of few decisions: half of them turn by changes of any size."""
 
 
 @dataclass
@@ -65,9 +73,10 @@ class Loss:
         """Relative loss that other data of this size exceed once in twenty times."""
         if self.metric.counts_decisions:
             turned, items = self._turned()
-            original = abs(self._original.value)
-            loss = 0.0 if self.metric.needs_labels else turned
-            return max(self.relative, (loss + CONFIDENCE * math.sqrt(turned / items)) / original)
+            deviation, original = math.sqrt(turned / items), abs(self._original.value)
+            if self.metric.needs_labels:
+                return CONFIDENCE * deviation / original
+            return max(self.relative, (turned + CONFIDENCE * deviation) / original)
         changes = self._spiking.evidence - self._original.evidence
         deviation = float(changes.std()) / math.sqrt(changes.size)
         # The relative change of an exponential is the change of what is in it.
@@ -78,7 +87,9 @@ class Loss:
         """Share of decisions that turn, and their number."""
         margins = np.concatenate(self._margins)
         spread = math.sqrt(float(np.mean(np.concatenate(self._changes) ** 2)))
-        turned = float(_tail(margins / spread).mean()) if spread > 0.0 else 0.0
+        share = min(RESOLVED / margins.size, LARGEST_SHARE)
+        resolved = max(spread, _spread_that_turns(margins, share))
+        turned = float(_tail(margins / resolved).mean()) * spread / resolved if resolved > 0.0 else 0.0
         return turned, margins.size
 
 
@@ -107,6 +118,15 @@ def _margins(expected: NDArray[Any], got: NDArray[Any]) -> tuple[Float64, Float6
     top = np.argpartition(flat, -2, axis=-1)[:, -2:]
     (low, high), (new_low, new_high) = (np.take_along_axis(array, top, axis=-1).T for array in (flat, spiking))
     return np.abs(high - low), (new_high - new_low) - (high - low)
+
+
+def _spread_that_turns(margins: Float64, share: float) -> float:
+    """Size of changes, to within 1e-3, that turn this share of the decisions."""
+    low, high = float(margins.min()), 2.0 * float(margins.max())
+    while high - low > 1e-3 * high:
+        middle = (low + high) / 2.0
+        low, high = (low, middle) if middle > 0.0 and _tail(margins / middle).mean() > share else (middle, high)
+    return high
 
 
 def _tail(deviations: Float64) -> Float64:

@@ -18,12 +18,33 @@ from collections.abc import Mapping, Sequence
 
 import onnx_ir as ir
 
+from onnx_snn.rules.activations import ActivationFlow
+
 PRODUCTS = frozenset(("MatMul", "Gemm", "Einsum", "Mul", "Conv", "ConvTranspose"))
 """Standard operators whose operands can be coded."""
 
 CONVOLUTIONS = ("Conv", "ConvTranspose")
 
 Shape = tuple[int, ...]
+
+
+def is_standard_product(node: ir.Node) -> bool:
+    """Whether `node` is of one of `PRODUCTS`."""
+    return node.domain == "" and node.op_type in PRODUCTS
+
+
+def is_product(node: ir.Node, flow: ActivationFlow) -> bool:
+    """Whether `node` sums products of activations with anything: what a multiply-accumulate is counted for anywhere."""
+    standard = is_standard_product(node) and node.op_type != "Mul"
+    return standard and any(flow.is_activation(value) for value in operands_of(node))
+
+
+def operands_of(node: ir.Node) -> list[ir.Value]:
+    """What a product multiplies; of other nodes the first input."""
+    count = 1
+    if is_standard_product(node):
+        count = len(node.inputs) if node.op_type == "Einsum" else 2
+    return [value for value in node.inputs[:count] if value is not None]
 
 
 def multiply_accumulates(node: ir.Node, operands: Sequence[Shape], output: Shape) -> int:

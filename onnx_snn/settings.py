@@ -40,6 +40,9 @@ MAX_OCTAVES = 24
 
 MAX_HEADROOM = 1024.0
 
+SHAPES = ("bases", "octaves", "decay")
+"""Options of which a neuron has one: what its bases are."""
+
 CODES = ("operand 0", "operand 1", "deviation")
 """The neurons that are identity codes."""
 
@@ -55,6 +58,9 @@ class NeuronSettings:
         headroom: range of a signed code over the largest calibrated magnitude.
         octaves: of an identity code, log2 of the level sizes of its segments over that of the first one, in place of
             `bases`; None for segments that are fitted.
+        decay: of a greedy identity code, that of the sizes of its steps, in place of `bases` and `octaves`; see
+            `onnx_snn.greedy`.
+        halvings: of its first steps; None for none.
     """
 
     timesteps: int
@@ -62,10 +68,12 @@ class NeuronSettings:
     gate: bool
     headroom: float
     octaves: tuple[int, ...] | None = None
+    decay: float | None = None
+    halvings: int | None = None
 
     def replaced(self, options: Mapping[str, Any]) -> NeuronSettings:
-        """These settings with `options`; of bases and octaves the one that is set replaces the other."""
-        either = {"bases": None, "octaves": None} if {"bases", "octaves"} & set(options) else {}
+        """These settings with `options`; of bases, octaves and decay the one that is set replaces the others."""
+        either = dict.fromkeys((*SHAPES, "halvings")) if set(SHAPES) & set(options) else {}
         return dataclasses.replace(self, **{**either, **options})
 
 
@@ -82,6 +90,8 @@ class NodeSettings:
         headroom: range of a signed code over the largest calibrated magnitude.
         octaves: for identity codes in place of `bases`: log2 of the level sizes of the segments over that of the first
             one, such as (0, 2, 5).
+        decay: for greedy identity codes in place of both: that of the sizes of the steps, above 0.5 and below 1.
+        halvings: steps of a greedy code at the beginning whose sizes are halves.
 
     Raises:
         ConfigError: an option is out of its range, contradicts another one, or none is set.
@@ -94,6 +104,8 @@ class NodeSettings:
     gate: bool | None = None
     headroom: float | None = None
     octaves: tuple[int, ...] | None = None
+    decay: float | None = None
+    halvings: int | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name:
@@ -102,23 +114,29 @@ class NodeSettings:
             raise ConfigError(f"nodes: {self.name!r}: neuron is {self.neuron!r}; expected one of {KNOWN_NEURONS}")
         self._check_whole("timesteps", MAX_TIMESTEPS)
         self._check_whole("bases", MAX_BASES)
+        self._check_whole("halvings", MAX_TIMESTEPS, least=0)
         if self.gate is not None and not isinstance(self.gate, bool):
             raise ConfigError(f"nodes: {self.name!r}: gate is {self.gate!r}; expected true or false")
-        if self.headroom is not None and (
-            isinstance(self.headroom, bool)
-            or not isinstance(self.headroom, (int, float))
-            or not 1.0 <= self.headroom <= MAX_HEADROOM
-        ):
+        if self.headroom is not None and not (_is_number(self.headroom) and 1.0 <= self.headroom <= MAX_HEADROOM):
             raise ConfigError(f"nodes: {self.name!r}: headroom is {self.headroom!r}; expected 1 to {MAX_HEADROOM:g}")
         if self.octaves is not None:
             object.__setattr__(self, "octaves", self._checked_octaves())
+        if self.decay is not None and not (_is_number(self.decay) and 0.5 < self.decay < 1.0):
+            raise ConfigError(f"nodes: {self.name!r}: decay is {self.decay!r}; expected a number between 0.5 and 1")
+        if self.halvings is not None and self.decay is None:
+            raise ConfigError(f"nodes: {self.name!r}: halvings is {self.halvings!r} without a decay; give both")
+        given = {shape: value for shape in SHAPES if (value := getattr(self, shape)) is not None}
+        if len(given) > 1:
+            raise ConfigError(f"nodes: {self.name!r} sets {given}; give one of them")
         if not self.options():
             raise ConfigError(f"nodes: {self.name!r} sets nothing; give one of {list(OPTIONS)}")
 
-    def _check_whole(self, option: str, most: int) -> None:
+    def _check_whole(self, option: str, most: int, least: int = 1) -> None:
         value = getattr(self, option)
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most):
-            raise ConfigError(f"nodes: {self.name!r}: {option} is {value!r}; expected a whole number from 1 to {most}")
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most):
+            raise ConfigError(
+                f"nodes: {self.name!r}: {option} is {value!r}; expected a whole number from {least} to {most}"
+            )
 
     def _checked_octaves(self) -> tuple[int, ...]:
         octaves, where = self.octaves, f"nodes: {self.name!r}: octaves is {self.octaves!r}"
@@ -127,9 +145,12 @@ class NodeSettings:
             raise ConfigError(f"{where}; expected whole numbers that ascend from 0, one for each segment")
         if len(octaves) > MAX_BASES or octaves[-1] > MAX_OCTAVES:
             raise ConfigError(f"{where}; expected up to {MAX_BASES} segments and {MAX_OCTAVES} octaves")
-        if self.bases is not None:
-            raise ConfigError(f"{where} beside bases {self.bases}; give one of them")
         return tuple(octaves)
+
+    @property
+    def of_codes(self) -> str | None:
+        """The option, if one is set, that only codes have."""
+        return "octaves" if self.octaves is not None else "decay" if self.decay is not None else None
 
     def options(self) -> dict[str, Any]:
         """The options that are set."""
@@ -158,6 +179,10 @@ class NodeSettings:
         if "name" not in value:
             raise ConfigError(f"nodes: {dict(value)!r} names no node; give a name or regular expression as 'name'")
         return cls(**value)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 OPTIONS = tuple(field.name for field in dataclasses.fields(NeuronSettings))
@@ -194,10 +219,10 @@ class Settings:
                 (site, neuron)
                 for site in sites
                 for neuron in NEURONS[site.kind]
-                if (entry.neuron is None or neuron == entry.neuron) and (entry.octaves is None or neuron in CODES)
+                if (entry.neuron is None or neuron == entry.neuron) and (entry.of_codes is None or neuron in CODES)
             ]
             if not named:
-                what = repr(entry.neuron) if entry.octaves is None else f"{entry.neuron or ''!r} with octaves"
+                what = repr(entry.neuron) if entry.of_codes is None else f"{entry.neuron or ''!r} with {entry.of_codes}"
                 raise ConfigError(f"nodes: no node that {entry.name!r} matches has a neuron {what}")
             for key in named:
                 self._own[key] = self.of(*key).replaced(entry.options())

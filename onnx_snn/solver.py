@@ -152,9 +152,12 @@ class Solver:
         return ladder
 
     def _cheapest(self, ladder: Sequence[list[int]], target: float) -> tuple[Choice, TuningPoint]:
-        """Bisection along the ladder for the first choice whose loss keeps the target."""
+        """The first choice along the ladder of which other data keep the target, and from there on these data.
+
+        Bounds grow along it and are bisected. What is seen jumps with every decision that turns, here and there.
+        """
         best = self._try(ladder[-1])
-        if best[1].bound > target:
+        if not best[1].keeps(target):
             raise ConfigError(
                 f"target_loss is {target:.3%}, but the most exact neurons with up to {self.goal.max_timesteps} time "
                 f"steps lose {best[1].loss:.3%}, and up to {best[1].bound:.3%} on other data; allow more loss or time "
@@ -170,6 +173,11 @@ class Solver:
                     high, best = middle, found
                 else:
                     low = middle
+            step = 1
+            while not best[1].keeps(target):
+                high, step = min(high + step, len(ladder) - 1), 2 * step
+                best = self._try(ladder[high])
+                bar.update()
         if self.goal.max_spikes is not None and best[1].spikes > self.goal.max_spikes:
             raise ConfigError(
                 f"a loss of {target:.3%} takes {best[1].spikes:.3g} spikes per element, more than max_spikes "

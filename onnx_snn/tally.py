@@ -21,7 +21,7 @@ from onnx_snn.neuron import MbeNeuron
 from onnx_snn.observer import Observer
 from onnx_snn.opset import DOMAIN, MBE_NEURON, OPERATORS, Body
 from onnx_snn.passes.meter import COLLECTED, Meter, add_gates, collect, is_count, meter
-from onnx_snn.products import PRODUCTS, Shape, multiply_accumulates
+from onnx_snn.products import Shape, is_product, is_standard_product, multiply_accumulates, operands_of
 from onnx_snn.ramps import disjoint, outermost
 from onnx_snn.rules.activations import ActivationFlow
 from onnx_snn.rules.rule import name_of
@@ -125,7 +125,7 @@ class Tally:
     def _observed(self) -> list[str]:
         """Names of the values whose shapes matter."""
         nodes = [*(neuron.node for neuron in self._neurons), *(product.node for product in self._products), *self._kept]
-        values = [value for node in nodes for value in (*_operands(node), node.outputs[0])]
+        values = [value for node in nodes for value in (*operands_of(node), node.outputs[0])]
         return list(dict.fromkeys(_name(value) for value in values))
 
 
@@ -267,13 +267,13 @@ class _Product:
     @classmethod
     def of(cls, node: ir.Node, codes: Mapping[ir.Value, int], flow: ActivationFlow) -> _Product:
         """The product that `node` computes, of whose operands some are outputs of `codes`."""
-        coded = {i: codes[value] for i, value in enumerate(_operands(node)) if value in codes}
-        vary = all(flow.is_activation(value) for value in _operands(node))
+        coded = {i: codes[value] for i, value in enumerate(operands_of(node)) if value in codes}
+        vary = all(flow.is_activation(value) for value in operands_of(node))
         return cls(node, ProductKind.ACTIVATIONS if vary else ProductKind.WEIGHTS, coded)
 
     def multiply_accumulates(self, shapes: Shapes) -> int:
         """Products of two numbers in one run."""
-        operands = [shapes[_name(value)] for value in _operands(self.node)]
+        operands = [shapes[_name(value)] for value in operands_of(self.node)]
         return multiply_accumulates(self.node, operands, shapes[_name(self.node.outputs[0])])
 
     def outputs(self, shapes: Shapes) -> int:
@@ -282,30 +282,17 @@ class _Product:
 
     def elements(self, operand: int, shapes: Shapes) -> int:
         """Elements of one operand in one run."""
-        return math.prod(shapes[_name(_operands(self.node)[operand])])
+        return math.prod(shapes[_name(operands_of(self.node)[operand])])
 
 
 def _rounded(numerator: int, denominator: int) -> int:
     return (2 * numerator + denominator) // (2 * denominator) if denominator else 0
 
 
-def _operands(node: ir.Node) -> list[ir.Value]:
-    """What a product multiplies; of other nodes the first input."""
-    if node.domain != "" or node.op_type not in PRODUCTS:
-        count = 1
-    else:
-        count = len(node.inputs) if node.op_type == "Einsum" else 2
-    return [value for value in node.inputs[:count] if value is not None]
-
-
 def _is_product(node: ir.Node, codes: Mapping[ir.Value, int], flow: ActivationFlow) -> bool:
     """Whether `node` is a product of activations with anything; of numbers one by one only where spikes arrive."""
-    if node.domain != "" or node.op_type not in PRODUCTS:
-        return False
-    operands = _operands(node)
-    if any(value in codes for value in operands):
-        return True
-    return node.op_type != "Mul" and any(flow.is_activation(value) for value in operands)
+    coded = is_standard_product(node) and any(value in codes for value in operands_of(node))
+    return coded or is_product(node, flow)
 
 
 def _is_counted(node: ir.Node, flow: ActivationFlow) -> bool:

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from onnx_snn.candidates import Knob, knobs_of
 from onnx_snn.config import ConvertConfig, Preset
 from onnx_snn.convert import Run, Stopwatch, check_destination, convert
-from onnx_snn.cost import COSTS, observed_shapes
+from onnx_snn.cost import COSTS, ProductWork, observed_shapes, product_work
 from onnx_snn.data import Source, open_feeds
 from onnx_snn.errors import ConfigError
 from onnx_snn.evaluate import labelled, labels_of, output_name, output_types
@@ -101,8 +101,8 @@ class TuningReport:
         ]
         kinds = [(kind, f"{spikes:.2f}") for kind, spikes in self.spikes.items()]
         note = (
-            f"energy: accumulate-only rule, weight products alone, {COSTS.accumulate} pJ for each synaptic operation "
-            f"against {COSTS.multiply_accumulate} pJ for each multiply-accumulate of the original (45 nm)"
+            f"energy: accumulate-only rule, all products, {COSTS.accumulate} pJ for each synaptic operation and "
+            f"{COSTS.multiply_accumulate} pJ for each multiply-accumulate (45 nm), over that of the original"
         )
         return "\n".join([table(header, rows), note, "", table(("neurons", "spikes/element"), kinds)])
 
@@ -199,6 +199,7 @@ class Prepared(NamedTuple):
         model: the network; its workbench rewrites it.
         plans: its sites, with any neurons.
         knobs: the neurons that are chosen apart.
+        products: its multiply-accumulates.
         fitter: what fits them, until the workbench is there.
         batches: the tuning data, feeds and labels.
         output: output that is judged.
@@ -208,6 +209,7 @@ class Prepared(NamedTuple):
     model: ir.Model
     plans: list[SitePlan]
     knobs: list[Knob]
+    products: ProductWork
     fitter: Fitter
     batches: list[tuple[Feed, NDArray[Any] | None]]
     output: str
@@ -215,7 +217,8 @@ class Prepared(NamedTuple):
 
     def workbench(self, *, progress: bool) -> Workbench:
         """What runs the network with any neurons."""
-        return Workbench(self.model, self.plans, self.knobs, self.batches, self.output, self.metric, progress=progress)
+        judged = self.batches, self.output, self.metric
+        return Workbench(self.model, self.plans, self.knobs, self.products, *judged, progress=progress)
 
 
 def prepare(run: Run, model: str | Path, calibration: Source, judged: Judged, max_timesteps: int) -> Prepared:
@@ -235,10 +238,11 @@ def prepare(run: Run, model: str | Path, calibration: Source, judged: Judged, ma
     _refuse_branches(ledger.wanted, original.graph)
     fitter = Fitter(seen, static, run.config)
     plans, _ = fit_sites(ledger.wanted, fitter)
-    first = feeds.first()
-    shapes = observed_shapes(original, [plan.site for plan in plans], first)
+    first, converted = feeds.first(), [plan.site for plan in plans]
+    shapes = observed_shapes(original, converted, first)
     knobs = knobs_of(plans, fitter, shapes, first, max_timesteps, progress=run.progress)
-    return Prepared(original, plans, knobs, fitter, list(labelled(batches, labels)), name, metric)
+    products = product_work(original, converted, shapes, first)
+    return Prepared(original, plans, knobs, products, fitter, list(labelled(batches, labels)), name, metric)
 
 
 def _refuse_branches(sites: Iterable[Site], graph: ir.Graph) -> None:

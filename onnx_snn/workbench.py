@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +14,7 @@ from tqdm import tqdm
 
 from onnx_snn.candidates import Candidate, Knob
 from onnx_snn.config import ConvertConfig
-from onnx_snn.cost import COSTS
+from onnx_snn.cost import ProductWork
 from onnx_snn.inputs import Feed
 from onnx_snn.loss import Loss, distortion
 from onnx_snn.metrics import Metric
@@ -39,7 +38,7 @@ class TuningPoint:
     Attributes:
         spikes: spikes per element, over all values that neurons code.
         operations: synaptic operations for each sample.
-        energy: those of weight products times 0.9 pJ over the original's multiply-accumulates times 4.6 pJ.
+        energy: of all products, over that of the original's; the accumulate-only rule of `onnx_snn.energy`.
         timesteps: those of the slowest neuron.
         loss: relative loss of the metric on the tuning data.
         bound: what the loss stays below on other data of this size, with a confidence of 95 %.
@@ -54,6 +53,10 @@ class TuningPoint:
     bound: float
     relative_error: float
 
+    def keeps(self, target: float) -> bool:
+        """Whether no more than `target` is lost, neither here nor on other data."""
+        return self.loss <= target and self.bound <= target
+
 
 class Workbench:
     """Runs a network with any candidates of its knobs.
@@ -62,6 +65,7 @@ class Workbench:
         original: the network; it becomes a spiking one.
         plans: its sites, with any neurons.
         knobs: the neurons that are chosen apart, over all of `plans`.
+        products: multiply-accumulates of the network.
         batches: the tuning data, feeds and labels.
         output: output that is judged.
         metric: the task metric.
@@ -73,13 +77,15 @@ class Workbench:
         original: ir.Model,
         plans: Sequence[SitePlan],
         knobs: Sequence[Knob],
+        products: ProductWork,
         batches: Sequence[tuple[Feed, NDArray[Any] | None]],
         output: str,
         metric: Metric,
         *,
         progress: bool,
     ) -> None:
-        self.knobs, self.batches, self.output, self.metric, self.progress = knobs, batches, output, metric, progress
+        self.knobs, self.products, self.batches = knobs, products, batches
+        self.output, self.metric, self.progress = output, metric, progress
         reference = original.clone()
         outputs = {plan.site: str(plan.site.output.name) for plan in plans}
         attach(original, plans, rewrite(original, plans), ConvertConfig())
@@ -125,14 +131,13 @@ class Workbench:
 
     def point(self, candidates: Sequence[Candidate]) -> TuningPoint:
         """What the network with `candidates` costs, and what it loses on the tuning data."""
-        loss, chosen = self._loss(candidates), list(zip(self.knobs, candidates, strict=True))
-        weighted = [(knob.load.elements * knob.load.fan_out * knob.load.weighted, each.spikes) for knob, each in chosen]
-        products = sum(products for products, _ in weighted) * COSTS.multiply_accumulate
-        spent = sum(products * spikes for products, spikes in weighted) * COSTS.accumulate
+        loss, loads = self._loss(candidates), [knob.load for knob in self.knobs]
+        operations = [load.elements * load.fan_out * one.spikes for load, one in zip(loads, candidates, strict=True)]
+        synaptic = sum(count for load, count in zip(loads, operations, strict=True) if load.synaptic)
         return TuningPoint(
             spikes=self.spikes(candidates),
-            operations=sum(knob.load.elements * knob.load.fan_out * each.spikes for knob, each in chosen),
-            energy=spent / products if products else math.nan,
+            operations=sum(operations),
+            energy=self.products.energy(synaptic),
             timesteps=max(candidate.settings.timesteps for candidate in candidates),
             loss=loss.relative,
             bound=loss.bound,

@@ -41,6 +41,11 @@ from onnx_snn.settings import NeuronSettings, NodeSettings, node_settings
         ({"name": "a", "octaves": 3}, "ascend from 0"),
         ({"name": "a", "octaves": [0, 99]}, "up to 64 segments and 24 octaves"),
         ({"name": "a", "octaves": [0, 2], "bases": 2}, "give one of them"),
+        ({"name": "a", "octaves": [0, 2], "decay": 0.8}, "give one of them"),
+        ({"name": "a", "decay": 0.5}, "decay is 0.5; expected a number between 0.5 and 1"),
+        ({"name": "a", "decay": "slow"}, "decay is 'slow'"),
+        ({"name": "a", "halvings": 2}, "halvings is 2 without a decay"),
+        ({"name": "a", "decay": 0.8, "halvings": -1}, "halvings is -1; expected a whole number from 0 to 16"),
         ("a", "holds 'a'; expected an object"),
     ],
 )
@@ -55,7 +60,7 @@ def test_entries_are_a_list() -> None:
 
 
 def test_the_preset_of_the_paper_has_no_octaves() -> None:
-    with pytest.raises(ConfigError, match="octaves belong to codes of preset 'default'"):
+    with pytest.raises(ConfigError, match="octaves belongs to codes of preset 'default'"):
         ConvertConfig(preset="paper", nodes=[{"name": "a", "octaves": [0]}])  # type: ignore[arg-type]
 
 
@@ -88,6 +93,7 @@ def test_later_entries_override_earlier_ones_option_by_option() -> None:
         ({"name": "quary", "bases": 1}, r"nodes: 'quary' matches no node.*'query'"),
         ({"name": "query", "neuron": "exp2", "bases": 1}, "no node that 'query' matches has a neuron 'exp2'"),
         ({"name": "gelu", "octaves": [0, 1]}, "no node that 'gelu' matches has a neuron '' with octaves"),
+        ({"name": "gelu", "decay": 0.7}, "no node that 'gelu' matches has a neuron '' with decay"),
     ],
 )
 def test_a_name_that_is_not_there_is_an_error(entry: dict[str, Any], says: str) -> None:
@@ -133,6 +139,36 @@ def test_octaves_make_the_segments_of_a_code(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found[0] / found, [1, 2, 8])
     assert len(weights[producers[nodes["context"].input[0]].input[gain]]) == 2
     assert len(weights[producers[nodes["context"].input[1]].input[gain]]) == 7
+
+
+def test_a_decay_makes_a_greedy_code(tmp_path: Path) -> None:
+    entries = [
+        {"name": "scores", "decay": 0.75, "halvings": 2, "timesteps": 12},
+        {"name": "context", "neuron": "operand 0", "octaves": [0, 2]},
+        {"name": "context", "decay": 0.8},
+        {"name": "context", "neuron": "operand 1", "bases": 3},
+    ]
+    path = tmp_path / "spiking.onnx"
+    onnx_snn.convert(networks.transformer(), path, tokens(), nodes=entries)
+    weights = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in onnx.load(path).graph.initializer}
+    nodes = {node.name: node for node in onnx.load(path).graph.node}
+    producers = {node.output[0]: node for node in nodes.values()}
+    threshold = 1 + PARAMETERS.index("threshold")
+
+    def sizes(product: str, operand: int) -> Any:
+        return weights[producers[nodes[product].input[operand]].input[threshold]]
+
+    expected = np.cumprod([1.0, 0.5, 0.5, *[0.75] * 9])
+    assert sizes("scores", 0)[:, 0] == pytest.approx(expected, abs=2.0**-20)
+    assert sizes("context", 0)[:, 0] == pytest.approx(0.8 ** np.arange(8), abs=2.0**-20)
+    assert sizes("context", 1).shape == (8 + 1, 3)
+
+
+def test_a_closed_body_has_no_greedy_codes(tmp_path: Path) -> None:
+    entries = [{"name": "scores", "decay": 0.75}]
+    with pytest.raises(ConfigError, match="body 'closed' needs halving kernels in every neuron; use body 'loop'"):
+        onnx_snn.convert(networks.transformer(), tmp_path / "snn.onnx", tokens(), nodes=entries, body="closed")
+    assert not list(tmp_path.iterdir())
 
 
 def test_readers_of_one_tensor_may_ask_for_different_codes(tmp_path: Path) -> None:

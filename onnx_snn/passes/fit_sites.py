@@ -24,6 +24,7 @@ from onnx_snn.calibrate import Calibration
 from onnx_snn.config import Allowance, Allowances, ConvertConfig, Preset
 from onnx_snn.fit import Density, calibrated_density, fit_function, fit_identity, uniform_density
 from onnx_snn.functions import ScalarFunction
+from onnx_snn.greedy import GreedyCode, greedy_codes, greedy_neuron
 from onnx_snn.histogram import SignedHistogram
 from onnx_snn.identity import code_of_levels
 from onnx_snn.importance import importance
@@ -94,6 +95,10 @@ class Signal(NamedTuple):
     def weights(self) -> NDArray[np.float64]:
         """How much a squared error counts at each point, over all its occurrences."""
         return np.asarray(self.counts * self.importance)
+
+    def within(self, limit: float) -> Density:
+        """Its density as a code sees it that reaches `limit`."""
+        return Density(np.clip(self.points, 0.0, limit), self.counts / self.counts.sum())
 
 
 class Fitter:
@@ -232,7 +237,10 @@ class Fitter:
     def _fit_code(self, tensor: CodedTensor, settings: NeuronSettings) -> tuple[Coding, float]:
         signal = self.signal(tensor)
         limit = self.limit(tensor, settings)
-        if settings.octaves is not None:
+        if settings.decay is not None:
+            steps = settings.timesteps, settings.decay, settings.halvings or 0
+            neuron = greedy_neuron(*steps, limit=limit, one_sided=tensor.probabilities)
+        elif settings.octaves is not None:
             (levels,) = level_sizes(np.array([settings.octaves], np.float64), settings.timesteps, limit)
             polarity = 0 if tensor.probabilities else 1
             neuron = code_of_levels(levels, settings.timesteps, polarity=polarity, gate=settings.gate)
@@ -346,9 +354,14 @@ def relative_error(got: NDArray[Any], exact: NDArray[np.float64], counts: NDArra
 
 def lean_front(signal: Signal, limit: float, settings: NeuronSettings) -> list[LeanCode]:
     """The codes of a signal with few segments, from the fewest spikes to the smallest error."""
-    density = Density(np.clip(signal.points, 0.0, limit), signal.counts / signal.counts.sum())
+    density = signal.within(limit)
     timesteps, gate = settings.timesteps, settings.gate
     return lean_codes(density, timesteps, limit=limit, importance=signal.importance, gate=gate)
+
+
+def greedy_front(signal: Signal, limit: float, settings: NeuronSettings) -> list[GreedyCode]:
+    """The greedy codes of a signal, from the fewest spikes to the smallest error."""
+    return greedy_codes(signal.within(limit), settings.timesteps, limit=limit, importance=signal.importance)
 
 
 def _fit(function: ScalarFunction, settings: NeuronSettings, preset: Preset, density: Density) -> MbeNeuron:
