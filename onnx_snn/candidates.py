@@ -156,8 +156,7 @@ def _choices(knob: Knob, fitter: Fitter, steps: Sequence[int]) -> list[NeuronSet
             if fitter.config.body is Body.CLOSED:
                 continue
             for greedy in greedy_front(signal, limit, settings):
-                shape = dataclasses.replace(settings, decay=greedy.decay, halvings=greedy.halvings)
-                codes.append((greedy.spikes, greedy.error, shape))
+                codes.append((greedy.spikes, greedy.error, dataclasses.replace(settings, **greedy.steps.shape)))
     # Those that one of another number of steps betters are not built at all.
     codes.sort(key=lambda each: each[:2])
     least = np.minimum.accumulate([math.inf, *(error for _, error, _ in codes)])

@@ -40,8 +40,8 @@ MAX_OCTAVES = 24
 
 MAX_HEADROOM = 1024.0
 
-SHAPES = ("bases", "octaves", "decay")
-"""Options of which a neuron has one: what its bases are."""
+SHAPE = ("bases", "octaves", "decay", "halvings")
+"""Options that say what the bases of a neuron are, together."""
 
 CODES = ("operand 0", "operand 1", "deviation")
 """The neurons that are identity codes."""
@@ -58,8 +58,7 @@ class NeuronSettings:
         headroom: range of a signed code over the largest calibrated magnitude.
         octaves: of an identity code, log2 of the level sizes of its segments over that of the first one, in place of
             `bases`; None for segments that are fitted.
-        decay: of a greedy identity code, that of the sizes of its steps, in place of `bases` and `octaves`; see
-            `onnx_snn.greedy`.
+        decay: of a greedy identity code, that of the sizes of its steps, in place of `bases`; see `onnx_snn.greedy`.
         halvings: of its first steps; None for none.
     """
 
@@ -72,9 +71,9 @@ class NeuronSettings:
     halvings: int | None = None
 
     def replaced(self, options: Mapping[str, Any]) -> NeuronSettings:
-        """These settings with `options`; of bases, octaves and decay the one that is set replaces the others."""
-        either = dict.fromkeys((*SHAPES, "halvings")) if set(SHAPES) & set(options) else {}
-        return dataclasses.replace(self, **{**either, **options})
+        """These settings with `options`; those that say what the bases are replace all of these."""
+        shape = dict.fromkeys(SHAPE) if set(SHAPE) & set(options) else {}
+        return dataclasses.replace(self, **{**shape, **options})
 
 
 @dataclass(frozen=True)
@@ -90,7 +89,7 @@ class NodeSettings:
         headroom: range of a signed code over the largest calibrated magnitude.
         octaves: for identity codes in place of `bases`: log2 of the level sizes of the segments over that of the first
             one, such as (0, 2, 5).
-        decay: for greedy identity codes in place of both: that of the sizes of the steps, above 0.5 and below 1.
+        decay: for greedy identity codes in place of `bases`: that of the sizes of the steps, above 0.5 and below 1.
         halvings: steps of a greedy code at the beginning whose sizes are halves.
 
     Raises:
@@ -125,9 +124,9 @@ class NodeSettings:
             raise ConfigError(f"nodes: {self.name!r}: decay is {self.decay!r}; expected a number between 0.5 and 1")
         if self.halvings is not None and self.decay is None:
             raise ConfigError(f"nodes: {self.name!r}: halvings is {self.halvings!r} without a decay; give both")
-        given = {shape: value for shape in SHAPES if (value := getattr(self, shape)) is not None}
-        if len(given) > 1:
-            raise ConfigError(f"nodes: {self.name!r} sets {given}; give one of them")
+        if self.bases is not None and self.of_codes is not None:
+            code = f"{self.of_codes} {getattr(self, self.of_codes)}"
+            raise ConfigError(f"nodes: {self.name!r} sets bases {self.bases} and {code}; give one of them")
         if not self.options():
             raise ConfigError(f"nodes: {self.name!r} sets nothing; give one of {list(OPTIONS)}")
 

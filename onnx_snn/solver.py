@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 PROBE_ERRORS = (1e-2, 1e-4)
 """Relative squared errors next to which a neuron's sensitivity is measured: those of two and of five spikes or so."""
 
-PRICES = 400
+PRICES = 4000
 """Points of the predicted front."""
 
 LEAST_PRICE, MOST_PRICE = -16.0, 24.0

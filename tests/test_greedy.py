@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from onnx_snn.density import Density
-from onnx_snn.greedy import DECAYS, MOST_HALVINGS, greedy_codes, greedy_neuron, step_sizes, unit_of
+from onnx_snn.greedy import DECAYS, MOST_HALVINGS, TWO_SEGMENTS, GreedySteps, greedy_codes
 from onnx_snn.lean import lean_codes
 from onnx_snn.neuron import fired_slots, time_loop
 
@@ -24,49 +24,64 @@ densities = st.builds(
 )
 
 
+steps = st.builds(
+    GreedySteps,
+    st.integers(2, 16),
+    st.sampled_from(DECAYS),
+    st.integers(0, MOST_HALVINGS),
+    st.sampled_from([(0,), *TWO_SEGMENTS]),
+)
+
+
 @settings(deadline=None, max_examples=25)
-@given(densities, st.integers(1, 16), st.floats(1.0, 8.0), st.booleans())
+@given(densities, st.integers(1, 16), st.floats(1.0, 8.0), st.booleans(), st.booleans())
 def test_error_and_spikes_are_those_of_the_neuron(
-    density: Density, timesteps: int, headroom: float, one_sided: bool
+    density: Density, timesteps: int, headroom: float, one_sided: bool, gate: bool
 ) -> None:
     limit = headroom * density.points[-1]
-    front = greedy_codes(density, timesteps, limit=limit)
+    front = greedy_codes(density, timesteps, limit=limit, gate=gate)
     x = density.points.astype(np.float32)
     reach = min(int(np.searchsorted(np.cumsum(density.mass), 0.999)), POINTS - 1)
     power = (density.mass * np.minimum(density.points, density.points[reach]) ** 2).sum()
-    for code in (front[0], front[-1]):
-        neuron = greedy_neuron(timesteps, code.decay, code.halvings, limit=limit, one_sided=one_sided)
-        assert (neuron.bases, neuron.timesteps) == (1, timesteps)
+    for code in (front[0], front[len(front) // 2], front[-1]):
+        neuron = code.steps.neuron(limit, one_sided=one_sided, gate=gate)
+        segments = len(code.steps.octaves)
+        assert (neuron.bases, neuron.timesteps) == (segments, timesteps + (gate and segments > 1))
         error = np.sqrt((density.mass * (time_loop(neuron, x).y - x) ** 2).sum() / power)
         # A point that float32 moves over the edge of a step answers the other sum.
         assert error == pytest.approx(code.error, rel=0.02, abs=1e-6)
         assert (fired_slots(neuron, x) * density.mass).sum() == pytest.approx(code.spikes, abs=0.1)
 
 
-@given(st.integers(1, 16), st.sampled_from(DECAYS), st.integers(0, MOST_HALVINGS), st.floats(1e-20, 1e20))
-def test_every_code_reaches_the_limit_and_no_farther_than_it_must(
-    timesteps: int, decay: float, halvings: int, limit: float
-) -> None:
-    sizes = step_sizes(timesteps, decay, halvings)
-    reach = sizes.sum() * unit_of(sizes, limit)
+@given(steps, st.floats(1e-20, 1e20))
+def test_every_code_reaches_the_limit_and_no_farther_than_it_must(steps: GreedySteps, limit: float) -> None:
+    reach = steps.sizes.sum() * steps.units(limit).sum()
     assert limit <= reach * (1.0 + 1e-12)
     assert reach <= limit * 1.125 * (1.0 + 1e-12)
 
 
-@given(st.integers(2, 16), st.sampled_from(DECAYS), st.integers(0, MOST_HALVINGS), st.floats(0.0, 1.0))
-def test_what_the_steps_leave_is_less_than_the_last_one(
-    timesteps: int, decay: float, halvings: int, share: float
-) -> None:
-    neuron = greedy_neuron(timesteps, decay, halvings, limit=1.0, one_sided=True)
-    last = float(neuron.intensity[-1, 0] * neuron.weight[0])
+@given(steps, st.floats(0.0, 1.0))
+def test_what_the_steps_leave_is_less_than_the_last_one(steps: GreedySteps, share: float) -> None:
+    neuron = steps.neuron(1.0, one_sided=True, gate=True)
     x = np.float32(share)
-    # Raised by a part of the last size: so much too much, and up to the rest of it too little.
+    segment = int(np.searchsorted(steps.knots(1.0), x, side="right")) - 1
+    last = steps.sizes[-1] * steps.units(1.0)[segment]
+    # Raised by a part of the last size: so much too much, and up to the rest of it too little. Where a segment begins,
+    # the one below it, whose steps are finer, may answer.
     assert -0.31 * last <= x - time_loop(neuron, [x]).y[0] <= 0.71 * last
+
+
+@given(steps, st.lists(st.floats(-2.0, 2.0, width=32), min_size=1, max_size=20))
+def test_a_gate_changes_nothing_but_the_spikes(steps: GreedySteps, x: list[float]) -> None:
+    gated, plain = (steps.neuron(1.0, one_sided=False, gate=gate) for gate in (True, False))
+    assert np.array_equal(gated(x), plain(x))
+    assert (fired_slots(gated, x) <= fired_slots(plain, x)).all()
 
 
 def test_a_code_is_odd_or_silent_below_zero() -> None:
     x = np.linspace(0.0, 4.0, 101, dtype=np.float32)
-    odd, one_sided = (greedy_neuron(12, 0.75, 1, limit=4.0, one_sided=each) for each in (False, True))
+    steps = GreedySteps(12, 0.75, 1)
+    odd, one_sided = (steps.neuron(4.0, one_sided=each, gate=True) for each in (False, True))
     assert np.array_equal(odd(-x), -odd(x))
     assert not one_sided(-x[1:]).any()
     assert np.array_equal(one_sided(x), odd(x))
@@ -90,8 +105,8 @@ def test_they_fire_less_than_lean_codes_of_the_same_error(error: float) -> None:
 
 def test_importance_moves_the_error_and_not_the_spikes() -> None:
     density = Density(np.linspace(0.01, 1.0, POINTS), np.full(POINTS, 1.0 / POINTS))
-    plain = {(code.decay, code.halvings): code for code in greedy_codes(density, 8, limit=2.0)}
+    plain = {code.steps: code for code in greedy_codes(density, 8, limit=2.0)}
     important = greedy_codes(density, 8, limit=2.0, importance=density.points**2)
-    shared = [(code, plain[code.decay, code.halvings]) for code in important if (code.decay, code.halvings) in plain]
+    shared = [(code, plain[code.steps]) for code in important if code.steps in plain]
     assert shared
     assert all(code.spikes == other.spikes and code.error != other.error for code, other in shared)

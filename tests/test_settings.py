@@ -41,7 +41,7 @@ from onnx_snn.settings import NeuronSettings, NodeSettings, node_settings
         ({"name": "a", "octaves": 3}, "ascend from 0"),
         ({"name": "a", "octaves": [0, 99]}, "up to 64 segments and 24 octaves"),
         ({"name": "a", "octaves": [0, 2], "bases": 2}, "give one of them"),
-        ({"name": "a", "octaves": [0, 2], "decay": 0.8}, "give one of them"),
+        ({"name": "a", "bases": 2, "decay": 0.8}, "sets bases 2 and decay 0.8; give one of them"),
         ({"name": "a", "decay": 0.5}, "decay is 0.5; expected a number between 0.5 and 1"),
         ({"name": "a", "decay": "slow"}, "decay is 'slow'"),
         ({"name": "a", "halvings": 2}, "halvings is 2 without a decay"),
@@ -147,6 +147,7 @@ def test_a_decay_makes_a_greedy_code(tmp_path: Path) -> None:
         {"name": "context", "neuron": "operand 0", "octaves": [0, 2]},
         {"name": "context", "decay": 0.8},
         {"name": "context", "neuron": "operand 1", "bases": 3},
+        {"name": "query", "decay": 0.8, "octaves": [0, 4]},
     ]
     path = tmp_path / "spiking.onnx"
     onnx_snn.convert(networks.transformer(), path, tokens(), nodes=entries)
@@ -162,6 +163,10 @@ def test_a_decay_makes_a_greedy_code(tmp_path: Path) -> None:
     assert sizes("scores", 0)[:, 0] == pytest.approx(expected, abs=2.0**-20)
     assert sizes("context", 0)[:, 0] == pytest.approx(0.8 ** np.arange(8), abs=2.0**-20)
     assert sizes("context", 1).shape == (8 + 1, 3)
+    assert sizes("query", 0).shape == (8 + 1, 2)
+    assert (sizes("query", 0)[1:] == sizes("context", 0)).all()
+    gain = weights[producers[nodes["query"].input[0]].input[1 + PARAMETERS.index("gain")]]
+    assert gain[0] == 16 * gain[1]
 
 
 def test_a_closed_body_has_no_greedy_codes(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from onnx_snn.calibrate import Calibration
 from onnx_snn.config import Allowance, Allowances, ConvertConfig, Preset
 from onnx_snn.fit import Density, calibrated_density, fit_function, fit_identity, uniform_density
 from onnx_snn.functions import ScalarFunction
-from onnx_snn.greedy import GreedyCode, greedy_codes, greedy_neuron
+from onnx_snn.greedy import GreedyCode, GreedySteps, greedy_codes
 from onnx_snn.histogram import SignedHistogram
 from onnx_snn.identity import code_of_levels
 from onnx_snn.importance import importance
@@ -238,8 +238,9 @@ class Fitter:
         signal = self.signal(tensor)
         limit = self.limit(tensor, settings)
         if settings.decay is not None:
-            steps = settings.timesteps, settings.decay, settings.halvings or 0
-            neuron = greedy_neuron(*steps, limit=limit, one_sided=tensor.probabilities)
+            octaves = settings.octaves or (0,)
+            steps = GreedySteps(settings.timesteps, settings.decay, settings.halvings or 0, octaves)
+            neuron = steps.neuron(limit, one_sided=tensor.probabilities, gate=settings.gate)
         elif settings.octaves is not None:
             (levels,) = level_sizes(np.array([settings.octaves], np.float64), settings.timesteps, limit)
             polarity = 0 if tensor.probabilities else 1
@@ -361,7 +362,8 @@ def lean_front(signal: Signal, limit: float, settings: NeuronSettings) -> list[L
 
 def greedy_front(signal: Signal, limit: float, settings: NeuronSettings) -> list[GreedyCode]:
     """The greedy codes of a signal, from the fewest spikes to the smallest error."""
-    return greedy_codes(signal.within(limit), settings.timesteps, limit=limit, importance=signal.importance)
+    density, importance = signal.within(limit), signal.importance
+    return greedy_codes(density, settings.timesteps, limit=limit, importance=importance, gate=settings.gate)
 
 
 def _fit(function: ScalarFunction, settings: NeuronSettings, preset: Preset, density: Density) -> MbeNeuron:
