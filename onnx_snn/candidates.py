@@ -2,15 +2,15 @@
 """What a network's neurons can be: every neuron that is chosen apart, and the neurons it can be.
 
 A *knob* is one neuron of the network, or one code that several nodes read. Its candidates are neurons of other numbers
-of bases and time steps and other ranges, all fitted to the same calibration: each with the spikes that it fires and the
-error that it makes there. Of them those are kept that nothing cheaper betters.
+of bases and time steps, other ranges and other kinds of codes, all fitted to the same calibration: each with the spikes
+that it fires and the error that it makes there. Of them those are kept that nothing cheaper betters.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -145,22 +145,26 @@ def _choices(knob: Knob, fitter: Fitter, steps: Sequence[int]) -> list[NeuronSet
     if tensor is None:
         steps = [count for count in steps if count <= FUNCTION_TIMESTEPS] or steps[:1]
         return [NeuronSettings(timesteps, bases, gate, headroom) for timesteps in steps for bases in FUNCTION_BASES]
-    signal, codes = fitter.signal(tensor), list[tuple[float, float, NeuronSettings]]()
     narrow = not tensor.probabilities and headroom > NARROW_HEADROOM
-    for range_ in (headroom, NARROW_HEADROOM) if narrow else (headroom,):
-        for timesteps in steps:
-            settings = NeuronSettings(timesteps, None, gate, range_)
-            limit = fitter.limit(tensor, settings)
-            for lean in lean_front(signal, limit, settings):
-                codes.append((lean.spikes, lean.error, dataclasses.replace(settings, octaves=lean.octaves)))
-            if fitter.config.body is Body.CLOSED:
-                continue
-            for greedy in greedy_front(signal, limit, settings):
-                codes.append((greedy.spikes, greedy.error, dataclasses.replace(settings, **greedy.steps.shape)))
+    ranges = (headroom, NARROW_HEADROOM) if narrow else (headroom,)
+    tried = [NeuronSettings(timesteps, None, gate, range_) for range_ in ranges for timesteps in steps]
     # Those that one of another number of steps betters are not built at all.
-    codes.sort(key=lambda each: each[:2])
+    codes = sorted((code for each in tried for code in _codes(tensor, fitter, each)), key=lambda code: code[:2])
     least = np.minimum.accumulate([math.inf, *(error for _, error, _ in codes)])
     return [settings for (_, error, settings), bound in zip(codes, least, strict=False) if error < bound]
+
+
+def _codes(
+    tensor: CodedTensor, fitter: Fitter, settings: NeuronSettings
+) -> Iterator[tuple[float, float, NeuronSettings]]:
+    """Spikes, error and settings of the codes of `tensor` that have the time steps and the range of `settings`."""
+    signal, limit = fitter.signal(tensor), fitter.limit(tensor, settings)
+    for lean in lean_front(signal, limit, settings):
+        yield lean.spikes, lean.error, dataclasses.replace(settings, octaves=lean.octaves)
+    if fitter.config.body is Body.CLOSED:
+        return
+    for greedy in greedy_front(signal, limit, settings):
+        yield greedy.spikes, greedy.error, dataclasses.replace(settings, **greedy.steps.shape)
 
 
 def worthwhile(candidates: Iterable[Candidate]) -> list[Candidate]:

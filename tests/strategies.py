@@ -9,6 +9,7 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from onnx_snn.density import Density
 from onnx_snn.neuron import MAX_TIMESTEPS, UNSCALED, Float32, MbeNeuron, halving_kernels
 
 MOST_BASES = 32
@@ -155,3 +156,29 @@ def with_neighbours(values: Float32) -> Float32:
 def mirrored(values: Float32) -> Float32:
     """`values` and their negatives."""
     return np.concatenate([values, -values])
+
+
+DENSITY_POINTS = 400
+
+densities = st.builds(
+    lambda seed, tail: Density(
+        np.sort(np.random.default_rng(seed).gamma(tail, 1.0, DENSITY_POINTS)),
+        np.full(DENSITY_POINTS, 1.0 / DENSITY_POINTS),
+    ),
+    st.integers(0, 2**16),
+    st.floats(0.3, 4.0),
+)
+"""Of magnitudes, from ones with a long tail to ones about a mean."""
+
+
+def half_normal(limit: float = 4.0) -> Density:
+    """The density of the magnitude of a normal variable."""
+    points = (np.arange(DENSITY_POINTS) + 0.5) * limit / DENSITY_POINTS
+    mass = np.exp(-(points**2) / 2.0)
+    return Density(points, mass / mass.sum())
+
+
+def typical_power(density: Density) -> float:
+    """Mean square of a signal without the thousandth of its values that are largest."""
+    reach = min(int(np.searchsorted(np.cumsum(density.mass), 0.999)), density.points.size - 1)
+    return float((density.mass * np.minimum(density.points, density.points[reach]) ** 2).sum())

@@ -7,22 +7,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from strategies import densities, half_normal, typical_power
 
 from onnx_snn.density import Density
 from onnx_snn.greedy import DECAYS, MOST_HALVINGS, TWO_SEGMENTS, GreedySteps, greedy_codes
 from onnx_snn.lean import lean_codes
 from onnx_snn.neuron import fired_slots, time_loop
-
-POINTS = 400
-
-densities = st.builds(
-    lambda seed, tail: Density(
-        np.sort(np.random.default_rng(seed).gamma(tail, 1.0, POINTS)), np.full(POINTS, 1.0 / POINTS)
-    ),
-    st.integers(0, 2**16),
-    st.floats(0.3, 4.0),
-)
-
 
 steps = st.builds(
     GreedySteps,
@@ -41,13 +31,11 @@ def test_error_and_spikes_are_those_of_the_neuron(
     limit = headroom * density.points[-1]
     front = greedy_codes(density, timesteps, limit=limit, gate=gate)
     x = density.points.astype(np.float32)
-    reach = min(int(np.searchsorted(np.cumsum(density.mass), 0.999)), POINTS - 1)
-    power = (density.mass * np.minimum(density.points, density.points[reach]) ** 2).sum()
     for code in (front[0], front[len(front) // 2], front[-1]):
         neuron = code.steps.neuron(limit, one_sided=one_sided, gate=gate)
         segments = len(code.steps.octaves)
         assert (neuron.bases, neuron.timesteps) == (segments, timesteps + (gate and segments > 1))
-        error = np.sqrt((density.mass * (time_loop(neuron, x).y - x) ** 2).sum() / power)
+        error = np.sqrt((density.mass * (time_loop(neuron, x).y - x) ** 2).sum() / typical_power(density))
         # A point that float32 moves over the edge of a step answers the other sum.
         assert error == pytest.approx(code.error, rel=0.02, abs=1e-6)
         assert (fired_slots(neuron, x) * density.mass).sum() == pytest.approx(code.spikes, abs=0.1)
@@ -89,8 +77,7 @@ def test_a_code_is_odd_or_silent_below_zero() -> None:
 
 @pytest.mark.parametrize("error", [0.1, 0.03, 0.01])
 def test_they_fire_less_than_lean_codes_of_the_same_error(error: float) -> None:
-    points = (np.arange(POINTS) + 0.5) * 4.0 / POINTS
-    density = Density(points, np.exp(-(points**2) / 2.0) / np.exp(-(points**2) / 2.0).sum())
+    density = half_normal()
     greedy, lean = (
         min(
             code.spikes
@@ -104,7 +91,7 @@ def test_they_fire_less_than_lean_codes_of_the_same_error(error: float) -> None:
 
 
 def test_importance_moves_the_error_and_not_the_spikes() -> None:
-    density = Density(np.linspace(0.01, 1.0, POINTS), np.full(POINTS, 1.0 / POINTS))
+    density = Density(np.linspace(0.01, 1.0, 400), np.full(400, 1.0 / 400))
     plain = {code.steps: code for code in greedy_codes(density, 8, limit=2.0)}
     important = greedy_codes(density, 8, limit=2.0, importance=density.points**2)
     shared = [(code, plain[code.steps]) for code in important if code.steps in plain]

@@ -9,28 +9,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from strategies import densities, half_normal, typical_power
 
 from onnx_snn.config import Allowance
 from onnx_snn.density import Density
 from onnx_snn.lean import LeanCode, _level_sizes, lean_codes, leanest
 from onnx_snn.neuron import fired_slots, time_loop
-
-POINTS = 400
-
-
-def half_normal(limit: float = 4.0) -> Density:
-    points = (np.arange(POINTS) + 0.5) * limit / POINTS
-    mass = np.exp(-(points**2) / 2.0)
-    return Density(points, mass / mass.sum())
-
-
-densities = st.builds(
-    lambda seed, tail: Density(
-        np.sort(np.random.default_rng(seed).gamma(tail, 1.0, POINTS)), np.full(POINTS, 1.0 / POINTS)
-    ),
-    st.integers(0, 2**16),
-    st.floats(0.3, 4.0),
-)
 
 
 @settings(deadline=None, max_examples=25)
@@ -41,13 +25,11 @@ def test_error_and_spikes_are_those_of_the_neuron(
     limit = headroom * density.points[-1]
     front = lean_codes(density, timesteps, limit=limit, gate=gate)
     x = density.points.astype(np.float32)
-    reach = min(float(np.searchsorted(np.cumsum(density.mass), 0.999)), POINTS - 1)
-    power = (density.mass * np.minimum(density.points, density.points[int(reach)]) ** 2).sum()
     for code in (front[0], front[len(front) // 2], front[-1]):
         neuron = code.neuron(one_sided=one_sided, gate=gate)
         assert neuron.timesteps == timesteps + gate
         assert neuron.halving is not None
-        error = np.sqrt((density.mass * (time_loop(neuron, x).y - x) ** 2).sum() / power)
+        error = np.sqrt((density.mass * (time_loop(neuron, x).y - x) ** 2).sum() / typical_power(density))
         # A point that float32 moves over the edge of a level answers the other one.
         assert error == pytest.approx(code.error, rel=0.02, abs=1e-6)
         assert (fired_slots(neuron, x) * density.mass).sum() == pytest.approx(code.spikes, abs=0.1)
