@@ -32,7 +32,7 @@ class NeuronActivity:
         spikes: int64 [S, N], how often each basis fired at each time step.
         gate: whether time step 0 is a gate.
         out_of_range: elements at or beyond the last level of an outermost basis, which larger ones share; None where
-            spikes do not tell, because kernels are not halving. A side on which every basis is silent has no end.
+            spikes do not tell, because they do not add what they take. A side where every basis is silent has no end.
     """
 
     node: str

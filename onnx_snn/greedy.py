@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from onnx_snn.density import Density
 from onnx_snn.front import Sample, front
-from onnx_snn.neuron import MbeNeuron
+from onnx_snn.neuron import MbeNeuron, size_kernels
 
 Float64 = NDArray[np.float64]
 
@@ -99,17 +99,11 @@ class GreedySteps:
             one_sided: the signal is never negative; negative input answers 0.
             gate: whether a saturated basis fires once instead of T times. The last one has none above it to tell.
         """
-        sizes, units, reset = self.sizes, self.units(limit), self.sizes
-        gated = gate and len(units) > 1
-        if gated:
-            sizes, reset = np.concatenate([[sizes.sum()], sizes]), np.concatenate([[np.inf], sizes])
-        kernel, silencing = (np.repeat(each[:, None], len(units), axis=1).astype(np.float32) for each in (sizes, reset))
+        sizes, units = self.sizes, self.units(limit)
         return MbeNeuron(
             theta=np.asarray(self.knots(limit) - ROUNDING * sizes[-1] * units, np.float32),
             gain=np.asarray(1.0 / units, np.float32),
-            threshold=kernel,
-            reset=silencing,
-            intensity=kernel,
+            **size_kernels(np.repeat(sizes[:, None], len(units), axis=1), gate=gate and len(units) > 1),
             weight=np.asarray(units, np.float32),
             bias=np.array(0.0, np.float32),
             polarity=0 if one_sided else 1,

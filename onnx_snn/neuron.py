@@ -20,8 +20,9 @@ encoder of one clipped ramp, whose loop has a closed form with the same bits:
     k_n = clip(floor(u_n * 2**(T-1)), 0, 2**T - 1)
     o_n = k_n * 2**-(T-1)
 
-An optional **gate**, one leading step with threshold = intensity = (2**T - 1) * 2**-(T-1) and reset = +inf,
-lets a saturated basis fire once instead of T times; the output is identical.
+Where threshold = reset = intensity with other **sizes**, a spike likewise takes from the membrane what it adds to the
+intensity. An optional **gate**, one leading step with their sum as threshold and intensity and reset = +inf, lets a
+saturated basis fire once instead of T times; the output is identical.
 """
 
 from __future__ import annotations
@@ -52,6 +53,13 @@ class Halving(NamedTuple):
     """What identifies halving kernels: the number T of time steps without the gate, whether one leads."""
 
     timesteps: int
+    gate: bool
+
+
+class Sizes(NamedTuple):
+    """What each spike takes from the membrane and adds to the intensity, float32 [T, N], and whether a gate leads."""
+
+    steps: Float32
     gate: bool
 
 
@@ -132,6 +140,17 @@ class MbeNeuron:
                     return Halving(timesteps, gate)
         return None
 
+    @cached_property
+    def sizes(self) -> Sizes | None:
+        """Sizes of the steps, or None when a spike does not add what it takes."""
+        for gate in (False, True):
+            steps = self.threshold[int(gate) :]
+            if len(steps) and (steps > 0).all():
+                kernels = size_kernels(steps, gate=gate)
+                if all(np.array_equal(getattr(self, name), kernel) for name, kernel in kernels.items()):
+                    return Sizes(steps, gate)
+        return None
+
     def tensors(self) -> dict[str, Float32]:
         """The parameter tensors by field name, in the order of the operator's inputs."""
         return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "polarity"}
@@ -146,13 +165,18 @@ class MbeNeuron:
 
 def halving_kernels(bases: int, timesteps: int, *, gate: bool = False) -> dict[str, Float32]:
     """Threshold, reset and intensity [S, N] of halving kernels, S = `timesteps` + `gate`."""
-    decay = 2.0 ** -np.arange(timesteps)
-    kernels = {"threshold": decay, "reset": decay, "intensity": decay}
+    return size_kernels(np.repeat(2.0 ** -np.arange(timesteps)[:, None], bases, axis=1), gate=gate)
+
+
+def size_kernels(sizes: ArrayLike, *, gate: bool) -> dict[str, Float32]:
+    """Threshold, reset and intensity [S, N] of steps of `sizes` [T, N], S = T + `gate`."""
+    steps: Float32 = np.asarray(sizes, np.float32)
+    reset = steps
     if gate:
-        saturation = 2.0 - 2.0 ** (1 - timesteps)
-        leading = {"threshold": saturation, "reset": np.inf, "intensity": saturation}
-        kernels = {name: np.concatenate([[leading[name]], kernel]) for name, kernel in kernels.items()}
-    return {name: np.repeat(kernel[:, None], bases, axis=1).astype(np.float32) for name, kernel in kernels.items()}
+        saturation = steps.sum(axis=0, keepdims=True)
+        reset = np.concatenate([np.full_like(saturation, np.inf), steps])
+        steps = np.concatenate([saturation, steps])
+    return {"threshold": steps, "reset": reset, "intensity": steps}
 
 
 def halving_neuron(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The bases of a halving neuron as ramps over the input: where each begins and ends, and which ones lie outermost."""
+"""The bases of a neuron as ramps over the input: where each begins and ends, and which ones lie outermost."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Outermost(NamedTuple):
 
 
 def outermost(neuron: MbeNeuron) -> Outermost:
-    """The outermost bases of a halving `neuron`: a falling one at the low end, a rising one at the high end."""
+    """The outermost bases of a `neuron` with sizes: a falling one at the low end, a rising one at the high end."""
     starts, ends = _bounds(neuron)
     lowest, highest = int(starts.argmin()), int(ends.argmax())
     return Outermost(
@@ -38,9 +38,9 @@ def disjoint(neuron: MbeNeuron) -> bool:
 
 
 def _bounds(neuron: MbeNeuron) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Inputs of the lowest and the highest change of level of each basis, float64 [N]."""
-    assert neuron.halving is not None, "callers have seen to it"
+    """Inputs of the lowest and the highest change of each basis, float64 [N]."""
+    assert neuron.sizes is not None, "callers have seen to it"
     theta, gain = neuron.theta.astype(np.float64), neuron.gain.astype(np.float64)
-    first = theta + 2.0 ** (1 - neuron.halving.timesteps) / gain
-    last = theta + (2.0 - 2.0 ** (1 - neuron.halving.timesteps)) / gain
+    first = theta + neuron.sizes.steps.min(axis=0) / gain
+    last = theta + neuron.sizes.steps.sum(axis=0) / gain
     return np.minimum(first, last), np.maximum(first, last)

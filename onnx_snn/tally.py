@@ -230,25 +230,25 @@ class _Neuron:
         return math.prod(shape[:-1])
 
     def activity(self, elements: int, counts: NDArray[np.int64]) -> NeuronActivity:
-        """What it did with `elements`, of which all halving neurons have counted the saturated ones apart."""
-        halving = self.neuron.halving
+        """What it did with `elements`, of which all neurons with sizes have counted the saturated ones apart."""
+        sizes = self.neuron.sizes
         return NeuronActivity(
             node=name_of(self.node),
             neuron=self.meter.prefix.rstrip("_"),
             source=self.meter.source,
             elements=elements,
             spikes=np.asarray(counts[1:] + counts[0], np.int64) if self._is_given_a_gate else counts,
-            gate=halving is not None and halving.gate,
+            gate=sizes is not None and sizes.gate,
             out_of_range=self._out_of_range(counts),
         )
 
     @property
     def _is_given_a_gate(self) -> bool:
-        return self.neuron.halving is not None and not self.neuron.halving.gate
+        return self.neuron.sizes is not None and not self.neuron.sizes.gate
 
     def _out_of_range(self, counts: NDArray[np.int64]) -> int | None:
         """Elements beyond the outermost levels; None where saturation is not counted apart."""
-        if self.neuron.halving is None:
+        if self.neuron.sizes is None:
             return None
         if self.meter.prefix in _MANTISSA_PREFIXES:
             return 0

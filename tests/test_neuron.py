@@ -19,6 +19,7 @@ from onnx_snn.neuron import (
     closed_form,
     halving_kernels,
     halving_neuron,
+    size_kernels,
     time_loop,
 )
 
@@ -155,9 +156,27 @@ def test_counts_of_bases_slots_and_parameters() -> None:
 def test_other_kernels_have_no_closed_form(field: str) -> None:
     neuron = MbeNeuron(**valid_parameters() | {field: [[1, 1], [0.25, 0.25]]})
     assert neuron.halving is None
+    assert neuron.sizes is None
     with pytest.raises(NeuronError, match="halving"):
         closed_form(neuron, [1.0])
     assert_same_bits(neuron([1.3]), time_loop(neuron, [1.3]).y, "call")
+
+
+@pytest.mark.parametrize("gate", [False, True])
+def test_sizes_are_what_a_spike_takes_and_adds(gate: bool) -> None:
+    steps = np.float32([[1.0, 1.0], [0.75, 0.5], [0.5, 0.25]])
+    neuron = MbeNeuron(**valid_parameters() | size_kernels(steps, gate=gate))
+    assert neuron.halving is None
+    assert neuron.sizes is not None
+    assert neuron.sizes.gate == gate
+    assert np.array_equal(neuron.sizes.steps, steps)
+
+
+@given(cases(halving=True))
+def test_halving_neurons_have_sizes(case: Case) -> None:
+    halving, sizes = case.neuron.halving, case.neuron.sizes
+    assert sizes is not None
+    assert (len(sizes.steps), sizes.gate) == halving
 
 
 def test_parameters_are_read_only_copies() -> None:

@@ -75,8 +75,18 @@ def test_elements_are_those_of_the_data(transformer: Path) -> None:
     assert elements["softmax reciprocal"] % (5 * 6) == 0
 
 
-@pytest.mark.parametrize("options", [{"gate": True}, {"gate": False}, {"timesteps": 12}], ids=str)
-def test_spikes_and_saturated_elements_of_a_code(options: dict[str, Any], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("options", "gate"),
+    [
+        ({"gate": True}, True),
+        ({"gate": False}, False),
+        ({"timesteps": 12}, True),
+        ({"nodes": [{"name": "first", "decay": 0.75}]}, False),
+        ({"nodes": [{"name": "first", "decay": 0.75, "octaves": [0, 2]}]}, True),
+    ],
+    ids=str,
+)
+def test_spikes_and_saturated_elements_of_a_code(options: dict[str, Any], gate: bool, tmp_path: Path) -> None:
     """Of the code of the network's input, element by element in NumPy; one sample is far out of range."""
     path = converted(networks.classifier(), X, tmp_path, **{"timesteps": 4, **options})
     x = normal(7, 8, seed=8)
@@ -86,7 +96,7 @@ def test_spikes_and_saturated_elements_of_a_code(options: dict[str, Any], tmp_pa
     scale = entry.node.inputs[-1].const_value.numpy()
     assert code.total == fired_slots(entry.neuron, x / scale).sum()
     assert code.spikes.shape == entry.neuron.threshold.shape
-    assert code.gate == options.get("gate", True)
+    assert code.gate == gate
     # The code answers with its largest value.
     assert code.out_of_range == (np.abs(entry.neuron(x / scale)) == entry.neuron(np.float32([1e30]))).sum() > 0
     assert code.spikes_per_element == code.total / 56

@@ -118,10 +118,13 @@ def knots_of(neuron: MbeNeuron) -> Values:
 
 def _kernels_in_words(neuron: MbeNeuron) -> str:
     """What a spike counts at each time step, as far as it can be said in words."""
-    if neuron.halving is None:
+    if neuron.sizes is None:
         return ""
-    binary = " From step to step a spike counts half as much: the spikes of a basis are the digits of a binary number."
-    return f"{binary} {GATE_CAPTION}" if neuron.halving.gate else binary
+    if neuron.halving is None:
+        counts = " From step to step a spike counts less; at each one the basis fires if it still holds so much."
+    else:
+        counts = " From step to step a spike counts half as much: the spikes of a basis are digits of a binary number."
+    return f"{counts} {GATE_CAPTION}" if neuron.sizes.gate else counts
 
 
 def _segments_in_words(neuron: MbeNeuron) -> str:
@@ -162,6 +165,6 @@ def _error_band(view: NeuronView, edges: Values) -> Band:
 
 def _step_labels(view: NeuronView) -> list[str]:
     """Names of the time steps: the gate has none but this."""
-    halving = view.neuron.halving
-    gate = halving is not None and halving.gate
+    sizes = view.neuron.sizes
+    gate = sizes is not None and sizes.gate
     return [*(["gate"] if gate else []), *map(str, range(1, view.neuron.timesteps - gate + 1))]

@@ -11,7 +11,7 @@ import dataclasses
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +105,7 @@ def page(survey: Survey) -> str:
             name=Path(survey.spiking.name).name,
             version=__version__,
             facts=list(summary.facts(survey)),
-            options=", ".join(f"{name} {value}" for name, value in survey.config.items() if value not in ([], None)),
+            options=_options(survey.config),
             charts=charts,
             scale=overview.SQNR_COLOURS,
             rows=list(summary.rows(survey)),
@@ -128,6 +128,13 @@ def _neuron(view: NeuronView, sample: int) -> dict[str, Any]:
             chart.key: {"title": chart.title, "caption": chart.caption, **interactive.figure(chart)} for chart in charts
         },
     }
+
+
+def _options(config: Mapping[str, Any]) -> str:
+    """The options of a conversion in words; of settings of single nodes only how many there are."""
+    words = [f"{name} {value}" for name, value in config.items() if name != "nodes" and value not in ([], None)]
+    nodes = config.get("nodes")
+    return ", ".join([*words, *([f"settings of single neurons: {len(nodes)}"] if nodes else [])])
 
 
 def _title(view: NeuronView) -> str:

@@ -20,7 +20,7 @@ import onnx_ir as ir
 
 from onnx_snn import bodies, opset
 from onnx_snn.errors import ModelError
-from onnx_snn.neuron import MbeNeuron, halving_kernels
+from onnx_snn.neuron import MbeNeuron, size_kernels
 from onnx_snn.opset import DOMAIN, OPERATORS, PARAMETERS, Body
 from onnx_snn.passes.rewrite import SOURCE_KEY
 
@@ -106,16 +106,16 @@ def meter(model: ir.Model, body: Body) -> list[Meter]:
 
 
 def add_gates(model: ir.Model, meters: Iterable[Meter]) -> None:
-    """Give every ungated halving neuron a gate, in place: outputs stay, and saturated elements are counted apart.
+    """Give every ungated neuron with sizes a gate, in place: outputs stay, and saturated elements are counted apart.
 
     Counts [T, N] become [T + 1, N]: what a saturated element fires at the gate is missing at every other step.
     """
     for entry in meters:
         neuron, node = entry.neuron, entry.node
-        if neuron.halving is None or neuron.halving.gate:
+        if neuron.sizes is None or neuron.sizes.gate:
             continue
         names = OPERATORS[node.op_type].inputs
-        for parameter, kernel in halving_kernels(neuron.bases, neuron.halving.timesteps, gate=True).items():
+        for parameter, kernel in size_kernels(neuron.sizes.steps, gate=True).items():
             name = f"{entry.output}/gated_{parameter}"
             value = ir.val(name, const_value=ir.tensor(kernel, name=name))
             model.graph.register_initializer(value)
