@@ -220,7 +220,7 @@ def page(results: Mapping[str, Sequence[Row]]) -> Iterator[str]:
     yield "## Spikes per element"
     yield ""
     yield "Mean over all elements that pass through neurons of the kind. PASN is the published follow-up that fires"
-    yield "least. A dash: not published, or the network has no such neuron. Tuned networks are in [tuning.md](tuning.md)."
+    yield "least. A dash: not published, or the network has no such neuron. Of tuned networks: [tuning.md](tuning.md)."
     yield ""
     yield from spikes_table(results["networks"])
     yield ""

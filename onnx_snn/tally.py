@@ -55,10 +55,9 @@ class Tally:
         self._kept = [node for node in model.graph if node not in products and _is_counted(node, flow)]
         self._shapes = _ShapeTable(model, self._observed())
         add_gates(model, meters)
-        self._layout = _Layout(meters, collect(model, meters), [neuron.gate_weight for neuron in self._neurons])
-        self._counts: list[NDArray[np.int64]] = []
+        self._layout = _Layout(meters, collect(model, meters))
         self._runs: Counter[Signature] = Counter()
-        self._spikes: dict[Signature, NDArray[np.int64]] = {}
+        self._counts: dict[Signature, list[NDArray[np.int64]]] = {}
 
     @property
     def names(self) -> list[str]:
@@ -70,20 +69,28 @@ class Tally:
         signature = signature_of(feed)
         self._shapes.look_up(feed)
         self._runs[signature] += 1
-        spikes = self._layout.spikes(counts)
-        self._spikes[signature] = self._spikes[signature] + spikes if signature in self._spikes else spikes
-        self._counts = [a + b for a, b in zip(self._counts, counts, strict=True)] if self._counts else list(counts)
+        # No more than the sum: it comes on top of every run.
+        if signature in self._counts:
+            for total, count in zip(self._counts[signature], counts, strict=True):
+                total += count
+        else:
+            self._counts[signature] = [count.copy() for count in counts]
 
     def neurons(self) -> tuple[NeuronActivity, ...]:
         """Spikes of every neuron, in graph order."""
+        counts = zip(*map(self._layout.split, self._counts.values()), strict=True)
         return tuple(
-            neuron.activity(self._sum(neuron.elements), counts)
-            for neuron, counts in zip(self._neurons, self._layout.split(self._counts), strict=True)
+            neuron.activity(self._sum(neuron.elements), np.sum(of_shapes, axis=0))
+            for neuron, of_shapes in zip(self._neurons, counts, strict=True)
         )
 
     def products(self) -> tuple[ProductActivity, ...]:
         """Operations of every product, in graph order."""
-        return tuple(self._product(product) for product in self._products)
+        totals = {
+            signature: [int(neuron.spikes(own).sum()) for neuron, own in zip(self._neurons, counts, strict=True)]
+            for signature, counts in zip(self._counts, map(self._layout.split, self._counts.values()), strict=True)
+        }
+        return tuple(self._product(product, totals) for product in self._products)
 
     def work(self) -> tuple[NodeWork, ...]:
         """Operations of every node that computes, in both networks."""
@@ -92,26 +99,29 @@ class Tally:
         for node, group in itertools.groupby(activities, lambda pair: pair[0].node):
             neurons, own = zip(*group, strict=True)
             spiking.append(work_of_spiking(node.op_type, own, [disjoint(neuron.neuron) for neuron in neurons]))
-        products = [work_of_product(self._product(product), self._sum(product.outputs)) for product in self._products]
-        return (*spiking, *products, *(self._kept_work(node) for node in self._kept))
+        products = zip(self.products(), self._products, strict=True)
+        multiplied = [work_of_product(activity, self._sum(product.outputs)) for activity, product in products]
+        return (*spiking, *multiplied, *(self._kept_work(node) for node in self._kept))
 
     def _sum(self, number: Callable[[Shapes], int]) -> int:
         """Sum over all runs of a number that shapes decide."""
         return sum(number(self._shapes.at(signature)) * runs for signature, runs in self._runs.items())
 
-    def _product(self, product: _Product) -> ProductActivity:
-        operands = tuple(self._operand(product, operand, code) for operand, code in product.codes.items())
+    def _product(self, product: _Product, totals: Mapping[Signature, Sequence[int]]) -> ProductActivity:
+        operands = tuple(self._operand(product, operand, code, totals) for operand, code in product.codes.items())
         macs = self._sum(product.multiply_accumulates)
         return ProductActivity(name_of(product.node), product.node.op_type, product.kind, macs, operands)
 
-    def _operand(self, product: _Product, operand: int, code: int) -> Operand:
+    def _operand(
+        self, product: _Product, operand: int, code: int, totals: Mapping[Signature, Sequence[int]]
+    ) -> Operand:
         operations = 0
-        for signature, spikes in self._spikes.items():
+        for signature, spikes in totals.items():
             shapes = self._shapes.at(signature)
             # Outgoing synapses of an element, on average at the borders of a convolution.
-            numerator = int(spikes[code]) * product.multiply_accumulates(shapes)
+            numerator = spikes[code] * product.multiply_accumulates(shapes)
             operations += _rounded(numerator, product.elements(operand, shapes))
-        arrived = sum(int(spikes[code]) for spikes in self._spikes.values())
+        arrived = sum(spikes[code] for spikes in totals.values())
         elements = self._sum(lambda shapes: product.elements(operand, shapes))
         return Operand(name_of(self._neurons[code].node), elements, arrived, operations)
 
@@ -132,23 +142,13 @@ class Tally:
 class _Layout:
     """How the counts of all neurons lie in the collected ones."""
 
-    def __init__(self, meters: Sequence[Meter], collected: Sequence[Sequence[Meter]], gates: Sequence[int]) -> None:
+    def __init__(self, meters: Sequence[Meter], collected: Sequence[Sequence[Meter]]) -> None:
         self.names = [f"{COLLECTED}{number}" for number in range(len(collected))]
         places = {entry.output: index for index, entry in enumerate(meters)}
         self._order = [[places[entry.output] for entry in group] for group in collected]
         steps = [[entry.neuron.timesteps for entry in group] for group in collected]
         self._starts = [np.cumsum([0, *group[:-1]]) for group in steps]
-        self._weights = [np.ones(sum(group), np.int64) for group in steps]
-        for order, starts, weights in zip(self._order, self._starts, self._weights, strict=True):
-            weights[starts] = [gates[index] for index in order]
         self._size = len(meters)
-
-    def spikes(self, counts: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
-        """All spikes of each neuron, int64 [neurons]."""
-        spikes = np.empty(self._size, np.int64)
-        for order, starts, weights, array in zip(self._order, self._starts, self._weights, counts, strict=True):
-            spikes[order] = np.add.reduceat(array.sum(axis=1) * weights, starts)
-        return spikes
 
     def split(self, counts: Sequence[NDArray[np.int64]]) -> list[NDArray[np.int64]]:
         """Counts [S, N] of every neuron."""
@@ -217,11 +217,6 @@ class _Neuron:
         """Whether it codes an operand."""
         return self.node.op_type == MBE_NEURON.name and self.meter.source == IDENTITY
 
-    @property
-    def gate_weight(self) -> int:
-        """How many spikes the count in the first row stands for: all steps of a gate that the model does not have."""
-        return self.neuron.timesteps if self._is_given_a_gate else 1
-
     def elements(self, shapes: Shapes) -> int:
         """Elements of one run: those of the input, or its rows for a neuron that sees one number a row."""
         shape = shapes[_name(self.node.outputs[0])]
@@ -237,10 +232,14 @@ class _Neuron:
             neuron=self.meter.prefix.rstrip("_"),
             source=self.meter.source,
             elements=elements,
-            spikes=np.asarray(counts[1:] + counts[0], np.int64) if self._is_given_a_gate else counts,
+            spikes=self.spikes(counts),
             gate=sizes is not None and sizes.gate,
             out_of_range=self._out_of_range(counts),
         )
+
+    def spikes(self, counts: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Spikes [S, N] of the neuron without the gate that it may have been given to count with."""
+        return np.asarray(counts[1:] + counts[0], np.int64) if self._is_given_a_gate else counts
 
     @property
     def _is_given_a_gate(self) -> bool:
