@@ -1,147 +1,120 @@
 // SPDX-License-Identifier: Apache-2.0
-// Counts the levels of segmented neurons: how often each occurs, and which bits they have.
+// Counts the levels of segmented neurons: how many elements each segment has, how many of them are saturated, and how
+// often each bit of their levels is set.
 #pragma once
 
-#include <algorithm>
-
 #include "blocks.h"
-#include "spike_counter.h"
+#include "carry_save.h"
 
 namespace onnx_snn {
 namespace {
 
-// Counts keys by turns in two tables.
-inline void count_keys(const std::int32_t* key, std::int32_t count, Occurrences& occurrences) {
-  std::uint16_t *const even = occurrences.even, *const odd = occurrences.odd;
-  std::int32_t i = 0;
-  for (; i < count - 3; i += 4) {
-    ++even[key[i]];
-    ++odd[key[i + 1]];
-    ++even[key[i + 2]];
-    ++odd[key[i + 3]];
-  }
-  for (; i < count; ++i) ++even[key[i]];
+constexpr std::size_t kBitsOfByte = 8;
+
+inline bool has_high_bits(const Neuron& neuron) { return neuron.halving.timesteps > kBitsOfByte; }
+
+inline void drain(Row& row, std::int64_t& total) {
+  total += sum_of_bytes(row);
+  row = {};
 }
 
-// The levels of blocks, counted by segment, which is leaf - first_leaf.
-//
-// Increments are stores, one a cycle, and leave the vector units idle: those of a block go between the instructions
-// that find the leaves of the next one, whichever run that is of.
-template <class Simd>
-class LevelCount {
- public:
-  LevelCount(SpikeCounter& counter, std::int32_t first_leaf)
-      : counter_(counter),
-        levels_(counter.levels()),
-        first_leaf_(first_leaf),
-        low_bits_(static_cast<int>(counter.low_bits())),
-        high_bits_(static_cast<int>(counter.high_bits())) {}
+// Counts eight rows of elements, of which those of other segments are masked away.
+template <class Bytes, bool kWide>
+void count_group(LevelCounts& counts, const Neuron& neuron) {
+  const auto top = static_cast<std::uint32_t>(neuron.halving.top());
+  const auto top_low = Bytes::broadcast(static_cast<std::uint8_t>(top));
+  const auto top_high = Bytes::broadcast(static_cast<std::uint8_t>(top >> kBitsOfByte));
+  for (std::size_t column = 0; column < Row::kBytes; column += Bytes::kLanes) {
+    const auto load = [&](Row& row) { return Bytes::load(bytes_of(row) + column); };
+    const auto add = [&](Row& row, const auto& v) { Bytes::store(bytes_of(row) + column, Bytes::add(load(row), v)); };
 
-  // Counts the vector from i on of the last block.
-  void count(std::size_t i) {
-    if (i + Simd::kLanes <= levels_.keys) count_keys(levels_.key + i, Simd::kLanes, levels_.low);
-  }
-
-  // Counts what is left of the last block, when all vectors below i were asked for.
-  void finish(std::size_t i) {
-    const std::size_t counted = std::min(i, levels_.keys) / Simd::kLanes * Simd::kLanes;
-    count_keys(levels_.key + counted, static_cast<std::int32_t>(levels_.keys - counted), levels_.low);
-    levels_.keys = 0;
-  }
-
-  // Takes the levels of the vector of a block from i on.
-  void add(std::size_t i, const Block<std::int32_t>& leaf, const typename Simd::Float& level) {
-    if (high_bits_ != 0) return Simd::store(level_ + i, level);
-    Simd::store_key(levels_.key + i, leaf + i, first_leaf_, level, low_bits_);
-  }
-
-  // Ends a block of `count` elements.
-  void end(std::size_t count, const Block<std::int32_t>& leaf) {
-    if (high_bits_ != 0) split_levels(count, leaf);
-    levels_.keys = count;
-  }
-
- private:
-  static_assert(LevelOccurrences::kMostKeys == kBlock);
-
-  // Counts the higher bits, and leaves the keys of the lower ones.
-  void split_levels(std::size_t count, const Block<std::int32_t>& leaf) {
-    const std::int32_t mask = (1 << low_bits_) - 1, top = (1 << (low_bits_ + high_bits_)) - 1;
-    alignas(64) Block<std::int32_t> high_key;
-    std::int32_t saturated = 0;
-    for (std::size_t i = 0; i < count; ++i) {
-      const auto level = static_cast<std::int32_t>(level_[i]), segment = leaf[i] - first_leaf_;
-      levels_.key[i] = (segment << low_bits_) + (level & mask);
-      high_key[i] = (segment << high_bits_) + (level >> low_bits_);
-      saturated += level == top;
+    // What an element adds to the marks of its segment: 1, and 16 if it is saturated.
+    typename Bytes::Vector mark[LevelCounts::kRows];
+    for (std::size_t r = 0; r < LevelCounts::kRows; ++r) {
+      auto saturated = Bytes::equal(load(counts.low[r]), top_low);
+      if constexpr (kWide) saturated = Bytes::both(saturated, Bytes::equal(load(counts.high[r]), top_high));
+      mark[r] = Bytes::add_where(saturated, Bytes::broadcast(1), Bytes::broadcast(16));
     }
-    count_keys(high_key, static_cast<std::int32_t>(count), levels_.high);
-    for (std::size_t i = 0; saturated > 0; ++i) {
-      if (static_cast<std::int32_t>(level_[i]) != top) continue;
-      counter_.saturate(static_cast<std::size_t>(leaf[i] - first_leaf_));
-      --saturated;
+    for (std::size_t segment = 0; segment < neuron.bases; ++segment) {
+      const auto leaf = Bytes::broadcast(static_cast<std::uint8_t>(neuron.segments.first_leaf() + segment));
+      auto marks = Bytes::broadcast(0);
+      add_eight<Bytes>(counts.low_bits[segment], column, counts.groups, [&](std::size_t r) {
+        const auto own = Bytes::equal(load(counts.owner[r]), leaf);
+        marks = Bytes::add_where(own, marks, mark[r]);
+        return Bytes::keep(own, load(counts.low[r]));
+      });
+      if constexpr (kWide) {
+        add_eight<Bytes>(counts.high_bits[segment], column, counts.groups, [&](std::size_t r) {
+          return Bytes::keep(Bytes::equal(load(counts.owner[r]), leaf), load(counts.high[r]));
+        });
+      }
+      add(counts.elements[segment], Bytes::low_nibbles(marks));
+      add(counts.saturated[segment], Bytes::high_nibbles(marks));
     }
   }
+}
 
-  SpikeCounter& counter_;
-  LevelOccurrences& levels_;
-  std::int32_t first_leaf_;
-  int low_bits_, high_bits_;
-  alignas(64) Block<float> level_;
-};
-
-// Finds out whether a run holds NaN, most of which do not. Where y is NaN, so is x.
-template <class Simd>
-class NanWatch {
- public:
-  void add(const typename Simd::Float& y) { zero_ = Simd::add(zero_, Simd::multiply(y, Simd::broadcast(0))); }
-
-  std::size_t count(const float* y, std::size_t count) const {
-    alignas(64) float zero[Simd::kLanes];
-    Simd::store(zero, zero_);
-    bool suspicious = false;  // also of infinities
-    for (const float lane : zero) suspicious |= lane != 0;
-    return suspicious ? static_cast<std::size_t>(std::count_if(y, y + count, [](float v) { return v != v; })) : 0;
+inline void unpack_bytes(LevelCounts& counts, const Neuron& neuron) {
+  for (std::size_t segment = 0; segment < neuron.bases; ++segment) {
+    drain(counts.elements[segment], counts.totals[segment].elements);
+    drain(counts.saturated[segment], counts.totals[segment].saturated);
   }
+  counts.groups_of_bytes = 0;
+}
 
- private:
-  typename Simd::Float zero_ = Simd::broadcast(0);
-};
-
-template <std::size_t kBits>
-std::uint32_t count_bits(std::uint16_t* even, std::uint16_t* odd, std::int64_t* set) {
-  constexpr std::size_t kNumbers = std::size_t{1} << kBits;
-  std::uint16_t occurrences[kNumbers], any = 0;
-  for (std::size_t i = 0; i < kNumbers; ++i) {
-    occurrences[i] = static_cast<std::uint16_t>(even[i] + odd[i]);
-    any |= occurrences[i];
+inline void unpack_bits(LevelCounts& counts, const Neuron& neuron) {
+  const std::size_t bits = neuron.halving.timesteps, low_bits = std::min(bits, kBitsOfByte);
+  for (std::size_t segment = 0; segment < neuron.bases; ++segment) {
+    std::int64_t* const total = counts.totals[segment].bits.data();
+    unpack(counts.low_bits[segment], counts.groups, low_bits, total);
+    if (has_high_bits(neuron)) unpack(counts.high_bits[segment], counts.groups, bits - low_bits, total + low_bits);
   }
-  if (any == 0) return 0;
-  for (std::size_t i = 0; i < kNumbers; ++i) even[i] = odd[i] = 0;
-  for (std::size_t bit = kBits; bit-- > 0;) {
-    const std::size_t half = std::size_t{1} << bit;
-    std::uint16_t sum = 0;
-    for (std::size_t i = 0; i < half; ++i) {
-      sum = static_cast<std::uint16_t>(sum + occurrences[half + i]);
-      occurrences[i] = static_cast<std::uint16_t>(occurrences[i] + occurrences[half + i]);  // without this bit
+  counts.groups = 0;
+}
+
+// Counts the rows that there are, where the owners of the others are 0.
+template <class Bytes>
+void count_rows(LevelCounts& counts, const Neuron& neuron) {
+  if (has_high_bits(neuron)) {
+    count_group<Bytes, true>(counts, neuron);
+  } else {
+    count_group<Bytes, false>(counts, neuron);
+  }
+  counts.rows = 0;
+  if (++counts.groups_of_bytes == LevelCounts::kMostGroupsOfBytes) unpack_bytes(counts, neuron);
+  if (++counts.groups == LevelCounts::kMostGroups) unpack_bits(counts, neuron);
+}
+
+// Takes `count` elements of a block: their levels and their owners, both of which are overwritten after the last one.
+template <class Bytes>
+void count_block(LevelCounts& counts, const Neuron& neuron, std::size_t count, Block<std::int32_t>& owner,
+                 Block<std::int32_t>& level) {
+  for (std::size_t first = 0; first < count; first += Row::kBytes) {
+    for (std::size_t i = count; i < first + Row::kBytes; ++i) owner[i] = level[i] = 0;
+    for (std::size_t column = 0; column < Row::kBytes; column += Bytes::kLanes) {
+      const auto store = [&](Row* rows, const auto& v) { Bytes::store(bytes_of(rows[counts.rows]) + column, v); };
+      const std::int32_t* const levels = level + first + column;
+      store(counts.owner, Bytes::narrow(owner + first + column));
+      if (has_high_bits(neuron)) {
+        store(counts.low, Bytes::low_bytes(levels));
+        store(counts.high, Bytes::high_bytes(levels));
+      } else {
+        store(counts.low, Bytes::narrow(levels));
+      }
     }
-    set[bit] += sum;
+    if (++counts.rows == LevelCounts::kRows) count_rows<Bytes>(counts, neuron);
   }
-  return occurrences[0];
 }
 
 // See kernels.h.
-inline std::uint32_t count_bits(std::uint16_t* even, std::uint16_t* odd, std::size_t bits, std::int64_t* set) {
-  switch (bits) {
-    case 1: return count_bits<1>(even, odd, set);
-    case 2: return count_bits<2>(even, odd, set);
-    case 3: return count_bits<3>(even, odd, set);
-    case 4: return count_bits<4>(even, odd, set);
-    case 5: return count_bits<5>(even, odd, set);
-    case 6: return count_bits<6>(even, odd, set);
-    case 7: return count_bits<7>(even, odd, set);
-    default: return count_bits<8>(even, odd, set);
+template <class Bytes>
+void unpack_levels(LevelCounts& counts, const Neuron& neuron) {
+  if (counts.rows > 0) {
+    std::fill(counts.owner + counts.rows, std::end(counts.owner), Row{});
+    count_rows<Bytes>(counts, neuron);
   }
+  unpack_bytes(counts, neuron);
+  unpack_bits(counts, neuron);
 }
 
 }  // namespace

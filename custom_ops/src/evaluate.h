@@ -2,21 +2,19 @@
 // y = neuron(x / scale) * scale by the shortest way that the neuron's parameters allow, its spikes counted or not.
 #pragma once
 
-#include <algorithm>
-
 #include "count_levels.h"
 #include "frame.h"
 #include "segment_bank.h"
+#include "spike_counter.h"
 
 namespace onnx_snn {
 
-// The leaves of the segments of a block; visit(i) after those of the vector from i on.
-template <class Simd, class Bank, class Visit>
+// The leaves of the segments of a block.
+template <class Simd, class Bank>
 void find_leaves(const Neuron& neuron, const Bank& bank, const Scale& scale, const float* x, std::size_t count,
-                 Block<std::int32_t>& leaf, Visit visit) {
+                 Block<std::int32_t>& leaf) {
   each_framed<Simd>(neuron.odd, scale, x, count, [&](std::size_t i, const auto& framed, auto) {
     Simd::store_index(leaf + i, bank.leaf(framed.magnitude()));
-    visit(i);
   });
 }
 
@@ -25,7 +23,7 @@ void evaluate_segments(const Neuron& neuron, const Scale& scale, const float* x,
   with_segment_bank<Simd>(neuron, [&](const auto& bank) {
     each_block(scale, count, [&](std::size_t first, std::size_t size, const Scale& here) {
       alignas(64) Block<std::int32_t> leaf;
-      find_leaves<Simd>(neuron, bank, here, x + first, size, leaf, [](std::size_t) {});
+      find_leaves<Simd>(neuron, bank, here, x + first, size, leaf);
       each_framed<Simd>(neuron.odd, here, x + first, size, [&](std::size_t i, const auto& framed, auto store) {
         store(y + first + i, framed.restore(bank(framed.magnitude(), leaf + i, [](const auto&) {})));
       });
@@ -33,27 +31,21 @@ void evaluate_segments(const Neuron& neuron, const Scale& scale, const float* x,
   });
 }
 
-// The same, with its spikes counted.
+// The same, with its levels counted.
 template <class Simd>
 void count_segments(const Neuron& neuron, const Scale& scale, const float* x, float* y, std::size_t count,
-                    SpikeCounter& counter) {
+                    LevelCounts& counts) {
   with_segment_bank<Simd>(neuron, [&](const auto& bank) {
-    LevelCount<Simd> levels(counter, bank.kLeaves);
-    NanWatch<Simd> nan;
     each_block(scale, count, [&](std::size_t first, std::size_t size, const Scale& here) {
-      if (first % counter.kMostExpected == 0) counter.expect(std::min(count - first, counter.kMostExpected));
-      alignas(64) Block<std::int32_t> leaf;
-      find_leaves<Simd>(neuron, bank, here, x + first, size, leaf, [&](std::size_t i) { levels.count(i); });
-      levels.finish((size + Simd::kLanes - 1) / Simd::kLanes * Simd::kLanes);  // the last vector may be partial
+      alignas(64) Block<std::int32_t> leaf, owner, level;
+      find_leaves<Simd>(neuron, bank, here, x + first, size, leaf);
       each_framed<Simd>(neuron.odd, here, x + first, size, [&](std::size_t i, const auto& framed, auto store) {
-        const auto keep = [&](const auto& level) { levels.add(i, leaf, level); };
-        const auto result = framed.restore(bank(framed.magnitude(), leaf + i, keep));
-        nan.add(result);
-        store(y + first + i, result);
+        const auto keep = [&](const auto& charge) { Simd::store_whole(level + i, charge); };
+        store(y + first + i, framed.restore(bank(framed.magnitude(), leaf + i, keep)));
+        Simd::store_unless(framed.is_nan(), owner + i, leaf + i);
       });
-      levels.end(size, leaf);
+      count_block<typename Simd::Bytes>(counts, neuron, size, owner, level);
     });
-    counter.forget(nan.count(y, count));
   });
 }
 
@@ -87,7 +79,7 @@ template <class Simd>
 void evaluate(const Neuron& neuron, const Scale& scale, const float* x, float* y, std::size_t count,
               SpikeCounter* counter) {
   if (neuron.segments.depth == 0) return evaluate_bases<Simd>(neuron, scale, x, y, count, counter);
-  if (counter != nullptr) return count_segments<Simd>(neuron, scale, x, y, count, *counter);
+  if (counter != nullptr) return count_segments<Simd>(neuron, scale, x, y, count, counter->levels());
   return evaluate_segments<Simd>(neuron, scale, x, y, count);
 }
 

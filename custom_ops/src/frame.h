@@ -28,12 +28,13 @@ class Frame {
   }
 
   Float magnitude() const { return magnitude_; }
+  Mask is_nan() const { return Simd::is_nan(x_); }
 
   // A zero output is +0 on either side, which the sum with 0 sees to.
   Float restore(Float y) const {
     y = Simd::add(Simd::negate(mirrored_, y), Simd::broadcast(0));
     if constexpr (kRescaling != Rescaling::kNone) y = Simd::multiply(y, scale_);
-    return Simd::select(Simd::is_nan(x_), x_, y);
+    return Simd::select(is_nan(), x_, y);
   }
 
  private:

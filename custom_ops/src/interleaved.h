@@ -21,6 +21,7 @@ struct Interleaved {
   using Float = Two<typename Simd::Float>;
   using Index = Two<typename Simd::Index>;
   using Mask = Two<typename Simd::Mask>;
+  using Bytes = typename Simd::Bytes;
 
   static Float broadcast(float value) { return {Simd::broadcast(value), Simd::broadcast(value)}; }
   static Float load(const float* p) { return {Simd::load(p), Simd::load(p + Simd::kLanes)}; }
@@ -64,8 +65,11 @@ struct Interleaved {
   }
   static Float floor(const Float& v) { return {Simd::floor(v.low), Simd::floor(v.high)}; }
   static Float power_of_two(const Float& v) { return {Simd::power_of_two(v.low), Simd::power_of_two(v.high)}; }
-  static Float level(const Float& charge, const Float& top) {
-    return {Simd::level(charge.low, top.low), Simd::level(charge.high, top.high)};
+  static Float clip(const Float& v, const Float& top) { return {Simd::clip(v.low, top.low), Simd::clip(v.high, top.high)}; }
+  static Float whole(const Float& v) { return {Simd::whole(v.low), Simd::whole(v.high)}; }
+  static void store_whole(std::int32_t* p, const Float& v) {
+    Simd::store_whole(p, v.low);
+    Simd::store_whole(p + Simd::kLanes, v.high);
   }
   static Float multiply_add(const Float& a, const Float& b, const Float& c) {
     return {Simd::multiply_add(a.low, b.low, c.low), Simd::multiply_add(a.high, b.high, c.high)};
@@ -83,9 +87,9 @@ struct Interleaved {
     Simd::store_index(p + Simd::kLanes, v.high);
   }
 
-  static void store_key(std::int32_t* p, const std::int32_t* leaf, std::int32_t first, const Float& level, int bits) {
-    Simd::store_key(p, leaf, first, level.low, bits);
-    Simd::store_key(p + Simd::kLanes, leaf + Simd::kLanes, first, level.high, bits);
+  static void store_unless(const Mask& where, std::int32_t* p, const std::int32_t* leaf) {
+    Simd::store_unless(where.low, p, leaf);
+    Simd::store_unless(where.high, p + Simd::kLanes, leaf + Simd::kLanes);
   }
 
   template <std::size_t kDepth>

@@ -27,6 +27,7 @@ struct Scale {
   Along along;
 };
 
+struct LevelCounts;
 class SpikeCounter;
 
 // Spikes are counted where a counter is given.
@@ -57,9 +58,8 @@ struct Kernels {
   void (*evaluate)(const Neuron& neuron, const Scale& scale, const float* x, float* y, std::size_t count,
                    SpikeCounter* spikes);
 
-  // Takes numbers of `bits` bits, up to 8, that occur as often as two tables say together, and clears these. Adds to
-  // set[b] how many have bit b set, and returns how many there are.
-  std::uint32_t (*count_bits)(std::uint16_t* even, std::uint16_t* odd, std::size_t bits, std::int64_t* set);
+  // Adds all that was counted of a segmented neuron to its totals; nothing else is left.
+  void (*unpack_levels)(LevelCounts& counts, const Neuron& neuron);
 
   // Softmax of each of `rows` rows of `length` elements.
   void (*softmax)(const Softmax& softmax, const float* x, float* y, std::size_t rows, std::size_t length);

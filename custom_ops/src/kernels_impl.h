@@ -9,7 +9,7 @@ namespace onnx_snn {
 
 template <class Simd>
 constexpr Kernels kernels_of(const char* name) {
-  return {name, evaluate<Simd>, count_bits, softmax<Simd>, normalize<Simd>};
+  return {name, evaluate<Simd>, unpack_levels<typename Simd::Bytes>, softmax<Simd>, normalize<Simd>};
 }
 
 }  // namespace onnx_snn

@@ -63,6 +63,8 @@ struct Segments {
   alignas(64) float base_rest[kMaxSegments];  // what float32 leaves of the exact base
   bool narrow;                                // every base_rest is 0: one fused multiply-add does
   std::size_t basis[kMaxSegments];            // which basis of the tensors a segment belongs to
+
+  std::size_t first_leaf() const { return std::size_t{1} << depth; }
 };
 
 // One neuron with what its evaluation needs; immutable.

@@ -35,21 +35,18 @@ class SegmentBank {
   // The segments n of x, as leaves of the tree: kLeaves + n.
   Index leaf(Float x) const { return descend<Simd, kDepth>(tree_, x); }
 
-  // base + level * weight, rounded once; visit(level) as well.
+  // base + level * weight, rounded once; visit(charge) as well, of whose whole part the level is.
   template <class Visit>
   Float operator()(Float x, const std::int32_t* leaf, Visit visit) const {
     const auto segment = segments_[leaf];
-    const Float k = level(x, segment);
-    visit(k);
+    const Float charge = Simd::clip(Simd::multiply(Simd::subtract(x, segment.theta), segment.gain), top_);
+    visit(charge);
+    const Float k = Simd::whole(charge);
     if constexpr (kNarrow) return Simd::multiply_add(k, segment.weight, segment.base);
     return sum_of_pairs(k, segment.weight, segment.base, base_rest_[leaf]);
   }
 
  private:
-  Float level(Float x, const SegmentOf<Float>& segment) const {
-    return Simd::level(Simd::multiply(Simd::subtract(x, segment.theta), segment.gain), top_);
-  }
-
   // (base + rest) + k * weight, rounded once. The rounding errors of the product and of the sum (Knuth's TwoSum) are
   // exact and so is their sum with the rest, as the classification of the neuron has made sure.
   static Float sum_of_pairs(Float k, Float weight, Float base, Float rest) {

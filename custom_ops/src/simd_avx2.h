@@ -7,15 +7,36 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "byte_lanes.h"
 #include "segment_of.h"
 
 namespace onnx_snn {
+
+// Packing in registers is within halves, which costs no permutation.
+struct Avx2Bytes : ByteLanes<32> {
+  static Vector narrow(const std::int32_t* p) { return packed(sixteen(p), sixteen(p + 16)); }
+  static Vector low_bytes(const std::int32_t* p) {
+    const __m256i byte = _mm256_set1_epi16(0xFF);
+    return packed(_mm256_and_si256(sixteen(p), byte), _mm256_and_si256(sixteen(p + 16), byte));
+  }
+  static Vector high_bytes(const std::int32_t* p) {
+    return packed(_mm256_srli_epi16(sixteen(p), 8), _mm256_srli_epi16(sixteen(p + 16), 8));
+  }
+
+ private:
+  static __m256i sixteen(const std::int32_t* p) {
+    const auto eight = [p](std::size_t i) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p + i)); };
+    return _mm256_packus_epi32(eight(0), eight(8));
+  }
+  static Vector packed(__m256i a, __m256i b) { return reinterpret_cast<Vector>(_mm256_packus_epi16(a, b)); }
+};
 
 struct Avx2 {
   static constexpr std::size_t kLanes = 8;
   using Float = __m256;
   using Index = __m256i;
   using Mask = __m256;
+  using Bytes = Avx2Bytes;
 
   static Float broadcast(float value) { return _mm256_set1_ps(value); }
   static Float load(const float* p) { return _mm256_loadu_ps(p); }
@@ -44,9 +65,9 @@ struct Avx2 {
     const __m256i exponent = _mm256_add_epi32(_mm256_cvttps_epi32(v), _mm256_set1_epi32(127));
     return _mm256_castsi256_ps(_mm256_slli_epi32(exponent, 23));
   }
-  static Float level(Float charge, Float top) {
-    return _mm256_floor_ps(_mm256_min_ps(_mm256_max_ps(charge, _mm256_setzero_ps()), top));
-  }
+  static Float clip(Float v, Float top) { return _mm256_min_ps(_mm256_max_ps(v, _mm256_setzero_ps()), top); }
+  static Float whole(Float v) { return _mm256_floor_ps(v); }
+  static void store_whole(std::int32_t* p, Float v) { store_index(p, _mm256_cvttps_epi32(v)); }
   static Float multiply_add(Float a, Float b, Float c) { return _mm256_fmadd_ps(a, b, c); }
   static Float multiply_subtract(Float a, Float b, Float c) { return _mm256_fmsub_ps(a, b, c); }
 
@@ -55,11 +76,9 @@ struct Avx2 {
     return _mm256_sub_epi32(_mm256_add_epi32(node, node), _mm256_castps_si256(right));
   }
   static void store_index(std::int32_t* p, Index v) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), v); }
-  static void store_key(std::int32_t* p, const std::int32_t* leaf, std::int32_t first, Float level, int bits) {
+  static void store_unless(Mask where, std::int32_t* p, const std::int32_t* leaf) {
     const Index leaves = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(leaf));
-    const Index segment = _mm256_sub_epi32(leaves, _mm256_set1_epi32(first));
-    const Index shifted = _mm256_sllv_epi32(segment, _mm256_set1_epi32(bits));
-    store_index(p, _mm256_add_epi32(shifted, _mm256_cvttps_epi32(level)));
+    store_index(p, _mm256_andnot_si256(_mm256_castps_si256(where), leaves));
   }
 
   // 2**kDepth floats in registers of eight, looked up by the leaves that lie at a pointer. All but the first eight are kept as differences in bits,

@@ -11,11 +11,50 @@
 
 namespace onnx_snn {
 
+// Vectors of bytes; see byte_lanes.h for what each function does.
+struct Avx512Bytes {
+  static constexpr std::size_t kLanes = 64;
+  using Vector = __m512i;
+  using Mask = __mmask64;
+
+  static Vector broadcast(std::uint8_t value) { return _mm512_set1_epi8(static_cast<char>(value)); }
+  static Vector load(const std::uint8_t* p) { return _mm512_loadu_si512(p); }
+  static void store(std::uint8_t* p, Vector v) { _mm512_storeu_si512(p, v); }
+
+  static Mask equal(Vector a, Vector b) { return _mm512_cmpeq_epi8_mask(a, b); }
+  static Mask both(Mask a, Mask b) { return a & b; }
+  static Vector keep(Mask where, Vector v) { return _mm512_maskz_mov_epi8(where, v); }
+  static Vector add_where(Mask where, Vector a, Vector v) { return _mm512_mask_add_epi8(a, where, a, v); }
+  static Vector add(Vector a, Vector b) { return _mm512_add_epi8(a, b); }
+
+  static Vector low_nibbles(Vector v) { return _mm512_and_si512(v, _mm512_set1_epi8(15)); }
+  static Vector high_nibbles(Vector v) { return low_nibbles(_mm512_srli_epi16(v, 4)); }
+
+  // Truth tables, of a = 0xF0, b = 0xCC and c = 0xAA.
+  static Vector parity(Vector a, Vector b, Vector c) { return _mm512_ternarylogic_epi32(a, b, c, 0x96); }
+  static Vector majority(Vector a, Vector b, Vector c) { return _mm512_ternarylogic_epi32(a, b, c, 0xE8); }
+
+  static Vector narrow(const std::int32_t* p) { return _mm512_packus_epi16(sixteen(p), sixteen(p + 32)); }
+  static Vector low_bytes(const std::int32_t* p) {
+    const Vector byte = _mm512_set1_epi16(0xFF);
+    return _mm512_packus_epi16(_mm512_and_si512(sixteen(p), byte), _mm512_and_si512(sixteen(p + 32), byte));
+  }
+  static Vector high_bytes(const std::int32_t* p) {
+    return _mm512_packus_epi16(_mm512_srli_epi16(sixteen(p), 8), _mm512_srli_epi16(sixteen(p + 32), 8));
+  }
+
+ private:
+  static Vector sixteen(const std::int32_t* p) {
+    return _mm512_packus_epi32(_mm512_loadu_si512(p), _mm512_loadu_si512(p + 16));
+  }
+};
+
 struct Avx512 {
   static constexpr std::size_t kLanes = 16;
   using Float = __m512;
   using Index = __m512i;
   using Mask = __mmask16;
+  using Bytes = Avx512Bytes;
 
   static Float broadcast(float value) { return _mm512_set1_ps(value); }
   static Float load(const float* p) { return _mm512_loadu_ps(p); }
@@ -50,11 +89,10 @@ struct Avx512 {
     return _mm512_castsi512_ps(_mm512_slli_epi32(exponent, 23));
   }
 
-  // The level of a charge: clip(floor(charge), 0, top), 0 for NaN.
-  static Float level(Float charge, Float top) {
-    const Float clipped = _mm512_min_ps(_mm512_max_ps(charge, _mm512_setzero_ps()), top);
-    return _mm512_cvtepi32_ps(_mm512_cvttps_epi32(clipped));
-  }
+  // clip(v, 0, top), 0 for NaN, and the whole part of such a number.
+  static Float clip(Float v, Float top) { return _mm512_min_ps(_mm512_max_ps(v, _mm512_setzero_ps()), top); }
+  static Float whole(Float v) { return _mm512_cvtepi32_ps(_mm512_cvttps_epi32(v)); }
+  static void store_whole(std::int32_t* p, Float v) { _mm512_storeu_si512(p, _mm512_cvttps_epi32(v)); }
 
   // a * b + c and a * b - c, rounded once.
   static Float multiply_add(Float a, Float b, Float c) { return _mm512_fmadd_ps(a, b, c); }
@@ -68,11 +106,9 @@ struct Avx512 {
   }
   static void store_index(std::int32_t* p, Index v) { _mm512_storeu_si512(p, v); }
 
-  // (leaf - first) * 2**bits + level, where leaves lie at a pointer.
-  static void store_key(std::int32_t* p, const std::int32_t* leaf, std::int32_t first, Float level, int bits) {
-    const Index segment = _mm512_sub_epi32(_mm512_loadu_si512(leaf), _mm512_set1_epi32(first));
-    const Index shifted = _mm512_sllv_epi32(segment, _mm512_set1_epi32(bits));
-    _mm512_storeu_si512(p, _mm512_add_epi32(shifted, _mm512_cvttps_epi32(level)));
+  // The leaves that lie at a pointer, 0 where the mask is set.
+  static void store_unless(Mask where, std::int32_t* p, const std::int32_t* leaf) {
+    _mm512_storeu_si512(p, _mm512_maskz_mov_epi32(_mm512_knot(where), _mm512_loadu_si512(leaf)));
   }
 
   // 2**kDepth floats in registers, looked up by the leaves that lie at a pointer.

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "byte_lanes.h"
 #include "segment_of.h"
 
 namespace onnx_snn {
@@ -15,6 +16,7 @@ struct Baseline {
   using Float = float;
   using Index = std::int32_t;
   using Mask = bool;
+  using Bytes = ByteLanes<16>;
 
   static Float broadcast(float value) { return value; }
   static Float load(const float* p) { return *p; }
@@ -45,11 +47,12 @@ struct Baseline {
     std::memcpy(&power, &bits, sizeof power);
     return power;
   }
-  static Float level(Float charge, Float top) {
-    const Float raised = charge > 0 ? charge : 0;
-    const Float clipped = raised < top ? raised : top;
-    return static_cast<Float>(static_cast<std::int32_t>(clipped));
+  static Float clip(Float v, Float top) {
+    const Float raised = v > 0 ? v : 0;
+    return raised < top ? raised : top;
   }
+  static Float whole(Float v) { return static_cast<Float>(static_cast<std::int32_t>(v)); }
+  static void store_whole(std::int32_t* p, Float v) { *p = static_cast<std::int32_t>(v); }
   // Products of levels and weights are exact in float64.
   static Float multiply_add(Float a, Float b, Float c) { return static_cast<Float>(static_cast<double>(a) * b + c); }
   static Float multiply_subtract(Float a, Float b, Float c) {
@@ -59,9 +62,7 @@ struct Baseline {
   static Index root() { return 1; }
   static Index child(Index node, Mask right) { return 2 * node + right; }
   static void store_index(std::int32_t* p, Index v) { *p = v; }
-  static void store_key(std::int32_t* p, const std::int32_t* leaf, std::int32_t first, Float level, int bits) {
-    *p = ((*leaf - first) << bits) + static_cast<std::int32_t>(level);
-  }
+  static void store_unless(Mask where, std::int32_t* p, const std::int32_t* leaf) { *p = where ? 0 : *leaf; }
 
   template <std::size_t kDepth>
   class Table {

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "byte_lanes.h"
 #include "segment_of.h"
 
 namespace onnx_snn {
@@ -16,6 +17,7 @@ struct Neon {
   using Float = float32x4_t;
   using Index = int32x4_t;
   using Mask = uint32x4_t;
+  using Bytes = ByteLanes<16>;
 
   static Float broadcast(float value) { return vdupq_n_f32(value); }
   static Float load(const float* p) { return vld1q_f32(p); }
@@ -53,9 +55,9 @@ struct Neon {
     return vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(vcvtq_s32_f32(v), vdupq_n_s32(127)), 23));
   }
   // The number wins over NaN, unlike vmaxq.
-  static Float level(Float charge, Float top) {
-    return vrndmq_f32(vminq_f32(vmaxnmq_f32(charge, vdupq_n_f32(0)), top));
-  }
+  static Float clip(Float v, Float top) { return vminq_f32(vmaxnmq_f32(v, vdupq_n_f32(0)), top); }
+  static Float whole(Float v) { return vrndmq_f32(v); }
+  static void store_whole(std::int32_t* p, Float v) { vst1q_s32(p, vcvtq_s32_f32(v)); }
   static Float multiply_add(Float a, Float b, Float c) { return vfmaq_f32(c, a, b); }
   static Float multiply_subtract(Float a, Float b, Float c) { return vfmaq_f32(vnegq_f32(c), a, b); }
 
@@ -64,9 +66,8 @@ struct Neon {
     return vsubq_s32(vaddq_s32(node, node), vreinterpretq_s32_u32(right));
   }
   static void store_index(std::int32_t* p, Index v) { vst1q_s32(p, v); }
-  static void store_key(std::int32_t* p, const std::int32_t* leaf, std::int32_t first, Float level, int bits) {
-    const Index segment = vsubq_s32(vld1q_s32(leaf), vdupq_n_s32(first));
-    vst1q_s32(p, vaddq_s32(vshlq_s32(segment, vdupq_n_s32(bits)), vcvtq_s32_f32(level)));
+  static void store_unless(Mask where, std::int32_t* p, const std::int32_t* leaf) {
+    vst1q_s32(p, vbicq_s32(vld1q_s32(leaf), vreinterpretq_s32_u32(where)));
   }
 
   // Sixteen floats as a table of 64 bytes, by the four lowest bits of an index.

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "spike_counter.h"
 
-#include <algorithm>
 #include <mutex>
 #include <utility>
 
@@ -10,10 +9,10 @@
 namespace onnx_snn {
 namespace {
 
-// Tables that no counter has. All are zero, and go from neuron to neuron: so they stay in the caches.
+// Counts that no counter has. All are zero, and go from neuron to neuron: so they stay in the caches.
 class IdleLevels {
  public:
-  std::unique_ptr<LevelOccurrences> take() {
+  std::unique_ptr<LevelCounts> take() {
     {
       const std::lock_guard<std::mutex> lock(mutex_);
       if (!idle_.empty()) {
@@ -23,17 +22,17 @@ class IdleLevels {
       }
       idle_.reserve(++made_);  // so that giving back cannot fail
     }
-    return std::make_unique<LevelOccurrences>();
+    return std::make_unique<LevelCounts>();
   }
 
-  void give_back(std::unique_ptr<LevelOccurrences> levels) {
+  void give_back(std::unique_ptr<LevelCounts> levels) {
     const std::lock_guard<std::mutex> lock(mutex_);
     idle_.push_back(std::move(levels));
   }
 
  private:
   std::mutex mutex_;
-  std::vector<std::unique_ptr<LevelOccurrences>> idle_;
+  std::vector<std::unique_ptr<LevelCounts>> idle_;
   std::size_t made_ = 0;
 };
 
@@ -49,44 +48,25 @@ SpikeCounter::SpikeCounter(const Neuron& neuron) : neuron_(neuron) {
     spikes_.resize(neuron.timesteps * neuron.bases);
     return;
   }
-  low_bits_ = std::min(Occurrences::kNumberBits, neuron.halving.timesteps);
-  high_bits_ = neuron.halving.timesteps - low_bits_;
   levels_ = idle_levels().take();
 }
 
 SpikeCounter::~SpikeCounter() {
   if (levels_ == nullptr) return;
-  unpack();
-  levels_->segments = {};
+  kernels().unpack_levels(*levels_, neuron_);
+  levels_->totals = {};
   idle_levels().give_back(std::move(levels_));
-}
-
-void SpikeCounter::unpack() {
-  if (pending_ == 0) return;
-  const auto count_bits = kernels().count_bits;
-  Occurrences &low = levels_->low, &high = levels_->high;
-  for (; levels_->keys > 0; --levels_->keys) ++low.even[levels_->key[levels_->keys - 1]];
-  for (std::size_t segment = 0; segment < neuron_.bases; ++segment) {
-    auto& count = levels_->segments[segment];
-    const std::size_t first = segment << low_bits_, top = first + (std::size_t{1} << low_bits_) - 1;
-    if (high_bits_ == 0) count.saturated += low.even[top] + low.odd[top];
-    count.elements += count_bits(low.even + first, low.odd + first, low_bits_, count.bits.data());
-    if (high_bits_ == 0) continue;
-    const std::size_t first_high = segment << high_bits_;
-    count_bits(high.even + first_high, high.odd + first_high, high_bits_, count.bits.data() + low_bits_);
-  }
-  pending_ = 0;
 }
 
 // Bases before and after an element's segment are silent or saturated.
 void SpikeCounter::move_segments_to(std::int64_t* spikes) {
-  unpack();
+  kernels().unpack_levels(*levels_, neuron_);
   const auto [timesteps, gate] = neuron_.halving;
   std::int64_t elements = 0;
-  for (const auto& count : levels_->segments) elements += count.elements;
+  for (const auto& count : levels_->totals) elements += count.elements;
   std::int64_t before = 0;
   for (std::size_t segment = 0; segment < neuron_.bases; ++segment) {
-    const auto& count = levels_->segments[segment];
+    const auto& count = levels_->totals[segment];
     const std::size_t basis = neuron_.segments.basis[segment];
     const bool rising = neuron_.gain[basis] > 0;
     const std::int64_t elsewhere = rising ? elements - before - count.elements : before;
@@ -98,7 +78,7 @@ void SpikeCounter::move_segments_to(std::int64_t* spikes) {
     }
     before += count.elements;
   }
-  levels_->segments = {};
+  levels_->totals = {};
 }
 
 void SpikeCounter::move_to(std::int64_t* spikes) {
