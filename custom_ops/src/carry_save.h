@@ -9,6 +9,7 @@
 #pragma once
 
 #include <algorithm>
+#include <iterator>
 
 #include "level_counts.h"
 
@@ -70,8 +71,6 @@ inline std::size_t settle(BitCounts& counts, std::size_t groups) {
   return 3 + level + 1;
 }
 
-constexpr std::uint64_t kBytesOfOne = 0x0101010101010101;
-
 inline std::int64_t sum_of_bytes(const Row& row) {
   constexpr std::uint64_t kEven = 0x00FF00FF00FF00FF, kPairsOfOne = 0x0001000100010001;
   std::uint64_t sum = 0;
@@ -79,26 +78,41 @@ inline std::int64_t sum_of_bytes(const Row& row) {
   return static_cast<std::int64_t>(sum * kPairsOfOne >> 48);
 }
 
-// How often `bit` was set in all lanes.
-inline std::int64_t occurrences(const BitCounts& counts, std::size_t planes, std::size_t bit) {
-  std::int64_t sum = 0;
-  for (std::size_t first = 0; first < planes; first += 8) {
-    Row lanes{};  // of bytes, which eight planes fill
-    for (std::size_t p = std::min(first + 8, planes); p-- > first;) {
-      for (std::size_t i = 0; i < std::size(lanes.words); ++i) {
-        lanes.words[i] = lanes.words[i] << 1 | (counts.plane[p].words[i] >> bit & kBytesOfOne);
-      }
+using EightRows = Row[8];
+
+// Exchanges the bits of a row that `kMask`, shifted by the distance, has with those of the row at this distance that
+// it has as it is.
+template <std::size_t kDistance, std::uint64_t kMask>
+void exchange(EightRows& rows) {
+  for (std::size_t r = 0; r < std::size(rows); ++r) {
+    if (r & kDistance) continue;
+    std::uint64_t *const a = rows[r].words, *const b = rows[r + kDistance].words;
+    for (std::size_t i = 0; i < std::size(rows[r].words); ++i) {
+      const std::uint64_t change = ((a[i] >> kDistance) ^ b[i]) & kMask;
+      b[i] ^= change;
+      a[i] ^= change << kDistance;
     }
-    sum += sum_of_bytes(lanes) << first;
   }
-  return sum;
+}
+
+// Bit b of each byte of row p becomes bit p of row b: planes become numbers, one row for each bit that was counted.
+inline void transpose(EightRows& rows) {
+  exchange<4, 0x0F0F0F0F0F0F0F0F>(rows);
+  exchange<2, 0x3333333333333333>(rows);
+  exchange<1, 0x5555555555555555>(rows);
 }
 
 // Adds to total[b] how often bit b was set in `groups`, and starts again from nothing.
 inline void unpack(BitCounts& counts, std::size_t groups, std::size_t bits, std::int64_t* total) {
   const std::size_t planes = settle(counts, groups);
-  for (std::size_t bit = 0; bit < bits; ++bit) total[bit] += occurrences(counts, planes, bit);
-  std::fill_n(counts.plane, planes, Row{});
+  for (std::size_t first = 0; first < planes; first += 8) {
+    EightRows rows{};
+    const std::size_t size = std::min(planes - first, std::size(rows));
+    std::copy_n(counts.plane + first, size, rows);
+    std::fill_n(counts.plane + first, size, Row{});
+    transpose(rows);
+    for (std::size_t bit = 0; bit < bits; ++bit) total[bit] += sum_of_bytes(rows[bit]) << first;
+  }
 }
 
 }  // namespace

@@ -113,8 +113,8 @@ void unpack_levels(LevelCounts& counts, const Neuron& neuron) {
     std::fill(counts.owner + counts.rows, std::end(counts.owner), Row{});
     count_rows<Bytes>(counts, neuron);
   }
-  unpack_bytes(counts, neuron);
-  unpack_bits(counts, neuron);
+  if (counts.groups_of_bytes > 0) unpack_bytes(counts, neuron);
+  if (counts.groups > 0) unpack_bits(counts, neuron);
 }
 
 }  // namespace

@@ -63,10 +63,10 @@ void SpikeCounter::move_segments_to(std::int64_t* spikes) {
   kernels().unpack_levels(*levels_, neuron_);
   const auto [timesteps, gate] = neuron_.halving;
   std::int64_t elements = 0;
-  for (const auto& count : levels_->totals) elements += count.elements;
+  for (std::size_t segment = 0; segment < neuron_.bases; ++segment) elements += levels_->totals[segment].elements;
   std::int64_t before = 0;
   for (std::size_t segment = 0; segment < neuron_.bases; ++segment) {
-    const auto& count = levels_->totals[segment];
+    const auto count = std::exchange(levels_->totals[segment], {});
     const std::size_t basis = neuron_.segments.basis[segment];
     const bool rising = neuron_.gain[basis] > 0;
     const std::int64_t elsewhere = rising ? elements - before - count.elements : before;
@@ -78,7 +78,6 @@ void SpikeCounter::move_segments_to(std::int64_t* spikes) {
     }
     before += count.elements;
   }
-  levels_->totals = {};
 }
 
 void SpikeCounter::move_to(std::int64_t* spikes) {
