@@ -235,7 +235,8 @@ def _scaled_back(result: str, neuron_output: str, shift: str, exceptional: str) 
     unshifted = Cast <to = 11> ({neuron_output})
     shifted_double = Mul (unshifted, shift_power)
     shifted = Cast <to = 1> (shifted_double)
-    {result} = Where (regular, shifted, {exceptional})
+    {result}_signed = Where (regular, shifted, {exceptional})
+    {result} = Add ({result}_signed, nothing)
     """
 
 
@@ -280,6 +281,10 @@ def _reciprocal_square_root(result: str, metered: bool) -> str:
     """
 
 
+_LOWEST_FLOAT = -3.4028234663852886e38
+"""The lowest finite float32. It takes the place of NaN where a maximum is taken: onnxruntime's ReduceMax may lose what
+comes before a NaN, and a maximum that is too small gives indices beyond the table of powers. Its row is NaN anyway."""
+
 _LOWEST_NORMAL = -126
 """2**-126 is the smallest normal float32; smaller exponentials are zero against the row's largest, which is 1."""
 
@@ -287,14 +292,17 @@ _LOWEST_NORMAL = -126
 def _softmax(opset: int, metered: bool) -> str:
     """softmax over the last axis: e = 2**floor(z) * exp2(z - floor(z)), z = (x - max) log2(e); y = e * 1/sum(e)."""
     if opset >= REDUCE_AXES_INPUT_OPSET:
-        maximum = "maximum = ReduceMax <keepdims = 1> (x, last_axis)"
+        maximum = "maximum = ReduceMax <keepdims = 1> (x_known, last_axis)"
     else:
-        maximum = "maximum = ReduceMax <axes = [-1], keepdims = 1> (x)"
+        maximum = "maximum = ReduceMax <axes = [-1], keepdims = 1> (x_known)"
     return f"""
     last_axis = Constant <value = int64[1] {{-1}}> ()
     log2_e = Constant <value = float {{{math.log2(math.e)!r}}}> ()
     z_lowest = Constant <value = float {{{_LOWEST_NORMAL}}}> ()
     z_zero = Constant <value = float {{0}}> ()
+    below_all = Constant <value = float {{{_LOWEST_FLOAT}}}> ()
+    x_missing = IsNaN (x)
+    x_known = Where (x_missing, below_all, x)
     {maximum}
     x_shifted = Sub (x, maximum)
     z = Mul (x_shifted, log2_e)
@@ -310,7 +318,8 @@ def _softmax(opset: int, metered: bool) -> str:
     negative_powers = Constant <value = float[{1 - _LOWEST_NORMAL}] {{{_NEGATIVE_POWERS}}}> ()
     power_of_floor = Gather (negative_powers, z_index)
     exponential_all = Mul (power_of_fraction, power_of_floor)
-    exponential = Where (vanishing, z_zero, exponential_all)
+    exponential_signed = Where (vanishing, z_zero, exponential_all)
+    exponential = Add (exponential_signed, z_zero)
     exponential_double = Cast <to = 11> (exponential)
     sum_double = ReduceSum <keepdims = 1> (exponential_double, last_axis)
     v = Cast <to = 1> (sum_double)

@@ -37,7 +37,7 @@ def spiking_softmax(x: ArrayLike, exp2: MbeNeuron, reciprocal: MbeNeuron) -> Flo
     exponent = np.floor(z)
     shift = np.where(np.isnan(exponent), np.float32(0), exponent).astype(np.int32)
     power = np.ldexp(exp2(z - exponent), shift)
-    exponential: Float32 = np.where(vanishing, np.float32(0), power)
+    exponential: Float32 = np.where(vanishing, np.float32(0), power) + np.float32(0)
     total = exponential.sum(axis=-1, keepdims=True, dtype=np.float64).astype(np.float32)
     return exponential * spiking_reciprocal(total, reciprocal)
 
@@ -83,7 +83,7 @@ def spiking_reciprocal(v: Float32, reciprocal: MbeNeuron) -> Float32:
     regular = (v > 0) & (v < np.inf)
     mantissa, exponent = np.frexp(np.where(regular, v, np.float32(1)).astype(np.float64))
     scaled = np.ldexp(reciprocal(mantissa).astype(np.float64), -exponent).astype(np.float32)
-    return np.where(regular, scaled, np.float32(1) / v)
+    return np.asarray(np.where(regular, scaled, np.float32(1) / v) + np.float32(0))
 
 
 @np.errstate(all="ignore")
@@ -94,7 +94,7 @@ def spiking_rsqrt(v: Float32, rsqrt: MbeNeuron) -> Float32:
     half: NDArray[np.int32] = exponent // 2
     mantissa = np.ldexp(mantissa, exponent - 2 * half)
     scaled = np.ldexp(rsqrt(mantissa).astype(np.float64), -half).astype(np.float32)
-    return np.where(regular, scaled, np.float32(1) / np.sqrt(v))
+    return np.asarray(np.where(regular, scaled, np.float32(1) / np.sqrt(v)) + np.float32(0))
 
 
 def _normalized(

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from networks import normal
 from numpy.typing import NDArray
 from portable import Native, assert_same_bits, model_of, neuron_feeds, session_of, with_constants
 from strategies import SPECIAL, Case, cases, critical_inputs, neurons
@@ -162,6 +163,25 @@ def assert_composite(composite: Composite, x: Float32, *, constant: bool = False
 @given(x=rows())
 def test_composites_have_the_same_bits(composite: Composite, x: Float32) -> None:
     assert_composite(composite, x)
+
+
+def constant_neuron(value: float) -> MbeNeuron:
+    """A neuron that answers `value` to everything."""
+    return halving_neuron([0.0], [-1.0], [0.0], value, 1)
+
+
+def test_a_maximum_before_a_nan_is_not_lost() -> None:
+    """Rows of several lanes, where a maximum may start anew behind a NaN."""
+    x = normal(2, 4, 31)
+    x[1, 1, [2, 5, 22]] = np.nan
+    x[1, 1, 16] = np.finfo(np.float32).max
+    assert_composite(softmax_of(constant_neuron(0.0), constant_neuron(0.0)), x)
+
+
+def test_what_remains_of_a_negative_number_is_positive_zero() -> None:
+    """Whatever a runtime makes of the sign of a zero that it selects."""
+    large, tiny = constant_neuron(2.0**85), constant_neuron(-(2.0**-64))
+    assert_composite(softmax_of(large, tiny), normal(2, 4, 1))
 
 
 @settings(max_examples=25)

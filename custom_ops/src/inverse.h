@@ -10,7 +10,7 @@ namespace onnx_snn {
 namespace {
 
 // v[i] = 1/v[i], where `root` is 1, with m in [0.5, 1), or 1/sqrt(v[i]), where it is 2, with m in [0.5, 2); exact for
-// 0, infinity and NaN.
+// 0, infinity and NaN. A zero is +0, also where it is the rest of a negative number.
 template <class Simd, int root>
 void invert(const Neuron& neuron, float* v, std::size_t count, SpikeCounter* spikes) {
   each_block({}, count, [&](std::size_t first, std::size_t size, const Scale& unscaled) {
@@ -29,7 +29,7 @@ void invert(const Neuron& neuron, float* v, std::size_t count, SpikeCounter* spi
       const bool regular = block[i] > 0 && block[i] < INFINITY;
       const float exceptional = 1.0f / (root == 2 ? std::sqrt(block[i]) : block[i]);
       const double scaled = std::ldexp(static_cast<double>(mantissa[i]), -exponent[i]);
-      block[i] = regular ? static_cast<float>(scaled) : exceptional;
+      block[i] = (regular ? static_cast<float>(scaled) : exceptional) + 0.0f;
     }
   });
 }

@@ -33,13 +33,14 @@ template <class Simd>
   });
 }
 
-// y = 2**floor(z) * y, or 0 where that vanishes.
+// y = 2**floor(z) * y, or 0 where that vanishes; a zero is +0, also where it is the rest of a negative number.
 template <class Simd>
 [[gnu::flatten]] void shift(const float* x, float maximum, float* y, std::size_t length) {
   each_vector<Simd>(length, [&](std::size_t i, auto load, auto store) {
     const auto z = exponent_of<Simd>(load(x + i), maximum);
     const auto shifted = Simd::multiply(load(y + i), Simd::power_of_two(Simd::floor(capped<Simd>(z))));
-    store(y + i, Simd::select(Simd::less(z, Simd::broadcast(kLowestNormal)), Simd::broadcast(0), shifted));
+    const auto remaining = Simd::select(Simd::less(z, Simd::broadcast(kLowestNormal)), Simd::broadcast(0), shifted);
+    store(y + i, Simd::add(remaining, Simd::broadcast(0)));
   });
 }
 
