@@ -30,8 +30,25 @@ struct ByteLanes {
   static Vector add_where(const Mask& where, const Vector& a, const Vector& v) { return a + (where & v); }
   static Vector add(const Vector& a, const Vector& b) { return a + b; }
 
+  template <int kBits>
+  static Vector shift_left(const Vector& v) {
+    return v << kBits;
+  }
+  template <int kBits>
+  static Vector shift_right(const Vector& v) {
+    return v >> kBits;
+  }
   static Vector low_nibbles(const Vector& v) { return v & std::uint8_t{15}; }
-  static Vector high_nibbles(const Vector& v) { return v >> 4; }
+  static Vector exclusive_or(const Vector& a, const Vector& b) { return a ^ b; }
+  static Vector differing(const Vector& a, const Vector& b, const Vector& mask) { return (a ^ b) & mask; }
+
+  static std::int64_t sum(const Vector& v) {
+    std::uint8_t lanes[kSize];
+    store(lanes, v);
+    std::int32_t total = 0;
+    for (const std::uint8_t lane : lanes) total += lane;
+    return total;
+  }
 
   // Sum and carry of three bits, in all bits.
   static Vector parity(const Vector& a, const Vector& b, const Vector& c) { return a ^ b ^ c; }

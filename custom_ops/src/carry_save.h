@@ -16,6 +16,8 @@
 namespace onnx_snn {
 namespace {
 
+constexpr std::size_t kBitsOfByte = 8;
+
 inline std::uint8_t* bytes_of(Row& row) { return reinterpret_cast<std::uint8_t*>(row.words); }
 
 // Adds b and c to the plane and returns the carry.
@@ -54,64 +56,55 @@ void add_eight(BitCounts& counts, std::size_t column, std::size_t groups, Value 
   Bytes::store(at(counts.waiting[level]), carry);
 }
 
-// Adds the carries that wait to the planes, and returns how many planes `groups` take then.
-inline std::size_t settle(BitCounts& counts, std::size_t groups) {
-  Row carry{};
-  std::size_t level = 0;
-  for (; groups >> level != 0; ++level) {
-    const std::uint64_t waits = groups >> level & 1 ? ~std::uint64_t{0} : 0;
-    std::uint64_t* const plane = counts.plane[3 + level].words;
-    for (std::size_t i = 0; i < std::size(carry.words); ++i) {
-      const std::uint64_t a = plane[i], b = counts.waiting[level].words[i] & waits, c = carry.words[i];
-      plane[i] = a ^ b ^ c;
-      carry.words[i] = (a & b) | ((a ^ b) & c);
-    }
+// Exchanges bits of two bytes in all lanes: those of `a` that the mask has after the shift, and those of `b` that it has.
+template <class Bytes, int kShift, std::uint8_t kMask>
+void exchange(typename Bytes::Vector& a, typename Bytes::Vector& b) {
+  const auto change = Bytes::differing(Bytes::template shift_right<kShift>(a), b, Bytes::broadcast(kMask));
+  b = Bytes::exclusive_or(b, change);
+  a = Bytes::exclusive_or(a, Bytes::template shift_left<kShift>(change));
+}
+
+// Bit b of each byte of row p becomes bit p of row b: planes become numbers, one for each bit that was counted.
+template <class Bytes>
+void transpose(typename Bytes::Vector (&rows)[8]) {
+  for (std::size_t r : {0, 1, 2, 3}) exchange<Bytes, 4, 0x0F>(rows[r], rows[r + 4]);
+  for (std::size_t r : {0, 1, 4, 5}) exchange<Bytes, 2, 0x33>(rows[r], rows[r + 2]);
+  for (std::size_t r : {0, 2, 4, 6}) exchange<Bytes, 1, 0x55>(rows[r], rows[r + 1]);
+}
+
+// The planes of `groups` with the carries that wait added, one column of them; as many as are not 0.
+template <class Bytes>
+std::size_t settle(BitCounts& counts, std::size_t column, std::size_t groups,
+                   typename Bytes::Vector (&planes)[BitCounts::kPlanes]) {
+  const auto take = [&](Row& row) {
+    const auto v = Bytes::load(bytes_of(row) + column);
+    Bytes::store(bytes_of(row) + column, Bytes::broadcast(0));
+    return v;
+  };
+  std::size_t plane = 0;
+  for (; plane < 3; ++plane) planes[plane] = take(counts.plane[plane]);
+  auto carry = Bytes::broadcast(0);
+  for (std::size_t level = 0; groups >> level != 0; ++level, ++plane) {
+    const bool waits = groups >> level & 1;
+    planes[plane] = take(counts.plane[plane]);
+    carry = full_add<Bytes>(planes[plane], waits ? take(counts.waiting[level]) : Bytes::broadcast(0), carry);
   }
-  counts.plane[3 + level] = carry;
-  return 3 + level + 1;
-}
-
-inline std::int64_t sum_of_bytes(const Row& row) {
-  constexpr std::uint64_t kEven = 0x00FF00FF00FF00FF, kPairsOfOne = 0x0001000100010001;
-  std::uint64_t sum = 0;
-  for (const std::uint64_t word : row.words) sum += (word & kEven) + (word >> 8 & kEven);
-  return static_cast<std::int64_t>(sum * kPairsOfOne >> 48);
-}
-
-using EightRows = Row[8];
-
-// Exchanges the bits of a row that `kMask`, shifted by the distance, has with those of the row at this distance that
-// it has as it is.
-template <std::size_t kDistance, std::uint64_t kMask>
-void exchange(EightRows& rows) {
-  for (std::size_t r = 0; r < std::size(rows); ++r) {
-    if (r & kDistance) continue;
-    std::uint64_t *const a = rows[r].words, *const b = rows[r + kDistance].words;
-    for (std::size_t i = 0; i < std::size(rows[r].words); ++i) {
-      const std::uint64_t change = ((a[i] >> kDistance) ^ b[i]) & kMask;
-      b[i] ^= change;
-      a[i] ^= change << kDistance;
-    }
-  }
-}
-
-// Bit b of each byte of row p becomes bit p of row b: planes become numbers, one row for each bit that was counted.
-inline void transpose(EightRows& rows) {
-  exchange<4, 0x0F0F0F0F0F0F0F0F>(rows);
-  exchange<2, 0x3333333333333333>(rows);
-  exchange<1, 0x5555555555555555>(rows);
+  planes[plane] = carry;
+  return plane + 1;
 }
 
 // Adds to total[b] how often bit b was set in `groups`, and starts again from nothing.
-inline void unpack(BitCounts& counts, std::size_t groups, std::size_t bits, std::int64_t* total) {
-  const std::size_t planes = settle(counts, groups);
-  for (std::size_t first = 0; first < planes; first += 8) {
-    EightRows rows{};
-    const std::size_t size = std::min(planes - first, std::size(rows));
-    std::copy_n(counts.plane + first, size, rows);
-    std::fill_n(counts.plane + first, size, Row{});
-    transpose(rows);
-    for (std::size_t bit = 0; bit < bits; ++bit) total[bit] += sum_of_bytes(rows[bit]) << first;
+template <class Bytes>
+void unpack(BitCounts& counts, std::size_t groups, std::size_t bits, std::int64_t* total) {
+  for (std::size_t column = 0; column < Row::kBytes; column += Bytes::kLanes) {
+    typename Bytes::Vector planes[BitCounts::kPlanes];
+    const std::size_t used = settle<Bytes>(counts, column, groups, planes);
+    for (std::size_t first = 0; first < used; first += kBitsOfByte) {
+      typename Bytes::Vector rows[kBitsOfByte];
+      for (std::size_t r = 0; r < kBitsOfByte; ++r) rows[r] = first + r < used ? planes[first + r] : Bytes::broadcast(0);
+      transpose<Bytes>(rows);
+      for (std::size_t bit = 0; bit < bits; ++bit) total[bit] += Bytes::sum(rows[bit]) << first;
+    }
   }
 }
 

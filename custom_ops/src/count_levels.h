@@ -9,12 +9,13 @@
 namespace onnx_snn {
 namespace {
 
-constexpr std::size_t kBitsOfByte = 8;
-
 inline bool has_high_bits(const Neuron& neuron) { return neuron.halving.timesteps > kBitsOfByte; }
 
-inline void drain(Row& row, std::int64_t& total) {
-  total += sum_of_bytes(row);
+template <class Bytes>
+void drain(Row& row, std::int64_t& total) {
+  for (std::size_t column = 0; column < Row::kBytes; column += Bytes::kLanes) {
+    total += Bytes::sum(Bytes::load(bytes_of(row) + column));
+  }
   row = {};
 }
 
@@ -49,25 +50,27 @@ void count_group(LevelCounts& counts, const Neuron& neuron) {
         });
       }
       add(counts.elements[segment], Bytes::low_nibbles(marks));
-      add(counts.saturated[segment], Bytes::high_nibbles(marks));
+      add(counts.saturated[segment], Bytes::template shift_right<4>(marks));
     }
   }
 }
 
-inline void unpack_bytes(LevelCounts& counts, const Neuron& neuron) {
+template <class Bytes>
+void unpack_bytes(LevelCounts& counts, const Neuron& neuron) {
   for (std::size_t segment = 0; segment < neuron.bases; ++segment) {
-    drain(counts.elements[segment], counts.totals[segment].elements);
-    drain(counts.saturated[segment], counts.totals[segment].saturated);
+    drain<Bytes>(counts.elements[segment], counts.totals[segment].elements);
+    drain<Bytes>(counts.saturated[segment], counts.totals[segment].saturated);
   }
   counts.groups_of_bytes = 0;
 }
 
-inline void unpack_bits(LevelCounts& counts, const Neuron& neuron) {
+template <class Bytes>
+void unpack_bits(LevelCounts& counts, const Neuron& neuron) {
   const std::size_t bits = neuron.halving.timesteps, low_bits = std::min(bits, kBitsOfByte);
   for (std::size_t segment = 0; segment < neuron.bases; ++segment) {
     std::int64_t* const total = counts.totals[segment].bits.data();
-    unpack(counts.low_bits[segment], counts.groups, low_bits, total);
-    if (has_high_bits(neuron)) unpack(counts.high_bits[segment], counts.groups, bits - low_bits, total + low_bits);
+    unpack<Bytes>(counts.low_bits[segment], counts.groups, low_bits, total);
+    if (has_high_bits(neuron)) unpack<Bytes>(counts.high_bits[segment], counts.groups, bits - low_bits, total + low_bits);
   }
   counts.groups = 0;
 }
@@ -81,8 +84,8 @@ void count_rows(LevelCounts& counts, const Neuron& neuron) {
     count_group<Bytes, false>(counts, neuron);
   }
   counts.rows = 0;
-  if (++counts.groups_of_bytes == LevelCounts::kMostGroupsOfBytes) unpack_bytes(counts, neuron);
-  if (++counts.groups == LevelCounts::kMostGroups) unpack_bits(counts, neuron);
+  if (++counts.groups_of_bytes == LevelCounts::kMostGroupsOfBytes) unpack_bytes<Bytes>(counts, neuron);
+  if (++counts.groups == LevelCounts::kMostGroups) unpack_bits<Bytes>(counts, neuron);
 }
 
 // Takes `count` elements of a block: their levels and their owners, both of which are overwritten after the last one.
@@ -113,8 +116,8 @@ void unpack_levels(LevelCounts& counts, const Neuron& neuron) {
     std::fill(counts.owner + counts.rows, std::end(counts.owner), Row{});
     count_rows<Bytes>(counts, neuron);
   }
-  if (counts.groups_of_bytes > 0) unpack_bytes(counts, neuron);
-  if (counts.groups > 0) unpack_bits(counts, neuron);
+  if (counts.groups_of_bytes > 0) unpack_bytes<Bytes>(counts, neuron);
+  if (counts.groups > 0) unpack_bits<Bytes>(counts, neuron);
 }
 
 }  // namespace

@@ -20,7 +20,8 @@ struct alignas(64) Row {
 // p. A carry into plane 3 + k waits until there is another one, so that one addition takes both.
 struct BitCounts {
   static constexpr std::size_t kLevels = 8;
-  Row plane[3 + kLevels + 1];
+  static constexpr std::size_t kPlanes = 3 + kLevels + 1;
+  Row plane[kPlanes];
   Row waiting[kLevels];
 };
 

@@ -23,6 +23,12 @@ struct Avx2Bytes : ByteLanes<32> {
     return packed(_mm256_srli_epi16(sixteen(p), 8), _mm256_srli_epi16(sixteen(p + 16), 8));
   }
 
+  static std::int64_t sum(const Vector& v) {
+    const __m256i sums = _mm256_sad_epu8(reinterpret_cast<__m256i>(v), _mm256_setzero_si256());
+    const __m128i two = _mm_add_epi64(_mm256_castsi256_si128(sums), _mm256_extracti128_si256(sums, 1));
+    return _mm_cvtsi128_si64(two) + _mm_extract_epi64(two, 1);
+  }
+
  private:
   static __m256i sixteen(const std::int32_t* p) {
     const auto eight = [p](std::size_t i) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p + i)); };

@@ -27,8 +27,19 @@ struct Avx512Bytes {
   static Vector add_where(Mask where, Vector a, Vector v) { return _mm512_mask_add_epi8(a, where, a, v); }
   static Vector add(Vector a, Vector b) { return _mm512_add_epi8(a, b); }
 
-  static Vector low_nibbles(Vector v) { return _mm512_and_si512(v, _mm512_set1_epi8(15)); }
-  static Vector high_nibbles(Vector v) { return low_nibbles(_mm512_srli_epi16(v, 4)); }
+  template <int kBits>
+  static Vector shift_left(Vector v) {
+    return _mm512_and_si512(_mm512_slli_epi16(v, kBits), broadcast(static_cast<std::uint8_t>(0xFF << kBits)));
+  }
+  template <int kBits>
+  static Vector shift_right(Vector v) {
+    return _mm512_and_si512(_mm512_srli_epi16(v, kBits), broadcast(0xFF >> kBits));
+  }
+  static Vector low_nibbles(Vector v) { return _mm512_and_si512(v, broadcast(15)); }
+  static Vector exclusive_or(Vector a, Vector b) { return _mm512_xor_si512(a, b); }
+  static Vector differing(Vector a, Vector b, Vector mask) { return _mm512_and_si512(_mm512_xor_si512(a, b), mask); }
+
+  static std::int64_t sum(Vector v) { return _mm512_reduce_add_epi64(_mm512_sad_epu8(v, _mm512_setzero_si512())); }
 
   // Truth tables, of a = 0xF0, b = 0xCC and c = 0xAA.
   static Vector parity(Vector a, Vector b, Vector c) { return _mm512_ternarylogic_epi32(a, b, c, 0x96); }
