@@ -25,6 +25,7 @@ import pickle
 import tempfile
 import zipfile
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Sized
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
@@ -265,14 +266,25 @@ def _fixed_batch_size(specs: Sequence[InputSpec]) -> int | None:
 
 def _read_npz(path: Path, specs: Sequence[InputSpec]) -> Feed:
     """The arrays of an .npz file that are model inputs, or all where one is missing."""
+    with open_npz(path) as file:
+        wanted = [spec.name for spec in specs]
+        names = wanted if set(wanted) <= set(file.files) else file.files
+        return {name: file[name] for name in names}
+
+
+@contextmanager
+def open_npz(path: str | os.PathLike[str]) -> Iterator[np.lib.npyio.NpzFile]:
+    """The arrays of an .npz file by name.
+
+    Raises:
+        CalibrationError: it cannot be read.
+    """
     try:
         file = np.load(path, allow_pickle=False)
         if not isinstance(file, np.lib.npyio.NpzFile):
             raise CalibrationError(f"'{path}' holds one array; save one per model input with np.savez")
         with file:
-            wanted = [spec.name for spec in specs]
-            names = wanted if set(wanted) <= set(file.files) else file.files
-            return {name: file[name] for name in names}
+            yield file
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise CalibrationError(f"cannot read '{path}' as an .npz file: {error}") from error
 

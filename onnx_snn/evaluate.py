@@ -20,7 +20,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from onnx_snn.data import Feeds, Source, open_feeds
+from onnx_snn.data import Feeds, Source, open_feeds, open_npz
 from onnx_snn.difference import Difference
 from onnx_snn.errors import CalibrationError, ModelError
 from onnx_snn.inputs import Feed, sample_count, session_specs
@@ -194,9 +194,13 @@ def labelled(feeds: Feeds, labels: NDArray[Any] | None) -> Iterator[tuple[Feed, 
 
 
 def labels_of(data: Source) -> NDArray[Any] | None:
-    """The array `labels` that comes with the inputs, if one does."""
+    """The array `labels` that comes with the inputs, if one does.
+
+    Raises:
+        CalibrationError: the file cannot be read.
+    """
     if isinstance(data, (str, os.PathLike)) and Path(data).suffix == ".npz":
-        with np.load(data) as arrays:
+        with open_npz(data) as arrays:
             return np.asarray(arrays[LABELS]) if LABELS in arrays else None
     if isinstance(data, Mapping) and LABELS in data:
         return np.asarray(data[LABELS])
