@@ -4,6 +4,7 @@
 
 #include "count_levels.h"
 #include "frame.h"
+#include "greedy.h"
 #include "segment_bank.h"
 #include "spike_counter.h"
 
@@ -78,6 +79,10 @@ void evaluate_bases(const Neuron& neuron, const Scale& scale, const float* x, fl
 template <class Simd>
 void evaluate(const Neuron& neuron, const Scale& scale, const float* x, float* y, std::size_t count,
               SpikeCounter* counter) {
+  // Without vectors of their own, compilers have those of blocks.
+  if constexpr (Simd::kLanes > 1) {
+    if (neuron.fused) return evaluate_greedy<Simd>(neuron, scale, x, y, count, counter);
+  }
   if (neuron.segments.depth == 0) return evaluate_bases<Simd>(neuron, scale, x, y, count, counter);
   if (counter != nullptr) return count_segments<Simd>(neuron, scale, x, y, count, counter->levels());
   return evaluate_segments<Simd>(neuron, scale, x, y, count);

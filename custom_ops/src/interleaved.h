@@ -21,6 +21,7 @@ struct Interleaved {
   using Float = Two<typename Simd::Float>;
   using Index = Two<typename Simd::Index>;
   using Mask = Two<typename Simd::Mask>;
+  using Tally = typename Simd::Tally;
   using Bytes = typename Simd::Bytes;
 
   static Float broadcast(float value) { return {Simd::broadcast(value), Simd::broadcast(value)}; }
@@ -63,6 +64,18 @@ struct Interleaved {
   static Float select(const Mask& where, const Float& a, const Float& b) {
     return {Simd::select(where.low, a.low, b.low), Simd::select(where.high, a.high, b.high)};
   }
+  static Float add_where(const Mask& where, const Float& a, const Float& b) {
+    return {Simd::add_where(where.low, a.low, b.low), Simd::add_where(where.high, a.high, b.high)};
+  }
+  static Float subtract_where(const Mask& where, const Float& a, const Float& b) {
+    return {Simd::subtract_where(where.low, a.low, b.low), Simd::subtract_where(where.high, a.high, b.high)};
+  }
+
+  // Both vectors share one tally.
+  static Tally no_tally() { return Simd::no_tally(); }
+  static Tally tally(const Tally& count, const Mask& m) { return Simd::tally(Simd::tally(count, m.low), m.high); }
+  static std::int64_t sum(const Tally& count) { return Simd::sum(count); }
+
   static Float floor(const Float& v) { return {Simd::floor(v.low), Simd::floor(v.high)}; }
   static Float power_of_two(const Float& v) { return {Simd::power_of_two(v.low), Simd::power_of_two(v.high)}; }
   static Float clip(const Float& v, const Float& top) { return {Simd::clip(v.low, top.low), Simd::clip(v.high, top.high)}; }

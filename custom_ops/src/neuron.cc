@@ -114,6 +114,20 @@ bool pairs_are_exact(const std::vector<double>& weights, const std::vector<doubl
   return most <= unit * 0x1p+46 && unit >= kSmallest && most <= kLargest;
 }
 
+// Whether every sum of intensities is exact in float32, and bias + weight * o in float64: then the one rounding of a
+// fused multiply-add in float32 is that of the exact sum.
+bool fuses(const Neuron& neuron) {
+  if (neuron.bases > 1 || neuron.timesteps > kMaxFusedTimesteps) return false;
+  double unit = std::numeric_limits<double>::infinity(), most = 0;
+  for (const float intensity : neuron.intensity) {
+    unit = std::min(unit, unit_of(intensity));
+    most += std::abs(static_cast<double>(intensity));
+  }
+  if (!(most <= unit * 0x1p+24)) return false;
+  const double sum_unit = std::min(unit * unit_of(neuron.weight[0]), unit_of(neuron.bias));
+  return most * std::abs(neuron.weight[0]) + std::abs(neuron.bias) <= sum_unit * 0x1p+53;
+}
+
 Segments segments_of(const Neuron& neuron) {
   Segments segments;
   if (neuron.halving.timesteps == 0 || neuron.bases > kMaxSegments) return segments;
@@ -166,6 +180,7 @@ Neuron::Neuron(const NeuronTensors& tensors)
     level_weight.push_back(std::ldexp(weight[basis], -shift));
   }
   segments = segments_of(*this);
+  fused = segments.depth == 0 && fuses(*this);
 }
 
 }  // namespace onnx_snn

@@ -24,6 +24,9 @@ inline constexpr std::size_t kMaxHalvingTimesteps = 16;
 // What a register table of the segment search holds.
 inline constexpr std::size_t kMaxSegments = 32;
 
+// Time steps of a neuron of one basis that are counted side by side.
+inline constexpr std::size_t kMaxFusedTimesteps = 16;
+
 // The parameter tensors of a neuron as the operators take them, finite and of consistent shapes.
 struct NeuronTensors {
   std::size_t bases;       // N
@@ -84,6 +87,7 @@ class Neuron {
   std::vector<double> level_weight;  // weight * 2**-(T-1)
 
   Segments segments;
+  bool fused;  // no segments, but one basis, and float32 rounds bias + weight * o once
 };
 
 }  // namespace onnx_snn

@@ -42,6 +42,7 @@ struct Avx2 {
   using Float = __m256;
   using Index = __m256i;
   using Mask = __m256;
+  using Tally = __m256i;
   using Bytes = Avx2Bytes;
 
   static Float broadcast(float value) { return _mm256_set1_ps(value); }
@@ -65,6 +66,19 @@ struct Avx2 {
     return _mm256_xor_ps(v, _mm256_and_ps(where, _mm256_set1_ps(-0.0f)));
   }
   static Float select(Mask where, Float a, Float b) { return _mm256_blendv_ps(b, a, where); }
+
+  static Float add_where(Mask where, Float a, Float b) { return _mm256_add_ps(a, _mm256_and_ps(where, b)); }
+  static Float subtract_where(Mask where, Float a, Float b) { return _mm256_sub_ps(a, _mm256_and_ps(where, b)); }
+
+  static Tally no_tally() { return _mm256_setzero_si256(); }
+  static Tally tally(Tally count, Mask m) { return _mm256_sub_epi32(count, _mm256_castps_si256(m)); }
+  static std::int64_t sum(Tally count) {
+    std::int32_t lanes[kLanes];
+    store_index(lanes, count);
+    std::int64_t total = 0;
+    for (const std::int32_t lane : lanes) total += lane;
+    return total;
+  }
 
   static Float floor(Float v) { return _mm256_floor_ps(v); }
   static Float power_of_two(Float v) {

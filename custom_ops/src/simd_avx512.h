@@ -65,6 +65,7 @@ struct Avx512 {
   using Float = __m512;
   using Index = __m512i;
   using Mask = __mmask16;
+  using Tally = __m512i;
   using Bytes = Avx512Bytes;
 
   static Float broadcast(float value) { return _mm512_set1_ps(value); }
@@ -92,6 +93,15 @@ struct Avx512 {
     return _mm512_mask_xor_ps(v, where, v, _mm512_set1_ps(-0.0f));
   }
   static Float select(Mask where, Float a, Float b) { return _mm512_mask_blend_ps(where, b, a); }
+
+  // a + b and a - b where the mask is set, else a.
+  static Float add_where(Mask where, Float a, Float b) { return _mm512_mask_add_ps(a, where, a, b); }
+  static Float subtract_where(Mask where, Float a, Float b) { return _mm512_mask_sub_ps(a, where, a, b); }
+
+  // Lanes that were set in masks, counted lane by lane in 32 bits, and their sum.
+  static Tally no_tally() { return _mm512_setzero_si512(); }
+  static Tally tally(Tally count, Mask m) { return _mm512_mask_add_epi32(count, m, count, _mm512_set1_epi32(1)); }
+  static std::int64_t sum(Tally count) { return _mm512_reduce_add_epi32(count); }
 
   // For magnitudes below 2**31, and 2**v for whole v from -126 to 127; anything for NaN.
   static Float floor(Float v) { return _mm512_roundscale_ps(v, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC); }

@@ -17,6 +17,7 @@ struct Neon {
   using Float = float32x4_t;
   using Index = int32x4_t;
   using Mask = uint32x4_t;
+  using Tally = uint32x4_t;
   using Bytes = ByteLanes<16>;
 
   static Float broadcast(float value) { return vdupq_n_f32(value); }
@@ -49,6 +50,13 @@ struct Neon {
     return vreinterpretq_f32_u32(veorq_u32(vreinterpretq_u32_f32(v), sign));
   }
   static Float select(Mask where, Float a, Float b) { return vbslq_f32(where, a, b); }
+
+  static Float add_where(Mask where, Float a, Float b) { return vaddq_f32(a, masked(where, b)); }
+  static Float subtract_where(Mask where, Float a, Float b) { return vsubq_f32(a, masked(where, b)); }
+
+  static Tally no_tally() { return vdupq_n_u32(0); }
+  static Tally tally(Tally count, Mask m) { return vsubq_u32(count, m); }
+  static std::int64_t sum(Tally count) { return static_cast<std::int64_t>(vaddlvq_u32(count)); }
 
   static Float floor(Float v) { return vrndmq_f32(v); }
   static Float power_of_two(Float v) {
@@ -130,6 +138,11 @@ struct Neon {
     Float root_;
     Sixteen low_, high_;
   };
+
+ private:
+  static Float masked(Mask where, Float v) {
+    return vreinterpretq_f32_u32(vandq_u32(where, vreinterpretq_u32_f32(v)));
+  }
 };
 
 }  // namespace onnx_snn

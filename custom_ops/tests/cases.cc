@@ -6,6 +6,8 @@
 namespace onnx_snn {
 namespace {
 
+const std::vector<float> kSpecial{NAN, INFINITY, -INFINITY, 0.0f, -0.0f, 1e-45f, 3e38f, -3e38f};
+
 std::size_t product(const Sides& sides) {
   std::size_t count = 1;
   for (const std::int64_t side : sides) count *= static_cast<std::size_t>(side);
@@ -31,13 +33,22 @@ void set_halving(reference::Parameters& p, bool gate) {
   }
 }
 
+// Kernels that decay, but not by halves.
+void set_greedy(reference::Parameters& p) {
+  for (std::size_t slot = 0; slot < p.intensity.size(); ++slot) {
+    p.intensity[slot] = std::round(4096 * std::pow(0.7f, static_cast<float>(slot / p.bases))) / 4096;
+  }
+  p.threshold = p.reset = p.intensity;
+}
+
 // Numbers of dyadic grids, whose sums are exact.
 reference::Parameters draw_neuron(Random& random, bool odd) {
   reference::Parameters p{};
   p.odd = odd;
-  p.bases = static_cast<std::size_t>(random.chance(0.1) ? random.integer(33, 70) : random.integer(1, 32));
-  const bool halving = random.chance(0.7), gate = random.chance(0.5);
-  p.timesteps = static_cast<std::size_t>(random.integer(1, 8) + (halving && gate));
+  const bool greedy = random.chance(0.15);  // one basis, whose time steps are evaluated in registers
+  p.bases = static_cast<std::size_t>(greedy ? 1 : random.chance(0.1) ? random.integer(33, 70) : random.integer(1, 32));
+  const bool halving = !greedy && random.chance(0.8), gate = random.chance(0.5);
+  p.timesteps = static_cast<std::size_t>(random.integer(1, greedy || random.chance(0.2) ? 16 : 8) + (halving && gate));
   const std::size_t slots = p.timesteps * p.bases;
   if (halving) {
     set_halving(p, gate);
@@ -45,6 +56,7 @@ reference::Parameters draw_neuron(Random& random, bool odd) {
     p.threshold = draw_values(slots, [&] { return random.normal(1); });
     p.reset = draw_values(slots, [&] { return random.chance(0.1) ? INFINITY : random.normal(1); });
     p.intensity = draw_values(slots, [&] { return static_cast<float>(random.integer(-64, 64)) / 64; });
+    if (random.chance(0.5)) set_greedy(p);
   }
   const bool segments = random.chance(0.5);  // ramps that do not overlap
   for (std::size_t n = 0; n < p.bases; ++n) {
@@ -158,7 +170,10 @@ Case draw_case(Random& random, const std::string& op) { return draw_case(random,
 
 Case draw_case(Random& random, const std::string& op, const Sides& x) {
   Case node{op, {}, {}, {}, 0};
-  node.inputs.emplace_back(x, draw_values(product(x), [&] { return random.normal(3); }));
+  const bool special = op == "MbeNeuron" && random.chance(0.5);
+  node.inputs.emplace_back(x, draw_values(product(x), [&] {
+    return special && random.chance(0.1) ? random.of(kSpecial) : random.normal(3);
+  }));
   if (op == "SpikingSoftmax") {
     add_neuron(node, random, false);
     add_neuron(node, random, false);

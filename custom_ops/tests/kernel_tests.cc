@@ -9,6 +9,7 @@
 #include "cases.h"
 #include "host.h"
 #include "kernels.h"
+#include "level_counts.h"
 
 using namespace onnx_snn;
 
@@ -59,20 +60,41 @@ void require_answer(const OrtKernelContext& context, const Case& node, const Ans
   }
 }
 
+void require_right_answer(const Case& node, const Setting& setting) {
+  const HostKernel kernel(node.op, info_of(node, setting));
+  REQUIRE(!kernel.failed, *kernel.failed);
+  OrtKernelContext context = context_of(node, setting);
+  const Failure failed = kernel.run(context);
+  REQUIRE(!failed, *failed);
+  require_answer(context, node, answer(node), setting.metered);
+}
+
 void test_answers() {
   Random random(1);
   for (int repetition = 0; repetition < 150; ++repetition) {
     for (const std::string& op : kOperators) {
-      const Case node = draw_case(random, op);
-      const Answer expected = answer(node);
       const Setting setting{random.chance(0.5), random.chance(0.5), random.chance(0.5) ? 1u : 3u};
-      const HostKernel kernel(op, info_of(node, setting));
-      REQUIRE(!kernel.failed, *kernel.failed);
-      OrtKernelContext context = context_of(node, setting);
-      const Failure failed = kernel.run(context);
-      REQUIRE(!failed, *failed);
-      require_answer(context, node, expected, setting.metered);
+      require_right_answer(draw_case(random, op), setting);
     }
+  }
+}
+
+// Vectors, rows and blocks that are not full, each with several neurons.
+void test_every_length() {
+  Random random(6);
+  for (std::int64_t length = 1; length <= 150; ++length) {
+    for (int repetition = 0; repetition < 6; ++repetition) {
+      require_right_answer(draw_case(random, "MbeNeuron", {length}), {random.chance(0.5), true, 1});
+    }
+  }
+}
+
+// More elements than one thread counts before it must unpack its counters.
+void test_many_elements() {
+  Random random(7);
+  constexpr std::int64_t kElements = LevelCounts::kMostGroups * LevelCounts::kRows * Row::kBytes;
+  for (int repetition = 0; repetition < 6; ++repetition) {
+    require_right_answer(draw_case(random, "MbeNeuron", {kElements + 1000}), {true, true, 1});
   }
 }
 
@@ -310,6 +332,8 @@ int main() {
   test_messages();
   test_left_out_outputs();
   test_answers();
+  test_every_length();
+  test_many_elements();
   test_broken_nodes();
   test_threads();
   std::printf("all passed with the %s kernels\n", kernels().name);

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+// Neurons of one basis with any kernels, such as greedy codes: all time steps of some vectors in registers.
+//
+//     u = (x - theta) * gain
+//     for t in 0 .. S-1:  s = u >= threshold[t];  u -= reset[t] where s;  o += intensity[t] where s
+//     y = bias + weight * o                       fused, as the classification of the neuron has made sure
+#pragma once
+
+#include <algorithm>
+#include <array>
+
+#include "frame.h"
+#include "interleaved.h"
+#include "spike_counter.h"
+
+namespace onnx_snn {
+
+// How often each time step fired, in lanes.
+template <class Simd>
+using StepTallies = std::array<typename Simd::Tally, kMaxFusedTimesteps>;
+
+// Accumulated intensity of x; visit(t, s) after each time step.
+template <class Simd, class Visit>
+typename Simd::Float accumulate(const Neuron& neuron, typename Simd::Float x, Visit visit) {
+  auto u = Simd::multiply(Simd::subtract(x, Simd::broadcast(neuron.theta[0])), Simd::broadcast(neuron.gain[0]));
+  auto o = Simd::broadcast(0);
+  for (std::size_t t = 0; t < neuron.timesteps; ++t) {
+    const auto s = Simd::at_least(u, Simd::broadcast(neuron.threshold[t]));
+    u = Simd::subtract_where(s, u, Simd::broadcast(neuron.reset[t]));
+    o = Simd::add_where(s, o, Simd::broadcast(neuron.intensity[t]));
+    visit(t, s);
+  }
+  return o;
+}
+
+template <class Simd, class Visit>
+void evaluate_vectors(const Neuron& neuron, const Scale& scale, const float* x, float* y, std::size_t count,
+                      Visit visit) {
+  const auto weight = Simd::broadcast(static_cast<float>(neuron.weight[0]));
+  const auto bias = Simd::broadcast(static_cast<float>(neuron.bias));
+  each_framed<Simd>(neuron.odd, scale, x, count, [&](std::size_t i, const auto& framed, auto store) {
+    const auto o = accumulate<Simd>(neuron, framed.magnitude(), visit);
+    store(y + i, framed.restore(Simd::multiply_add(o, weight, bias)));
+  });
+}
+
+// Fills the vector of the last elements up with NaN, which never fires.
+template <class Simd, class Visit>
+void evaluate_rest(const Neuron& neuron, const Scale& scale, const float* x, float* y, std::size_t count,
+                   Visit visit) {
+  alignas(64) float padded[Simd::kLanes], scales[Simd::kLanes];
+  std::fill(std::copy_n(x, count, padded), std::end(padded), __builtin_nanf(""));
+  Scale here = scale;
+  if (scale.along.stride != 0) {
+    std::fill(std::copy_n(scale.along.values, count, scales), std::end(scales), 1.0f);
+    here.along.values = scales;
+  }
+  evaluate_vectors<Simd>(neuron, here, padded, padded, Simd::kLanes, visit);
+  std::copy_n(padded, count, y);
+}
+
+template <class Simd>
+void count_greedy(const Neuron& neuron, const Scale& scale, const float* x, float* y, std::size_t count,
+                  SpikeCounter& counter) {
+  StepTallies<Simd> tallies;
+  tallies.fill(Simd::no_tally());
+  const auto tally = [&](std::size_t t, const auto& s) { tallies[t] = Simd::tally(tallies[t], s); };
+  const std::size_t whole = count / Simd::kLanes * Simd::kLanes;
+  evaluate_vectors<Simd>(neuron, scale, x, y, whole, tally);
+  if (whole < count) {
+    Scale rest = scale;
+    if (rest.along.stride != 0) rest.along.values += whole;
+    evaluate_rest<Simd>(neuron, rest, x + whole, y + whole, count - whole, tally);
+  }
+  for (std::size_t t = 0; t < neuron.timesteps; ++t) counter.add(t, 0, Simd::sum(tallies[t]));
+}
+
+template <class Simd>
+void evaluate_greedy(const Neuron& neuron, const Scale& scale, const float* x, float* y, std::size_t count,
+                     SpikeCounter* counter) {
+  // Four vectors in turn: a time step waits for the one before it longer than two of them compute.
+  using Wide = Interleaved<Simd>;
+  if (counter == nullptr) return evaluate_vectors<Wide>(neuron, scale, x, y, count, [](std::size_t, const auto&) {});
+  // Lanes count in 32 bits.
+  constexpr std::size_t kMost = std::size_t{1} << 24;
+  for (std::size_t first = 0; first < count; first += kMost) {
+    Scale here = scale;
+    if (here.along.stride != 0) here.along.values += first;
+    count_greedy<Wide>(neuron, here, x + first, y + first, std::min(count - first, kMost), *counter);
+  }
+}
+
+}  // namespace onnx_snn
