@@ -113,7 +113,7 @@ def test_work_of_many_tasks_has_the_same_bits(scale: Float32) -> None:
 @pytest.mark.parametrize("timesteps", [1, 5, 8, 9, 16])
 @pytest.mark.parametrize("gate", [True, False], ids=["gated", "ungated"])
 def test_more_spikes_than_a_counter_holds_are_counted(timesteps: int, gate: bool) -> None:
-    """Two thirds of 300 000 elements are alike: counters of 16 bits are emptied in between. NaN fire nothing."""
+    """Two thirds of 300 000 elements are alike: counters are emptied in between. NaN fire nothing."""
     theta, gain = np.arange(6), [1, 1, -1, 1, -1, 1]  # ramps of width 2 - 2**(1 - T), but those that fall
     theta = np.where(np.array(gain) > 0, 3 * theta, 3 * theta + 2)
     neuron = halving_neuron(theta, gain, [1, 0.5, -0.25, 1, 2, 0.5], 0, timesteps, gate=gate)
@@ -125,6 +125,28 @@ def test_more_spikes_than_a_counter_holds_are_counted(timesteps: int, gate: bool
         outputs = native(MBE_NEURON, True, 0, threads)(neuron_feeds(neuron, x, UNSCALED))
         assert_same_bits(outputs["y"], expected.y, f"y, {threads=}")
         assert_same_bits(outputs["spikes"], expected.spikes, f"spikes, {threads=}")
+
+
+@pytest.mark.parametrize("timesteps", [4, 8, 16, 17])
+@pytest.mark.parametrize("polarity", [0, 1], ids=["one_sided", "odd"])
+@pytest.mark.parametrize("bias", [0.0, 0.375])
+def test_greedy_code_has_the_same_bits(timesteps: int, polarity: int, bias: float) -> None:
+    """One basis whose kernels decay, but not by halves; up to 16 time steps have a way of their own."""
+    decay = (np.round(4096 * 0.7 ** np.arange(timesteps)) / 4096).astype(np.float32)[:, None]
+    neuron = MbeNeuron(
+        theta=np.float32([0.125 * bias]),
+        gain=np.float32([0.8]),
+        threshold=decay,
+        reset=decay,
+        intensity=decay,
+        weight=np.float32([1.25]),
+        bias=np.float32(bias),
+        polarity=polarity,
+    )
+    rng = np.random.default_rng(timesteps)
+    x = np.concatenate([critical_inputs(neuron, rng), rng.uniform(-4, 4, TASK).astype(np.float32)])
+    for scale in (UNSCALED, np.float32([0.25]), np.exp2(np.arange(x.size) % 7 - 3).astype(np.float32)):
+        assert_neuron(Case(neuron, x, scale))
 
 
 # --- softmax and normalizations ------------------------------------------------------------------

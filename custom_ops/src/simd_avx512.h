@@ -129,7 +129,7 @@ struct Avx512 {
 
   // The leaves that lie at a pointer, 0 where the mask is set.
   static void store_unless(Mask where, std::int32_t* p, const std::int32_t* leaf) {
-    _mm512_storeu_si512(p, _mm512_maskz_mov_epi32(_mm512_knot(where), _mm512_loadu_si512(leaf)));
+    _mm512_storeu_si512(p, _mm512_maskz_mov_epi32(static_cast<Mask>(~where), _mm512_loadu_si512(leaf)));
   }
 
   // 2**kDepth floats in registers, looked up by the leaves that lie at a pointer.

@@ -10,6 +10,7 @@
 #include <cstdint>
 
 using __mmask16 = simde__mmask16;
+using __mmask64 = simde__mmask64;
 
 #define _MM_FROUND_NO_EXC SIMDE_MM_FROUND_NO_EXC
 
@@ -61,4 +62,18 @@ inline __m512 _mm512_cvtepi32_ps(__m512i v) {
   simde__m512_private to;
   for (int i = 0; i < 16; ++i) to.f32[i] = static_cast<float>(from.i32[i]);
   return simde__m512_from_private(to);
+}
+
+inline std::int32_t _mm512_reduce_add_epi32(__m512i v) {
+  const auto lanes = simde__m512i_to_private(v);
+  std::int32_t sum = 0;
+  for (int i = 0; i < 16; ++i) sum += lanes.i32[i];
+  return sum;
+}
+
+inline std::int64_t _mm512_reduce_add_epi64(__m512i v) {
+  const auto lanes = simde__m512i_to_private(v);
+  std::int64_t sum = 0;
+  for (int i = 0; i < 8; ++i) sum += lanes.i64[i];
+  return sum;
 }
