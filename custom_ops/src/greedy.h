@@ -51,7 +51,8 @@ void evaluate_rest(const Neuron& neuron, const Scale& scale, const float* x, flo
   alignas(64) float padded[Simd::kLanes], scales[Simd::kLanes];
   std::fill(std::copy_n(x, count, padded), std::end(padded), __builtin_nanf(""));
   Scale here = scale;
-  if (scale.along.stride != 0) {
+  // Scales that are all 1 are not read, and may be fewer than the elements.
+  if (scale.kind != Rescaling::kNone && scale.along.stride != 0) {
     std::fill(std::copy_n(scale.along.values, count, scales), std::end(scales), 1.0f);
     here.along.values = scales;
   }
