@@ -69,9 +69,9 @@ class ProductWork(NamedTuple):
 
 def products_of(model: ir.Model, sites: Iterable[Site]) -> tuple[list[ir.Node], list[ir.Node]]:
     """The products that become ones of spikes at `sites`, and those of `model` that stay ones of numbers."""
-    spiking = list(dict.fromkeys(site.nodes[-1] for site in sites if site.kind in (Kind.PRODUCT, Kind.SYNAPSE)))
+    spiking = dict.fromkeys(site.nodes[-1] for site in sites if site.kind in (Kind.PRODUCT, Kind.SYNAPSE))
     flow = ActivationFlow(model)
-    return spiking, [node for node in model.graph if node not in set(spiking) and is_product(node, flow)]
+    return list(spiking), [node for node in model.graph if node not in spiking and is_product(node, flow)]
 
 
 def product_work(model: ir.Model, sites: Iterable[Site], shapes: Shapes, feed: Feed) -> ProductWork:
