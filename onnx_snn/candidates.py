@@ -17,10 +17,11 @@ import numpy as np
 from tqdm import tqdm
 
 from onnx_snn import functions
+from onnx_snn.coded_signal import greedy_front, lean_front
 from onnx_snn.cost import Load, Shapes, load_of
 from onnx_snn.inputs import Feed
 from onnx_snn.opset import Body
-from onnx_snn.passes.fit_sites import PRIMITIVES, Fitter, greedy_front, lean_front
+from onnx_snn.passes.fit_sites import PRIMITIVES, Fitter
 from onnx_snn.passes.observe import CodedTensor, coded_tensors
 from onnx_snn.plan import Coding, SitePlan
 from onnx_snn.rules.site import Kind, Site

@@ -13,7 +13,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Hashable, Iterable
 from functools import cache, partial
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import onnx_ir as ir
@@ -21,14 +21,15 @@ from numpy.typing import NDArray
 
 from onnx_snn import functions
 from onnx_snn.calibrate import Calibration
+from onnx_snn.coded_signal import Signal, lean_front
 from onnx_snn.config import Allowance, Allowances, ConvertConfig, Preset
 from onnx_snn.fit import Density, calibrated_density, fit_function, fit_identity, uniform_density
 from onnx_snn.functions import ScalarFunction
-from onnx_snn.greedy import GreedyCode, GreedySteps, greedy_codes
+from onnx_snn.greedy import GreedySteps
 from onnx_snn.histogram import SignedHistogram
 from onnx_snn.identity import code_of_levels
 from onnx_snn.importance import importance
-from onnx_snn.lean import LeanCode, lean_codes, leanest, level_sizes
+from onnx_snn.lean import leanest, level_sizes
 from onnx_snn.neuron import UNSCALED, Float32, MbeNeuron, fired_slots
 from onnx_snn.paper import fit_paper
 from onnx_snn.passes.annotate import LOW_PRECISION
@@ -72,33 +73,6 @@ def fit_sites(sites: Iterable[Site], fitter: Fitter) -> tuple[list[SitePlan], di
         except Refusal as refusal:  # noqa: PERF203 - a fit takes a million times as long as a try
             refused[site] = str(refusal)
     return plans, refused
-
-
-class Signal(NamedTuple):
-    """A tensor as its code sees it.
-
-    Attributes:
-        points: float64 [M], sorted magnitudes after scaling.
-        counts: [M], how often each occurs.
-        importance: float64 [M], how much a squared error counts there.
-        scale: powers of two that its channels are divided by.
-        largest: largest scaled magnitude.
-    """
-
-    points: NDArray[np.float64]
-    counts: NDArray[Any]
-    importance: NDArray[np.float64]
-    scale: Float32
-    largest: float
-
-    @property
-    def weights(self) -> NDArray[np.float64]:
-        """How much a squared error counts at each point, over all its occurrences."""
-        return np.asarray(self.counts * self.importance)
-
-    def within(self, limit: float) -> Density:
-        """Its density as a code sees it that reaches `limit`."""
-        return Density(np.clip(self.points, 0.0, limit), self.counts / self.counts.sum())
 
 
 class Fitter:
@@ -351,19 +325,6 @@ def relative_error(got: NDArray[Any], exact: NDArray[np.float64], counts: NDArra
     """Root mean square of the error over that of `exact` [M], values that occur `counts` [M] times."""
     error, power = (float(np.average(square, weights=counts)) for square in ((got - exact) ** 2, exact**2))
     return math.sqrt(error / power) if power else math.inf
-
-
-def lean_front(signal: Signal, limit: float, settings: NeuronSettings) -> list[LeanCode]:
-    """The codes of a signal with few segments, from the fewest spikes to the smallest error."""
-    density = signal.within(limit)
-    timesteps, gate = settings.timesteps, settings.gate
-    return lean_codes(density, timesteps, limit=limit, importance=signal.importance, gate=gate)
-
-
-def greedy_front(signal: Signal, limit: float, settings: NeuronSettings) -> list[GreedyCode]:
-    """The greedy codes of a signal, from the fewest spikes to the smallest error."""
-    density, importance = signal.within(limit), signal.importance
-    return greedy_codes(density, settings.timesteps, limit=limit, importance=importance, gate=settings.gate)
 
 
 def _fit(function: ScalarFunction, settings: NeuronSettings, preset: Preset, density: Density) -> MbeNeuron:
