@@ -28,7 +28,7 @@ from typing import Any
 import onnxruntime as ort
 
 import onnx_snn
-from onnx_snn.report import table
+from onnx_snn.formatting import table
 
 OPTIONS: dict[str, dict[str, Any]] = {"default": {}, "not lean": {"lean": False}, "paper": {"preset": "paper"}}
 SETTINGS = (

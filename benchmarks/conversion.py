@@ -23,7 +23,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from onnx_snn.report import table
+from onnx_snn.formatting import table
 
 BUILDER = Path(__file__).with_name("networks.py")
 NETWORKS = ("vit-base", "roberta-base", "gpt2", "gpt2-with-past", "gpt2-medium", "gpt2-medium-external")

@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import onnx_snn
-from onnx_snn.report import table
+from onnx_snn.formatting import table
 
 DEPTHS = (3, 6, 12, 24)
 TIMESTEPS = (8, 4)

@@ -175,7 +175,7 @@ def measure(folder: Path) -> Iterator[dict[str, Any]]:
 
 def page(rows: list[dict[str, Any]]) -> str:
     """The measurements as Markdown."""
-    from onnx_snn.report import table
+    from onnx_snn.conversion.report import table
 
     return (
         "# The same networks from other exporters\n\n"

@@ -20,9 +20,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from onnx_snn.fit import fit_function, fit_paper
-from onnx_snn.functions import ScalarFunction, get
-from onnx_snn.neuron import MbeNeuron, closed_form
+from onnx_snn.fitting.fits import fit_function, fit_paper
+from onnx_snn.neurons.functions import ScalarFunction, get
+from onnx_snn.neurons.mbe import MbeNeuron, closed_form
 
 PAGE = Path(__file__).parents[1] / "docs" / "function-error.md"
 COMMAND = "python benchmarks/function_error.py"

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import onnx_snn
-from onnx_snn.report import table
+from onnx_snn.formatting import table
 
 MODEL = Path("models/gpt2-war-and-peace/with-past")
 PROMPTS = MODEL.parent / "test.npz"

@@ -40,12 +40,13 @@ from measurement import (
 )
 
 import onnx_snn
-from onnx_snn.bodies import function_protos
-from onnx_snn.config import default_bases
-from onnx_snn.fit import fit_function, fit_identity, uniform_density
-from onnx_snn.functions import get
-from onnx_snn.neuron import UNSCALED, Float32, MbeNeuron
-from onnx_snn.opset import (
+from onnx_snn.config.convert_config import default_bases
+from onnx_snn.fitting.fits import fit_function, fit_identity, uniform_density
+from onnx_snn.formatting import table
+from onnx_snn.neurons.function_bodies import function_protos
+from onnx_snn.neurons.functions import get
+from onnx_snn.neurons.mbe import UNSCALED, Float32, MbeNeuron
+from onnx_snn.neurons.opset import (
     DOMAIN,
     MBE_NEURON,
     SPIKING_LAYER_NORMALIZATION,
@@ -55,7 +56,6 @@ from onnx_snn.opset import (
     Body,
     Operator,
 )
-from onnx_snn.report import table
 
 BASES = (4, 8, 16, 32)
 TIMESTEPS = (4, 8, 16)

@@ -38,7 +38,7 @@ from measurement import (
 from networks import build
 
 import onnx_snn
-from onnx_snn.report import table
+from onnx_snn.formatting import table
 
 Feeds: TypeAlias = dict[str, np.ndarray[Any, Any]]
 Sessions: TypeAlias = dict[str, ort.InferenceSession]

@@ -25,7 +25,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import numpy as np
 import onnxruntime as ort
 
-from onnx_snn.io import load_model, save_model
+from onnx_snn.graph.model_io import load_model, save_model
 
 Feeds: TypeAlias = dict[str, np.ndarray[Any, Any]]
 

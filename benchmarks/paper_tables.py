@@ -27,10 +27,10 @@ from function_error import PUBLISHED, PUBLISHED_BASES, domain_of, measure
 
 import onnx_snn
 from onnx_snn import Profile
-from onnx_snn.activity import NeuronActivity, ProductKind
-from onnx_snn.energy import RULES
-from onnx_snn.fit import fit_function, fit_paper
-from onnx_snn.functions import get
+from onnx_snn.fitting.fits import fit_function, fit_paper
+from onnx_snn.neurons.functions import get
+from onnx_snn.profiling.activity import NeuronActivity, ProductKind
+from onnx_snn.profiling.energy import RULES
 
 COMMAND = "python benchmarks/paper_tables.py"
 OURS, PAPER = "default", "paper"

@@ -23,12 +23,12 @@ from typing import Any
 import numpy as np
 
 import onnx_snn
-from onnx_snn.candidates import candidate_of
-from onnx_snn.convert import Run
-from onnx_snn.report import json_values, table
-from onnx_snn.settings import NeuronSettings
-from onnx_snn.tune import Judged, prepare
-from onnx_snn.workbench import TuningPoint
+from onnx_snn.config.node_settings import NeuronSettings
+from onnx_snn.conversion.pipeline import Run
+from onnx_snn.formatting import json_values, table
+from onnx_snn.tuning.search_space import candidate_of
+from onnx_snn.tuning.trial_runner import TuningPoint
+from onnx_snn.tuning.tuner import Judged, prepare
 
 NETWORKS = ("vit-cifar10", "roberta-mr", "gpt2-war-and-peace")
 TARGETS = (0.005, 0.002)

@@ -8,12 +8,10 @@ Usage::
     session = onnx_snn.session("snn.onnx")  # an ordinary onnxruntime.InferenceSession
 """
 
-from onnx_snn.activity import NeuronActivity, Operand, ProductActivity, ProductKind
-from onnx_snn.blame import Blame, NodeBlame, blame
-from onnx_snn.charts.page import write_html, write_images
-from onnx_snn.config import ConvertConfig, Preset, Scope
-from onnx_snn.convert import convert
-from onnx_snn.energy import EnergyCosts, EnergyFigure, EnergyReport, EnergyRule
+from onnx_snn.config.convert_config import ConvertConfig, Preset, Scope
+from onnx_snn.config.node_settings import NodeSettings
+from onnx_snn.conversion.pipeline import convert
+from onnx_snn.conversion.report import ConversionReport, NodeReport, OutputReport, Status
 from onnx_snn.errors import (
     CalibrationError,
     ConfigError,
@@ -23,22 +21,24 @@ from onnx_snn.errors import (
     OnnxSnnError,
     OutputError,
 )
-from onnx_snn.evaluate import Evaluation, compare
-from onnx_snn.export import export
-from onnx_snn.functions import ScalarFunction, register
-from onnx_snn.inspection import Inspection, inspect
-from onnx_snn.metrics import Metric
-from onnx_snn.neuron import MbeNeuron
-from onnx_snn.opset import Body
-from onnx_snn.profile import Profile, profile
-from onnx_snn.report import ConversionReport, NodeReport, OutputReport, Status
-from onnx_snn.runtime import get_library_path, session, session_options
-from onnx_snn.settings import NodeSettings
-from onnx_snn.solver import Minimize
-from onnx_snn.survey import Candidate, NeuronView, NodeView, Survey, survey
-from onnx_snn.tune import TuningReport, tune
+from onnx_snn.evaluation.comparison import Evaluation, compare
+from onnx_snn.evaluation.metrics import Metric
+from onnx_snn.evaluation.sensitivity import Blame, NodeBlame, blame
+from onnx_snn.exporter import export
+from onnx_snn.neurons.functions import ScalarFunction, register
+from onnx_snn.neurons.mbe import MbeNeuron
+from onnx_snn.neurons.opset import Body
+from onnx_snn.profiling.activity import NeuronActivity, Operand, ProductActivity, ProductKind
+from onnx_snn.profiling.energy import EnergyCosts, EnergyFigure, EnergyReport, EnergyRule
+from onnx_snn.profiling.inspection import Inspection, inspect
+from onnx_snn.profiling.profiler import Profile, profile
+from onnx_snn.reporting.charts.page import write_html, write_images
+from onnx_snn.reporting.survey import Candidate, NeuronView, NodeView, Survey, survey
+from onnx_snn.runtime.session import get_library_path, session, session_options
+from onnx_snn.tuning.solver import Minimize
+from onnx_snn.tuning.trial_runner import TuningPoint
+from onnx_snn.tuning.tuner import TuningReport, tune
 from onnx_snn.version import __version__
-from onnx_snn.workbench import TuningPoint
 
 __all__ = [
     "Blame",

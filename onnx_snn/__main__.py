@@ -3,6 +3,6 @@
 
 import sys
 
-from onnx_snn.cli import main
+from onnx_snn.cli.main import main
 
 sys.exit(main())

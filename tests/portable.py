@@ -12,10 +12,10 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx.reference import ReferenceEvaluator
 
-from onnx_snn.bodies import function_protos
-from onnx_snn.neuron import UNSCALED, Float32, MbeNeuron
-from onnx_snn.opset import DOMAIN, PARAMETERS, VERSION, Body, Operator
-from onnx_snn.runtime import get_library_path
+from onnx_snn.neurons.function_bodies import function_protos
+from onnx_snn.neurons.mbe import UNSCALED, Float32, MbeNeuron
+from onnx_snn.neurons.opset import DOMAIN, PARAMETERS, VERSION, Body, Operator
+from onnx_snn.runtime.session import get_library_path
 
 OPSET = 17
 """Standard opset of the tests that vary something else."""

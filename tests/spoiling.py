@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from onnx_snn.opset import OPERATORS, PARAMETERS
+from onnx_snn.neurons.opset import OPERATORS, PARAMETERS
 
 QUARTER = 4.0
 

@@ -9,8 +9,8 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from onnx_snn.density import Density
-from onnx_snn.neuron import MAX_TIMESTEPS, UNSCALED, Float32, MbeNeuron, halving_kernels
+from onnx_snn.fitting.density import Density
+from onnx_snn.neurons.mbe import MAX_TIMESTEPS, UNSCALED, Float32, MbeNeuron, halving_kernels
 
 MOST_BASES = 32
 

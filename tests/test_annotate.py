@@ -7,7 +7,7 @@ import onnx_ir as ir
 import pytest
 from graphs import graph
 
-from onnx_snn.passes.annotate import annotate, is_low_precision
+from onnx_snn.decompositions.type_inference import annotate, is_low_precision
 
 
 def inferred(model: ir.Model) -> dict[str, tuple[ir.DataType | None, list[int | None] | None]]:

@@ -13,13 +13,13 @@ import onnx_ir as ir
 import onnxruntime as ort
 import pytest
 
-from onnx_snn import calibrate as module
-from onnx_snn.calibrate import Calibration, Observation, calibrate, fingerprint, load_cache, static_axes
-from onnx_snn.data import Feeds, open_feeds
+from onnx_snn.calibration import statistics as module
+from onnx_snn.calibration.histogram import ChannelHistogram, SignedHistogram
+from onnx_snn.calibration.statistics import Calibration, Observation, calibrate, fingerprint, load_cache, static_axes
+from onnx_snn.data.feeds import Feeds, open_feeds
+from onnx_snn.data.specs import Feed, input_specs
 from onnx_snn.errors import CalibrationError, ModelError
-from onnx_snn.histogram import ChannelHistogram, SignedHistogram
-from onnx_snn.inputs import Feed, input_specs
-from onnx_snn.io import load_model, save_model
+from onnx_snn.graph.model_io import load_model, save_model
 
 NETWORK = """<ir_version: 8, opset_import: ["": 17]>
     main (float[batch, length, 32] x, bool flag) => (float[batch, length, 32] y) <float[32, 32] w> {

@@ -22,11 +22,23 @@ from networks import tokens
 
 import onnx_snn
 from onnx_snn import OutputError, Survey, write_images
-from onnx_snn.charts import image, interactive, neuron, overview
-from onnx_snn.charts.chart import BLUE, Axis, Band, Bars, Cells, Chart, Line, Panel, Points, Uprights, colour_at
-from onnx_snn.fit import fit_paper
-from onnx_snn.functions import get
-from onnx_snn.neuron import fired_slots, halving_neuron
+from onnx_snn.fitting.fits import fit_paper
+from onnx_snn.neurons.functions import get
+from onnx_snn.neurons.mbe import fired_slots, halving_neuron
+from onnx_snn.reporting.charts import image, interactive, neuron, overview
+from onnx_snn.reporting.charts.chart import (
+    BLUE,
+    Axis,
+    Band,
+    Bars,
+    Cells,
+    Chart,
+    Line,
+    Panel,
+    Points,
+    Uprights,
+    colour_at,
+)
 
 HOSTILE = "</b><a href='x'>$x_1$ & $"
 """Begins a tag of HTML, an entity and a formula."""

@@ -23,7 +23,7 @@ from networks import normal, spiking_nodes
 
 import onnx_snn
 from onnx_snn import CalibrationError, ConfigError, ModelError, OutputError
-from onnx_snn.cli import main
+from onnx_snn.cli.main import main
 
 SAMPLES = 8
 
@@ -324,7 +324,7 @@ def test_other_commands_report_bad_files_as_well(
 def test_convert_writes_the_file_and_reports(
     good: Request, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("onnx_snn.cli.find_library", lambda: Path("library"))
+    monkeypatch.setattr("onnx_snn.cli.main.find_library", lambda: Path("library"))
     assert main([*good.arguments(), "-T", "8", "--body", "closed"]) == 0
     printed = capsys.readouterr()
     assert [node.op_type for node in spiking_nodes(good.output)] == ["MbeNeuron"] * 3
@@ -337,7 +337,7 @@ def test_convert_writes_the_file_and_reports(
 def test_missing_kernels_are_noted_once_and_off_the_results(
     good: Request, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("onnx_snn.cli.find_library", lambda: None)
+    monkeypatch.setattr("onnx_snn.cli.main.find_library", lambda: None)
     comparison = ["compare", *map(str, (good.model, good.output, good.calibration)), "--json"]
     for arguments in (good.arguments(), comparison):
         assert main(arguments) == 0

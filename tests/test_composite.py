@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from portable import OPSET, Portable, assert_same_bits, model_of, parameters
 from strategies import SPECIAL, neurons
 
-from onnx_snn.composite import (
+from onnx_snn.neurons.composite import (
     LOG2_E,
     spiking_layer_normalization,
     spiking_reciprocal,
@@ -31,8 +31,8 @@ from onnx_snn.composite import (
     spiking_rsqrt,
     spiking_softmax,
 )
-from onnx_snn.neuron import MAX_TIMESTEPS, Float32, MbeNeuron, halving_neuron
-from onnx_snn.opset import (
+from onnx_snn.neurons.mbe import MAX_TIMESTEPS, Float32, MbeNeuron, halving_neuron
+from onnx_snn.neurons.opset import (
     SPIKING_LAYER_NORMALIZATION,
     SPIKING_RMS_NORMALIZATION,
     SPIKING_SOFTMAX,

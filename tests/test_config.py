@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from onnx_snn import Body, ConfigError, ConvertConfig, Preset, Scope, convert
-from onnx_snn.config import PAPER_BASES, default_bases
-from onnx_snn.settings import NodeSettings
+from onnx_snn.config.convert_config import PAPER_BASES, default_bases
+from onnx_snn.config.node_settings import NodeSettings
 
 CHANGED = ConvertConfig(
     timesteps=3,

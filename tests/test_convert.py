@@ -19,9 +19,10 @@ from networks import Feeds, normal, relative_error, run, spiking_nodes, tokens
 from onnxruntime.quantization import CalibrationDataReader
 
 import onnx_snn
-from onnx_snn import CalibrationError, ConfigError, ConversionReport, ModelError, OutputError, Status, io
+from onnx_snn import CalibrationError, ConfigError, ConversionReport, ModelError, OutputError, Status
+from onnx_snn.graph import model_io
 
-pipeline = importlib.import_module("onnx_snn.convert")  # the package exports the function under that name
+pipeline = importlib.import_module("onnx_snn.conversion.pipeline")  # the package exports the function under that name
 
 X: Feeds = {"x": normal(8, 4, 8)}
 WEIGHT = "float[8,8] weight = {" + ", ".join(str(i % 9 - 4) for i in range(64)) + "}"
@@ -214,7 +215,7 @@ def test_lean_neurons_fire_less_and_err_by_less_than_a_hundredth(timesteps: int,
 def test_lean_neurons_that_lose_too_much_are_fitted_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     deep = " ".join(f"h{n + 1} = MatMul (h{n}, weight)" for n in range(12))
     model = graph(f"h0 = Gelu (x) {deep} y = MatMul (h12, weight)", initializers=WEIGHT)
-    with caplog.at_level(logging.INFO, logger="onnx_snn.convert"):
+    with caplog.at_level(logging.INFO, logger="onnx_snn.conversion.pipeline"):
         path, _ = converted(model, tmp_path, timesteps=8)
     assert [record.message for record in caplog.records].count("fit") > 1
     assert relative_error(run(model, X)["y"], run(path, X)["y"]) < 5e-3
@@ -505,7 +506,7 @@ def test_external_weights_come_in_and_go_out(tmp_path: Path, monkeypatch: pytest
         == run(onnx.load_from_string(inline), data)["scores"].tobytes()
     )
 
-    monkeypatch.setattr(io, "MAX_INLINE_BYTES", 100)
+    monkeypatch.setattr(model_io, "MAX_INLINE_BYTES", 100)
     onnx_snn.convert(source, tmp_path / "out.onnx", data, body="closed")
     assert (tmp_path / "out.onnx.data").stat().st_size > 0
     assert run(tmp_path / "out.onnx", data)["scores"].tobytes() == run(tmp_path / "in.onnx", data)["scores"].tobytes()
@@ -619,11 +620,11 @@ def test_a_folder_is_not_written_over_itself_or_a_file(folder: Path, tmp_path: P
 
 
 def test_stages_are_logged_and_timed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.INFO, logger="onnx_snn.convert"):
+    with caplog.at_level(logging.INFO, logger="onnx_snn.conversion.pipeline"):
         _, report = converted(graph("y = Gelu (x)"), tmp_path, lean=False)
     stages = ["load", "expand", "recognise", "calibrate", "fit", "rewrite", "verify", "save"]
     assert list(report.seconds) == stages
-    assert [record.message for record in caplog.records if record.name == "onnx_snn.convert"] == stages
+    assert [record.message for record in caplog.records if record.name == "onnx_snn.conversion.pipeline"] == stages
 
 
 @pytest.mark.parametrize(

@@ -16,11 +16,11 @@ from networks import Feeds, relative_error, run
 
 import onnx_snn
 from onnx_snn import Status
-from onnx_snn.data import open_feeds
-from onnx_snn.decoding import DECODERS, ENCODER, MERGED, DecoderFeeds
-from onnx_snn.inputs import input_specs
-from onnx_snn.io import load_model
-from onnx_snn.passes.rewrite import SOURCE_KEY
+from onnx_snn.conversion.decoder_feeds import DECODERS, ENCODER, MERGED, DecoderFeeds
+from onnx_snn.data.feeds import open_feeds
+from onnx_snn.data.specs import input_specs
+from onnx_snn.graph.model_io import load_model
+from onnx_snn.metadata import SOURCE_KEY
 
 pytestmark = pytest.mark.export
 

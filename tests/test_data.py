@@ -13,9 +13,9 @@ import onnx
 import onnx_ir as ir
 import pytest
 
-from onnx_snn.data import Source, open_feeds
+from onnx_snn.data.feeds import Source, open_feeds
+from onnx_snn.data.specs import Feed, InputSpec, check_feed, input_specs, sample_count
 from onnx_snn.errors import CalibrationError
-from onnx_snn.inputs import Feed, InputSpec, check_feed, input_specs, sample_count
 
 IMAGES = InputSpec("images", np.dtype(np.float32), ("batch", 3, "size"))
 MASK = InputSpec("mask", np.dtype(np.int64), ("batch", None))

@@ -17,10 +17,10 @@ from networks import Feeds, normal, relative_error, run
 
 import onnx_snn
 from onnx_snn import Status
-from onnx_snn.calibrate import static_axes
-from onnx_snn.passes.observe import coded_tensors
+from onnx_snn.calibration.observations import coded_tensors
+from onnx_snn.calibration.statistics import static_axes
+from onnx_snn.graph.activation_flow import ActivationFlow
 from onnx_snn.rules import Kind, recognise
-from onnx_snn.rules.activations import ActivationFlow
 
 VOCABULARY, WIDTH, GROUPS, HEAD_SIZE = 32, 16, 2, 4
 

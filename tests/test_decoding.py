@@ -16,12 +16,12 @@ from networks import normal, run
 
 import onnx_snn
 from onnx_snn import CalibrationError, ModelError, Status
-from onnx_snn.cli import main
-from onnx_snn.data import open_feeds
-from onnx_snn.decoding import DECODER, ENCODER, MERGED, TOKENS, WITH_PAST, DecoderFeeds
-from onnx_snn.folder_data import data_by_file
-from onnx_snn.inputs import Feed, input_specs
-from onnx_snn.io import load_model
+from onnx_snn.cli.main import main
+from onnx_snn.conversion.decoder_feeds import DECODER, ENCODER, MERGED, TOKENS, WITH_PAST, DecoderFeeds
+from onnx_snn.conversion.folder import data_by_file
+from onnx_snn.data.feeds import open_feeds
+from onnx_snn.data.specs import Feed, input_specs
+from onnx_snn.graph.model_io import load_model
 
 START, END, PAD, VOCABULARY, WIDTH = 1, 15, 0, 16, 8
 

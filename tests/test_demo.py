@@ -11,7 +11,7 @@ import onnx
 import pytest
 from networks import normal
 
-from onnx_snn.cli import main
+from onnx_snn.cli.main import main
 
 
 @pytest.fixture

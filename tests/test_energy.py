@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from onnx_snn import ConfigError, EnergyCosts, EnergyReport, NeuronActivity, Operand, ProductActivity, ProductKind
-from onnx_snn.energy import RULES, NodeWork, Operations, Work
-from onnx_snn.work import work_of_product, work_of_spiking
+from onnx_snn.profiling.energy import RULES, NodeWork, Operations, Work
+from onnx_snn.profiling.op_counts import work_of_product, work_of_spiking
 
 
 def neuron(source: str, elements: int, spikes: list[list[int]], which: str = "") -> NeuronActivity:

@@ -16,7 +16,7 @@ from onnx_ir.passes.common import RemoveUnusedFunctionsPass
 
 import onnx_snn
 from onnx_snn import ConversionReport, ModelError, Status
-from onnx_snn.passes.expand import expand, origin_of
+from onnx_snn.decompositions.decomposer import expand, origin_of
 
 X = {"x": normal(16, 4, 8)}
 WEIGHT = "float[8,8] w = {" + ", ".join(str((i % 9 - 4) / 8) for i in range(64)) + "}"

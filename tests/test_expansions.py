@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 import onnx_snn
 from onnx_snn import Status
-from onnx_snn.passes.expand import expand
+from onnx_snn.decompositions.decomposer import expand
 from onnx_snn.rules import Kind, recognise
 
 Array = NDArray[Any]

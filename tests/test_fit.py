@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from onnx_snn.errors import ConfigError
-from onnx_snn.fit import (
+from onnx_snn.fitting.fits import (
     Density,
     calibrated_density,
     fit_function,
@@ -26,8 +26,8 @@ from onnx_snn.fit import (
     fit_paper,
     uniform_density,
 )
-from onnx_snn.functions import ScalarFunction, get, names
-from onnx_snn.neuron import Halving, MbeNeuron, closed_form
+from onnx_snn.neurons.functions import ScalarFunction, get, names
+from onnx_snn.neurons.mbe import Halving, MbeNeuron, closed_form
 
 PUBLISHED = {"gelu": 1.0e-4, "rsqrt": 4.9e-5, "reciprocal": 4.4e-5, "exp2": 5.3e-5}
 """Squared errors of the paper's Table X at N=8, T=16."""
@@ -326,8 +326,8 @@ def test_bad_histogram(points: list[float], counts: list[int], lo: float, hi: fl
 FINGERPRINT = """
 import hashlib
 import numpy as np
-from onnx_snn.fit import Density, calibrated_density, fit_function, fit_identity, fit_paper
-from onnx_snn.functions import get
+from onnx_snn.fitting.fits import Density, calibrated_density, fit_function, fit_identity, fit_paper
+from onnx_snn.neurons.functions import get
 
 points = np.arange(-64, 512) / 8.0
 counts = 1.0 / (1.0 + points * points * points * points)

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onnx_snn import functions
 from onnx_snn.errors import ConfigError
-from onnx_snn.functions import ScalarFunction, get, names, register
+from onnx_snn.neurons import functions
+from onnx_snn.neurons.functions import ScalarFunction, get, names, register
 
 
 def sigmoid(x: float) -> float:

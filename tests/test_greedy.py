@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import densities, half_normal, typical_power
 
-from onnx_snn.density import Density
-from onnx_snn.greedy import DECAYS, MOST_HALVINGS, TWO_SEGMENTS, GreedySteps, greedy_codes
-from onnx_snn.lean import lean_codes
-from onnx_snn.neuron import fired_slots, time_loop
+from onnx_snn.fitting.beta_codes import DECAYS, MOST_HALVINGS, TWO_SEGMENTS, GreedySteps, greedy_codes
+from onnx_snn.fitting.binary_codes import lean_codes
+from onnx_snn.fitting.density import Density
+from onnx_snn.neurons.mbe import fired_slots, time_loop
 
 steps = st.builds(
     GreedySteps,

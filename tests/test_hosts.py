@@ -13,10 +13,10 @@ from portable import IR_VERSION, OPSET, assert_same_bits, model_of, neuron_feeds
 from strategies import critical_inputs
 from test_composite import COMPOSITES, DEVIATION, EXP2, RECIPROCAL, RSQRT, affine, one_nan
 
-from onnx_snn.bodies import function_protos
-from onnx_snn.composite import spiking_layer_normalization, spiking_softmax
-from onnx_snn.neuron import UNSCALED, Float32, halving_neuron, time_loop
-from onnx_snn.opset import DOMAIN, MBE_NEURON, OPERATORS, PARAMETERS, VERSION, Body
+from onnx_snn.neurons.composite import spiking_layer_normalization, spiking_softmax
+from onnx_snn.neurons.function_bodies import function_protos
+from onnx_snn.neurons.mbe import UNSCALED, Float32, halving_neuron, time_loop
+from onnx_snn.neurons.opset import DOMAIN, MBE_NEURON, OPERATORS, PARAMETERS, VERSION, Body
 
 pytestmark = pytest.mark.host
 

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from onnx_snn.errors import ConfigError
-from onnx_snn.fit import Density, calibrated_density, fit_identity, uniform_density
-from onnx_snn.identity import _best_exponents, _ceil_log2
-from onnx_snn.neuron import MbeNeuron
-from onnx_snn.partition import Target
+from onnx_snn.fitting.fits import Density, calibrated_density, fit_identity, uniform_density
+from onnx_snn.fitting.identity_code import _best_exponents, _ceil_log2
+from onnx_snn.fitting.knot_search import Target
+from onnx_snn.neurons.mbe import MbeNeuron
 
 LIMIT = 64.0
 

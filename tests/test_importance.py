@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onnx_snn.importance import importance
+from onnx_snn.fitting.error_weights import importance
 
 MAGNITUDES = np.geomspace(1e-6, 1e3, 200)
 positive = st.floats(2.0**-30, 2.0**30, allow_nan=False)

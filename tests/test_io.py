@@ -13,9 +13,9 @@ import onnx_ir as ir
 import onnxruntime as ort
 import pytest
 
-from onnx_snn import io
 from onnx_snn.errors import ModelError, OutputError
-from onnx_snn.io import (
+from onnx_snn.graph import model_io
+from onnx_snn.graph.model_io import (
     check_output,
     copy_sidecars,
     external_tensors,
@@ -123,7 +123,7 @@ def test_a_saved_model_is_the_same_model(
 
 
 def test_weights_beyond_the_limit_go_to_a_file(inline: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(io, "MAX_INLINE_BYTES", WEIGHTS.nbytes)
+    monkeypatch.setattr(model_io, "MAX_INLINE_BYTES", WEIGHTS.nbytes)
     save_model(load_model(inline), tmp_path / "copy.onnx")
     assert (tmp_path / "copy.onnx.data").stat().st_size >= WEIGHTS.nbytes
     with pytest.raises(OutputError, match=r"bytes of weights do not fit.*external data"):
@@ -332,7 +332,7 @@ def test_a_failed_save_leaves_nothing_and_keeps_what_was(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(onnx, "save", full_disk)
-    monkeypatch.setattr(io, "write_model", full_disk)
+    monkeypatch.setattr(model_io, "write_model", full_disk)
     with pytest.raises(OutputError, match=r"cannot write '.*new\.onnx'.*No space left"):
         save_model(load_model(inline), output, external_data=external_data)
     assert names(tmp_path) == before

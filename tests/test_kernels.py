@@ -26,8 +26,8 @@ from strategies import SPECIAL, Case, cases, critical_inputs, neurons
 from test_composite import COMPOSITES, Composite, every_composite, layer_normalization_of, one_nan, rows, softmax_of
 from test_opset import sample_case
 
-from onnx_snn.neuron import UNSCALED, Float32, MbeNeuron, closed_form, halving_neuron, time_loop
-from onnx_snn.opset import MBE_NEURON, OPERATORS, Body, Operator
+from onnx_snn.neurons.mbe import UNSCALED, Float32, MbeNeuron, closed_form, halving_neuron, time_loop
+from onnx_snn.neurons.opset import MBE_NEURON, OPERATORS, Body, Operator
 
 Feeds = Mapping[str, NDArray[Any]]
 

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import densities, half_normal, typical_power
 
-from onnx_snn.config import Allowance
-from onnx_snn.density import Density
-from onnx_snn.lean import LeanCode, _level_sizes, lean_codes, leanest
-from onnx_snn.neuron import fired_slots, time_loop
+from onnx_snn.config.convert_config import Allowance
+from onnx_snn.fitting.binary_codes import LeanCode, _level_sizes, lean_codes, leanest
+from onnx_snn.fitting.density import Density
+from onnx_snn.neurons.mbe import fired_slots, time_loop
 
 
 @settings(deadline=None, max_examples=25)

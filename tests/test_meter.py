@@ -16,12 +16,12 @@ from networks import Feeds, tokens
 from numpy.typing import NDArray
 
 import onnx_snn
-from onnx_snn.composite import spiking_layer_normalization, spiking_rms_normalization, spiking_softmax
-from onnx_snn.io import load_model
-from onnx_snn.neuron import UNSCALED, Float32, MbeNeuron, time_loop
-from onnx_snn.opset import OPERATORS, Body
-from onnx_snn.passes.meter import Meter, add_gates, collect, meter
-from onnx_snn.runtime import session_options
+from onnx_snn.conversion.spike_outputs import Meter, add_gates, collect, meter
+from onnx_snn.graph.model_io import load_model
+from onnx_snn.neurons.composite import spiking_layer_normalization, spiking_rms_normalization, spiking_softmax
+from onnx_snn.neurons.mbe import UNSCALED, Float32, MbeNeuron, time_loop
+from onnx_snn.neurons.opset import OPERATORS, Body
+from onnx_snn.runtime.session import session_options
 
 SETTINGS = {
     "default": {},

@@ -10,7 +10,7 @@ import pytest
 from networks import normal
 
 from onnx_snn import CalibrationError, ConfigError
-from onnx_snn.metrics import METRICS, Score, metric_of
+from onnx_snn.evaluation.metrics import METRICS, Score, metric_of
 
 LABELS = np.array([0, 1, 2, 2, -100])
 OUTPUT = np.array([[2, 1, 0], [0, 3, 1], [0, 1, 2], [5, 0, 1], [9, 0, 0]], np.float32)

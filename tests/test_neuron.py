@@ -12,7 +12,7 @@ from portable import assert_same_bits
 from strategies import SPECIAL, Case, cases, mirrored, with_neighbours
 
 from onnx_snn.errors import NeuronError
-from onnx_snn.neuron import (
+from onnx_snn.neurons.mbe import (
     MAX_TIMESTEPS,
     MbeNeuron,
     Response,

@@ -8,9 +8,9 @@ import pytest
 from graphs import graph
 from networks import normal
 
-from onnx_snn.observer import Observer
-from onnx_snn.passes.observe import coded_tensors, observations, observed_model
+from onnx_snn.calibration.observations import coded_tensors, observations, observed_model
 from onnx_snn.rules import recognise
+from onnx_snn.runtime.tap_session import Observer
 
 SQUARE = "float[8,8] w = {" + ",".join("1" * 64) + "}"
 KERNEL = "float[4,4,3] k = {" + ",".join("1" * 48) + "}"

@@ -17,10 +17,10 @@ from networks import tokens
 
 import onnx_snn
 from onnx_snn import ConfigError, OutputError, Survey, write_html
-from onnx_snn.charts.overview import losses, overview
-from onnx_snn.charts.page import check_reports, page
-from onnx_snn.cli import main
-from onnx_snn.energy import RULES
+from onnx_snn.cli.main import main
+from onnx_snn.profiling.energy import RULES
+from onnx_snn.reporting.charts.overview import losses, overview
+from onnx_snn.reporting.charts.page import check_reports, page
 
 HOSTILE = (
     "</script><script>document.title = 'taken'</script><img src=x onerror=\"document.title='taken'\">$'" + "/x" * 150

@@ -17,11 +17,11 @@ from networks import Feeds, normal, tokens
 
 import onnx_snn
 from onnx_snn import CalibrationError, ModelError, OutputError, ProductKind, Profile
-from onnx_snn.cli import main
-from onnx_snn.io import load_model
-from onnx_snn.neuron import fired_slots
-from onnx_snn.opset import OPERATORS, Body
-from onnx_snn.passes.meter import meter
+from onnx_snn.cli.main import main
+from onnx_snn.conversion.spike_outputs import meter
+from onnx_snn.graph.model_io import load_model
+from onnx_snn.neurons.mbe import fired_slots
+from onnx_snn.neurons.opset import OPERATORS, Body
 
 X: Feeds = {"x": normal(16, 8)}
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from onnx_snn import ConversionReport, ConvertConfig, NodeReport, OutputError, OutputReport, Status
-from onnx_snn.report import merged, table
+from onnx_snn.conversion.report import merged
+from onnx_snn.formatting import table
 
 GELU = NodeReport("a", "function", "gelu", sqnr_db=50.0, spikes={"function": 5.0}, slots=144, parameters=481)
 REPORT = ConversionReport(

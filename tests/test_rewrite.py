@@ -12,12 +12,14 @@ import pytest
 from graphs import graph
 from networks import NONLINEAR, SYNAPSES, normal, run, transformer
 
-from onnx_snn import ConvertConfig, functions, opset
-from onnx_snn.density import uniform_density
-from onnx_snn.fit import fit_function
-from onnx_snn.passes.attach import attach
-from onnx_snn.passes.rewrite import SOURCE_KEY, rewrite
-from onnx_snn.plan import Coding, SitePlan
+from onnx_snn import ConvertConfig
+from onnx_snn.conversion.function_library import attach
+from onnx_snn.conversion.plan import Coding, SitePlan
+from onnx_snn.conversion.rewriter import rewrite
+from onnx_snn.fitting.density import uniform_density
+from onnx_snn.fitting.fits import fit_function
+from onnx_snn.metadata import SOURCE_KEY
+from onnx_snn.neurons import functions, opset
 from onnx_snn.rules import Kind, Site, recognise
 
 

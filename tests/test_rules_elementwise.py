@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 from graphs import functions, graph, operand_orders, unmatched
 
-from onnx_snn import functions as registry
+from onnx_snn.neurons import functions as registry
 
 OPERATORS = {
     "y = Tanh(x)": "tanh",

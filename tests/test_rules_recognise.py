@@ -9,8 +9,8 @@ from graphs import functions, graph, unmatched
 from hypothesis import given
 from hypothesis import strategies as st
 
+from onnx_snn.graph.activation_flow import ActivationFlow
 from onnx_snn.rules import recognise
-from onnx_snn.rules.activations import ActivationFlow
 
 TABLE = "float[3,8] table = {" + ",".join("1" * 24) + "}, float[8,8] w = {" + ",".join("1" * 64) + "}"
 STEPS = {

@@ -13,7 +13,7 @@ import pytest
 from graphs import functions, graph
 
 import onnx_snn
-from onnx_snn import functions as registry
+from onnx_snn.neurons import functions as registry
 
 
 @pytest.fixture

@@ -15,7 +15,8 @@ import pytest
 from networks import normal
 
 import onnx_snn
-from onnx_snn import LibraryError, ModelError, runtime
+from onnx_snn import LibraryError, ModelError
+from onnx_snn.runtime import session
 
 
 @pytest.fixture(scope="module")
@@ -29,10 +30,10 @@ def spiking(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def without_library(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """An installation that was built without a compiler."""
-    monkeypatch.setattr(runtime, "LIBRARY", "no_such_library.so")
-    runtime._tell_once_of_no_library.cache_clear()
+    monkeypatch.setattr(session, "LIBRARY", "no_such_library.so")
+    session._tell_once_of_no_library.cache_clear()
     yield
-    runtime._tell_once_of_no_library.cache_clear()
+    session._tell_once_of_no_library.cache_clear()
 
 
 def operators(path: Path, options: ort.SessionOptions, folder: Path, *, kernels: bool = True) -> set[str]:
@@ -90,7 +91,7 @@ def test_a_library_that_cannot_be_loaded_is_an_error(
 ) -> None:
     broken = tmp_path / "broken.so"
     broken.write_text("no library")
-    monkeypatch.setattr(runtime, "find_library", lambda: broken)
+    monkeypatch.setattr(session, "find_library", lambda: broken)
     for use in (onnx_snn.session_options, lambda: onnx_snn.session(spiking)):
         with pytest.raises(LibraryError, match=r"onnxruntime [\d.]+ cannot load '.*broken\.so'"):
             use()
@@ -110,7 +111,7 @@ def test_a_missing_library_says_what_to_do() -> None:
 def test_functions_run_where_there_is_no_library(
     spiking: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO, "onnx_snn.runtime")
+    caplog.set_level(logging.INFO, "onnx_snn.runtime.session")
     for _ in range(2):
         assert "MbeNeuron" not in operators(spiking, onnx_snn.session_options(), tmp_path)
     (record,) = caplog.records

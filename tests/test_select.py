@@ -8,7 +8,7 @@ import pytest
 from networks import NONLINEAR, SYNAPSES, transformer
 
 from onnx_snn import ConfigError, ConvertConfig, Scope
-from onnx_snn.passes.select import select
+from onnx_snn.conversion.selection import select
 from onnx_snn.rules import Site, recognise
 
 ALL = {*NONLINEAR, *SYNAPSES}

@@ -16,10 +16,10 @@ from networks import spiking_nodes, tokens
 
 import onnx_snn
 from onnx_snn import ConfigError, ConvertConfig
-from onnx_snn.opset import PARAMETERS
-from onnx_snn.passes.select import resolve
+from onnx_snn.config.node_settings import NeuronSettings, NodeSettings, node_settings
+from onnx_snn.conversion.selection import resolve
+from onnx_snn.neurons.opset import PARAMETERS
 from onnx_snn.rules import recognise
-from onnx_snn.settings import NeuronSettings, NodeSettings, node_settings
 
 
 @pytest.mark.parametrize(

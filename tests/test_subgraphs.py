@@ -16,13 +16,13 @@ from networks import normal, relative_error, run
 
 import onnx_snn
 from onnx_snn import Status
-from onnx_snn.data import Feeds, open_feeds
-from onnx_snn.inputs import input_specs
-from onnx_snn.observer import Observer
-from onnx_snn.passes.branches import courses, running, untaken
-from onnx_snn.passes.names import make_names_unique
+from onnx_snn.calibration.branches import courses, running, untaken
+from onnx_snn.data.feeds import Feeds, open_feeds
+from onnx_snn.data.specs import input_specs
+from onnx_snn.graph.subgraphs import EMPTY, around, lifted, places
+from onnx_snn.graph.unique_names import make_names_unique
 from onnx_snn.rules import Kind, recognise
-from onnx_snn.subgraphs import EMPTY, around, lifted, places
+from onnx_snn.runtime.tap_session import Observer
 
 TENSOR = "float[N,4,8]"
 INPUTS = f"{TENSOR} x, bool p, bool q"

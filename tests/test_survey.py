@@ -14,9 +14,9 @@ from networks import run, tokens
 
 import onnx_snn
 from onnx_snn import ConfigError, ModelError, Survey
-from onnx_snn.neuron import halving_neuron, spike_trains, time_loop
-from onnx_snn.passes.rewrite import SOURCE_KEY
-from onnx_snn.passes.verify import measure
+from onnx_snn.conversion.verification import measure
+from onnx_snn.metadata import SOURCE_KEY
+from onnx_snn.neurons.mbe import halving_neuron, spike_trains, time_loop
 
 SAMPLES, CHOSEN = 8, 3
 EXACT_OPERATORS = {"gelu": "Gelu", "softmax": "Softmax", "layer_norm": "LayerNormalization"}

@@ -16,8 +16,8 @@ from networks import normal, relative_error, run, tokens
 
 import onnx_snn
 from onnx_snn import ModelError
-from onnx_snn.io import load_model
-from onnx_snn.switchboard import Switchboard, parameter_name
+from onnx_snn.evaluation.switched_model import Switchboard, parameter_name
+from onnx_snn.graph.model_io import load_model
 
 ROUNDING = 1e-5
 """Products outside the spiking nodes sum in another order where onnxruntime fuses or packs differently."""

@@ -20,16 +20,17 @@ from hypothesis import strategies as st
 from networks import normal, relative_error, run, tokens
 
 import onnx_snn
-from onnx_snn import CalibrationError, ConfigError, ConvertConfig, ModelError, TuningReport, candidates
-from onnx_snn.candidates import Candidate, worthwhile
-from onnx_snn.cli import main
-from onnx_snn.cost import Load, load_of, multiplications, observed_shapes
-from onnx_snn.loss import Loss, distortion
-from onnx_snn.metrics import METRICS
-from onnx_snn.neuron import halving_neuron
-from onnx_snn.plan import Coding
+from onnx_snn import CalibrationError, ConfigError, ConvertConfig, ModelError, TuningReport
+from onnx_snn.cli.main import main
+from onnx_snn.config.node_settings import NeuronSettings
+from onnx_snn.conversion.plan import Coding
+from onnx_snn.evaluation.loss_bound import Loss, distortion
+from onnx_snn.evaluation.metrics import METRICS
+from onnx_snn.neurons.mbe import halving_neuron
 from onnx_snn.rules import recognise
-from onnx_snn.settings import NeuronSettings
+from onnx_snn.tuning import search_space
+from onnx_snn.tuning.cost_model import Load, load_of, multiplications, observed_shapes
+from onnx_snn.tuning.search_space import Candidate, worthwhile
 
 SAMPLES = 64
 
@@ -45,8 +46,8 @@ def labelled(seed: int) -> dict[str, Any]:
 def few_candidates() -> Iterator[None]:
     """A quarter of the candidates, for fits that take seconds in place of a minute."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(candidates, "TIMESTEPS", (2, 4, 6))
-        patch.setattr(candidates, "FUNCTION_BASES", (2, 4, 8))
+        patch.setattr(search_space, "TIMESTEPS", (2, 4, 6))
+        patch.setattr(search_space, "FUNCTION_BASES", (2, 4, 8))
         yield
 
 
@@ -142,7 +143,7 @@ def test_operations_are_saved_in_place_of_spikes(report: TuningReport, files: Pa
 def test_greedy_codes_err_less_for_the_same_spikes_where_the_body_allows_them(
     files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(candidates, "TIMESTEPS", (2, 4, 6, 12))
+    monkeypatch.setattr(search_space, "TIMESTEPS", (2, 4, 6, 12))
     greedy, halving = (
         tuned(files, tmp_path / f"{body}.onnx", max_spikes=2.0, config=ConvertConfig(body=body))  # type: ignore[arg-type]
         for body in ("loop", "closed")

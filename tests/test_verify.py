@@ -13,7 +13,7 @@ from graphs import graph
 from networks import normal, run
 
 from onnx_snn import ModelError
-from onnx_snn.passes.verify import Comparison, check_invariants, check_valid, measure
+from onnx_snn.conversion.verification import Comparison, check_invariants, check_valid, measure
 
 WEIGHTED = graph("h = Mul (x, factor) y = Add (h, third)", initializers="float[8] factor = {1, 2, 3, 4, 5, 6, 7, 8}")
 

@@ -11,7 +11,7 @@ import onnx
 import pytest
 from google.protobuf.message import DecodeError
 
-from onnx_snn.wire import INLINE_BYTES, read_model, write_model
+from onnx_snn.graph.protobuf_weights import INLINE_BYTES, read_model, write_model
 
 LARGE = INLINE_BYTES + 4
 

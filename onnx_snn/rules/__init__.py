@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 import onnx_ir as ir
 
+from onnx_snn.graph.activation_flow import ActivationFlow
 from onnx_snn.rules import elementwise, gated, gelu, normalization, softmax
-from onnx_snn.rules.activations import ActivationFlow
 from onnx_snn.rules.product import product
 from onnx_snn.rules.registered import registered
 from onnx_snn.rules.rule import Refusal, Scope, name_of

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from onnx_snn.rules.constants import scalar
+from onnx_snn.graph.constants import scalar
 from onnx_snn.rules.notation import Formula
 from onnx_snn.rules.rule import Match, NoMatch, Rule
 

@@ -17,8 +17,8 @@ from typing import Any
 
 from onnxscript.rewriter import pattern
 
-from onnx_snn.rules.activations import operators
-from onnx_snn.rules.constants import scalar
+from onnx_snn.graph.activation_flow import operators
+from onnx_snn.graph.constants import scalar
 
 Formula = Callable[..., Any]
 

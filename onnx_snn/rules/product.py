@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from onnx_snn.rules.activations import operators
-from onnx_snn.rules.constants import constant
+from onnx_snn.graph.activation_flow import operators
+from onnx_snn.graph.constants import constant
 from onnx_snn.rules.repetition import operand
 from onnx_snn.rules.rule import Scope, name_of
 from onnx_snn.rules.site import Kind, Site

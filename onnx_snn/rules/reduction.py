@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from onnx_snn.rules.constants import constant
+from onnx_snn.graph.constants import constant
 from onnx_snn.rules.rule import NoMatch
 
 

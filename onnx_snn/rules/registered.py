@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from onnx_snn import functions
+from onnx_snn.neurons import functions
 from onnx_snn.rules.rule import Scope, name_of
 from onnx_snn.rules.site import Kind, Site
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import onnx_ir as ir
 
-from onnx_snn.rules.constants import constant
+from onnx_snn.graph.constants import constant
 
 _REPETITION = ("Reshape", "Expand", "Unsqueeze")
 _BEFORE_THE_LAST_TWO = (2, -3)

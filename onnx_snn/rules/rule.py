@@ -14,7 +14,7 @@ from typing import Any
 import onnx_ir as ir
 from onnxscript.rewriter import pattern
 
-from onnx_snn.rules.activations import ActivationFlow
+from onnx_snn.graph.activation_flow import ActivationFlow
 from onnx_snn.rules.notation import Formula, compile_formula
 from onnx_snn.rules.site import Kind, Site
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from onnx_snn.io import MICROSOFT
-from onnx_snn.rules.activations import ActivationFlow, operators
+from onnx_snn.graph.activation_flow import ActivationFlow, operators
+from onnx_snn.graph.model_io import MICROSOFT
 
 _LINEAR = operators(
     # moves and selects by position

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Branches: which branches of If nodes the calibration data takes.
+
+Of a decoder that is two in one, with and without a cache, a run shows one; what lies in the other is seen in the runs
+that take it. A *course* is a set of branches that run together, and the first feed that takes it stands for it where
+one feed would do for a network without branches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import onnx_ir as ir
+
+from onnx_snn.data.feeds import Feeds
+from onnx_snn.data.specs import Feed
+from onnx_snn.graph.subgraphs import Place, Places, around, graph_of, places
+from onnx_snn.rules.rule import name_of
+from onnx_snn.rules.site import Site
+from onnx_snn.runtime.tap_session import Observer
+
+Branch = tuple[str, str]
+"""The first output of an If and the name of the attribute: what a branch and its copies in other models share."""
+
+Course = frozenset[Branch]
+
+
+def courses(model: ir.Model, sites: Iterable[Site], feeds: Feeds) -> dict[Course, Feed]:
+    """The first feed of each course, as far as branches with `sites` tell courses apart; at least one.
+
+    Raises:
+        CalibrationError: the model fails on the data.
+        ModelError: onnxruntime does not accept the model.
+    """
+    known = places(model)
+    inner = [graph for site in sites if (graph := graph_of(site.nodes[-1])) in known]
+    if not inner:
+        return {frozenset(): feeds.first()}
+    choice = _Choice(model, inner, known)
+    first: dict[Course, Feed] = {}
+    for feed in feeds:
+        first.setdefault(choice(feed), feed)
+    return first
+
+
+def running(sites: Iterable[Site], course: Course, model: ir.Model) -> list[Site]:
+    """Those of `sites` that run in `course`: in branches that it takes, or in the main graph."""
+    known = places(model)
+    placed = ((site, known.get(graph_of(site.nodes[-1]))) for site in sites)
+    return [site for site, place in placed if place is None or _branch(place) in course]
+
+
+def untaken(sites: Iterable[Site], taken: Iterable[Course], model: ir.Model) -> dict[Site, str]:
+    """Reasons to refuse `sites` that run in none of the courses `taken`."""
+    known, run = places(model), frozenset[Branch]().union(*taken)
+    return {
+        site: f"lies in {place.attribute} of the node {name_of(place.node)!r}, which no calibration sample takes"
+        for site in sites
+        if (place := known.get(graph_of(site.nodes[-1]))) is not None and _branch(place) not in run
+    }
+
+
+def _branch(place: Place) -> Branch:
+    return place.node.outputs[0].name or "", place.attribute
+
+
+class _Choice:
+    """Tells which of some branches run, by the conditions of the If nodes around them."""
+
+    def __init__(self, model: ir.Model, graphs: Iterable[ir.Graph], known: Places) -> None:
+        self._around = {_branch(known[graph]): list(around(graph, known)) for graph in graphs}
+        conditions = {_condition(place.node): None for found in self._around.values() for place in found}
+        self._observer = Observer(model, list(conditions))
+
+    def __call__(self, feed: Feed) -> Course:
+        """The branches that run on `feed`."""
+        conditions = self._observer(feed)
+
+        def taken(place: Place) -> bool:
+            condition = conditions[_condition(place.node)]
+            # That of an If that does not run is empty.
+            return condition.size > 0 and place.attribute == ("then_branch" if condition.item() else "else_branch")
+
+        return frozenset(branch for branch, found in self._around.items() if all(map(taken, found)))
+
+
+def _condition(node: ir.Node) -> str:
+    """Name of the condition of an If."""
+    (condition,) = node.inputs
+    assert condition is not None, "an If has a condition"
+    return condition.name or ""

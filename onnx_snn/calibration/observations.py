@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Observe: which tensors calibration has to see, and along which axes each coded one is scaled.
+
+A function needs the histogram of its argument. A coded operand needs the magnitudes of each of its channels,
+which decide the powers of two that bring its channels to one range. Channels are
+
+    weight product        the axis that the weights sum over
+    normalization         the normalized axis, of x - mean for a layer normalization
+    product               the contracted axis, where it has a fixed size: (head and) feature of queries and
+                          keys; the feature axis of values, whose contracted axis is the sequence
+    softmax output        none: probabilities lie in [0, 1]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from onnx_snn.calibration.statistics import Observation
+from onnx_snn.decompositions.type_inference import LOW_PRECISION
+from onnx_snn.graph.subgraphs import graph_of
+from onnx_snn.neurons.function_bodies import REDUCE_AXES_INPUT_OPSET
+from onnx_snn.rules.site import Kind, Site
+
+StaticAxes = Mapping[str, tuple[int | None, ...]]
+"""For each tensor the size of every axis, None where the size varies or is not known."""
+
+HEAD_AXIS = -3
+"""Axis of the heads in the batched products of attention, [batch, head, position, feature]."""
+
+
+@dataclass(frozen=True)
+class CodedTensor:
+    """A tensor to be coded.
+
+    Attributes:
+        tensor: its name in the observed model.
+        axes: axes that index its channels, from the end; None for one scale over all.
+        probabilities: whether it lies in [0, 1].
+        divisor: the tensor that a normalization divides it by, row by row; None where nothing does.
+        weighted: whether it meets weights.
+    """
+
+    tensor: str
+    axes: tuple[int, ...] | None
+    probabilities: bool = False
+    divisor: str | None = None
+    weighted: bool = False
+
+    @property
+    def observation(self) -> Observation:
+        """What calibration has to record of it."""
+        return Observation(self.tensor, self.axes)
+
+
+def coded_tensors(site: Site, static: StaticAxes) -> tuple[CodedTensor, ...]:
+    """The tensors of `site` that pass through identity neurons, in the order of its inputs."""
+    if site.kind is Kind.LAYER_NORM:
+        return (CodedTensor(deviation_name(site), (-1,), divisor=divisor_name(site)),)
+    names = tuple(value.name or "" for value in site.inputs)
+    if site.kind is Kind.RMS_NORM:
+        return (CodedTensor(names[0], (-1,), divisor=divisor_name(site)),)
+    if site.kind is Kind.SYNAPSE:
+        return (CodedTensor(names[0], _synapse_axes(site, static.get(names[0])), weighted=True),)
+    if site.kind is Kind.PRODUCT:
+        probabilities = site.parameters["probabilities"]
+        return tuple(
+            CodedTensor(name, None, True)
+            if probabilities[i]
+            else CodedTensor(name, _product_axes(site, i, static.get(name)))
+            for i, name in enumerate(names)
+        )
+    return ()
+
+
+def observations(sites: Iterable[Site], static: StaticAxes) -> list[Observation]:
+    """Everything that calibration has to record for `sites`, each thing once."""
+    needed: dict[Observation, None] = {}
+    for site in sites:
+        if site.kind is Kind.FUNCTION:
+            needed[Observation(site.inputs[0].name or "", None)] = None
+        for coded in coded_tensors(site, static):
+            needed[coded.observation] = None
+            if coded.divisor is not None:
+                needed[Observation(coded.divisor)] = None
+    return list(needed)
+
+
+def observed_model(model: ir.Model, sites: Iterable[Site]) -> ir.Model:
+    """A copy of `model` in which deviation and divisor of every normalization of `sites` are tensors."""
+    observed = model.clone()
+    values = {value.name: value for value in observed.graph.inputs}
+    values |= {value.name: value for node in observed.graph.all_nodes() for value in node.outputs}
+    for site in sites:
+        if site.kind in (Kind.LAYER_NORM, Kind.RMS_NORM):
+            x, output = values[site.inputs[0].name], values[site.output.name]
+            writer = _Writer(observed, graph_of(output))
+            x = writer.in_float32(x, f"{site.output.name}/float32")
+            if site.kind is Kind.LAYER_NORM:
+                x = writer.add_deviation(x, deviation_name(site))
+            writer.add_divisor(x, site.parameters["epsilon"], divisor_name(site))
+    return observed
+
+
+def deviation_name(site: Site) -> str:
+    """Name of x - mean(x) of a layer normalization in the observed model."""
+    return f"{site.output.name}/deviation"
+
+
+def divisor_name(site: Site) -> str:
+    """Name of the root of the mean square and epsilon of a normalization in the observed model."""
+    return f"{site.output.name}/divisor"
+
+
+@dataclass(frozen=True)
+class _Writer:
+    """Appends nodes to the main graph of a model or to a branch in it."""
+
+    model: ir.Model
+    graph: ir.Graph
+
+    def in_float32(self, x: ir.Value, name: str) -> ir.Value:
+        """`x`, or where it is of low precision a Cast of it: that is what the neurons see."""
+        return self._append("Cast", [x], name, {"to": ir.DataType.FLOAT}) if x.dtype in LOW_PRECISION else x
+
+    def add_deviation(self, x: ir.Value, name: str) -> ir.Value:
+        """Append nodes that compute x - mean(x) over the last axis as the tensor `name`."""
+        return self._append("Sub", [x, self._mean(x, f"{name}/mean")], name)
+
+    def add_divisor(self, x: ir.Value, epsilon: float, name: str) -> ir.Value:
+        """Append nodes that compute sqrt(mean(x**2) + epsilon) over the last axis as the tensor `name`."""
+        square = self._append("Mul", [x, x], f"{name}/square")
+        epsilons = self._initializer(np.asarray(epsilon, np.float32), f"{name}/epsilon")
+        sum_ = self._append("Add", [self._mean(square, f"{name}/mean"), epsilons], f"{name}/sum")
+        return self._append("Sqrt", [sum_], name)
+
+    def _mean(self, x: ir.Value, name: str) -> ir.Value:
+        if self.model.graph.opset_imports[""] >= REDUCE_AXES_INPUT_OPSET:
+            return self._append("ReduceMean", [x, self._initializer(np.array([-1], np.int64), f"{name}/axes")], name)
+        return self._append("ReduceMean", [x], name, {"axes": [-1]})
+
+    def _append(
+        self, operator: str, inputs: Sequence[ir.Value], name: str, attributes: Mapping[str, Any] | None = None
+    ) -> ir.Value:
+        node = ir.node(operator, inputs, attributes)
+        (output,) = node.outputs
+        output.name, output.type = name, ir.TensorType(ir.DataType.FLOAT)
+        self.graph.append(node)
+        return output
+
+    def _initializer(self, array: NDArray[Any], name: str) -> ir.Value:
+        value = ir.val(name, const_value=ir.tensor(array, name=name))
+        self.model.graph.register_initializer(value)
+        return value
+
+
+def _synapse_axes(site: Site, sizes: Sequence[int | None] | None) -> tuple[int, ...] | None:
+    """The axis that the weights sum over, counted from the end, where it has a fixed size."""
+    axis = site.parameters["contraction_axis"]
+    if axis is None or not (sizes or axis < 0):
+        return None
+    if not (site.parameters["contraction_is_fixed"] or (sizes and sizes[axis])):
+        return None
+    return (axis - len(sizes) if sizes and axis >= 0 else axis,)
+
+
+def _product_axes(site: Site, operand: int, sizes: Sequence[int | None] | None) -> tuple[int, ...] | None:
+    """Channels of one operand of a product of two activations."""
+    if not sizes:
+        return None
+    other_is_probability = site.parameters["probabilities"][1 - operand]
+    contracted = (site.parameters["contraction_axes"] or (None, None))[operand]
+    axis = -1 if other_is_probability or contracted is None else contracted
+    if len(sizes) < -axis or sizes[axis] is None:
+        return None
+    has_heads = len(sizes) > -HEAD_AXIS and sizes[HEAD_AXIS] is not None
+    return (HEAD_AXIS, axis) if has_heads else (axis,)

@@ -1,0 +1,379 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Calibration: run the original model on real data and count every element of the tensors to be coded.
+
+The observed tensors become the outputs of a copy of the model, and what onnxruntime returns for them goes
+into histograms at once and is dropped. Memory stays bounded in three ways: histograms do not grow with the
+data; tensors are observed in groups whose outputs fit into `GROUP_BYTES`; weights are not copied.
+
+`static_axes` tells which axes of a tensor have one size for every input that the model takes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import math
+import os
+import zipfile
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from operator import attrgetter
+from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from onnx_snn.calibration.histogram import ChannelHistogram, SignedHistogram
+from onnx_snn.data.feeds import Feeds
+from onnx_snn.data.specs import Feed, InputSpec, check_feed, input_specs, sample_count
+from onnx_snn.errors import CalibrationError
+from onnx_snn.graph.model_io import staged, with_mapped_weights
+from onnx_snn.graph.subgraphs import EMPTY
+from onnx_snn.runtime.tap_session import Observer, OptionsFactory, contiguous, detach_weights
+
+logger = logging.getLogger(__name__)
+
+Axes: TypeAlias = tuple[int, ...]
+Shape: TypeAlias = tuple[int, ...]
+
+METHOD_VERSION = 1
+"""Raise it when the same data would give other histograms: caches of earlier versions are then refused."""
+
+GROUP_BYTES = 1 << 30
+"""Bytes observed in one run of the model; every further group costs one more pass over the data."""
+
+
+@dataclass(frozen=True)
+class Observation:
+    """A tensor to observe.
+
+    Attributes:
+        value: Its name; of one that lies in a branch of an If, runs that do not take the branch show nothing.
+        channel_axes: Axes that together index its channels; None to count all values together only.
+    """
+
+    value: str
+    channel_axes: Axes | None = None
+
+
+@dataclass
+class Calibration:
+    """What was observed.
+
+    Attributes:
+        fingerprint: Digest of the model, the observations and the method; empty where no cache was meant.
+        signed: Histogram of each observed tensor.
+        channels: Histograms of the channels of a tensor, by its name and channel axes.
+        shapes: The shapes that each tensor had.
+        samples: Number of samples seen.
+    """
+
+    fingerprint: str
+    signed: dict[str, SignedHistogram] = field(default_factory=dict)
+    channels: dict[tuple[str, Axes], ChannelHistogram] = field(default_factory=dict)
+    shapes: dict[str, set[Shape]] = field(default_factory=dict)
+    samples: int = 0
+
+    def add(self, value: str, channel_axes: Iterable[Axes], array: NDArray[Any]) -> None:
+        """Count every element of `array`, an instance of tensor `value`.
+
+        Raises:
+            CalibrationError: it is not floating-point, lacks a channel axis, or has another number of
+                channels than before.
+        """
+        if array.dtype.kind != "f":
+            raise CalibrationError(f"tensor '{value}' holds {array.dtype}; only floating-point can be observed")
+        self.shapes.setdefault(value, set()).add(array.shape)
+        self.signed.setdefault(value, SignedHistogram()).add(array)
+        for axes in channel_axes:
+            self._add_channels(value, axes, array)
+
+    def _add_channels(self, value: str, axes: Axes, array: NDArray[Any]) -> None:
+        try:
+            if (value, axes) not in self.channels:
+                channels = math.prod(array.shape[axis] for axis in axes)
+                self.channels[value, axes] = ChannelHistogram(channels)
+            self.channels[value, axes].add(array, axes)
+        except (IndexError, ValueError) as error:
+            raise CalibrationError(f"axes {axes} of tensor '{value}' cannot be its channels: {error}") from error
+
+    def save_cache(self, path: str | os.PathLike[str]) -> None:
+        """Write everything to one .npz file, whole or not at all.
+
+        Raises:
+            CalibrationError: it cannot be written.
+        """
+        path = Path(path)
+        index = {
+            "fingerprint": self.fingerprint,
+            "samples": self.samples,
+            "signed": list(self.signed),
+            "channels": list(self.channels),
+            "shapes": {value: sorted(shapes) for value, shapes in self.shapes.items()},
+        }
+        arrays: dict[str, Any] = {"index": np.array(json.dumps(index))}
+        contents = {f"signed.{number}": histogram.to_arrays() for number, histogram in enumerate(self.signed.values())}
+        contents |= {
+            f"channels.{number}": histogram.to_arrays() for number, histogram in enumerate(self.channels.values())
+        }
+        for place, fields in contents.items():
+            arrays |= {f"{place}.{name}": array for name, array in fields.items()}
+        try:
+            with staged(path) as temporary, temporary.open("wb") as file:
+                np.savez_compressed(file, **arrays)
+        except OSError as error:
+            raise CalibrationError(f"cannot write calibration cache '{path}': {error}") from error
+
+
+def calibrate(
+    model: ir.Model,
+    observations: Iterable[Observation],
+    feeds: Feeds,
+    *,
+    typical: Sequence[Feed] = (),
+    providers: Sequence[str] | None = None,
+    session_options: OptionsFactory | None = None,
+    cached: bool = True,
+    progress: bool = True,
+) -> Calibration:
+    """Run `model` on all of `feeds` and count what the observed tensors hold.
+
+    Args:
+        model: The original model; it is left as it is.
+        observations: The tensors; one may be asked for with several channel axes.
+        feeds: The data, from `onnx_snn.data.feeds.open_feeds`.
+        typical: Feeds that show how large the tensors are; the first one where none is given.
+        providers: onnxruntime's execution providers; None for the CPU.
+        session_options: Makes the options of a session, for instance to register custom operators.
+        cached: Take the fingerprint that a cache needs, for which all weights are read.
+        progress: Show a bar on a terminal.
+
+    Raises:
+        CalibrationError: a tensor cannot be observed, or the model fails on the data.
+        ModelError: onnxruntime does not accept the model.
+    """
+    observations = list(observations)
+    channel_axes: dict[str, list[Axes]] = {observation.value: [] for observation in observations}
+    for value, axes in dict.fromkeys((seen.value, seen.channel_axes) for seen in observations):
+        if axes is not None:
+            channel_axes[value].append(axes)
+    calibration = Calibration(fingerprint(model, observations) if cached else "")
+    observer = partial(Observer, model, providers=providers, session_options=session_options)
+    shapes_of = observer(list(channel_axes), shapes=True)
+    groups = _groups([shapes_of(feed) for feed in typical or [feeds.first()]])
+    logger.info("observing %s tensors in %s passes over the data", len(channel_axes), len(groups))
+    steps = None if feeds.batches is None else feeds.batches * len(groups)
+    with tqdm(desc="calibrate", total=steps, unit="batch", disable=None if progress else True) as bar:
+        for group in groups:
+            # The session goes with the call, so that the next one does not find two sets of weights.
+            calibration.samples = _observe(observer(group), feeds, channel_axes, calibration, bar)
+    return calibration
+
+
+def _observe(
+    observer: Observer,
+    feeds: Feeds,
+    channel_axes: Mapping[str, Sequence[Axes]],
+    calibration: Calibration,
+    bar: tqdm[Any],
+) -> int:
+    """Count one group of tensors over all feeds; returns the number of samples."""
+    samples = 0
+    for feed in feeds:
+        for value, array in observer(feed).items():
+            if array.shape != EMPTY:
+                calibration.add(value, channel_axes[value], array)
+        samples += sample_count(feed)
+        bar.update()
+    return samples
+
+
+def _groups(shapes: Sequence[Mapping[str, NDArray[np.int64]]]) -> list[list[str]]:
+    """Cut the observed tensors, in order, into groups of at most `GROUP_BYTES` of float32 in each of some runs."""
+    groups: list[list[str]] = []
+    free = 0
+    for value in shapes[0]:
+        size = 4 * max(math.prod(map(int, shape[value])) for shape in shapes)
+        if not groups or size > free:
+            groups.append([])
+            free = GROUP_BYTES
+        groups[-1].append(value)
+        free -= size
+    return groups
+
+
+def load_cache(path: str | os.PathLike[str], model: ir.Model, observations: Iterable[Observation]) -> Calibration:
+    """Read what `Calibration.save_cache` wrote.
+
+    Raises:
+        CalibrationError: the file cannot be read, or belongs to another model or to other observations.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = dict(file)
+        index = json.loads(str(arrays["index"]))
+        calibration = _from_arrays(index, arrays)
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        raise CalibrationError(f"cannot read calibration cache '{path}': {error}; delete it to calibrate") from error
+    expected = fingerprint(model, observations)
+    if calibration.fingerprint != expected:
+        raise CalibrationError(
+            f"calibration cache '{path}' was made for another model or other settings: it has fingerprint "
+            f"{calibration.fingerprint}, this conversion {expected}; delete it, or name another file"
+        )
+    return calibration
+
+
+def _from_arrays(index: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Calibration:
+    def fields_of(kind: str, number: int) -> dict[str, NDArray[Any]]:
+        prefix = f"{kind}.{number}."
+        return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+
+    calibration = Calibration(index["fingerprint"], samples=index["samples"])
+    for number, value in enumerate(index["signed"]):
+        calibration.signed[value] = SignedHistogram.from_arrays(fields_of("signed", number))
+    for number, (value, axes) in enumerate(index["channels"]):
+        histogram = ChannelHistogram.from_arrays(fields_of("channels", number))
+        calibration.channels[value, tuple(axes)] = histogram
+    calibration.shapes = {value: set(map(tuple, shapes)) for value, shapes in index["shapes"].items()}
+    return calibration
+
+
+def fingerprint(model: ir.Model, observations: Iterable[Observation]) -> str:
+    """SHA-256 of the graph, the weights, the observations and the version of the method, in hexadecimal."""
+    copy = with_mapped_weights(model)
+    weights = detach_weights(copy)
+    digest = hashlib.sha256(ir.to_proto(copy).SerializeToString(deterministic=True))
+    for tensor in weights.values():
+        digest.update(contiguous(tensor.numpy()).reshape(-1).view(np.uint8).data)
+    asked = sorted({(seen.value, seen.channel_axes or ()) for seen in observations})
+    digest.update(json.dumps([METHOD_VERSION, asked]).encode())
+    return digest.hexdigest()
+
+
+def static_axes(model: ir.Model, value_names: Sequence[str], feed: Feed) -> dict[str, tuple[int | None, ...]]:
+    """Find which axes of a tensor have one size, by running the model on inputs of other sizes.
+
+    Symbolic dimensions of the inputs are halved (or repeated where their size is 1), the same symbol alike in
+    all inputs. No values are made up. Sizes that the model does not run on are taken as fixed by it.
+
+    Args:
+        model: The model; it is left as it is.
+        value_names: Tensors of its main graph, or of branches that `feed` takes.
+        feed: Real inputs.
+
+    Returns:
+        For each tensor the size of each axis, None where it depends on the inputs or is 0. All None where no
+        other size could be run, so that nothing is known.
+
+    Raises:
+        CalibrationError: a tensor cannot be observed, or the model fails on `feed` itself.
+    """
+    specs = input_specs(model)
+    feed = check_feed(feed, specs)
+    observer = Observer(model, value_names, shapes=True)
+    seen = [observer(feed)]
+    dims = _symbolic_dims(specs, feed)
+    if dims:
+        seen += _observe_other_sizes(observer, feed, dims)
+        if len(seen) == 1:
+            logger.info("the model ran on no other sizes of its inputs: no axis is known to be fixed")
+            return {name: (None,) * len(shape) for name, shape in seen[0].items()}
+    return {name: _common_sizes([shapes[name] for shapes in seen]) for name in value_names}
+
+
+def _common_sizes(shapes: Sequence[NDArray[np.int64]]) -> tuple[int | None, ...]:
+    """The sizes above 0 that all shapes share; None elsewhere, and everywhere where ranks differ."""
+    if len({len(shape) for shape in shapes}) > 1:
+        return (None,) * len(shapes[0])
+    common = [sizes[0] if len(set(sizes)) == 1 else 0 for sizes in zip(*shapes, strict=True)]
+    return tuple(int(size) or None for size in common)
+
+
+class _SymbolicDim(NamedTuple):
+    """A symbolic dimension of an input.
+
+    Attributes:
+        name: The input.
+        axis: Its axis.
+        text: A symbol, or an expression of symbols.
+        size: Size in the feed at hand.
+    """
+
+    name: str
+    axis: int
+    text: str
+    size: int
+
+
+def _symbolic_dims(specs: Sequence[InputSpec], feed: Feed) -> list[_SymbolicDim]:
+    """The symbolic dimensions of the inputs; a nameless one is a symbol of its own."""
+    return [
+        _SymbolicDim(spec.name, axis, dim or f"{spec.name}[{axis}]", feed[spec.name].shape[axis])
+        for spec in specs
+        for axis, dim in enumerate(spec.shape)
+        if not isinstance(dim, int)
+    ]
+
+
+def _observe_other_sizes(observer: Observer, feed: Feed, dims: Sequence[_SymbolicDim]) -> list[dict[str, NDArray[Any]]]:
+    """Outputs of the runs that succeed when symbols change: all at once, else one by one, else in groups."""
+    # An empty cache is smaller than its symbol says elsewhere; the largest size of a symbol counts.
+    dims = sorted(dims, key=attrgetter("size"))
+    named = {dim.text: dim.size for dim in dims if dim.text.isidentifier()}
+    sizes = {dim.text: dim.size for dim in dims if _symbols(dim.text, named) == {dim.text}}
+    succeeded: list[dict[str, NDArray[Any]]] = []
+    fixed = {symbol for symbol, size in sizes.items() if size > 0}
+
+    def attempt(symbols: set[str]) -> None:
+        if symbols:
+            try:
+                succeeded.append(observer(_resized(feed, dims, sizes, symbols)))
+            except CalibrationError as error:
+                logger.debug("other sizes of %s do not run: %s", sorted(symbols), error)
+            else:
+                fixed.difference_update(symbols)
+
+    attempt(set(fixed))
+    for symbol in sorted(fixed):
+        attempt({symbol})
+    # Dimensions that must agree may carry different names, or none; then they agree in size.
+    for size in sorted({sizes[symbol] for symbol in fixed}):
+        attempt({symbol for symbol in fixed if sizes[symbol] == size})
+    attempt(set(fixed))
+    if fixed:
+        logger.info("the model fixes the input dimensions %s", sorted(fixed))
+    return succeeded
+
+
+def _symbols(text: str, named: Collection[str]) -> set[str]:
+    """The named symbols from which `text` is computed, or `text` itself where it cannot be."""
+    if text in named:
+        return {text}
+    try:
+        symbols = set(ir.SymbolicDim(text).free_symbols())
+    except ValueError:
+        return {text}
+    return symbols if symbols and symbols <= set(named) else {text}
+
+
+def _resized(feed: Feed, dims: Sequence[_SymbolicDim], sizes: Mapping[str, int], symbols: set[str]) -> Feed:
+    """`feed` cropped or repeated to half the size of `symbols`, or to size 2 where it is 1."""
+    resized = dict(feed)
+    other = {text: _other_size(size) if text in symbols else size for text, size in sizes.items()}
+    for dim in dims:
+        size = other[dim.text] if dim.text in other else ir.SymbolicDim(dim.text).evaluate(other)
+        if isinstance(size, int) and size != dim.size > 0:
+            indices = np.arange(size) % dim.size
+            resized[dim.name] = np.take(resized[dim.name], indices, axis=dim.axis)
+    return resized
+
+
+def _other_size(size: int) -> int:
+    # Halves pass where a network needs multiples of a power of two, and show what a stride would hide.
+    return {0: 0, 1: 2}.get(size, size // 2)

@@ -1,0 +1,228 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Command line: `onnx-snn export | convert | tune | inspect | compare | profile | report | demo`.
+
+Results go to standard output, progress and errors to standard error. The exit status is 0 on success, 1 when
+the work cannot be done (one line says what is wrong and what to do), 2 when the arguments are wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from onnx_snn.cli.demo import demo
+from onnx_snn.cli.parser import parser_of
+from onnx_snn.config.convert_config import ConvertConfig
+from onnx_snn.conversion.pipeline import convert
+from onnx_snn.errors import ConfigError, OnnxSnnError
+from onnx_snn.evaluation.comparison import Evaluation, compare
+from onnx_snn.evaluation.sensitivity import DEFAULT_SAMPLES, Blame, blame
+from onnx_snn.exporter import export
+from onnx_snn.graph.model_io import check_output, write_json
+from onnx_snn.profiling.energy import EnergyCosts
+from onnx_snn.profiling.inspection import inspect
+from onnx_snn.profiling.profiler import profile
+from onnx_snn.reporting.charts.page import check_reports, write_html, write_images
+from onnx_snn.reporting.survey import survey
+from onnx_snn.runtime.session import find_library
+from onnx_snn.tuning.tuner import tune
+from onnx_snn.version import __version__
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status."""
+    options = parser_of(f"onnx-snn {__version__}\nkernels: {_kernels()}").parse_args(arguments)
+    level = logging.WARNING - 10 * min(options.verbose, 2)
+    logging.basicConfig(level=level, format="%(name)s: %(message)s", stream=sys.stderr)
+    try:
+        COMMANDS[options.command](options)
+    except OnnxSnnError as error:
+        # Messages of onnx and onnxruntime run over several lines.
+        sys.stderr.write(f"onnx-snn: error: {' '.join(str(error).split())}\n")
+        return 1
+    except BrokenPipeError:  # the reader of our output has seen enough
+        return 1
+    return 0
+
+
+def _convert(options: argparse.Namespace) -> None:
+    if options.report:  # before hours of work
+        check_output(options.report, options.model)
+    report = convert(
+        options.model,
+        options.output,
+        options.calibration,
+        config=_config(options),
+        calibration_cache=options.calibration_cache,
+        calibration_samples=options.calibration_samples,
+        batch_size=options.batch_size,
+        dry_run=options.dry_run,
+        progress=not options.quiet,
+    )
+    if options.report:
+        report.save(options.report)
+    if not options.dry_run:
+        _note_missing_kernels(options)
+    if not options.quiet:
+        _write(report.text(nodes=options.every_node))
+
+
+def _config(options: argparse.Namespace) -> ConvertConfig:
+    """Options from `--config`, overridden by the flags that were given."""
+    fields = {field.name for field in dataclasses.fields(ConvertConfig)} - {"nodes"}  # whose flag asks for a report
+    names = sorted(name for name in fields if hasattr(options, name))
+    given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    base = ConvertConfig.from_json(Path(options.config)).to_json() if options.config else {}
+    return ConvertConfig.from_json({**base, **given})
+
+
+def _tune(options: argparse.Namespace) -> None:
+    settings = Path(options.settings or Path(options.output).with_suffix(".json"))
+    check_output(settings, options.model)
+    if options.report:
+        check_output(options.report, options.model)
+    report = tune(
+        options.model,
+        options.output,
+        options.calibration,
+        data=options.data,
+        target_loss=options.target_loss,
+        max_spikes=options.max_spikes,
+        max_timesteps=options.max_timesteps,
+        minimize=options.minimize,
+        metric=options.metric,
+        compared_output=options.compared_output,
+        config=_config(options),
+        calibration_cache=options.calibration_cache,
+        batch_size=options.batch_size,
+        samples=options.samples,
+        progress=not options.quiet,
+    )
+    write_json(settings, report.config.to_json())
+    if options.report:
+        write_json(options.report, report.to_json())
+    _note_missing_kernels(options)
+    if not options.quiet:
+        _write(
+            f"{report.text()}\n\n{options.output}: written; the same file again: onnx-snn convert --config {settings}"
+        )
+
+
+def _compare(options: argparse.Namespace) -> None:
+    arguments = {
+        "output": options.output,
+        "metric": options.metric,
+        "batch_size": options.batch_size,
+        "progress": not options.quiet,
+        "kernels": options.kernels,
+    }
+    result: Evaluation | Blame
+    if options.per_node:
+        samples = options.samples or DEFAULT_SAMPLES
+        result = blame(options.original, options.spiking, options.data, samples=samples, **arguments)
+    else:
+        result = compare(options.original, options.spiking, options.data, samples=options.samples, **arguments)
+    if options.kernels:
+        _note_missing_kernels(options)
+    _write(json.dumps(result.to_json(), indent=2) if options.json else result.text())
+
+
+def _profile(options: argparse.Namespace) -> None:
+    if options.json:
+        check_output(options.json, options.model)
+    result = profile(
+        options.model,
+        options.data,
+        costs=_costs(options.cost),
+        batch_size=options.batch_size,
+        samples=options.samples,
+        progress=not options.quiet,
+        kernels=options.kernels,
+    )
+    if options.kernels:
+        _note_missing_kernels(options)
+    if options.json:
+        result.save(options.json)
+    if not options.quiet:
+        _write(result.text(nodes=options.nodes))
+
+
+def _report(options: argparse.Namespace) -> None:
+    check_reports(options.html, options.png, (options.original, options.spiking, options.data, *options.also))
+    seen = survey(
+        options.original,
+        options.spiking,
+        options.data,
+        also=options.also,
+        metric=options.metric,
+        sample=options.sample,
+        samples=options.samples,
+        costs=_costs(options.cost),
+        batch_size=options.batch_size,
+        progress=not options.quiet,
+        kernels=options.kernels,
+    )
+    if options.html:
+        write_html(seen, options.html)
+    if options.png:
+        write_images(seen, options.png)
+
+
+def _costs(given: Sequence[str]) -> EnergyCosts:
+    """Energy costs from NAME=PICOJOULES; the others have their default."""
+    costs: dict[str, float] = {}
+    for entry in given:
+        name, _, cost = entry.partition("=")
+        try:
+            costs[name] = float(cost)
+        except ValueError:
+            raise ConfigError(f"energy cost {entry!r} is no NAME=PICOJOULES such as accumulate=0.9") from None
+    return EnergyCosts.from_json(costs)
+
+
+def _inspect(options: argparse.Namespace) -> None:
+    inspection = inspect(options.model)
+    _write(json.dumps(inspection.to_json(), indent=2) if options.json else inspection.text())
+
+
+def _export(options: argparse.Namespace) -> None:
+    export(options.model, options.output, task=options.task, opset=options.opset)
+
+
+def _demo(options: argparse.Namespace) -> None:
+    for line in demo(options.models, timesteps=options.timesteps, progress=not options.quiet):
+        _write(line)
+    _note_missing_kernels(options)
+
+
+def _kernels() -> str:
+    """What spiking nodes are run by in this installation."""
+    return str(find_library() or "none, portable functions")
+
+
+def _note_missing_kernels(options: argparse.Namespace) -> None:
+    """Say so where the work would have been done sooner with the kernels."""
+    if find_library() is None and not options.quiet:
+        sys.stderr.write(f"onnx-snn: kernels: {_kernels()}; same results, but slower (see README, Install)\n")
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+COMMANDS = {
+    "export": _export,
+    "convert": _convert,
+    "tune": _tune,
+    "inspect": _inspect,
+    "compare": _compare,
+    "profile": _profile,
+    "report": _report,
+    "demo": _demo,
+}

@@ -1,0 +1,254 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Arguments of the command line; `onnx_snn.cli.main` runs what they ask for."""
+
+from __future__ import annotations
+
+import argparse
+
+from onnx_snn.config.convert_config import ConvertConfig, Preset, Scope
+from onnx_snn.evaluation.metrics import METRICS
+from onnx_snn.evaluation.sensitivity import DEFAULT_SAMPLES
+from onnx_snn.neurons.mbe import MAX_TIMESTEPS
+from onnx_snn.neurons.opset import Body
+from onnx_snn.profiling.energy import EnergyCosts
+from onnx_snn.tuning.solver import Minimize
+
+DEFAULTS = ConvertConfig()
+
+
+def parser_of(version: str) -> argparse.ArgumentParser:
+    """The parser of all commands; `version` is what `--version` prints."""
+    parser = argparse.ArgumentParser(
+        prog="onnx-snn",
+        description="Convert pretrained ONNX networks into spiking ONNX networks, without training.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,  # keeps the lines of the version apart
+    )
+    parser.add_argument("--version", action="version", version=version)
+    commands = parser.add_subparsers(title="commands", dest="command", required=True, metavar="COMMAND")
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("-v", "--verbose", action="count", default=0, help="say more; twice for debugging")
+    common.add_argument("-q", "--quiet", action="store_true", help="no progress bars and no report on the terminal")
+    for add in (
+        _add_export,
+        _add_convert,
+        _add_tune,
+        _add_inspect,
+        _add_compare,
+        _add_profile,
+        _add_report,
+        _add_demo,
+    ):
+        add(commands, common)
+    return parser
+
+
+def _add_export(commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:
+    parser = commands.add_parser(
+        "export", parents=[common], help="export a Transformers model to ONNX through Optimum (extra: export)"
+    )
+    parser.add_argument("-m", "--model", required=True, help="folder of a Transformers model")
+    parser.add_argument("-o", "--output", required=True, help="folder to write")
+    parser.add_argument("--task", default="auto", help="Optimum's task, inferred by default")
+    parser.add_argument("--opset", type=int, help="ONNX opset, Optimum's default if not given")
+
+
+def _add_convert(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser
+) -> None:
+    parser = commands.add_parser("convert", parents=[common], help="convert a network into a spiking one")
+    files = parser.add_argument_group("files")
+    files.add_argument("-m", "--model", required=True, help=".onnx file, or a folder as Optimum writes it")
+    files.add_argument("-o", "--output", help=".onnx file (or folder) to write")
+    files.add_argument(
+        "-c",
+        "--calibration",
+        metavar="DATA",
+        help="real inputs: .npz with one array per model input (first axis: samples), or a folder of such files or of "
+        "test_data_set_N; for several models a folder with NAME.npz for each NAME.onnx, or data of the encoder",
+    )
+    files.add_argument("--calibration-cache", metavar="NPZ", help="keep what calibration saw; read when it exists")
+    files.add_argument("--config", metavar="JSON", help="options from a file, such as snn_config.json")
+    files.add_argument("--report", metavar="JSON", help="write the report as JSON")
+    network = parser.add_argument_group("network")
+    network.add_argument(
+        "-T",
+        "--timesteps",
+        type=int,
+        metavar=f"1..{MAX_TIMESTEPS}",
+        help=f"time steps, {DEFAULTS.timesteps} by default",
+    )
+    _add_network(network)
+    _add_choice(parser)
+    work = parser.add_argument_group("work")
+    work.add_argument("--dry-run", action="store_true", help="say what would be converted; needs no calibration data")
+    work.add_argument("--calibration-samples", type=int, metavar="N", help="use at most N samples")
+    work.add_argument("--batch-size", type=int, default=8, help="samples in one run (default: 8)")
+    work.add_argument("--nodes", dest="every_node", action="store_true", help="report every node")
+
+
+def _add_network(network: argparse._ArgumentGroup) -> None:
+    network.add_argument(
+        "--scope", choices=[scope.value for scope in Scope], help="full (default): weight products too"
+    )
+    network.add_argument("--preset", choices=[preset.value for preset in Preset], help="paper: arXiv 2508.07710")
+    network.add_argument("--body", choices=[body.value for body in Body], help="functions with time loops, or closed")
+    network.add_argument(
+        "--gate",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="let a saturated basis fire only once",
+    )
+    network.add_argument(
+        "--lean",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="as few spikes as an error of some thousandths allows (default with T=7 and 8, if without a cache)",
+    )
+    network.add_argument(
+        "--meter", action="store_true", default=None, help="counts of spikes as outputs <node>/spikes of the network"
+    )
+    network.add_argument("--headroom", type=float, help="range of a code over the largest calibrated magnitude")
+
+
+def _add_choice(parser: argparse.ArgumentParser) -> None:
+    choice = parser.add_argument_group("choice of nodes")
+    choice.add_argument("--include", nargs="+", metavar="NAME", help="convert only these: names or expressions")
+    choice.add_argument("--exclude", nargs="+", metavar="NAME", help="leave these as they are")
+    choice.add_argument("--strict", action="store_true", default=None, help="fail where a node cannot be converted")
+
+
+def _add_tune(commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:
+    parser = commands.add_parser(
+        "tune", parents=[common], help="choose every neuron by what it costs and what its error does, and convert"
+    )
+    files = parser.add_argument_group("files")
+    files.add_argument("-m", "--model", required=True, help=".onnx file")
+    files.add_argument("-o", "--output", required=True, help=".onnx file to write")
+    files.add_argument("-c", "--calibration", metavar="DATA", required=True, help="real inputs, as for convert")
+    files.add_argument("--data", help="inputs with `labels` on which the loss is measured (default: those of -c)")
+    files.add_argument("--calibration-cache", metavar="NPZ", help="keep what calibration saw; read when it exists")
+    files.add_argument("--config", metavar="JSON", help="other options of the conversion from a file")
+    files.add_argument(
+        "--settings", metavar="JSON", help="where to write the configuration for convert (default: beside the output)"
+    )
+    files.add_argument("--report", metavar="JSON", help="write the Pareto front and the choice as JSON")
+    goal = parser.add_argument_group("goal (at least one of the first two)")
+    goal.add_argument(
+        "--target-loss", type=_share, metavar="LOSS", help="largest relative loss, such as 0.2%% or 0.002"
+    )
+    goal.add_argument("--max-spikes", type=float, metavar="S", help="largest number of spikes per element")
+    goal.add_argument(
+        "--max-timesteps",
+        type=int,
+        default=MAX_TIMESTEPS,
+        metavar=f"1..{MAX_TIMESTEPS}",
+        help=f"largest number of time steps of a neuron (default: {MAX_TIMESTEPS})",
+    )
+    goal.add_argument(
+        "--minimize",
+        choices=[each.value for each in Minimize],
+        default=Minimize.SPIKES.value,
+        help="what to save: spikes (default), or synaptic operations, spikes times their fan-out",
+    )
+    goal.add_argument("--metric", choices=sorted(METRICS), help="task metric (default: what the labels suggest)")
+    goal.add_argument("--compared-output", metavar="NAME", help="output that the metric sees (default: the first)")
+    _add_network(parser.add_argument_group("network"))
+    _add_choice(parser)
+    work = parser.add_argument_group("work")
+    work.add_argument("--samples", type=int, metavar="N", help="use at most N samples of the data")
+    work.add_argument("--batch-size", type=int, default=8, help="samples in one run (default: 8)")
+    parser.set_defaults(timesteps=None)  # the solver chooses them
+
+
+def _share(text: str) -> float:
+    """A share, given as such or in percent."""
+    number = text.removesuffix("%")
+    try:
+        return float(number) / (100.0 if number != text else 1.0)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number; expected one such as 0.2% or 0.002") from None
+
+
+def _add_inspect(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser
+) -> None:
+    parser = commands.add_parser(
+        "inspect", parents=[common], help="tell how a file was converted and what spikes in it"
+    )
+    parser.add_argument("model", help="converted .onnx file")
+    parser.add_argument("--json", action="store_true", help="as JSON")
+
+
+def _add_networks(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("original", help=".onnx file of the original network")
+    parser.add_argument("spiking", help="converted .onnx file")
+    parser.add_argument("data", help=".npz with one array per model input, and `labels` for a task metric")
+    parser.add_argument("--metric", choices=sorted(METRICS), help="task metric (default: what the labels suggest)")
+
+
+def _add_runs(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--batch-size", type=int, default=8, help="samples in one run (default: 8)")
+    parser.add_argument("--samples", type=int, metavar="N", help="use at most N samples")
+    parser.add_argument(
+        "--kernels",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="run by the kernels where they are installed (default), or by the functions in the file",
+    )
+
+
+def _add_costs(parser: argparse.ArgumentParser) -> None:
+    names = ", ".join(EnergyCosts.__dataclass_fields__)
+    parser.add_argument(
+        "--cost", nargs="+", default=(), metavar="NAME=PICOJOULES", help=f"energy of an operation: {names}"
+    )
+
+
+def _add_compare(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser
+) -> None:
+    parser = commands.add_parser("compare", parents=[common], help="run original and spiking network side by side")
+    _add_networks(parser)
+    parser.add_argument("--output", help="output to compare (default: the first)")
+    _add_runs(parser)
+    parser.add_argument(
+        "--per-node",
+        action="store_true",
+        help=f"what each spiking node does alone and left out, ranked (samples by default: {DEFAULT_SAMPLES})",
+    )
+    parser.add_argument("--json", action="store_true", help="as JSON")
+
+
+def _add_profile(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser
+) -> None:
+    parser = commands.add_parser(
+        "profile", parents=[common], help="count spikes and operations of a spiking network, and their energy by rule"
+    )
+    parser.add_argument("model", help="converted .onnx file")
+    parser.add_argument("data", help="real inputs: .npz with one array per model input, or a folder of test_data_set_N")
+    _add_runs(parser)
+    parser.add_argument("--nodes", action="store_true", help="report every node")
+    parser.add_argument("--json", metavar="FILE", help="write all counts as JSON")
+    _add_costs(parser)
+
+
+def _add_report(commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:
+    parser = commands.add_parser(
+        "report", parents=[common], help="draw errors, fits, spikes and energy of a spiking network: one HTML file"
+    )
+    _add_networks(parser)
+    parser.add_argument("--html", metavar="FILE", help="write a page that holds all it needs")
+    parser.add_argument("--png", metavar="FOLDER", help="write the charts as pictures")
+    parser.add_argument(
+        "--also", nargs="+", default=(), metavar="FILE", help="other converted files, for loss by time steps and spikes"
+    )
+    parser.add_argument("--sample", type=int, default=0, metavar="K", help="whose spikes are drawn (default: 0)")
+    _add_runs(parser)
+    _add_costs(parser)
+
+
+def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:
+    parser = commands.add_parser("demo", parents=[common], help="convert the models that come with the repository")
+    parser.add_argument("--models", default="models", help="folder of the models (default: models)")
+    parser.add_argument("-T", "--timesteps", type=int, default=DEFAULTS.timesteps, help="time steps")

@@ -1,0 +1,232 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Settings of single neurons: what a configuration asks of the nodes that it names, beside what holds for all.
+
+A configuration lists them as objects under "nodes":
+
+    {"timesteps": 8, "nodes": [{"name": ".*/query/MatMul", "timesteps": 5, "bases": 4},
+                               {"name": "/layer.3/gelu/Mul", "neuron": "function", "headroom": 2.0}]}
+
+Later entries override earlier ones, option by option; what none of them sets is that of the configuration.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from onnx_snn.errors import ConfigError
+from onnx_snn.neurons.mbe import MAX_TIMESTEPS
+from onnx_snn.rules.site import Kind, Site
+
+NEURONS = {
+    Kind.FUNCTION: ("function",),
+    Kind.SOFTMAX: ("exp2", "reciprocal"),
+    Kind.LAYER_NORM: ("deviation", "rsqrt"),
+    Kind.RMS_NORM: ("deviation", "rsqrt"),
+    Kind.PRODUCT: ("operand 0", "operand 1"),
+    Kind.SYNAPSE: ("operand 0",),
+}
+"""The neurons of a site by its kind, as reports name them."""
+
+KNOWN_NEURONS = tuple(dict.fromkeys(name for names in NEURONS.values() for name in names))
+
+MAX_BASES = 64
+"""Segments that a single node may ask for; the fits of more take minutes."""
+
+MAX_OCTAVES = 24
+"""Bits of a float32, which the levels of the first and the last segment have to share."""
+
+MAX_HEADROOM = 1024.0
+
+SHAPE = ("bases", "octaves", "decay", "halvings")
+"""Options that say what the bases of a neuron are, together."""
+
+CODES = ("operand 0", "operand 1", "deviation")
+"""The neurons that are identity codes."""
+
+
+@dataclass(frozen=True)
+class NeuronSettings:
+    """How one neuron is built.
+
+    Attributes:
+        timesteps: T.
+        bases: N; None for what `timesteps` and the kind of neuron imply.
+        gate: whether a saturated basis fires once.
+        headroom: range of a signed code over the largest calibrated magnitude.
+        octaves: of an identity code, log2 of the level sizes of its segments over that of the first one, in place of
+            `bases`; None for segments that are fitted.
+        decay: of a greedy identity code, that of the sizes of its steps, in place of `bases`; see
+            `onnx_snn.fitting.beta_codes`.
+        halvings: of its first steps; None for none.
+    """
+
+    timesteps: int
+    bases: int | None
+    gate: bool
+    headroom: float
+    octaves: tuple[int, ...] | None = None
+    decay: float | None = None
+    halvings: int | None = None
+
+    def replaced(self, options: Mapping[str, Any]) -> NeuronSettings:
+        """These settings with `options`; those that say what the bases are replace all of these."""
+        shape = dict.fromkeys(SHAPE) if set(SHAPE) & set(options) else {}
+        return dataclasses.replace(self, **{**shape, **options})
+
+
+@dataclass(frozen=True)
+class NodeSettings:
+    """What a configuration asks of the nodes that `name` names; None leaves an option as it is.
+
+    Attributes:
+        name: name or regular expression of nodes.
+        neuron: which of their neurons, as reports name them ("operand 0", "deviation", ...); None for all.
+        timesteps: T, 1 to 16.
+        bases: N, 1 to 64.
+        gate: whether a saturated basis fires once.
+        headroom: range of a signed code over the largest calibrated magnitude.
+        octaves: for identity codes in place of `bases`: log2 of the level sizes of the segments over that of the first
+            one, such as (0, 2, 5).
+        decay: for greedy identity codes in place of `bases`: that of the sizes of the steps, above 0.5 and below 1.
+        halvings: steps of a greedy code at the beginning whose sizes are halves.
+
+    Raises:
+        ConfigError: an option is out of its range, contradicts another one, or none is set.
+    """
+
+    name: str
+    neuron: str | None = None
+    timesteps: int | None = None
+    bases: int | None = None
+    gate: bool | None = None
+    headroom: float | None = None
+    octaves: tuple[int, ...] | None = None
+    decay: float | None = None
+    halvings: int | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not self.name:
+            raise ConfigError(f"nodes: name is {self.name!r}; expected a name or regular expression of nodes")
+        if self.neuron is not None and self.neuron not in KNOWN_NEURONS:
+            raise ConfigError(f"nodes: {self.name!r}: neuron is {self.neuron!r}; expected one of {KNOWN_NEURONS}")
+        self._check_whole("timesteps", MAX_TIMESTEPS)
+        self._check_whole("bases", MAX_BASES)
+        self._check_whole("halvings", MAX_TIMESTEPS, least=0)
+        if self.gate is not None and not isinstance(self.gate, bool):
+            raise ConfigError(f"nodes: {self.name!r}: gate is {self.gate!r}; expected true or false")
+        if self.headroom is not None and not (_is_number(self.headroom) and 1.0 <= self.headroom <= MAX_HEADROOM):
+            raise ConfigError(f"nodes: {self.name!r}: headroom is {self.headroom!r}; expected 1 to {MAX_HEADROOM:g}")
+        if self.octaves is not None:
+            object.__setattr__(self, "octaves", self._checked_octaves())
+        if self.decay is not None and not (_is_number(self.decay) and 0.5 < self.decay < 1.0):
+            raise ConfigError(f"nodes: {self.name!r}: decay is {self.decay!r}; expected a number between 0.5 and 1")
+        if self.halvings is not None and self.decay is None:
+            raise ConfigError(f"nodes: {self.name!r}: halvings is {self.halvings!r} without a decay; give both")
+        if self.bases is not None and self.of_codes is not None:
+            code = f"{self.of_codes} {getattr(self, self.of_codes)}"
+            raise ConfigError(f"nodes: {self.name!r} sets bases {self.bases} and {code}; give one of them")
+        if not self.options():
+            raise ConfigError(f"nodes: {self.name!r} sets nothing; give one of {list(OPTIONS)}")
+
+    def _check_whole(self, option: str, most: int, least: int = 1) -> None:
+        value = getattr(self, option)
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most):
+            raise ConfigError(
+                f"nodes: {self.name!r}: {option} is {value!r}; expected a whole number from {least} to {most}"
+            )
+
+    def _checked_octaves(self) -> tuple[int, ...]:
+        octaves, where = self.octaves, f"nodes: {self.name!r}: octaves is {self.octaves!r}"
+        whole = isinstance(octaves, (list, tuple)) and all(type(each) is int for each in octaves)
+        if not whole or not octaves or list(octaves) != sorted(octaves) or octaves[0] != 0:
+            raise ConfigError(f"{where}; expected whole numbers that ascend from 0, one for each segment")
+        if len(octaves) > MAX_BASES or octaves[-1] > MAX_OCTAVES:
+            raise ConfigError(f"{where}; expected up to {MAX_BASES} segments and {MAX_OCTAVES} octaves")
+        return tuple(octaves)
+
+    @property
+    def of_codes(self) -> str | None:
+        """The option, if one is set, that only codes have."""
+        return "octaves" if self.octaves is not None else "decay" if self.decay is not None else None
+
+    def options(self) -> dict[str, Any]:
+        """The options that are set."""
+        return {option: value for option in OPTIONS if (value := getattr(self, option)) is not None}
+
+    def to_json(self) -> dict[str, Any]:
+        """The entry as JSON values, without what it leaves as it is."""
+        octaves = {} if self.octaves is None else {"octaves": list(self.octaves)}
+        return {"name": self.name} | ({"neuron": self.neuron} if self.neuron else {}) | self.options() | octaves
+
+    @classmethod
+    def from_json(cls, value: Any) -> NodeSettings:
+        """The entry of which `to_json` gave `value`.
+
+        Raises:
+            ConfigError: it is no object, lacks a name or holds an unknown option.
+        """
+        if isinstance(value, cls):
+            return value
+        if not isinstance(value, Mapping):
+            raise ConfigError(f"nodes holds {value!r}; expected an object with a name and options")
+        known = [field.name for field in dataclasses.fields(cls)]
+        unknown = sorted(set(value) - set(known))
+        if unknown:
+            raise ConfigError(f"nodes: unknown options {unknown}; known are {known}")
+        if "name" not in value:
+            raise ConfigError(f"nodes: {dict(value)!r} names no node; give a name or regular expression as 'name'")
+        return cls(**value)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+OPTIONS = tuple(field.name for field in dataclasses.fields(NeuronSettings))
+"""What can be set for a neuron."""
+
+
+def node_settings(value: Any) -> tuple[NodeSettings, ...]:
+    """The entries of a configuration.
+
+    Raises:
+        ConfigError: `value` is no list of entries.
+    """
+    if not isinstance(value, (list, tuple)):
+        raise ConfigError(f"nodes is {value!r}; expected a list of objects with a name and options")
+    return tuple(NodeSettings.from_json(entry) for entry in value)
+
+
+class Settings:
+    """The settings of every neuron of some sites.
+
+    Args:
+        default: settings of a neuron that no entry names.
+        matches: the sites that each entry names; later entries override earlier ones.
+
+    Raises:
+        ConfigError: an entry asks for a neuron that none of its sites has.
+    """
+
+    def __init__(self, default: NeuronSettings, matches: Iterable[tuple[NodeSettings, Iterable[Site]]] = ()) -> None:
+        self.default = default
+        self._own: dict[tuple[Site, str], NeuronSettings] = {}
+        for entry, sites in matches:
+            named = [
+                (site, neuron)
+                for site in sites
+                for neuron in NEURONS[site.kind]
+                if (entry.neuron is None or neuron == entry.neuron) and (entry.of_codes is None or neuron in CODES)
+            ]
+            if not named:
+                what = repr(entry.neuron) if entry.of_codes is None else f"{entry.neuron or ''!r} with {entry.of_codes}"
+                raise ConfigError(f"nodes: no node that {entry.name!r} matches has a neuron {what}")
+            for key in named:
+                self._own[key] = self.of(*key).replaced(entry.options())
+
+    def of(self, site: Site, neuron: str) -> NeuronSettings:
+        """The settings of one neuron of `site`."""
+        return self._own.get((site, neuron), self.default)

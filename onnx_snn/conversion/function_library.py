@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Attach: give a rewritten model the functions that define its spiking ops, and the record of its making."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+
+import onnx_ir as ir
+
+from onnx_snn.config.convert_config import ConvertConfig
+from onnx_snn.conversion.plan import SitePlan
+from onnx_snn.conversion.spike_outputs import add_functions, meter, spiking_nodes
+from onnx_snn.errors import ConfigError
+from onnx_snn.metadata import CONFIG_KEY, VERSION_KEY
+from onnx_snn.neurons import function_bodies
+from onnx_snn.neurons.opset import DOMAIN, Body
+from onnx_snn.version import __version__
+
+MIN_IR_VERSION = 8
+"""The first IR version that knows model-local functions."""
+
+
+def attach(model: ir.Model, plans: Sequence[SitePlan], used: Iterable[str], config: ConvertConfig) -> None:
+    """Add the functions of the op types `used` and the metadata to `model`, in place; counts of spikes where asked.
+
+    Raises:
+        ConfigError: closed bodies were asked for, but a neuron has no closed form.
+    """
+    if config.body is Body.CLOSED and not _have_closed_forms(plans):
+        raise ConfigError("body 'closed' needs halving kernels in every neuron; use body 'loop'")
+    if config.meter:
+        meter(model, config.body)
+    else:
+        add_functions(model, used, config.body, metered=False)
+    model.ir_version = max(model.ir_version, MIN_IR_VERSION)
+    model.metadata_props[VERSION_KEY] = __version__
+    model.metadata_props[CONFIG_KEY] = json.dumps(config.to_json(), sort_keys=True)
+
+
+def fast_twin(model: ir.Model, plans: Sequence[SitePlan]) -> ir.Model:
+    """A model that gives the same bits as the converted `model`, sooner where no kernels are installed.
+
+    Its functions have closed bodies, if the neurons allow it.
+    """
+    if not _have_closed_forms(plans):
+        return model
+    twin = model.clone()
+    used = [name for domain, name, _ in model.functions if domain == DOMAIN]
+    metered = any(len(node.outputs) > 1 for node in spiking_nodes(twin))
+    add_functions(twin, used, Body.CLOSED, metered=metered)
+    return twin
+
+
+def _have_closed_forms(plans: Sequence[SitePlan]) -> bool:
+    return function_bodies.closed_body_fits(coding.neuron for plan in plans for coding in plan.codings().values())

@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a conversion did: coverage, accuracy per node, parameters, slots and spikes, as text and as JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from onnx_snn.config.convert_config import ConvertConfig
+from onnx_snn.errors import OutputError
+from onnx_snn.formatting import json_values, table
+
+
+class Status(enum.Enum):
+    """What became of a node.
+
+    CONVERTED: it spikes. KEPT: it stays by the user's choice. REFUSED: it stays, as it cannot be converted.
+    """
+
+    CONVERTED = "converted"
+    KEPT = "kept"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True)
+class NodeReport:
+    """One node or pattern of the original network.
+
+    Attributes:
+        name: its last node.
+        kind: kind of site, such as "function" or "softmax"; the op type where no rule knows the node.
+        function: name of the fitted function, empty where there is none.
+        status: whether it spikes now.
+        reason: why it does not; empty when converted.
+        sqnr_db: signal to conversion error at its output on calibration data in decibels, if measured.
+        spikes: fired slots per element for each of its neurons, on the calibration distribution.
+        slots: pairs of basis and time step in which a spike can fall, over its neurons; a code that several nodes
+            read counts for the first of them.
+        parameters: stored numbers of these neurons.
+    """
+
+    name: str
+    kind: str
+    function: str = ""
+    status: Status = Status.CONVERTED
+    reason: str = ""
+    sqnr_db: float | None = None
+    spikes: dict[str, float] = field(default_factory=dict)
+    slots: int = 0
+    parameters: int = 0
+
+
+@dataclass(frozen=True)
+class OutputReport:
+    """Difference between original and spiking network at one output, on calibration samples.
+
+    Attributes:
+        name: output of the model.
+        relative_error: Frobenius norm of the difference over that of the original output.
+        maximum_error: largest absolute difference.
+        agreement: share of equal argmax over the last axis; None for outputs without classes.
+    """
+
+    name: str
+    relative_error: float
+    maximum_error: float
+    agreement: float | None
+
+
+@dataclass(frozen=True)
+class ConversionReport:
+    """Result of `onnx_snn.convert`.
+
+    Attributes:
+        source: what was converted.
+        output: file that was written; None for a dry run.
+        config: the options in force.
+        nodes: every nonlinear node and, in scope full, every weight product.
+        outputs: differences at the outputs; empty for a dry run.
+        calibration_samples: number of samples that the ranges come from.
+        seconds: time of each stage.
+    """
+
+    source: str
+    output: str | None
+    config: ConvertConfig
+    nodes: tuple[NodeReport, ...]
+    outputs: tuple[OutputReport, ...] = ()
+    calibration_samples: int = 0
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def count(self, status: Status) -> int:
+        """Number of nodes with `status`."""
+        return sum(node.status is status for node in self.nodes)
+
+    @property
+    def slots(self) -> int:
+        """Slots over all neurons."""
+        return sum(node.slots for node in self.nodes)
+
+    @property
+    def parameters(self) -> int:
+        """Stored numbers over all neurons."""
+        return sum(node.parameters for node in self.nodes)
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as JSON values."""
+        return {
+            **dataclasses.asdict(self),
+            "config": self.config.to_json(),
+            "nodes": [json_values(node) for node in self.nodes],
+            "outputs": [json_values(output) for output in self.outputs],
+        }
+
+    def save(self, path: str | Path) -> None:
+        """Write the report as a JSON file.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        try:
+            Path(path).write_text(json.dumps(self.to_json(), indent=2, allow_nan=False) + "\n")
+        except OSError as error:
+            raise OutputError(f"cannot write report '{path}': {error}") from error
+
+    def text(self, *, nodes: bool = False) -> str:
+        """The report for a terminal; with `nodes`, one line for each node as well."""
+        target = f"-> {self.output}" if self.output else "(dry run, nothing written)"
+        lines = [
+            f"{self.source} {target}",
+            f"T={self.config.timesteps}, scope {self.config.scope.value}, preset {self.config.preset.value}; "
+            f"{self.calibration_samples} calibration samples; "
+            + ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in self.seconds.items()),
+            "",
+            table(_COVERAGE_HEADER, self._coverage()),
+            f"{self.slots} slots and {self.parameters} parameters in all neurons",
+        ]
+        if self.outputs:
+            lines += ["", table(_OUTPUT_HEADER, [_output_row(output) for output in self.outputs])]
+        refused = [node for node in self.nodes if node.status is Status.REFUSED]
+        if refused:
+            lines += [
+                "",
+                table(("not converted", "op", "why"), [(n.name, n.kind, n.reason) for n in refused]),
+            ]
+        if nodes:
+            lines += ["", table(_NODE_HEADER, [_node_row(node) for node in self.nodes])]
+        return "\n".join(lines)
+
+    def _coverage(self) -> list[tuple[str, ...]]:
+        """One row for each kind of node."""
+        groups: dict[str, list[NodeReport]] = {}
+        for node in self.nodes:
+            groups.setdefault(f"{node.kind} {node.function}".strip(), []).append(node)
+        return [(group, *_coverage_cells(members)) for group, members in sorted(groups.items())]
+
+
+def merged(source: str, output: str | None, reports: Sequence[ConversionReport]) -> ConversionReport:
+    """One report for the models of a folder; where there are several, names carry that of the file."""
+    if len(reports) == 1:
+        return dataclasses.replace(reports[0], source=source, output=output)
+    seconds: dict[str, float] = {}
+    for report in reports:
+        for stage, value in report.seconds.items():
+            seconds[stage] = seconds.get(stage, 0.0) + value
+    prefixes = [f"{Path(report.source).stem}:" for report in reports]
+    return ConversionReport(
+        source,
+        output,
+        reports[0].config,
+        tuple(
+            _prefixed(node, prefix) for prefix, report in zip(prefixes, reports, strict=True) for node in report.nodes
+        ),
+        tuple(
+            _prefixed(out, prefix) for prefix, report in zip(prefixes, reports, strict=True) for out in report.outputs
+        ),
+        sum(report.calibration_samples for report in reports),
+        seconds,
+    )
+
+
+Named = TypeVar("Named", NodeReport, OutputReport)
+
+
+def _prefixed(entry: Named, prefix: str) -> Named:
+    return dataclasses.replace(entry, name=prefix + entry.name)
+
+
+_COVERAGE_HEADER = ("nodes", "found", "converted", "kept", "refused", "SQNR dB (worst)", "spikes/element")
+_OUTPUT_HEADER = ("output", "relative error", "max error", "argmax agreement")
+_NODE_HEADER = ("node", "kind", "status", "SQNR dB", "spikes/element", "why")
+
+
+def _coverage_cells(members: Sequence[NodeReport]) -> tuple[str, ...]:
+    counts = (str(sum(member.status is status for member in members)) for status in Status)
+    ratios = [member.sqnr_db for member in members if member.sqnr_db is not None]
+    spikes: dict[str, list[float]] = {}
+    for member in members:
+        for neuron, value in member.spikes.items():
+            spikes.setdefault(neuron, []).append(value)
+    means = ", ".join(f"{neuron} {np.mean(values):.1f}" for neuron, values in spikes.items())
+    return (str(len(members)), *counts, f"{min(ratios):.1f}" if ratios else "", means)
+
+
+def _output_row(output: OutputReport) -> tuple[str, ...]:
+    agreement = "" if output.agreement is None else f"{output.agreement:.2%}"
+    return output.name, f"{output.relative_error:.2e}", f"{output.maximum_error:.2e}", agreement
+
+
+def _node_row(node: NodeReport) -> tuple[str, ...]:
+    ratio = "" if node.sqnr_db is None else f"{node.sqnr_db:.1f}"
+    spikes = ", ".join(f"{neuron} {value:.1f}" for neuron, value in node.spikes.items())
+    return node.name, f"{node.kind} {node.function}".strip(), node.status.value, ratio, spikes, node.reason

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Verify: the converted model is valid, keeps what must not change, and how far it is from the original.
+
+Invariants: inputs and outputs have their names, types and dimensions; every initializer that is still used
+holds the same values; the model passes onnx's checker. Then both models run on calibration samples, and the
+errors at the outputs and at every converted node are measured in one pass.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import onnxruntime as ort
+
+from onnx_snn.conversion.report import OutputReport
+from onnx_snn.conversion.spike_outputs import is_count
+from onnx_snn.data.specs import Feed
+from onnx_snn.errors import ModelError
+from onnx_snn.evaluation.error_stats import Difference
+from onnx_snn.graph.model_io import checkable, with_mapped_weights
+from onnx_snn.graph.subgraphs import EMPTY
+from onnx_snn.runtime.session import add_kernels
+from onnx_snn.runtime.tap_session import Observer, detach_weights, quiet_options
+
+logger = logging.getLogger(__name__)
+
+
+def check_invariants(original: ir.Model, converted: ir.Model) -> None:
+    """What a conversion must leave as it was. Counts of spikes may come as outputs after the others.
+
+    Raises:
+        ModelError: an input, output or weight changed; it names the first.
+    """
+    outputs = [value for value in converted.graph.outputs if not is_count(value)]
+    for before, after in (
+        (original.graph.inputs, converted.graph.inputs),
+        (original.graph.outputs, outputs),
+        (original.graph.outputs, converted.graph.outputs[: len(original.graph.outputs)]),
+    ):
+        old, new = [_signature(value) for value in before], [_signature(value) for value in after]
+        if old != new:
+            raise ModelError(f"conversion changed the model's interface from {old} to {new}")
+    # Initializers of different branches may have the same name.
+    tensors: dict[str, list[ir.TensorProtocol | None]] = {}
+    for name, value in _initializers(original):
+        tensors.setdefault(name, []).append(value.const_value)
+    for name, value in _initializers(converted):
+        if name in tensors and not any(_same_tensor(tensor, value.const_value) for tensor in tensors[name]):
+            raise ModelError(f"conversion changed the weight {name!r}")
+
+
+def check_valid(model: ir.Model) -> None:
+    """Run onnx's checker with shape inference on `model`; of its large weights it sees the types alone.
+
+    Raises:
+        ModelError: the checker finds fault.
+    """
+    copy = with_mapped_weights(model)
+    detach_weights(copy)
+    try:
+        onnx.checker.check_model(checkable(ir.to_proto(copy)), full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise ModelError(f"the converted model does not pass onnx's checker: {error}") from error
+
+
+@dataclass
+class Comparison:
+    """Errors of the converted model.
+
+    Attributes:
+        outputs: one report for each floating-point output of the model.
+        sqnr_db: signal to error of each tapped tensor, in decibels; without those whose shape follows from what the
+            network decides, such as the tokens of one expert.
+        worst_sample: the largest relative error of an output on one sample.
+    """
+
+    outputs: list[OutputReport] = field(default_factory=list)
+    sqnr_db: dict[str, float] = field(default_factory=dict)
+    worst_sample: float = 0.0
+
+    @property
+    def worst_error(self) -> float:
+        """The largest relative error of an output; 0 where there is none to measure."""
+        return max((output.relative_error for output in self.outputs), default=0.0)
+
+
+def measure(
+    original: ir.Model,
+    converted: ir.Model,
+    feeds: Iterable[Feed],
+    taps: Sequence[str],
+    *,
+    apart: ir.Model | None = None,
+) -> Comparison:
+    """Run the models on `feeds` and compare their outputs and the tensors `taps`, which both name alike.
+
+    The taps are those of `apart` where that is given: the original with its fused operators written out. Spiking
+    nodes run by the kernels where they are installed.
+    """
+    outputs = [value.name or "" for value in original.graph.outputs]
+    names = list(dict.fromkeys([*outputs, *taps]))
+    differences = {name: Difference() for name in names}
+    references = _references(original, apart or original, outputs, names)
+    result = Observer(converted, names, session_options=_options_with_kernels)
+    decided: set[str] = set()
+    for feed in feeds:
+        seen = [reference(feed) for reference in references]
+        expected, got = seen[-1] | seen[0], result(feed)
+        decided |= {name for name in names if expected[name].shape != got[name].shape}
+        for name in differences.keys() - decided:
+            if np.issubdtype(expected[name].dtype, np.floating) and expected[name].shape != EMPTY:
+                differences[name].add(expected[name], got[name])
+    comparison = Comparison(sqnr_db={name: differences[name].sqnr_db for name in taps if name not in decided})
+    for name in outputs:
+        difference = differences[name]
+        if difference.signal or difference.rows:
+            comparison.worst_sample = max(comparison.worst_sample, difference.worst)
+            comparison.outputs.append(
+                OutputReport(name, difference.relative_error, difference.largest, difference.agreement)
+            )
+    return comparison
+
+
+def _references(original: ir.Model, apart: ir.Model, outputs: Sequence[str], names: Sequence[str]) -> list[Observer]:
+    """What gives the outputs of `original`, and in the end all `names` of `apart`."""
+    if apart is original:
+        return [Observer(original, names)]
+    try:
+        return [Observer(original, outputs), Observer(apart, names)]
+    except ModelError as error:
+        logger.warning("the converted model is compared with the original as it was written out: %s", error)
+        return [Observer(apart, names)]
+
+
+def _options_with_kernels() -> ort.SessionOptions:
+    """Options of an observer that runs spiking nodes by the kernels, where they are installed."""
+    options = quiet_options()
+    add_kernels(options)
+    return options
+
+
+def _initializers(model: ir.Model) -> Iterator[tuple[str, ir.Value]]:
+    """Those of the main graph and of its subgraphs, by name."""
+    for graph in (model.graph, *model.graph.subgraphs()):
+        yield from graph.initializers.items()
+
+
+def _signature(value: ir.Value) -> tuple[str | None, str, str]:
+    return value.name, str(value.type), str(value.shape)
+
+
+def _same_tensor(before: ir.TensorProtocol | None, after: ir.TensorProtocol | None) -> bool:
+    if before is after:
+        return True
+    return before is not None and after is not None and before.tobytes() == after.tobytes()

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Inputs of a network: what it takes, and the data that users give for it."""

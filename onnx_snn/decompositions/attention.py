@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Attention as onnxruntime fuses it.
+
+    Attention(x, w, b, ...)             q, k, v = heads of MatMul(x, w) + b
+    MultiHeadAttention(q, k, v, ...)    q, k, v = heads of the inputs + b
+
+    y = Softmax(scale * MatMul(q, k') + masks) @ v,     k = past k, k;     v = past v, v
+
+A mask adds `mask_filter_value` where it is 0. It may be given for each key, for each pair of query and key, or as the
+number of keys that count (and the first that does); a causal mask hides the keys after the query altogether.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import onnx_ir as ir
+
+from onnx_snn.decompositions.builder import Outputs, Unsupported, Writer
+
+_MASK_FILTER = -10000.0
+"""What onnxruntime adds to masked scores where the attribute is absent."""
+
+_INT64 = ir.DataType.INT64
+KEYS = 2
+"""Axis of the positions in heads, [batch, head, position, feature]."""
+
+
+def attention(op: Writer) -> Outputs:
+    """com.microsoft.Attention."""
+    attributes = op.node.attributes
+    for name in ("do_rotary", "past_present_share_buffer"):
+        if attributes.get_int(name, 0):
+            raise Unsupported(f"Attention with {name}")
+    heads = attributes.get_int("num_heads", 0)
+    projected = op.MatMul(op.required(0), op.required(1))
+    bias = op.input(2)
+    if bias is not None:
+        projected = op.Add(projected, bias)
+    width = op.size(op.required(1), 1)
+    sizes = attributes.get_ints("qkv_hidden_sizes") or [width // 3] * 3
+    q, k, v = (split_heads(op, part, heads) for part in op.split(projected, sizes, axis=-1))
+    past, past_k, present = op.input(4), None, None
+    if past is not None:
+        past_k, past_v = (op.Squeeze(part, [0]) for part in op.split(past, [1, 1], axis=0))
+        k, v = op.Concat(past_k, k, axis=KEYS), op.Concat(past_v, v, axis=KEYS)
+    if op.wants(1):
+        present = op.Concat(op.Unsqueeze(k, [0]), op.Unsqueeze(v, [0]), axis=0)
+    masks = [*_masks(op, op.input(3), q, k, past_k), *_present(op.input(5))]
+    context = attend(op, q, k, v, scale=scale_of(op, sizes[0] // heads), masks=masks)
+    return [merge_heads(op, context), present]
+
+
+def multi_head_attention(op: Writer) -> Outputs:
+    """com.microsoft.MultiHeadAttention."""
+    if op.input(8) is not None or op.input(9) is not None:
+        raise Unsupported("MultiHeadAttention with a shared buffer or beams in its cache")
+    if op.wants(3):
+        raise Unsupported("MultiHeadAttention returns its scores")
+    heads = op.node.attributes.get_int("num_heads", 0)
+    q, k, v, width = _heads_of_inputs(op, heads)
+    past_k, past_v = op.input(6), op.input(7)
+    if past_k is not None and past_v is not None:
+        k, v = op.Concat(past_k, k, axis=KEYS), op.Concat(past_v, v, axis=KEYS)
+    masks = [*_masks(op, op.input(4), q, k, past_k), *_present(op.input(5))]
+    context = attend(op, q, k, v, scale=scale_of(op, width // heads), masks=masks)
+    return [merge_heads(op, context), k, v]
+
+
+def attend(
+    op: Writer,
+    q: ir.Value,
+    k: ir.Value,
+    v: ir.Value,
+    *,
+    scale: float,
+    masks: Sequence[ir.Value],
+    softcap: float = 0.0,
+    sink: ir.Value | None = None,
+) -> ir.Value:
+    """Softmax(scale * MatMul(q, k') + masks) @ v for heads [batch, head, position, feature].
+
+    Args:
+        op: Writes the nodes.
+        q: Queries.
+        k: Keys.
+        v: Values.
+        scale: Factor of the scores.
+        masks: What is added to the scores.
+        softcap: Bound of the scores, softcap * tanh(scores / softcap); 0 for none.
+        sink: Scores [1, head, 1, 1] of one more key, which has no value.
+    """
+    scores = op.Mul(op.MatMul(q, op.Transpose(k, perm=[0, 1, 3, 2])), scale)
+    if softcap:
+        scores = op.Mul(op.Tanh(op.Div(scores, softcap)), softcap)
+    for mask in masks:
+        scores = op.Add(scores, mask)
+    if sink is None:
+        return op.MatMul(op.Softmax(scores, axis=-1), v)
+    column = op.Expand(sink, op.Concat(op.Gather(op.Shape(scores), [0, 1, 2]), op.constant([1], _INT64), axis=0))
+    probabilities = op.Softmax(op.Concat(scores, column, axis=-1), axis=-1)
+    return op.MatMul(op.Slice(probabilities, [0], [-1], [-1]), v)
+
+
+def split_heads(op: Writer, x: ir.Value, heads: int) -> ir.Value:
+    """[batch, position, head * feature] as [batch, head, position, feature]."""
+    return op.Transpose(op.Reshape(x, [0, 0, heads, -1]), perm=[0, 2, 1, 3])
+
+
+def merge_heads(op: Writer, x: ir.Value) -> ir.Value:
+    """[batch, head, position, feature] as [batch, position, head * feature]."""
+    return op.Reshape(op.Transpose(x, perm=[0, 2, 1, 3]), [0, 0, -1])
+
+
+def scale_of(op: Writer, head_size: int) -> float:
+    """The factor of the scores: the attribute, or one over the root of the head's size where it is absent or 0."""
+    return op.node.attributes.get_float("scale", 0.0) or 1.0 / math.sqrt(head_size)
+
+
+def positions(op: Writer, x: ir.Value, axis: int = KEYS) -> ir.Value:
+    """0, 1, 2, ... along an axis of `x`, int64 [size]."""
+    return op.Range(0, op.Squeeze(op.Gather(op.Shape(x), [axis]), [0]), 1)
+
+
+def hidden(op: Writer, visible: ir.Value, like: ir.Value, value: float) -> ir.Value:
+    """A mask to be added: 0 where `visible`, else `value`, in the type of `like`."""
+    dtype = op.float_type(like)
+    # A finite value stays finite in any type: a row that is hidden altogether has probabilities all the same.
+    finite = max(value, float(dtype.min))
+    return op.Where(visible, op.constant(0.0, dtype), op.constant(value if math.isinf(value) else finite, dtype))
+
+
+def _heads_of_inputs(op: Writer, heads: int) -> tuple[ir.Value, ir.Value, ir.Value, int]:
+    """Heads of queries, keys and values, with the width of the queries."""
+    query, key, value, bias = op.required(0), op.input(1), op.input(2), op.input(3)
+    if key is None or value is None or op.rank(query) != 3:
+        raise Unsupported("MultiHeadAttention with packed queries, keys and values")
+    width = op.size(query, -1)
+    if op.rank(key) == 4:  # keys and values of an encoder, projected once for all steps
+        if bias is not None:
+            query = op.Add(query, op.Slice(bias, [0], [width]))
+        return split_heads(op, query, heads), key, value, width
+    parts: Sequence[ir.Value] = (query, key, value)
+    if bias is not None:
+        biases = op.split(bias, [width, width, op.size(bias, 0) - 2 * width], axis=0)
+        parts = [op.Add(part, shift) for part, shift in zip(parts, biases, strict=True)]
+    q, k, v = (split_heads(op, part, heads) for part in parts)
+    return q, k, v, width
+
+
+def _masks(op: Writer, mask: ir.Value | None, q: ir.Value, k: ir.Value, past: ir.Value | None) -> list[ir.Value]:
+    """What is added to the scores [batch, head, query, key] for the mask and for causality."""
+    value = op.node.attributes.get_float("mask_filter_value", _MASK_FILTER)
+    masks = [] if mask is None else [hidden(op, _visible(op, mask, q, k), q, value)]
+    if op.node.attributes.get_int("unidirectional", 0):
+        masks.append(hidden(op, _not_after(op, q, k, past), q, -math.inf))
+    return masks
+
+
+def _not_after(op: Writer, q: ir.Value, k: ir.Value, past: ir.Value | None) -> ir.Value:
+    """Which keys a query sees [query, key]: the `past` ones and as many new ones as there are queries up to it.
+
+    The last query sees all, which matters where there are more new keys than queries.
+    """
+    columns, rows = positions(op, k), op.Unsqueeze(positions(op, q), [1])
+    is_last = op.Equal(rows, op.Sub(op.Gather(op.Shape(q), [KEYS]), 1))
+    if past is not None:
+        rows = op.Add(rows, op.Gather(op.Shape(past), [KEYS]))
+    return op.Or(op.LessOrEqual(columns, rows), is_last)
+
+
+def _visible(op: Writer, mask: ir.Value, q: ir.Value, k: ir.Value) -> ir.Value:
+    """Which keys count, to be broadcast to [batch, head, query, key]."""
+    rank = op.rank(mask)
+    zero = op.constant(0, mask.dtype or ir.DataType.INT32)
+    if rank == 3:
+        return op.Unsqueeze(op.Greater(mask, zero), [1])
+    if rank == 2:
+        return op.Unsqueeze(op.Greater(mask, zero), [1, 2])
+    if rank != 1:
+        raise Unsupported(f"{op.node.op_type} with a mask of {rank} axes")
+    # One row holds the ends of the keys, a second one their starts: its place, 0 or 1, drops them where there is none.
+    ends_and_starts = op.Cast(mask, to=_INT64)
+    rows = op.Reshape(ends_and_starts, op.Concat(op.constant([-1], _INT64), op.Gather(op.Shape(q), [0]), axis=0))
+    last = op.Sub(op.Gather(op.Shape(rows), [0]), 1)
+    starts = op.Mul(op.Gather(rows, last, axis=0), last)
+    ends = op.Gather(rows, [0], axis=0)
+    columns = positions(op, k)
+    start, end = (op.Reshape(bound, [-1, 1, 1, 1]) for bound in (starts, ends))
+    return op.And(op.GreaterOrEqual(columns, start), op.Less(columns, end))
+
+
+def _present(mask: ir.Value | None) -> list[ir.Value]:
+    return [] if mask is None else [mask]

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Normalizations, fused with the sum that goes in.
+
+    SkipLayerNormalization(x, skip, gamma, beta, bias)         LayerNormalization(x + skip + bias)
+    SkipSimplifiedLayerNormalization(x, skip, gamma, bias)     RMSNormalization(x + skip + bias)
+    EmbedLayerNormalization(ids, segments, tables, ...)        LayerNormalization(word + position + segment)
+
+Each also returns that sum where it is read. What the operators return for training has no counterpart.
+"""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+
+from onnx_snn.decompositions.builder import Outputs, Unsupported, Writer
+
+_LAYER_OPSET = 17
+_RMS_OPSET = 23
+"""First opsets with LayerNormalization and RMSNormalization; before, they are written out."""
+
+_AXES_INPUT_OPSET = 18
+"""From here on ReduceMean takes its axes as an input."""
+
+_EPSILON = 1e-12
+"""What onnxruntime takes where the attribute is absent."""
+
+
+def skip_layer_normalization(op: Writer) -> Outputs:
+    """LayerNormalization(x + skip + bias)."""
+    total = _sum(op, bias=4)
+    return [layer_normalization(op, total, op.required(2), op.input(3), _epsilon(op)), None, None, total]
+
+
+def skip_rms_normalization(op: Writer) -> Outputs:
+    """RMSNormalization(x + skip + bias)."""
+    total = _sum(op, bias=3)
+    return [rms_normalization(op, total, op.required(2), _epsilon(op)), None, None, total]
+
+
+def embed_layer_normalization(op: Writer) -> Outputs:
+    """LayerNormalization(word[ids] + position[positions] + segment[segments])."""
+    ids, segments, mask, positions = op.required(0), op.input(1), op.input(7), op.input(8)
+    words, position_table, segment_table = op.required(2), op.required(3), op.input(4)
+    if positions is None:
+        placed = op.Slice(position_table, [0], op.Gather(op.Shape(ids), [1]), [0])
+    else:
+        placed = op.Gather(position_table, positions)
+    total = op.Add(op.Gather(words, ids), placed)
+    if segments is not None and segment_table is not None:
+        total = op.Add(total, op.Gather(segment_table, segments))
+    lengths = _lengths(op, ids, mask) if op.wants(1) else None
+    return [layer_normalization(op, total, op.required(5), op.required(6), _epsilon(op)), lengths, total]
+
+
+def layer_normalization(op: Writer, x: ir.Value, gamma: ir.Value, beta: ir.Value | None, epsilon: float) -> ir.Value:
+    """(x - mean) / Sqrt(mean((x - mean)**2) + epsilon) * gamma + beta over the last axis."""
+    if op.opset >= _LAYER_OPSET:
+        return op.LayerNormalization(x, gamma, beta, axis=-1, epsilon=epsilon)
+    deviation = op.Sub(x, _mean(op, x))
+    scaled = op.Mul(_over_root_mean_square(op, deviation, epsilon), gamma)
+    return scaled if beta is None else op.Add(scaled, beta)
+
+
+def rms_normalization(op: Writer, x: ir.Value, gamma: ir.Value, epsilon: float) -> ir.Value:
+    """x / Sqrt(mean(x**2) + epsilon) * gamma over the last axis."""
+    if op.opset >= _RMS_OPSET:
+        return op.RMSNormalization(x, gamma, axis=-1, epsilon=epsilon)
+    return op.Mul(_over_root_mean_square(op, x, epsilon), gamma)
+
+
+def _sum(op: Writer, bias: int) -> ir.Value:
+    if op.wants(1) or op.wants(2):
+        raise Unsupported(f"{op.node.op_type} returns its mean or inverse deviation, which are for training")
+    total = op.Add(op.required(0), op.required(1))
+    shift = op.input(bias)
+    return total if shift is None else op.Add(total, shift)
+
+
+def _lengths(op: Writer, ids: ir.Value, mask: ir.Value | None) -> ir.Value:
+    """Number of unmasked tokens of each sequence, int32 [batch]; 0 where there is no mask, as in onnxruntime."""
+    if mask is None:
+        return op.Expand(op.constant(0, ir.DataType.INT32), op.Gather(op.Shape(ids), [0]))
+    return op.ReduceSum(mask, [1], keepdims=0)
+
+
+def _epsilon(op: Writer) -> float:
+    return op.node.attributes.get_float("epsilon", _EPSILON)
+
+
+def _over_root_mean_square(op: Writer, x: ir.Value, epsilon: float) -> ir.Value:
+    return op.Div(x, op.Sqrt(op.Add(_mean(op, op.Mul(x, x)), epsilon)))
+
+
+def _mean(op: Writer, x: ir.Value) -> ir.Value:
+    return op.ReduceMean(x, [-1]) if op.opset >= _AXES_INPUT_OPSET else op.ReduceMean(x, axes=[-1])

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Annotate: give tensors the element types and ranks that onnxruntime infers for them.
+
+onnx infers nothing behind an operator of another domain, and most exporters declare nothing within a graph.
+"""
+
+from __future__ import annotations
+
+import logging
+
+import onnx_ir as ir
+
+from onnx_snn.errors import ModelError
+from onnx_snn.runtime.tap_session import inferred_types
+
+logger = logging.getLogger(__name__)
+
+LOW_PRECISION = frozenset((ir.DataType.FLOAT16, ir.DataType.BFLOAT16))
+"""Types of tensors beside which neurons need a Cast."""
+
+
+def annotate(model: ir.Model) -> None:
+    """Fill in missing types and shapes of the main graph, in place; what is declared stays.
+
+    Where onnxruntime does not accept the model nothing is filled in: it may still be looked at in a dry run.
+    """
+    values = {value.name or "": value for node in model.graph for value in node.outputs if value.name}
+    missing = [name for name, value in values.items() if value.type is None or value.shape is None]
+    if not missing:
+        return
+    try:
+        types = inferred_types(model, missing)
+    except ModelError as error:
+        logger.info("no types are inferred: %s", error)
+        return
+    for name, (dtype, shape) in types.items():
+        value = values[name]
+        if value.type is None:
+            value.type = ir.TensorType(dtype)
+        if value.shape is None and shape is not None and isinstance(value.type, ir.TensorType):
+            value.shape = ir.Shape(shape)
+
+
+def is_low_precision(model: ir.Model) -> bool:
+    """Whether any tensor that is declared in `model` is of float16 or bfloat16."""
+    for graph in model.graphs():
+        declared = [*graph.inputs, *graph.initializers.values(), *(out for node in graph for out in node.outputs)]
+        if any(value.dtype in LOW_PRECISION for value in declared):
+            return True
+        if any(_casts_to_low_precision(node) for node in graph):
+            return True
+    return False
+
+
+def _casts_to_low_precision(node: ir.Node) -> bool:
+    return node.op_type == "Cast" and node.attributes.get_int("to", 0) in {dtype.value for dtype in LOW_PRECISION}

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How far a spiking network is from its original: metrics, errors and the share of each node in them."""

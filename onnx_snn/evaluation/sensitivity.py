@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where the error of a spiking network comes from: what each spiking node costs, alone and among the others.
+
+For every spiking node three questions are answered on the user's data:
+
+- how far is its own output off, when what goes into it is exact;
+- how far is the network's output off, when this node *alone* spikes;
+- how far is it, when all others spike and this one is *left out*.
+
+The nodes are ranked by the error that they make at the output alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from onnx_snn.calibration.statistics import GROUP_BYTES
+from onnx_snn.data.feeds import Source, open_feeds
+from onnx_snn.data.specs import Feed, input_specs, sample_count
+from onnx_snn.decompositions.decomposer import expand
+from onnx_snn.evaluation.comparison import Comparison, Evaluation, labelled, labels_of, output_name, output_types
+from onnx_snn.evaluation.error_stats import Difference
+from onnx_snn.evaluation.metrics import Metric, MetricLike, metric_of
+from onnx_snn.evaluation.switched_model import SpikingNode, Switchboard
+from onnx_snn.formatting import json_values, table
+from onnx_snn.graph.model_io import load_model
+from onnx_snn.graph.unique_names import make_names_unique
+
+DEFAULT_SAMPLES = 32
+"""Samples of which a hundred nodes take about a minute; errors at the output need no more to be ranked."""
+
+
+@dataclass(frozen=True)
+class NodeBlame:
+    """What one spiking node does to the network.
+
+    Attributes:
+        name: of the spiking node.
+        source: what it stands for, such as "gelu"; "identity" for a code.
+        readers: names of the nodes that read its output.
+        sqnr_db: signal to error of its own output in decibels, its inputs exact.
+        maximum_error: largest absolute error of its own output, its inputs exact.
+        alone: the network in which only this node spikes, beside the original.
+        left_out: the network in which all but this node spike, beside the original.
+    """
+
+    name: str
+    source: str
+    readers: tuple[str, ...]
+    sqnr_db: float
+    maximum_error: float
+    alone: Evaluation
+    left_out: Evaluation
+
+    def to_json(self) -> dict[str, Any]:
+        """The figures as JSON values."""
+        nested = {"alone": self.alone.to_json(), "left_out": self.left_out.to_json()}
+        return json_values(self) | {"readers": list(self.readers)} | nested
+
+
+@dataclass(frozen=True)
+class Blame:
+    """Where the error of a spiking network comes from.
+
+    Attributes:
+        whole: the whole spiking network beside the original.
+        nodes: its spiking nodes; the one that does most harm alone comes first.
+    """
+
+    whole: Evaluation
+    nodes: tuple[NodeBlame, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The figures as JSON values."""
+        return {"whole": self.whole.to_json(), "nodes": [node.to_json() for node in self.nodes]}
+
+    def text(self, *, most: int | None = None) -> str:
+        """The figures for a terminal, of the `most` harmful nodes."""
+        losses = ("loss alone", "left out") if self.whole.metric else ()
+        header = ("node", "stands for", "SQNR dB", "max error", "output error alone", "left out", *losses)
+        rows = [_row(node, bool(self.whole.metric)) for node in self.nodes[:most]]
+        legend = f"{len(self.nodes)} spiking nodes: alone, only this one spikes; left out, all others spike"
+        return "\n".join([self.whole.text(), "", legend, "", table(header, rows)])
+
+
+def _row(node: NodeBlame, scored: bool) -> tuple[str, ...]:
+    losses = (f"{node.alone.relative_loss:+.3%}", f"{node.left_out.relative_loss:+.3%}") if scored else ()
+    return (
+        node.name,
+        node.source,
+        f"{node.sqnr_db:.1f}",
+        f"{node.maximum_error:.2e}",
+        f"{node.alone.relative_error:.2e}",
+        f"{node.left_out.relative_error:.2e}",
+        *losses,
+    )
+
+
+def blame(
+    original: str | Path,
+    spiking: str | Path,
+    data: Source,
+    *,
+    labels: NDArray[Any] | None = None,
+    metric: MetricLike | None = None,
+    output: str | None = None,
+    batch_size: int = 8,
+    samples: int | None = DEFAULT_SAMPLES,
+    progress: bool = True,
+    kernels: bool = True,
+) -> Blame:
+    """Find out which spiking nodes the error of a network comes from.
+
+    Args:
+        original: .onnx file of the original network.
+        spiking: .onnx file of the converted network.
+        data: inputs, as for `onnx_snn.convert`.
+        labels: what the metric compares with; by default the array `labels` of the data, if any.
+        metric: as for `onnx_snn.compare`.
+        output: name of the output to look at; the first by default.
+        batch_size: samples in one run.
+        samples: use at most this many samples; None for all.
+        progress: show a progress bar on a terminal.
+        kernels: use the kernels where they are installed.
+
+    Raises:
+        ModelError: a file cannot be loaded, they do not belong together, or there is no such output.
+        ConfigError: the metric is not known.
+        CalibrationError: data or labels do not fit the model.
+    """
+    model, converted = load_model(original), load_model(spiking)
+    name = output_name([output_types(model), output_types(converted)], output)
+    make_names_unique(model)
+    expand(model)  # as the conversion did: what lies within fused operators has names then
+    board = Switchboard(model, converted, kernels=kernels)
+    labels = labels_of(data) if labels is None else np.asarray(labels)
+    feeds = open_feeds(data, input_specs(model), batch_size=batch_size, max_samples=samples)
+    trial = _Trial(board, name, metric_of(metric, labels))
+    for feed, target in tqdm(labelled(feeds, labels), "blame", disable=None if progress else True, unit="batch"):
+        trial.add(feed, target)
+    return trial.blame()
+
+
+class _Trial:
+    """Running sums over the batches."""
+
+    def __init__(self, board: Switchboard, output: str, metric: Metric | None) -> None:
+        self.board, self.output = board, output
+        self.own = {name: Difference() for name in board.nodes}
+        self.alone = {name: Comparison(output, metric) for name in board.nodes}
+        self.left_out = {name: Comparison(output, metric) for name in board.nodes}
+        self.whole = Comparison(output, metric)
+
+    def add(self, feed: Feed, labels: NDArray[Any] | None) -> None:
+        """Run every network on one batch."""
+        samples, everything = sample_count(feed), set(self.board.nodes)
+        (expected,) = self.board(feed, (), [self.output]).values()
+        (got,) = self.board(feed, everything, [self.output]).values()
+        self.whole.add(samples, expected, got, labels)
+        for node, exact in self._exact(feed):
+            names = list(dict.fromkeys([self.output, node.output]))
+            alone = self.board(feed, {node.name}, names)
+            self.own[node.name].add(exact, alone[node.output])
+            self.alone[node.name].add(samples, expected, alone[self.output], labels)
+            (got,) = self.board(feed, everything - {node.name}, [self.output]).values()
+            self.left_out[node.name].add(samples, expected, got, labels)
+
+    def _exact(self, feed: Feed) -> Iterator[tuple[SpikingNode, NDArray[Any]]]:
+        """Every spiking node with what the original has in its place; some at a time, as memory allows."""
+        waiting = list(self.board.nodes.values())
+        group, size = 1, 0
+        while waiting:
+            exact = self.board(feed, (), list(dict.fromkeys(node.original for node in waiting[:group])))
+            yield from ((node, exact[node.original]) for node in waiting[:group])
+            del waiting[:group]
+            size = max(size, *(array.nbytes for array in exact.values()))
+            group = max(1, GROUP_BYTES // max(1, 4 * size))
+
+    def blame(self) -> Blame:
+        """The figures over all batches, ranked; nodes of equal error keep the order of the graph."""
+        nodes = [
+            NodeBlame(
+                name,
+                node.source,
+                node.readers,
+                self.own[name].sqnr_db,
+                self.own[name].largest,
+                self.alone[name].evaluation(),
+                self.left_out[name].evaluation(),
+            )
+            for name, node in self.board.nodes.items()
+        ]
+        nodes.sort(key=lambda node: -node.alone.relative_error)
+        return Blame(self.whole.evaluation(), tuple(nodes))

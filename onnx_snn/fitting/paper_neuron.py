@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The neuron of arXiv 2508.07710, fitted: the yardstick for our own, and the preset `paper`.
+
+All bases share one resting potential theta and truncate; free are theta, the amplitude a_n = 1 / |gain_n| of
+each basis, its weight and, as the normalisation of the input, the sign of all gains. With R_n = 2 * a_n
+
+    q_n(x) = clip(floor(+-(x - theta) / R_n * 2**T), 0, 2**T - 1) / 2**T
+    y(x) = bias + sum_n 2 * weight_n * q_n(x)
+
+so that ramps are nested, and a basis that reaches far is coarse everywhere. Their ends descend from the best
+partition into segments; the readout is least squares. As in `segments`, every machine finds the same bits.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from onnx_snn.fitting.density import Density, uniform_density
+from onnx_snn.fitting.knot_search import Target, best_partition, check_size, target_of
+from onnx_snn.fitting.piecewise_linear import FIRST_STEP, GRID_BITS, LAST_STEP, MARGIN, READOUT_BITS, WORTHWHILE
+from onnx_snn.neurons.functions import ScalarFunction
+from onnx_snn.neurons.mbe import MbeNeuron, halving_neuron
+
+Float64 = NDArray[np.float64]
+
+RIDGE = 1e-12
+"""Share of the mass that keeps the normal equations regular where two ramps are nearly one."""
+
+
+def fit_paper(function: ScalarFunction, bases: int, timesteps: int, density: Density | None = None) -> MbeNeuron:
+    """The paper's neuron with N = `bases` and T = `timesteps` that comes closest to `function` on `density`.
+
+    Args:
+        function: what to approximate; ``get("identity")`` for the operands of products.
+        bases: number of bases N.
+        timesteps: number of time steps T.
+        density: of the arguments; None is uniform on the function's domain.
+
+    Raises:
+        ConfigError: N or T is out of range, or the function is not finite on the density.
+    """
+    check_size(bases, timesteps)
+    target = target_of(function, density or uniform_density(*function.domain), mirrored=False)
+    levels = 2**timesteps - 1
+    best: _NestedRamps | None = None
+    # With one segment too many, the last ramp saturates where the flat end of an activation begins.
+    for segments, chords in ((bases, False), (bases, True), (bases + 1, True)):
+        start = best_partition(target, segments, levels, chords=chords)
+        for direction in (1.0, -1.0):
+            foot_first = np.sort(direction * start)[: bases + 1]
+            ramps = _NestedRamps(target, foot_first, timesteps, direction)
+            if best is None or ramps.error < best.error * (1.0 - MARGIN):
+                best = ramps
+    assert best is not None  # there are six candidates
+    return best.neuron()
+
+
+class _NestedRamps:
+    """Ramps from a common foot whose ends have moved, one at a time, as long as that lowered the error.
+
+    Attributes:
+        ends: float64 [N + 1], in units of direction * x: the foot, then where each ramp saturates, about.
+        error: weighted mean of the squared error, with the best readout.
+    """
+
+    def __init__(self, target: Target, start: Float64, timesteps: int, direction: float) -> None:
+        self.target, self.timesteps, self.direction = target, timesteps, direction
+        self.grid = 2.0 ** (math.frexp(start[-1] - start[0])[1] - GRID_BITS)
+        self.ends = np.round(start / self.grid) * self.grid
+        self.ends[1:] = np.maximum(self.ends[1:], self.ends[0] + 4.0 * self.grid)
+        self.features = np.ones((start.size + 1, target.points.size))  # ramps after the bias, then the target
+        self.features[-1] = target.values
+        self.products = np.zeros((start.size + 1, start.size + 1))
+        self._update(range(start.size + 1))
+        self.error = self._least_error()
+        self._descend()
+
+    def neuron(self) -> MbeNeuron:
+        """The neuron with the best readout, rounded to a dyadic grid."""
+        readout = _solution(_eliminated(self.products))
+        weight, bias = readout[1:] / 2.0, float(readout[0])
+        unit = 2.0 ** (math.frexp(2.0 * float(np.abs(weight).sum()) + abs(bias))[1] - READOUT_BITS)
+        return halving_neuron(
+            np.full(weight.size, self.direction * self.ends[0]),
+            self.direction * 2.0 / (self.ends[1:] - self.ends[0]),
+            np.round(weight / unit) * unit,
+            np.round(bias / unit) * unit,
+            self.timesteps,
+        )
+
+    def _descend(self) -> None:
+        step = FIRST_STEP
+        while step > LAST_STEP:
+            before = self.error
+            for i in range(len(self.ends)):
+                for sign in (1.0, -1.0):
+                    self._move(i, sign * step)
+            if self.error >= before * (1.0 - WORTHWHILE):
+                step /= 2.0
+
+    def _move(self, i: int, share: float) -> bool:
+        """Move end i by `share` of the distance to its nearest neighbour if that lowers the error."""
+        ends, features, products = self.ends.copy(), self.features.copy(), self.products.copy()
+        nearest = np.abs(np.delete(ends, i) - ends[i]).min()
+        self.ends[i] = np.round((ends[i] + share * nearest) / self.grid) * self.grid
+        if self.ends[i] != ends[i] and self.ends[1:].min() - self.ends[0] >= 4.0 * self.grid:
+            self._update([i] if i else range(1, len(ends)))
+            error = self._least_error()
+            if error < self.error * (1.0 - MARGIN):
+                self.error = error
+                return True
+        self.ends, self.features, self.products = ends, features, products
+        return False
+
+    def _update(self, rows: range | list[int]) -> None:
+        """Bring the features `rows` and their weighted products with all others up to date."""
+        levels = 2.0**self.timesteps
+        for row in rows:
+            if 0 < row < len(self.ends):
+                reach = self.ends[row] - self.ends[0]
+                level = np.floor((self.direction * self.target.points - self.ends[0]) * (levels / reach))
+                self.features[row] = np.minimum(np.maximum(level, 0.0), levels - 1.0) / levels
+        for row in rows:
+            products = (self.features * (self.features[row] * self.target.weight)).sum(axis=1)
+            self.products[row] = self.products[:, row] = products
+
+    def _least_error(self) -> float:
+        return max(float(_eliminated(self.products)[-1, -1]), 0.0)
+
+
+def _eliminated(products: Float64) -> Float64:
+    """`products` [K, K] after elimination; its corner is what the last feature has of its own."""
+    upper = products + RIDGE * np.eye(len(products))
+    for i in range(len(upper) - 1):
+        upper[i + 1 :, i:] -= (upper[i, i + 1 :] / upper[i, i])[:, None] * upper[i, i:]
+    return upper
+
+
+def _solution(upper: Float64) -> Float64:
+    """Coefficients [K - 1] of the other features in the last one, by back substitution."""
+    solution: Float64 = upper[:-1, -1].copy()
+    for i in range(len(solution) - 1, -1, -1):
+        solution[i] /= upper[i, i]
+        solution[:i] -= upper[:i, i] * solution[i]
+    return solution

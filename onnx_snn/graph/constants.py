@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Constants: initializers and Constant nodes, also behind the Identity and Cast that exporters insert."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+
+from onnx_snn.graph.activation_flow import operators
+
+_WRAPPERS = operators("Identity Cast CastLike")
+
+
+def constant(value: ir.Value | None) -> ir.TensorProtocol | None:
+    """The tensor that `value` always holds, before any Cast, or None."""
+    while value is not None and value.const_value is None:
+        producer = value.producer()
+        if producer is None or producer.domain != "":
+            return None
+        if producer.op_type == "Constant":
+            return _tensor_of(producer)
+        if producer.op_type not in _WRAPPERS:
+            return None
+        value = producer.inputs[0]
+    return None if value is None else value.const_value
+
+
+def scalar(value: ir.Value | None) -> float | None:
+    """The one number that `value` always holds, or None."""
+    tensor = constant(value)
+    # A higher rank would raise the rank of the result: the formula is not elementwise any more.
+    if tensor is None or tensor.size != 1 or len(tensor.shape) > 1 or tensor.dtype is ir.DataType.STRING:
+        return None
+    return float(tensor.numpy().item())
+
+
+def _tensor_of(node: ir.Node) -> ir.TensorProtocol | None:
+    """What a Constant node holds, unless it is sparse or text.
+
+    `ir.convenience.get_const_tensor` would give the tensor of the node a name, which is an edit.
+    """
+    for name, attribute in node.attributes.items():
+        if name == "value":
+            return attribute.as_tensor()
+        if name in ("value_float", "value_floats"):
+            return ir.tensor(np.asarray(attribute.value, np.float32))
+        if name in ("value_int", "value_ints"):
+            return ir.tensor(np.asarray(attribute.value, np.int64))
+    return None

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The spiking op set: names and signatures.
+
+Every spiking node of a converted model is a node of domain `onnx_snn`; the file carries, under the same name, the
+function that defines it in standard ONNX ops. A runtime with our kernels runs those; any other inlines the function.
+
+    MbeNeuron(x, theta, gain, threshold, reset, intensity, weight, bias, scale) -> y [, spikes]
+    SpikingSoftmax(x, exp2_*, reciprocal_*) -> y [, exp2_spikes, reciprocal_spikes]
+    SpikingLayerNormalization(x, gamma, beta, epsilon, deviation_*, deviation_scale, rsqrt_*) -> y [, ..._spikes]
+    SpikingRMSNormalization(x, gamma, epsilon, deviation_*, deviation_scale, rsqrt_*) -> y [, ..._spikes]
+
+where `exp2_*` stands for the seven parameter tensors of a neuron. The attribute `polarity` of all but the softmax is
+that of the neuron with a scale; like every attribute it is written on every node, since a kernel sees no default.
+All tensors are float32, spikes int64 [S, N].
+
+`onnx_snn.neurons.function_bodies` writes the functions.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+DOMAIN = "onnx_snn"
+VERSION = 1
+
+PARAMETERS = ("theta", "gain", "threshold", "reset", "intensity", "weight", "bias")
+"""Fields of a neuron in the order of the operator's inputs."""
+
+
+class Body(enum.Enum):
+    """How the functions inside the file compute a neuron: step by step, or by the closed form of halving kernels."""
+
+    LOOP = "loop"
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True)
+class Operator:
+    """Signature of a spiking op.
+
+    Attributes:
+        name: op type in domain `onnx_snn`.
+        leading: input names before the neurons' parameters.
+        neurons: prefix of each neuron's inputs, with whether a scale input follows its parameters.
+    """
+
+    name: str
+    leading: tuple[str, ...]
+    neurons: tuple[tuple[str, bool], ...]
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """All input names in order."""
+        names = list(self.leading)
+        for prefix, scaled in self.neurons:
+            names += [prefix + parameter for parameter in PARAMETERS]
+            names += [prefix + "scale"] if scaled else []
+        return tuple(names)
+
+    @property
+    def polarized(self) -> bool:
+        """Whether the op has the attribute `polarity`: that of its scaled neuron; mantissas are never negative."""
+        return any(scaled for _, scaled in self.neurons)
+
+    def outputs(self, metered: bool) -> tuple[str, ...]:
+        """Output names: the result, then the spikes of each neuron where they are metered."""
+        return ("y", *(f"{prefix}spikes" for prefix, _ in self.neurons)) if metered else ("y",)
+
+
+MBE_NEURON = Operator("MbeNeuron", ("x",), (("", True),))
+SPIKING_SOFTMAX = Operator("SpikingSoftmax", ("x",), (("exp2_", False), ("reciprocal_", False)))
+SPIKING_LAYER_NORMALIZATION = Operator(
+    "SpikingLayerNormalization", ("x", "gamma", "beta", "epsilon"), (("deviation_", True), ("rsqrt_", False))
+)
+SPIKING_RMS_NORMALIZATION = Operator(
+    "SpikingRMSNormalization", ("x", "gamma", "epsilon"), (("deviation_", True), ("rsqrt_", False))
+)
+OPERATORS = {
+    operator.name: operator
+    for operator in (MBE_NEURON, SPIKING_SOFTMAX, SPIKING_LAYER_NORMALIZATION, SPIKING_RMS_NORMALIZATION)
+}

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a spiking network does on data: spikes, synaptic operations and energy."""

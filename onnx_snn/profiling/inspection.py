@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a converted file says of itself: how it was made, and which spiking ops it holds."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import onnx_ir as ir
+
+from onnx_snn.errors import ModelError
+from onnx_snn.formatting import table
+from onnx_snn.graph.model_io import load_model
+from onnx_snn.metadata import CONFIG_KEY, SOURCE_KEY, VERSION_KEY
+from onnx_snn.neurons import opset
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """Contents of a file.
+
+    Attributes:
+        path: the file.
+        version: version of onnx-snn that converted it; empty for a file that was not converted.
+        config: the options of the conversion.
+        operators: number of nodes by spiking op and what they stand for.
+        slots: pairs of basis and time step over all neurons.
+        nodes: number of all nodes, spiking or not.
+        functions: spiking ops that the file defines as functions; without them it needs the kernels.
+    """
+
+    path: str
+    version: str
+    config: dict[str, Any]
+    operators: dict[str, int]
+    slots: int
+    nodes: int
+    functions: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The contents as JSON values."""
+        return dataclasses.asdict(self)
+
+    def text(self) -> str:
+        """The contents for a terminal."""
+        if not self.operators:
+            return f"{self.path}: {self.nodes} nodes, none of them spiking; convert it with: onnx-snn convert"
+        config = {name: value for name, value in self.config.items() if value not in ([], None)}
+        if "nodes" in config:  # a tuned network has settings for hundreds
+            config["nodes"] = len(config["nodes"])
+        options = ", ".join(f"{name} {value}" for name, value in config.items())
+        rows = [(name, str(count)) for name, count in self.operators.items()]
+        return "\n".join(
+            [
+                f"{self.path}: converted by onnx-snn {self.version or 'of unknown version'}",
+                options,
+                "",
+                table(("spiking op", "nodes"), rows),
+                f"{sum(self.operators.values())} of {self.nodes} nodes spike, in {self.slots} slots",
+                f"functions in the file: {', '.join(self.functions) or 'none, it needs the kernels'}",
+            ]
+        )
+
+
+def inspect(path: str | Path) -> Inspection:
+    """Read what `path` says of its conversion.
+
+    Raises:
+        ModelError: the file cannot be read, or its record of the conversion is damaged.
+    """
+    model = load_model(path)
+    nodes = list(ir.traversal.RecursiveGraphIterator(model.graph))
+    spiking = [node for node in nodes if node.domain == opset.DOMAIN]
+    operators = Counter(f"{node.op_type} ({node.metadata_props.get(SOURCE_KEY, '?')})" for node in spiking)
+    return Inspection(
+        path=str(path),
+        version=model.metadata_props.get(VERSION_KEY, ""),
+        config=_config(model, path),
+        operators=dict(sorted(operators.items())),
+        slots=sum(_slots(node) for node in spiking),
+        nodes=len(nodes),
+        functions=tuple(name for domain, name, _ in model.functions if domain == opset.DOMAIN),
+    )
+
+
+def _config(model: ir.Model, path: str | Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(model.metadata_props.get(CONFIG_KEY, "{}")))
+    except ValueError as error:
+        raise ModelError(f"{path}: its metadata {CONFIG_KEY!r} is not a JSON object ({error})") from error
+
+
+def _slots(node: ir.Node) -> int:
+    """Slots of a spiking node: the sizes of its thresholds."""
+    names = opset.OPERATORS[node.op_type].inputs
+    thresholds = [value for name, value in zip(names, node.inputs, strict=True) if name.endswith("threshold")]
+    shapes = [value.const_value.shape.numpy() for value in thresholds if value and value.const_value is not None]
+    return sum(steps * bases for steps, bases in shapes)

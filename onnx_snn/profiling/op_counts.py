@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Operations of one node in the original and in the spiking network, from its shapes and its spikes.
+
+Functions cost what float32 libraries spend on them, written out as additions, multiplications and comparisons, for
+which there are figures of energy:
+
+    division       a reciprocal from a table, two Newton steps, one multiplication
+    square root    an inverse square root from a table, two Newton steps, one multiplication
+    exp            2**round(x log2 e) times a polynomial of degree 5 of the remainder, taken in two parts
+    log            a polynomial of degree 8 of the mantissa and a multiple of the exponent
+    tanh           an odd polynomial of degree 13 over an even one of degree 6, on a clamped argument
+    erf            Abramowitz and Stegun 7.1.26: a polynomial of degree 5 of 1 / (1 + p x), times exp(-x**2)
+
+Exact rescalings by powers of two are free. Nodes that move or select values compute nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import onnx_ir as ir
+
+from onnx_snn.graph.mac_counts import Shape
+from onnx_snn.neurons.opset import MBE_NEURON, SPIKING_LAYER_NORMALIZATION, SPIKING_SOFTMAX
+from onnx_snn.profiling.activity import NeuronActivity, ProductActivity
+from onnx_snn.profiling.energy import NOTHING, NodeWork, Operations, Work
+
+IDENTITY = "identity"
+"""What a code stands for: nothing in the original network."""
+
+ADD = Operations(accumulate=1)
+MULTIPLY = Operations(multiply=1)
+FUSED = Operations(multiply_accumulate=1)
+COMPARE = Operations(comparison=1)
+
+DIVIDE = FUSED * 4 + MULTIPLY
+SQUARE_ROOT = FUSED * 4 + MULTIPLY * 4
+EXP = FUSED * 7 + MULTIPLY + ADD
+LOG = FUSED * 9 + ADD
+TANH = FUSED * 9 + MULTIPLY * 2 + COMPARE * 2 + DIVIDE
+SIGMOID = EXP + ADD + DIVIDE
+ERF = FUSED * 6 + MULTIPLY * 2 + DIVIDE + EXP
+SOFTPLUS = EXP + ADD + LOG
+CLIP = COMPARE * 2
+HARD_SIGMOID = FUSED + CLIP
+
+FUNCTIONS = {
+    "identity": NOTHING,
+    "gelu": ERF + ADD + MULTIPLY * 3,
+    "gelu_tanh": TANH + FUSED + ADD + MULTIPLY * 5,
+    "gelu_quick": SIGMOID + MULTIPLY * 2,
+    "silu": SIGMOID + MULTIPLY,
+    "mish": SOFTPLUS + TANH + MULTIPLY,
+    "tanh": TANH,
+    "sigmoid": SIGMOID,
+    "erf": ERF,
+    "softplus": SOFTPLUS,
+    "softsign": ADD + DIVIDE,
+    "relu": COMPARE,
+    "leaky_relu": COMPARE + MULTIPLY,
+    "elu": COMPARE + EXP + ADD + MULTIPLY,
+    "hard_sigmoid": HARD_SIGMOID,
+    "hard_swish": HARD_SIGMOID + MULTIPLY,
+    "exp": EXP,
+    "exp2": EXP,
+    "reciprocal": DIVIDE,
+    "rsqrt": SQUARE_ROOT,
+}
+"""An element of the functions of `onnx_snn.neurons.functions`; parameters of families do not matter."""
+
+UNKNOWN_FUNCTION = EXP + DIVIDE
+"""An element of a function that the user registered: that of a sigmoid, as of most activation functions."""
+
+ELEMENTWISE = {
+    "Add": ADD,
+    "Sub": ADD,
+    "Mul": MULTIPLY,
+    "Div": DIVIDE,
+    "Pow": MULTIPLY,
+    "Sqrt": SQUARE_ROOT,
+    "Reciprocal": DIVIDE,
+    "Exp": EXP,
+    "Log": LOG,
+    "Sin": EXP,
+    "Cos": EXP,
+    "Erf": ERF,
+    "Tanh": TANH,
+    "Sigmoid": SIGMOID,
+    "Softplus": SOFTPLUS,
+    "Softsign": FUNCTIONS["softsign"],
+    "Gelu": FUNCTIONS["gelu"],
+    "QuickGelu": FUNCTIONS["gelu_quick"],
+    "FastGelu": FUNCTIONS["gelu_tanh"],
+    "Swish": FUNCTIONS["silu"],
+    "Mish": FUNCTIONS["mish"],
+    "HardSwish": FUNCTIONS["hard_swish"],
+    "HardSigmoid": HARD_SIGMOID,
+    "Relu": COMPARE,
+    "LeakyRelu": FUNCTIONS["leaky_relu"],
+    "PRelu": FUNCTIONS["leaky_relu"],
+    "Elu": FUNCTIONS["elu"],
+    "Selu": FUNCTIONS["elu"],
+    "Celu": FUNCTIONS["elu"],
+    "Clip": CLIP,
+    "Min": COMPARE,
+    "Max": COMPARE,
+    "BatchNormalization": FUSED,
+}
+"""An element of the output of standard operators."""
+
+REDUCTIONS = {
+    "ReduceMean": ADD,
+    "ReduceSum": ADD,
+    "GlobalAveragePool": ADD,
+    "ReduceMax": COMPARE,
+    "ReduceMin": COMPARE,
+    "GlobalMaxPool": COMPARE,
+    "ReduceL2": FUSED,
+    "ReduceSumSquare": FUSED,
+}
+"""An element of the input of standard operators."""
+
+POOLS = {"AveragePool": ADD, "MaxPool": COMPARE}
+"""A tap of the kernel, for each element of the output."""
+
+SOFTMAXES = frozenset(("Softmax", "LogSoftmax"))
+CENTRED_NORMS = frozenset(("LayerNormalization", "InstanceNormalization", "GroupNormalization"))
+NORMS = CENTRED_NORMS | {"RMSNormalization", "SimplifiedLayerNormalization"}
+
+COUNTED = frozenset((*ELEMENTWISE, *REDUCTIONS, *POOLS, *SOFTMAXES, *NORMS))
+"""Operators that compute something and are no product of `onnx_snn.graph.mac_counts`."""
+
+
+def work_of_kept(node: ir.Node, x: Shape, y: Shape) -> Work:
+    """A standard node of `COUNTED` with input shape `x` and output shape `y`, in either network."""
+    inputs, outputs = math.prod(x), math.prod(y)
+    rows = inputs // max(x[-1], 1) if x else 1
+    if node.op_type in SOFTMAXES:
+        operations = _softmax(inputs, rows, EXP)
+    elif node.op_type in NORMS:
+        operations = _norm(inputs, rows, centred=node.op_type in CENTRED_NORMS) + (SQUARE_ROOT + DIVIDE) * rows
+    elif node.op_type in REDUCTIONS:
+        operations = REDUCTIONS[node.op_type] * inputs
+    elif node.op_type in POOLS:
+        operations = POOLS[node.op_type] * (outputs * math.prod(node.attributes["kernel_shape"].as_ints()))
+    else:
+        operations = ELEMENTWISE[node.op_type] * outputs
+    return Work(neurons=operations, routed=operations, memory=Operations(access=inputs + outputs))
+
+
+def work_of_product(activity: ProductActivity, outputs: int) -> NodeWork:
+    """A product with `outputs` elements in its output, over all data."""
+    numbers = Work(
+        synapses=FUSED * activity.multiply_accumulates,
+        memory=Operations(access=2 * activity.multiply_accumulates + outputs),
+    )
+    if not activity.spiking:
+        return NodeWork(activity.node, activity.operator, numbers, numbers)
+    arrived = sum(operand.spikes for operand in activity.operands)
+    spiking = Work(
+        synapses=ADD * activity.synaptic_operations,
+        memory=Operations(access=3 * activity.synaptic_operations + arrived),
+    )
+    return NodeWork(activity.node, activity.operator, numbers, spiking)
+
+
+def work_of_spiking(op_type: str, activities: Sequence[NeuronActivity], routed: Sequence[bool]) -> NodeWork:
+    """A spiking node with its neurons over all data; `routed` tells of each whether its segments are disjoint."""
+    source, elements, rows = activities[0].source, activities[0].elements, activities[-1].elements
+    every = sum((_every_basis(activity) for activity in activities), NOTHING)
+    found = sum(
+        (
+            _routed(activity) if alone else _every_basis(activity)
+            for activity, alone in zip(activities, routed, strict=True)
+        ),
+        NOTHING,
+    )
+    if op_type == MBE_NEURON.name:
+        original = FUNCTIONS.get(source.partition("(")[0], UNKNOWN_FUNCTION) * elements
+        around = NOTHING
+    elif op_type == SPIKING_SOFTMAX.name:
+        original = _softmax(elements, rows, EXP)
+        around = _softmax(elements, 0, MULTIPLY + ADD * 3)  # log2 e, whole part and fraction, exponent
+    else:
+        around = _norm(elements, rows, centred=op_type == SPIKING_LAYER_NORMALIZATION.name)
+        original = around + (SQUARE_ROOT + DIVIDE) * rows
+    code = source == IDENTITY
+    written = activities[0].total if code else elements
+    return NodeWork(
+        activities[0].node,
+        source,
+        Work(neurons=original, routed=original, memory=NOTHING if code else Operations(access=2 * elements)),
+        Work(neurons=every + around, routed=found + around, memory=Operations(access=elements + written)),
+    )
+
+
+def _every_basis(activity: NeuronActivity) -> Operations:
+    """A neuron as it is defined: every basis takes in the element and compares at every step."""
+    per_element = (ADD + MULTIPLY) * activity.bases + COMPARE * activity.slots
+    return per_element * activity.elements + ADD * (2 * activity.total)
+
+
+def _routed(activity: NeuronActivity) -> Operations:
+    """A neuron that finds the segment of the element and runs its basis."""
+    search = COMPARE * math.ceil(math.log2(activity.bases))
+    return (search + ADD + MULTIPLY + COMPARE * activity.timesteps) * activity.elements + ADD * (2 * activity.total)
+
+
+def _softmax(elements: int, rows: int, exponential: Operations) -> Operations:
+    """Maximum, difference, exponential, sum and product for each element; a division for each row."""
+    return (COMPARE + ADD * 2 + exponential + MULTIPLY) * elements + DIVIDE * rows
+
+
+def _norm(elements: int, rows: int, *, centred: bool) -> Operations:
+    """Square, product with the inverse deviation, gamma and beta; mean and difference where `centred`."""
+    per_element = (ADD * 2 + FUSED * 2 + MULTIPLY) if centred else (FUSED + MULTIPLY * 2)
+    return per_element * elements + (MULTIPLY * (1 + centred) + ADD) * rows

@@ -1,0 +1,249 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Spikes, synaptic operations and energy of a converted network on data.
+
+The counts are the network's own: a copy of it, whose spiking nodes count (`onnx_snn.conversion.spike_outputs`), runs on
+the data, by the kernels or by the functions in the file, with the same counts. They are summed up as they come, so that
+memory does not grow with the data.
+
+A spike of a coded operand travels to every outgoing synapse of its element. Synaptic operations (SOPs) of a product are
+
+    with weights        spikes * outgoing synapses
+    of activations      the same for either operand, summed
+
+For activations A and B, whose values so far are A(t) and B(t), the product grows at each time step by
+A(t) B(t) - A(t-1) B(t-1) = a(t) B(t) + A(t-1) b(t), with a(t) and b(t) what their spikes add: each spike of either one
+adds the other's value so far to every output that it meets. Spiking Transformers compute their products like this
+(SpikeZIP-TF, You et al. 2024). The other way, spike trains multiplied pair by pair as in arXiv 2508.07710, takes
+spikes(a) * spikes(b) accumulations where this one takes spikes(a) + spikes(b).
+
+Shapes are those that the network has for the shapes of a feed; they are looked up once for each. What lies in
+subgraphs (If, Loop, Scan) is not counted.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import onnx_ir as ir
+import onnxruntime as ort
+from tqdm import tqdm
+
+from onnx_snn.conversion.spike_outputs import spiking_nodes
+from onnx_snn.data.feeds import Source, open_feeds
+from onnx_snn.data.specs import Feed, input_specs, sample_count
+from onnx_snn.errors import CalibrationError, ModelError, OutputError
+from onnx_snn.formatting import table
+from onnx_snn.graph.model_io import ModelSource, load_model, save_model
+from onnx_snn.profiling.activity import NeuronActivity, ProductActivity, ProductKind
+from onnx_snn.profiling.counters import Tally
+from onnx_snn.profiling.energy import EnergyCosts, EnergyFigure, EnergyReport
+from onnx_snn.runtime.session import session, session_options
+
+PICO_TO_MICRO = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class Profile:
+    """What a converted network did on some data.
+
+    Attributes:
+        model: the network.
+        samples: number of samples.
+        batches: number of runs.
+        neurons: every neuron, in graph order.
+        products: every product of activations with weights or activations, in graph order.
+        energy: operations of every node, and their energy.
+    """
+
+    model: str
+    samples: int
+    batches: int
+    neurons: tuple[NeuronActivity, ...]
+    products: tuple[ProductActivity, ...]
+    energy: EnergyReport
+
+    def to_json(self) -> dict[str, Any]:
+        """The figures as JSON values."""
+        return {
+            "model": self.model,
+            "samples": self.samples,
+            "batches": self.batches,
+            "neurons": [neuron.to_json() for neuron in self.neurons],
+            "products": [product.to_json() for product in self.products],
+            "energy": self.energy.to_json(),
+        }
+
+    def save(self, path: str | Path) -> None:
+        """Write the figures as a JSON file.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        try:
+            Path(path).write_text(json.dumps(self.to_json(), indent=1, allow_nan=False) + "\n")
+        except OSError as error:
+            raise OutputError(f"cannot write profile '{path}': {error}") from error
+
+    def text(self, *, nodes: bool = False) -> str:
+        """The figures for a terminal; with `nodes`, one line for each node as well."""
+        kinds = list(dict.fromkeys(neuron.kind for neuron in self.neurons))
+        neurons = [
+            _neuron_row(kind, [neuron for neuron in self.neurons if neuron.kind == kind], self.samples)
+            for kind in kinds
+        ]
+        products = [_product_row(label, members, self.samples) for label, members in _grouped(self.products)]
+        figures = self.energy.figures()
+        lines = [
+            f"{self.model}: {self.samples} samples in {self.batches} batches",
+            "",
+            table(_NEURON_HEADER, neurons),
+            "",
+            table(_PRODUCT_HEADER, products),
+            "",
+            table(_ENERGY_HEADER, [_energy_row(figure, self.samples) for figure in figures]),
+            *(f"{figure.rule.name}: {figure.rule.formula} ({figure.rule.source})" for figure in figures),
+        ]
+        if nodes:
+            lines += [
+                "",
+                table(_NEURON_HEADER, [_neuron_row(neuron.name, [neuron], self.samples) for neuron in self.neurons]),
+                "",
+                table(_PRODUCT_HEADER, [_product_row(p.node, [p], self.samples) for p in self.products]),
+            ]
+        return "\n".join(lines)
+
+
+def profile(
+    model: ModelSource,
+    data: Source,
+    *,
+    costs: EnergyCosts | None = None,
+    batch_size: int = 8,
+    samples: int | None = None,
+    progress: bool = True,
+    kernels: bool = True,
+) -> Profile:
+    """Run a converted network on `data` and count its spikes and operations.
+
+    Args:
+        model: path of a converted .onnx file, `ModelProto` or `onnx_ir.Model`; left as it is.
+        data: inputs, as for `onnx_snn.convert`.
+        costs: energy of each operation; by default that of a 45 nm process.
+        batch_size: samples in one run.
+        samples: use at most this many samples.
+        progress: show a progress bar on a terminal.
+        kernels: use the kernels where they are installed; the counts do not depend on them.
+
+    Raises:
+        ModelError: the model cannot be loaded, or nothing in it spikes.
+        LibraryError: onnxruntime cannot load the library with the kernels.
+        CalibrationError: the data does not fit the model, or it fails on them.
+    """
+    network = load_model(model)
+    name = str(model) if isinstance(model, (str, Path)) else type(model).__name__
+    if not spiking_nodes(network):
+        raise ModelError(f"{name}: it has no spiking nodes; convert it with onnx_snn.convert or: onnx-snn convert")
+    feeds = open_feeds(data, input_specs(network), batch_size=batch_size, max_samples=samples)
+    profiler = Profiler(network, session_options(quiet=True, kernels=kernels), kernels=kernels)
+    for feed in tqdm(feeds, "profile", total=feeds.batches, disable=None if progress else True, unit="batch"):
+        profiler.add(feed)
+    return profiler.profile(name, costs or EnergyCosts())
+
+
+class Profiler:
+    """A converted network that counts while it runs.
+
+    Args:
+        network: the network, which is changed.
+        options: options of its session.
+        kernels: use the kernels where they are installed.
+    """
+
+    def __init__(self, network: ir.Model, options: ort.SessionOptions, *, kernels: bool = True) -> None:
+        self._tally = Tally(network)
+        self._session = _session(network, options, kernels)
+        self._seen: Counter[str] = Counter()
+
+    def add(self, feed: Feed) -> None:
+        """Run on `feed` and count.
+
+        Raises:
+            CalibrationError: the run fails.
+        """
+        try:
+            counts = self._session.run(self._tally.names, feed)
+        except Exception as error:  # onnxruntime's exceptions share no base class of their own
+            shapes = {name: array.shape for name, array in feed.items()}
+            raise CalibrationError(f"onnxruntime fails on inputs of shapes {shapes}: {error}") from error
+        self._tally.add(feed, counts)
+        self._seen.update(samples=sample_count(feed), batches=1)
+
+    def profile(self, name: str, costs: EnergyCosts) -> Profile:
+        """What was counted so far."""
+        tally, seen = self._tally, self._seen
+        energy = EnergyReport(tally.work(), costs)
+        return Profile(name, seen["samples"], seen["batches"], tally.neurons(), tally.products(), energy)
+
+
+def _session(model: ir.Model, options: ort.SessionOptions, kernels: bool) -> ort.InferenceSession:
+    """A session of `model` as of any file: its weights are packed, as in production."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "metered.onnx"
+        save_model(model, path)
+        return session(path, session_options=options, kernels=kernels)
+
+
+_NEURON_HEADER = ("neurons", "nodes", "elements/sample", "slots", "spikes/element", "firing rate", "out of range")
+_PRODUCT_HEADER = ("products", "nodes", "spiking", "MACs/sample", "spikes/element", "SOPs/sample", "SOPs/MAC")
+_ENERGY_HEADER = ("energy by rule", "ANN, µJ/sample", "SNN, µJ/sample", "SNN / ANN")
+
+
+def _neuron_row(label: str, members: Sequence[NeuronActivity], samples: int) -> tuple[str, ...]:
+    elements = sum(member.elements for member in members)
+    slots = sum(member.elements * member.slots for member in members)
+    total = sum(member.total for member in members)
+    outside = [member.out_of_range for member in members if member.out_of_range is not None]
+    sizes = sorted({member.slots for member in members})
+    return (
+        label,
+        str(len(members)),
+        f"{elements / samples:,.0f}",
+        "-".join(str(size) for size in dict.fromkeys((sizes[0], sizes[-1]))),
+        f"{total / max(elements, 1):.2f}",
+        f"{total / max(slots, 1):.2%}",
+        f"{sum(outside) / max(elements, 1):.2%}" if len(outside) == len(members) else "unknown",
+    )
+
+
+def _grouped(products: Sequence[ProductActivity]) -> list[tuple[str, list[ProductActivity]]]:
+    """Products by what their spikes meet."""
+    labels = {ProductKind.WEIGHTS: "with weights", ProductKind.ACTIVATIONS: "of activations"}
+    groups = [(label, [product for product in products if product.kind is kind]) for kind, label in labels.items()]
+    return [(label, members) for label, members in groups if members]
+
+
+def _product_row(label: str, members: Sequence[ProductActivity], samples: int) -> tuple[str, ...]:
+    macs = sum(member.multiply_accumulates for member in members)
+    operands = [operand for member in members for operand in member.operands]
+    elements, spikes = (sum(getattr(operand, name) for operand in operands) for name in ("elements", "spikes"))
+    operations = sum(operand.synaptic_operations for operand in operands)
+    return (
+        label,
+        str(len(members)),
+        str(sum(member.spiking for member in members)),
+        f"{macs / samples:,.0f}",
+        f"{spikes / elements:.2f}" if elements else "",
+        f"{operations / samples:,.0f}",
+        f"{operations / macs:.2f}" if macs else "",
+    )
+
+
+def _energy_row(figure: EnergyFigure, samples: int) -> tuple[str, ...]:
+    energies = (energy * PICO_TO_MICRO / samples for energy in (figure.original, figure.spiking))
+    return figure.rule.name, *(f"{energy:,.3g}" for energy in energies), f"{figure.ratio:.3f}"

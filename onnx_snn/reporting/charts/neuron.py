@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Charts of one neuron: how well it fits its function where its arguments lie, and its single spikes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from onnx_snn.neurons.mbe import MbeNeuron, spike_trains
+from onnx_snn.neurons.ramps import disjoint
+from onnx_snn.reporting.charts.chart import (
+    BLUE,
+    GREY,
+    INK,
+    ORANGE,
+    RED,
+    Axis,
+    Band,
+    Chart,
+    Line,
+    Panel,
+    Points,
+    Uprights,
+    Values,
+)
+from onnx_snn.reporting.survey import NeuronView
+
+SLICES, SLICE_POINTS = 200, 32
+"""Slices of the shown range, and arguments at which the error is evaluated in each."""
+
+SHOWN = (0.0005, 0.9995)
+"""Quantiles of the arguments between which the charts begin and end: single outliers would hide all others."""
+
+GATE_CAPTION = (
+    "The gate comes before the first step: a basis whose range the number exceeds fires there once, and is silent then."
+)
+
+RASTER_ELEMENTS = 40
+"""Rows of a raster: as many as can be told apart."""
+
+
+@np.errstate(all="ignore")  # a function may overflow where its neuron is only asked to be drawn
+def fit(view: NeuronView) -> Chart:
+    """The neuron beside its function, the error, and the distribution of the arguments."""
+    low, high = shown_range(view)
+    edges = np.linspace(low, high, SLICES + 1)
+    centres = (edges[:-1] + edges[1:]) / 2
+    knots = knots_of(view.neuron)
+    knots = knots[(knots >= low) & (knots <= high)]
+    output = view.neuron(centres).astype(np.float64)
+    marks: list[Line | Uprights] = [Line(centres, output, "neuron", ORANGE)]
+    argument = Axis("argument of the neuron", limits=(low, high))
+    panels = []
+    if view.function is not None:
+        target = view.function.formula(centres)
+        marks.insert(0, Line(centres, target, f"function: {view.function.name}", INK, dashed=True))
+        panels.append(Panel(argument, Axis("error"), (_error_band(view, edges),), share=0.8))
+    marks.append(Uprights(knots, "ends of segments", GREY))
+    share, _ = np.histogram(view.arguments, edges)
+    distribution = Line(centres, 100.0 * share / max(view.arguments.size, 1), "observed arguments", BLUE, filled=True)
+    panels.insert(0, Panel(argument, Axis("output"), tuple(marks), share=1.4))
+    panels.append(Panel(argument, Axis("share, %"), (distribution,), share=0.6))
+    return Chart(
+        "fit",
+        "What the neuron computes",
+        _fit_in_words(view),
+        tuple(panels),
+        height=560,
+    )
+
+
+def raster(view: NeuronView, sample: int) -> Chart:
+    """Single spikes of the neuron for numbers of the chosen sample, whose number is `sample`."""
+    ranks = np.linspace(0, view.sample.size - 1, min(RASTER_ELEMENTS, view.sample.size)).round().astype(int)
+    values = view.sample[ranks]
+    trains = spike_trains(view.neuron, values)
+    step, basis, element = np.nonzero(trains)
+    steps, bases = trains.shape[:2]
+    x = step + 0.1 + 0.8 * (basis + 0.5) / bases
+    labels = _step_labels(view)
+    notes = [
+        f"argument {values[e]:.4g}, step {labels[s]}, basis {b + 1}"
+        for s, b, e in zip(step, basis, element, strict=True)
+    ]
+    shown = np.unique(np.linspace(0, values.size - 1, 9).round().astype(int)) if values.size else np.zeros(0, int)
+    horizontal = Axis(
+        f"time step; within each the {bases} bases from left to right",
+        ticks=tuple((i + 0.5, label) for i, label in enumerate(labels)),
+        limits=(0.0, float(steps)),
+        lined=False,
+    )
+    vertical = Axis(
+        "argument",
+        ticks=tuple((float(i), f"{values[i]:.3g}") for i in shown),
+        limits=(-1.0, float(max(values.size, 1))),
+    )
+    spikes = Points(x, element.astype(np.float64), "spike", RED, upright=True, notes=notes)
+    borders = Uprights(np.arange(1, steps, dtype=np.float64), "", GREY)
+    counts = trains.sum(axis=(1, 2)).astype(np.float64)
+    count = f"{int(counts.sum())} spikes for {values.size} numbers"
+    return Chart(
+        "raster",
+        f"Its spikes, one by one: {count}",
+        f"Each row is one of the numbers that the neuron is given for sample {sample} of the data, small ones at the "
+        f"bottom; each stroke is a spike.{_kernels_in_words(view.neuron)}",
+        (Panel(horizontal, vertical, (borders, spikes)),),
+        height=560,
+    )
+
+
+def shown_range(view: NeuronView) -> tuple[float, float]:
+    """The range of arguments that is drawn: that of the function where it is fixed, else of the observed ones."""
+    if view.function is not None and view.function.fixed_domain:
+        return view.function.domain
+    if not view.arguments.size:
+        return -1.0, 1.0
+    low, high = (float(value) for value in np.quantile(view.arguments, SHOWN))
+    return (low, high) if low < high else (low - 1.0, high + 1.0)
+
+
+def knots_of(neuron: MbeNeuron) -> Values:
+    """Arguments at which a basis of a halving neuron begins or ends to change; empty for other kernels."""
+    if neuron.halving is None:
+        return np.zeros(0)
+    begin = neuron.theta.astype(np.float64)
+    ends = begin + 2.0 / neuron.gain
+    if disjoint(neuron):
+        # Where one segment ends another begins, but for half a level.
+        ends = np.array([end for end in (ends.min(), ends.max()) if not begin.min() <= end <= begin.max()])
+    knots = np.unique(np.concatenate([begin, ends]))
+    return np.unique(np.concatenate([-knots, knots])) if neuron.polarity else knots
+
+
+def _kernels_in_words(neuron: MbeNeuron) -> str:
+    """What a spike counts at each time step, as far as it can be said in words."""
+    if neuron.sizes is None:
+        return ""
+    if neuron.halving is None:
+        counts = " From step to step a spike counts less; at each one the basis fires if it still holds so much."
+    else:
+        counts = " From step to step a spike counts half as much: the spikes of a basis are digits of a binary number."
+    return f"{counts} {GATE_CAPTION}" if neuron.sizes.gate else counts
+
+
+def _segments_in_words(neuron: MbeNeuron) -> str:
+    """What the vertical lines of a fit mean."""
+    if neuron.halving is None:
+        return ""
+    if disjoint(neuron):
+        return "Between two thin vertical lines one basis is at work: a segment with its own slope. "
+    return "At the thin vertical lines a basis begins or ends to change; between them several are at work. "
+
+
+def _fit_in_words(view: NeuronView) -> str:
+    """How to read a fit, panel by panel."""
+    if view.function is None:
+        top, middle = "Top: what the neuron answers; its function is not registered here. ", ""
+    else:
+        top = "Top: the function that was replaced (dashed) and what the neuron answers. "
+        middle = (
+            "Middle: how far it is off, neuron minus function, from the least to the most within each of "
+            f"{SLICES} slices. "
+        )
+    bottom = (
+        "Bottom: where the numbers of the data lie; errors matter where there are many. The outermost 0.05 % of them "
+        "on either side are not shown."
+    )
+    return top + _segments_in_words(view.neuron) + middle + bottom
+
+
+def _error_band(view: NeuronView, edges: Values) -> Band:
+    """Smallest and largest error within each slice."""
+    assert view.function is not None, "callers have seen to it"
+    inside = (np.arange(SLICE_POINTS) + 0.5) / SLICE_POINTS
+    x = (edges[:-1, None] + inside * np.diff(edges)[:, None]).astype(np.float32)
+    error = view.neuron(x) - view.function.formula(x.astype(np.float64))
+    centres = (edges[:-1] + edges[1:]) / 2
+    return Band(centres, error.min(axis=1), error.max(axis=1), "error, from least to most", RED)
+
+
+def _step_labels(view: NeuronView) -> list[str]:
+    """Names of the time steps: the gate has none but this."""
+    sizes = view.neuron.sizes
+    gate = sizes is not None and sizes.gate
+    return [*(["gate"] if gate else []), *map(str, range(1, view.neuron.timesteps - gate + 1))]

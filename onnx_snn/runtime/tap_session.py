@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Looks inside a model: an onnxruntime session whose outputs are tensors of the graph, or their shapes.
+
+The session's copy of the model holds no weights. They are inputs of it, given with each run as they lie in
+memory or in a mapped file: so they need no room in a protobuf message, and onnxruntime neither copies nor
+packs them.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import onnx_ir as ir
+import onnxruntime as ort
+from numpy.typing import NDArray
+from onnx_ir.passes.common import RemoveUnusedNodesPass
+
+from onnx_snn.data.specs import BFLOAT16, Feed
+from onnx_snn.errors import CalibrationError, ModelError
+from onnx_snn.graph.model_io import large_weights, with_mapped_weights
+from onnx_snn.graph.subgraphs import body_around, graph_of, lifted, places
+
+OptionsFactory: TypeAlias = Callable[[], ort.SessionOptions]
+
+QUIET = 4
+"""onnxruntime's log level at which it writes nothing: failures reach the user as exceptions."""
+
+SHAPE_OF = "onnx_snn.shape_of."
+"""Prefix of the outputs that hold the shape of an observed tensor."""
+
+FLOAT_OF = "onnx_snn.float_of."
+"""Prefix of the outputs that hold an observed tensor of bfloat16 in float32."""
+
+
+class Observer:
+    """An onnxruntime session of a copy of a model whose outputs are tensors from within.
+
+    Args:
+        model: The model; it is left as it is.
+        names: Tensors of its main graph, or of branches of If nodes: such a one is empty, float [0], when its branch
+            is not taken.
+        shapes: Output their shapes in place of their values, which are then not kept.
+        providers: Execution providers; None for the CPU.
+        session_options: Makes the session's options.
+
+    Raises:
+        CalibrationError: a tensor cannot be observed.
+        ModelError: onnxruntime does not accept the model.
+    """
+
+    def __init__(
+        self,
+        model: ir.Model,
+        names: Sequence[str],
+        *,
+        shapes: bool = False,
+        providers: Sequence[str] | None = None,
+        session_options: OptionsFactory | None = None,
+    ) -> None:
+        self._names = names
+        copy = with_mapped_weights(model)
+        outputs = _find_values(copy, names)
+        options = (session_options or quiet_options)()
+        if shapes:
+            # The whole model runs, and no declared shape stands in for what it computes.
+            options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+            outputs = lifted(copy, [_shape_of(value) for value in outputs])
+            copy.graph.outputs.extend(outputs)
+        else:
+            outputs = lifted(copy, outputs)
+            outputs = [_readable(copy.graph, value) for value in outputs]
+            copy.graph.outputs[:] = outputs
+            # What is only on the way to the model's own outputs, such as the logits over a vocabulary, is not run.
+            RemoveUnusedNodesPass()(copy)
+        self._outputs = {name: output.name for name, output in zip(names, outputs, strict=True)}
+        self._weights = {name: _ort_value(tensor) for name, tensor in detach_weights(copy).items()}
+        self._session = _session(copy, options, list(providers or ["CPUExecutionProvider"]))
+
+    def __call__(self, feed: Feed, names: Sequence[str] | None = None) -> dict[str, NDArray[Any]]:
+        """The tensors `names`, all by default, for `feed`; of their shapes, where those are observed.
+
+        Raises:
+            CalibrationError: the run fails.
+        """
+        names = self._names if names is None else names
+        try:
+            arrays = self._session.run([self._outputs[name] for name in names], for_onnxruntime(feed) | self._weights)
+        except Exception as error:
+            shapes = {name: array.shape for name, array in feed.items()}
+            raise CalibrationError(f"onnxruntime fails on inputs of shapes {shapes}: {error}") from error
+        return dict(zip(names, arrays, strict=True))
+
+
+def inferred_types(model: ir.Model, names: Sequence[str]) -> dict[str, tuple[ir.DataType, Sequence[int | None] | None]]:
+    """Element type and sizes, None where one varies, that onnxruntime infers for tensors of the main graph.
+
+    onnxruntime shows a scalar and a tensor of unknown rank alike: of neither are there sizes.
+
+    Raises:
+        ModelError: onnxruntime does not accept the model.
+    """
+    copy = with_mapped_weights(model)
+    outputs = set(copy.graph.outputs)
+    copy.graph.outputs.extend(value for value in _find_values(copy, names) if value not in outputs)
+    detach_weights(copy)
+    options = quiet_options()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = _session(copy, options, ["CPUExecutionProvider"])
+    known = {value.name: (_ONNX_TYPES.get(value.type), value.shape) for value in session.get_outputs()}
+    found: dict[str, tuple[ir.DataType, Sequence[int | None] | None]] = {}
+    for name in names:
+        dtype, shape = known[name]
+        if dtype is not None:
+            found[name] = (dtype, [size if isinstance(size, int) else None for size in shape] or None)
+    return found
+
+
+def quiet_options() -> ort.SessionOptions:
+    """Options under which every observed tensor is computed just as the model says, by no fused operator."""
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    options.log_severity_level = QUIET
+    return options
+
+
+def _session(model: ir.Model, options: ort.SessionOptions, providers: Sequence[str]) -> ort.InferenceSession:
+    try:
+        return ort.InferenceSession(ir.to_proto(model).SerializeToString(), options, providers=providers)
+    except Exception as error:  # onnxruntime's exceptions share no other base class
+        raise ModelError(f"onnxruntime does not accept the model: {error}{_remedy(model)}") from error
+
+
+def _remedy(model: ir.Model) -> str:
+    """What to do about a model that onnxruntime does not accept, if anything is known."""
+    values = (value for graph in model.graphs() for node in graph for value in node.outputs)
+    if any(value.dtype is ir.DataType.BFLOAT16 for value in (*model.graph.inputs, *values)):
+        return "; it has few kernels that compute in bfloat16: export the network in float16 or float32"
+    return ""
+
+
+_ONNX_TYPES = {
+    "tensor(float)": ir.DataType.FLOAT,
+    "tensor(float16)": ir.DataType.FLOAT16,
+    "tensor(bfloat16)": ir.DataType.BFLOAT16,
+    "tensor(double)": ir.DataType.DOUBLE,
+    "tensor(bool)": ir.DataType.BOOL,
+    **{f"tensor(int{bits})": ir.DataType[f"INT{bits}"] for bits in (8, 16, 32, 64)},
+    **{f"tensor(uint{bits})": ir.DataType[f"UINT{bits}"] for bits in (8, 16, 32, 64)},
+}
+"""Element types as onnxruntime spells them."""
+
+
+def _find_values(model: ir.Model, names: Iterable[str]) -> list[ir.Value]:
+    """The values with these names; where names repeat, that of the outer graph."""
+    known = places(model)
+    values: dict[str, ir.Value] = {}
+    for graph in reversed([model.graph, *model.graph.subgraphs()]):
+        values |= {str(value.name): value for value in graph.inputs} | dict(graph.initializers)
+        values |= {str(output.name): output for node in graph for output in node.outputs}
+    for name in names:
+        if name not in values:
+            close = difflib.get_close_matches(name, values, n=3)
+            hint = f"; close names are {close}" if close else ""
+            raise CalibrationError(f"the model has no tensor '{name}'{hint}")
+        if body_around(graph_of(values[name]), known) is not None:
+            raise CalibrationError(
+                f"tensor '{name}' lies in the body of a Loop or Scan, which runs many times, and cannot be observed"
+            )
+    return [values[name] for name in names]
+
+
+def _shape_of(value: ir.Value) -> ir.Value:
+    """A new value beside `value`: its shape, int64 [rank]."""
+    node = ir.node("Shape", [value])
+    graph_of(value).append(node)
+    node.outputs[0].name = f"{SHAPE_OF}{value.name}"
+    node.outputs[0].dtype = ir.DataType.INT64
+    return node.outputs[0]
+
+
+def _readable(graph: ir.Graph, value: ir.Value) -> ir.Value:
+    """`value`, or where NumPy has no type for it a new value of the graph with the same numbers in float32."""
+    if value.dtype is not ir.DataType.BFLOAT16:
+        return value
+    node = ir.node("Cast", [value], {"to": ir.DataType.FLOAT})
+    graph.append(node)
+    node.outputs[0].name = f"{FLOAT_OF}{value.name}"
+    node.outputs[0].dtype, node.outputs[0].shape = ir.DataType.FLOAT, value.shape
+    return node.outputs[0]
+
+
+def for_onnxruntime(feed: Feed) -> dict[str, Any]:
+    """`feed` with arrays of a type that NumPy does not have of its own as onnxruntime takes them."""
+    return {name: _ort_value(ir.Tensor(array)) if array.dtype == BFLOAT16 else array for name, array in feed.items()}
+
+
+def detach_weights(model: ir.Model) -> dict[str, ir.TensorProtocol]:
+    """Turn the larger initializers of the main graph into inputs, and return their values by name."""
+    graph = model.graph
+    weights: dict[str, ir.TensorProtocol] = {}
+    for name, value in large_weights(model).items():
+        tensor = value.const_value
+        assert tensor is not None, "a weight has a value"
+        weights[name] = tensor
+        del graph.initializers[name]
+        value.const_value, value.dtype, value.shape = None, tensor.dtype, ir.Shape(tensor.shape.numpy())
+        if value not in graph.inputs:
+            graph.inputs.append(value)
+    return weights
+
+
+def _ort_value(tensor: ir.TensorProtocol) -> ort.OrtValue:
+    """The tensor for onnxruntime, in the memory where it lies."""
+    return ort.OrtValue.ortvalue_from_numpy_with_onnx_type(contiguous(tensor.numpy()), tensor.dtype.value)
+
+
+def contiguous(array: NDArray[Any]) -> NDArray[Any]:
+    """`array` in row-major order; unlike np.ascontiguousarray it leaves a scalar one."""
+    return np.asarray(array, order="C")

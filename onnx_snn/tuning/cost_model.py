@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a spike costs: how many accumulates it starts.
+
+A *synaptic operation* is one spike times one outgoing weight. A coded operand of a product with m scalar
+multiplications and e elements has a fan-out of m / e; a tensor that several products read, that of all of them. Where
+no product reads a neuron (functions, and the neurons inside softmax and the normalizations) a spike is one accumulate.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import onnx_ir as ir
+
+from onnx_snn.data.specs import Feed, sample_count
+from onnx_snn.graph.activation_flow import ActivationFlow
+from onnx_snn.graph.mac_counts import is_product, multiply_accumulates, operands_of
+from onnx_snn.profiling.energy import EnergyCosts
+from onnx_snn.rules.site import Kind, Site
+from onnx_snn.runtime.tap_session import Observer
+
+COSTS = EnergyCosts()
+"""Energy of operations, for the figures that the solver prints."""
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+_ROWS = ("reciprocal", "rsqrt")
+"""Neurons that see one value a row."""
+
+
+@dataclass(frozen=True)
+class Load:
+    """What hangs on one neuron.
+
+    Attributes:
+        elements: values that it codes, for each sample.
+        fan_out: accumulates that one of its spikes starts.
+        synaptic: whether these are accumulates of products.
+    """
+
+    elements: float
+    fan_out: float
+    synaptic: bool = False
+
+    def joined(self, other: Load) -> Load:
+        """The load of one code that has the readers of both."""
+        return Load(self.elements, self.fan_out + other.fan_out, self.synaptic)
+
+
+class ProductWork(NamedTuple):
+    """Multiply-accumulates of a network's products, for each sample.
+
+    Attributes:
+        original: all of them.
+        kept: of products that stay ones of numbers.
+    """
+
+    original: float
+    kept: float
+
+    def energy(self, synaptic_operations: float) -> float:
+        """Energy of the spiking network's products over that of the original's: the accumulate-only rule."""
+        spent = synaptic_operations * COSTS.accumulate + self.kept * COSTS.multiply_accumulate
+        return spent / (self.original * COSTS.multiply_accumulate) if self.original else math.nan
+
+
+def products_of(model: ir.Model, sites: Iterable[Site]) -> tuple[list[ir.Node], list[ir.Node]]:
+    """The products that become ones of spikes at `sites`, and those of `model` that stay ones of numbers."""
+    spiking = dict.fromkeys(site.nodes[-1] for site in sites if site.kind in (Kind.PRODUCT, Kind.SYNAPSE))
+    flow = ActivationFlow(model)
+    return list(spiking), [node for node in model.graph if node not in spiking and is_product(node, flow)]
+
+
+def product_work(model: ir.Model, sites: Iterable[Site], shapes: Shapes, feed: Feed) -> ProductWork:
+    """The work of the products of `model` with spiking ones at `sites`, from the shapes that `feed` gives."""
+    samples = sample_count(feed)
+    spiking, kept = (
+        sum(multiplications(node, shapes) for node in nodes) / samples for nodes in products_of(model, sites)
+    )
+    return ProductWork(spiking + kept, kept)
+
+
+def observed_shapes(model: ir.Model, sites: Sequence[Site], feed: Feed) -> dict[str, tuple[int, ...]]:
+    """Shapes of all that goes into and comes out of `sites` and the products of `model`, for `feed`."""
+    spiking, kept = products_of(model, sites)
+    values = [value for site in sites for value in site.inputs]
+    values += [value for node in (*spiking, *kept) for value in (*operands_of(node), *node.outputs)]
+    names = list(dict.fromkeys(str(value.name) for value in values if value is not None and value.name))
+    shapes = Observer(model, names, shapes=True)(feed)
+    return {name: tuple(map(int, shape)) for name, shape in shapes.items()}
+
+
+def load_of(site: Site, neuron: str, shapes: Shapes, feed: Feed) -> Load:
+    """The load of one neuron of `site`, from the shapes that `feed` gives."""
+    samples = sample_count(feed)
+    operand = int(neuron.split()[-1]) if neuron.startswith("operand") else 0
+    shape = shapes[str(site.inputs[operand].name)]
+    elements = math.prod(shape[:-1] if neuron in _ROWS else shape)
+    if site.kind not in (Kind.PRODUCT, Kind.SYNAPSE):
+        return Load(elements / samples, 1.0)
+    fan_out = multiplications(site.nodes[-1], shapes) / max(1, elements)
+    return Load(elements / samples, fan_out, synaptic=True)
+
+
+def multiplications(node: ir.Node, shapes: Shapes) -> int:
+    """Scalar multiplications of a product."""
+    operands = [shapes[str(value.name)] for value in operands_of(node)]
+    return multiply_accumulates(node, operands, shapes[str(node.outputs[0].name)])
