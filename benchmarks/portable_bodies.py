@@ -30,9 +30,9 @@ REPETITIONS = 15
 
 def staircase(timesteps: int) -> MbeNeuron:
     """BASES segments side by side over (-8, 8), with a gate."""
-    theta = np.linspace(-8, 8, BASES, endpoint=False)
+    u_rest = np.linspace(-8, 8, BASES, endpoint=False)
     weight = np.round(np.linspace(-1, 1, BASES) * 1024) / 1024
-    return halving_neuron(theta, np.full(BASES, 2.0), weight, 0, timesteps, gate=True)
+    return halving_neuron(u_rest, np.full(BASES, 2.0), weight, 0, timesteps, gate=True)
 
 
 def runner(neuron: MbeNeuron, body: Body, x: Float32) -> Callable[[], Float32]:

@@ -42,11 +42,11 @@ def spoiled(source: Path, name: str, path: Path, *, headroom: float = 1.0) -> Pa
 
 def _shrunk(neuron: dict[str, np.ndarray], factor: float) -> dict[str, np.ndarray]:
     """Parameters without what the neuron knew beyond its range over `factor`."""
-    theta, gain, weight = neuron["theta"], neuron["gain"], neuron["weight"]
-    ends = theta + (2.0 - neuron["intensity"][-1, 0]) / gain
-    reach = max(np.abs(ends).max(), np.abs(theta).max()) / factor
-    inside = np.abs(theta) < reach
-    part = np.clip((np.where(gain > 0, reach, -reach) - theta) * gain / 2.0, 0.0, 1.0)
+    u_rest, gain, weight = neuron["u_rest"], neuron["gain"], neuron["weight"]
+    ends = u_rest + (2.0 - neuron["intensity"][-1, 0]) / gain
+    reach = max(np.abs(ends).max(), np.abs(u_rest).max()) / factor
+    inside = np.abs(u_rest) < reach
+    part = np.clip((np.where(gain > 0, reach, -reach) - u_rest) * gain / 2.0, 0.0, 1.0)
     # A basis that begins inside ends at the limit: it gets shorter and steeper by a power of two, and less weight.
     shift = 2.0 ** np.ceil(-np.log2(np.where(part > 0.0, part, 1.0)))
     return {"gain": np.where(inside, gain * shift, gain), "weight": np.where(inside, weight / shift, 0.0)}

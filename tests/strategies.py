@@ -79,7 +79,7 @@ def neurons(draw: st.DrawFn, *, halving: bool | None = None) -> MbeNeuron:
         kernels = draw(generic_kernels(bases, timesteps))
     unit = draw(st.one_of(powers_of_two(-24, 8), powers_of_two(-130, 100)))
     return MbeNeuron(
-        theta=draw(hnp.arrays(np.float32, bases, elements=floats(-64, 64))),
+        u_rest=draw(hnp.arrays(np.float32, bases, elements=floats(-64, 64))),
         gain=draw(gains(bases)),
         weight=draw(on_grid(bases, 1 << 14, st.just(unit))),
         bias=draw(on_grid((), 1 << 14, st.just(unit))),
@@ -130,7 +130,7 @@ def critical_inputs(neuron: MbeNeuron, rng: np.random.Generator, levels: int = 2
     every basis, with their neighbours; every special value; and random ones of every magnitude.
     """
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        boundary = neuron.theta + critical_charges(neuron, rng, levels) / neuron.gain
+        boundary = neuron.u_rest + critical_charges(neuron, rng, levels) / neuron.gain
         random_bits = rng.integers(0, 1 << 32, 64, np.uint32).view(np.float32)
         ordinary = rng.normal(0, 8, 64).astype(np.float32)
         return np.concatenate([with_neighbours(boundary.ravel()), SPECIAL, random_bits, ordinary])

@@ -190,7 +190,7 @@ def test_raster_has_a_stroke_for_every_spike(seen: Survey) -> None:
 
 
 @pytest.mark.parametrize(
-    ("theta", "gain", "polarity", "knots"),
+    ("u_rest", "gain", "polarity", "knots"),
     [
         ([0, 1, 3], [2, 1, 0.5], 0, [0, 1, 3, 7]),
         ([0, 0, -1], [1, -2, -0.5], 0, [-5, -1, 0, 2]),
@@ -198,9 +198,9 @@ def test_raster_has_a_stroke_for_every_spike(seen: Survey) -> None:
     ],
 )
 def test_knots_are_where_bases_begin_and_end(
-    theta: list[float], gain: list[float], polarity: int, knots: list[float]
+    u_rest: list[float], gain: list[float], polarity: int, knots: list[float]
 ) -> None:
-    bank = halving_neuron(theta, gain, np.ones(len(gain)), 0, 8, polarity=polarity)
+    bank = halving_neuron(u_rest, gain, np.ones(len(gain)), 0, 8, polarity=polarity)
     np.testing.assert_allclose(neuron.knots_of(bank), knots)
 
 

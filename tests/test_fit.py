@@ -52,7 +52,7 @@ def levels(neuron: MbeNeuron, x: NDArray[np.float32]) -> NDArray[np.float32]:
     assert neuron.halving is not None
     timesteps = neuron.halving.timesteps
     magnitude = np.abs(x) if neuron.polarity else x
-    u = (magnitude[None, :] - neuron.theta[:, None]) * neuron.gain[:, None]
+    u = (magnitude[None, :] - neuron.u_rest[:, None]) * neuron.gain[:, None]
     level: NDArray[np.float32] = np.floor(u * np.float32(2.0 ** (timesteps - 1)))
     return level.clip(0, 2**timesteps - 1)
 
@@ -138,8 +138,8 @@ def test_segments_are_disjoint(name: str, size: tuple[int, int]) -> None:
     timesteps = size[1]
     neuron = fitted(name, *size)
     step = 1.0 / neuron.gain.astype(np.float64) * 2.0 ** (1 - timesteps)
-    first, last = neuron.theta + step, neuron.theta + step * (2.0**timesteps - 1.0)
-    edges = np.concatenate([first, last, neuron.theta]).astype(np.float32)
+    first, last = neuron.u_rest + step, neuron.u_rest + step * (2.0**timesteps - 1.0)
+    edges = np.concatenate([first, last, neuron.u_rest]).astype(np.float32)
     around = [edges, np.nextafter(edges, np.float32(np.inf)), np.nextafter(edges, np.float32(-np.inf))]
     x = np.concatenate([*around, np.linspace(*get(name).domain, 3001, dtype=np.float32)])
     k = levels(neuron, x)
@@ -188,7 +188,7 @@ def test_odd_functions(name: str, timesteps: int) -> None:
 
 def test_paper_neuron_shares_one_potential_and_has_no_gate() -> None:
     neuron = fit_paper(get("tanh"), 4, 16)
-    assert np.unique(neuron.theta).size == 1
+    assert np.unique(neuron.u_rest).size == 1
     assert np.unique(np.sign(neuron.gain)).size == 1
     assert neuron.halving == Halving(16, False)
     assert neuron.polarity == 0

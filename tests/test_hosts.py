@@ -36,8 +36,8 @@ def javascript() -> None:
 @every_body
 def test_neuron_returns_the_bits_of_numpy(backend: str, body: Body, tmp_path: Path) -> None:
     """y and spikes, on the critical inputs of a gated odd neuron: NaN keep their payload."""
-    theta, gain, weight = [0, 0.3, 2], [0.7, -1.1, 3], [0.5, -0.75, 0.125]
-    neuron = halving_neuron(theta, gain, weight, -0.25, 8, gate=True, polarity=1)
+    u_rest, gain, weight = [0, 0.3, 2], [0.7, -1.1, 3], [0.5, -0.75, 0.125]
+    neuron = halving_neuron(u_rest, gain, weight, -0.25, 8, gate=True, polarity=1)
     x = critical_inputs(neuron, np.random.default_rng(7)).reshape(1, -1)
     scale = np.float32([[0.25], [8]])
     x = np.concatenate([x, x[:, ::-1]])

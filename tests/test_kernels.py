@@ -114,9 +114,9 @@ def test_work_of_many_tasks_has_the_same_bits(scale: Float32) -> None:
 @pytest.mark.parametrize("gate", [True, False], ids=["gated", "ungated"])
 def test_more_spikes_than_a_counter_holds_are_counted(timesteps: int, gate: bool) -> None:
     """Two thirds of 300 000 elements are alike: counters are emptied in between. NaN fire nothing."""
-    theta, gain = np.arange(6), [1, 1, -1, 1, -1, 1]  # ramps of width 2 - 2**(1 - T), but those that fall
-    theta = np.where(np.array(gain) > 0, 3 * theta, 3 * theta + 2)
-    neuron = halving_neuron(theta, gain, [1, 0.5, -0.25, 1, 2, 0.5], 0, timesteps, gate=gate)
+    u_rest, gain = np.arange(6), [1, 1, -1, 1, -1, 1]  # ramps of width 2 - 2**(1 - T), but those that fall
+    u_rest = np.where(np.array(gain) > 0, 3 * u_rest, 3 * u_rest + 2)
+    neuron = halving_neuron(u_rest, gain, [1, 0.5, -0.25, 1, 2, 0.5], 0, timesteps, gate=gate)
     x = np.random.default_rng(timesteps).uniform(-2, 20, (3, 100_000)).astype(np.float32)
     x[:2] = 4.7
     x[2, ::5], x[2, 1::7] = np.nan, np.inf
@@ -134,7 +134,7 @@ def test_greedy_code_has_the_same_bits(timesteps: int, polarity: int, bias: floa
     """One basis whose kernels decay, but not by halves; up to 16 time steps have a way of their own."""
     decay = (np.round(4096 * 0.7 ** np.arange(timesteps)) / 4096).astype(np.float32)[:, None]
     neuron = MbeNeuron(
-        theta=np.float32([0.125 * bias]),
+        u_rest=np.float32([0.125 * bias]),
         gain=np.float32([0.8]),
         threshold=decay,
         reset=decay,
@@ -311,10 +311,10 @@ def neuron_inputs(x: Float32) -> dict[str, NDArray[Any]]:
 REFUSALS = {
     "gain_zero": ("gain", [0, 1], r"input gain holds 0; expected magnitudes above 0 and up to 2\*\*111"),
     "gain_vast": ("gain", [1, 2.0**112], r"input gain holds 5\.19.*e\+33; expected magnitudes"),
-    "nan": ("theta", [0, np.nan], "input theta holds nan; expected finite values"),
+    "nan": ("u_rest", [0, np.nan], "input u_rest holds nan; expected finite values"),
     "reset": ("reset", [[-np.inf, 1]] * 4, r"input reset holds -inf; expected finite values or \+inf"),
-    "no_bases": ("theta", [], "input theta has 0 bases; expected 1 to 4096"),
-    "rank": ("theta", 0, r"input theta has shape \[\]; expected \[N\]"),
+    "no_bases": ("u_rest", [], "input u_rest has 0 bases; expected 1 to 4096"),
+    "rank": ("u_rest", 0, r"input u_rest has shape \[\]; expected \[N\]"),
     "sizes": ("weight", [1, 2, 3], r"input weight has shape \[3\]; expected \[2\]"),
     "steps": ("threshold", [[1, 1]] * 65, "input threshold has 65 time steps; expected 1 to 64"),
     "bias": ("bias", [1, 2], r"input bias has shape \[2\]; expected \[\] or \[1\]"),

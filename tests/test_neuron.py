@@ -38,7 +38,7 @@ def one_element(neuron: MbeNeuron, x: np.float32, scale: np.float32) -> tuple[np
     negative = bool(neuron.polarity and scaled < 0)
     total = float(neuron.bias)
     for n in range(neuron.bases):
-        u = ((-scaled if negative else scaled) - neuron.theta[n]) * neuron.gain[n]
+        u = ((-scaled if negative else scaled) - neuron.u_rest[n]) * neuron.gain[n]
         for t in range(neuron.timesteps):
             if u >= neuron.threshold[t, n]:
                 u = u - neuron.reset[t, n]
@@ -74,10 +74,10 @@ def test_closed_form_is_the_time_loop(case: Case) -> None:
 @pytest.mark.parametrize("timesteps", TIMESTEPS)
 def test_closed_form_at_every_level_boundary(timesteps: int, gate: bool) -> None:
     """Every level of a rising and a falling basis: its boundary, two floats to either side, and mirrored."""
-    theta, gain = np.float32([-1.7, 2.3]), np.float32([0.61, -0.37])
-    neuron = halving_neuron(theta, gain, [0.75, -1.25], 0.5, timesteps, gate=gate, polarity=1)
+    u_rest, gain = np.float32([-1.7, 2.3]), np.float32([0.61, -0.37])
+    neuron = halving_neuron(u_rest, gain, [0.75, -1.25], 0.5, timesteps, gate=gate, polarity=1)
     charge = np.arange(-1, 2**timesteps + 1)[:, None] * 2.0 ** (1 - timesteps)
-    x = np.concatenate([mirrored(with_neighbours((theta + charge / gain).ravel())), SPECIAL])
+    x = np.concatenate([mirrored(with_neighbours((u_rest + charge / gain).ravel())), SPECIAL])
     assert_same_response(closed_form(neuron, x), time_loop(neuron, x), "the closed form")
 
 
@@ -98,7 +98,7 @@ def test_nan_passes_with_its_bits(case: Case) -> None:
 def test_gate_saves_spikes_and_changes_no_output(case: Case) -> None:
     neuron, x, scale = case
     timesteps = neuron.halving.timesteps
-    shape = neuron.theta, neuron.gain, neuron.weight, neuron.bias, timesteps
+    shape = neuron.u_rest, neuron.gain, neuron.weight, neuron.bias, timesteps
     plain = halving_neuron(*shape, polarity=neuron.polarity)
     gated = halving_neuron(*shape, polarity=neuron.polarity, gate=True)
     without, with_gate = time_loop(plain, x, scale), time_loop(gated, x, scale)
@@ -180,24 +180,24 @@ def test_halving_neurons_have_sizes(case: Case) -> None:
 
 
 def test_parameters_are_read_only_copies() -> None:
-    theta = np.zeros(2, np.float32)
-    neuron = MbeNeuron(**valid_parameters() | {"theta": theta})
-    theta[0] = 9
-    assert neuron.theta[0] == 0
+    u_rest = np.zeros(2, np.float32)
+    neuron = MbeNeuron(**valid_parameters() | {"u_rest": u_rest})
+    u_rest[0] = 9
+    assert neuron.u_rest[0] == 0
     with pytest.raises(ValueError, match="read-only"):
-        neuron.theta[0] = 1
+        neuron.u_rest[0] = 1
 
 
 def valid_parameters() -> dict[str, Any]:
     """Two bases, two time steps."""
-    return {"theta": [0, 1], "gain": [1, 1], "weight": [1, 1], "bias": 0, **halving_kernels(2, 2)}
+    return {"u_rest": [0, 1], "gain": [1, 1], "weight": [1, 1], "bias": 0, **halving_kernels(2, 2)}
 
 
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("theta", [[0, 1]], r"theta has shape \(1, 2\); expected \[N\]"),
-        ("theta", [], r"theta has shape \(0,\); expected \[N\] with N >= 1"),
+        ("u_rest", [[0, 1]], r"u_rest has shape \(1, 2\); expected \[N\]"),
+        ("u_rest", [], r"u_rest has shape \(0,\); expected \[N\] with N >= 1"),
         ("gain", [1], r"gain has shape \(1,\); expected \(2,\)"),
         ("weight", [1, 1, 1], r"weight has shape \(3,\); expected \(2,\)"),
         ("bias", [0], r"bias has shape \(1,\); expected \(\)"),
@@ -208,7 +208,7 @@ def valid_parameters() -> dict[str, Any]:
         ("intensity", np.ones((2, 1)), r"intensity has shape \(2, 1\); expected \(2, 2\)"),
         ("polarity", 2, r"polarity is 2; expected 0 .* or 1"),
         ("polarity", -1, r"polarity is -1; expected 0 .* or 1"),
-        ("theta", [0, np.nan], r"theta holds nan"),
+        ("u_rest", [0, np.nan], r"u_rest holds nan"),
         ("gain", [np.inf, 1], r"gain holds inf"),
         ("gain", [1, 0], r"gain holds 0\.0"),
         ("gain", [1, -0.0], r"gain holds 0\.0"),

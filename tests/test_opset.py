@@ -68,8 +68,8 @@ def test_every_opset(opset: int, body: Body) -> None:
 
 def sample_case(polarity: int, scale: np.ndarray) -> Case:
     """A gated neuron, and its critical inputs in two rows."""
-    theta, gain, weight = [-1.5, 0.3, 2], [0.7, -1.1, 3], [0.5, -0.75, 0.125]
-    neuron = halving_neuron(theta, gain, weight, -0.25, 6, gate=True, polarity=polarity)
+    u_rest, gain, weight = [-1.5, 0.3, 2], [0.7, -1.1, 3], [0.5, -0.75, 0.125]
+    neuron = halving_neuron(u_rest, gain, weight, -0.25, 6, gate=True, polarity=polarity)
     x = critical_inputs(neuron, np.random.default_rng(1))
     return Case(neuron, np.stack([x, x[::-1]]), scale)
 
@@ -79,7 +79,7 @@ def sample_case(polarity: int, scale: np.ndarray) -> Case:
 def test_every_level_boundary(timesteps: int, body: Body) -> None:
     neuron = halving_neuron([-1.7, 2.3], [0.61, -0.37], [0.75, -1.25], 0.5, timesteps, gate=True)
     charge = np.arange(-1, 2**timesteps + 1)[:, None] * 2.0 ** (1 - timesteps)
-    x = np.concatenate([with_neighbours((neuron.theta + charge / neuron.gain).ravel()), SPECIAL])
+    x = np.concatenate([with_neighbours((neuron.u_rest + charge / neuron.gain).ravel()), SPECIAL])
     assert_runtimes_agree(Case(neuron, x, np.float32([1])), body, reference=timesteps <= 8)
 
 

@@ -26,8 +26,8 @@ inline float level_of(float charge, float top) {
 
 // Levels of one basis of a halving neuron.
 inline void levels(const Neuron& neuron, std::size_t n, const Block<float>& x, Block<float>& level) {
-  const float theta = neuron.theta[n], gain = neuron.level_gain[n], top = neuron.halving.top();
-  for (std::size_t i = 0; i < kBlock; ++i) level[i] = level_of((x[i] - theta) * gain, top);
+  const float u_rest = neuron.u_rest[n], gain = neuron.level_gain[n], top = neuron.halving.top();
+  for (std::size_t i = 0; i < kBlock; ++i) level[i] = level_of((x[i] - u_rest) * gain, top);
 }
 
 // Runs one basis through all time steps: visit(t, s) with s[i] all ones where element i fires, else 0.
@@ -35,7 +35,7 @@ template <class Visit>
 void spike_train(const Neuron& neuron, std::size_t n, const Block<float>& x, Visit visit) {
   Block<float> u;
   Block<std::int32_t> s;
-  for (std::size_t i = 0; i < kBlock; ++i) u[i] = (x[i] - neuron.theta[n]) * neuron.gain[n];
+  for (std::size_t i = 0; i < kBlock; ++i) u[i] = (x[i] - neuron.u_rest[n]) * neuron.gain[n];
   for (std::size_t t = 0; t < neuron.timesteps; ++t) {
     const float threshold = neuron.threshold[t * neuron.bases + n];
     const float reset = neuron.reset[t * neuron.bases + n];

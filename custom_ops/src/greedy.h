@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Neurons of one basis with any kernels, such as greedy codes: all time steps of some vectors in registers.
 //
-//     u = (x - theta) * gain
+//     u = (x - u_rest) * gain
 //     for t in 0 .. S-1:  s = u >= threshold[t];  u -= reset[t] where s;  o += intensity[t] where s
 //     y = bias + weight * o                       fused, as the classification of the neuron has made sure
 #pragma once
@@ -22,7 +22,7 @@ using StepTallies = std::array<typename Simd::Tally, kMaxFusedTimesteps>;
 // Accumulated intensity of x; visit(t, s) after each time step.
 template <class Simd, class Visit>
 typename Simd::Float accumulate(const Neuron& neuron, typename Simd::Float x, Visit visit) {
-  auto u = Simd::multiply(Simd::subtract(x, Simd::broadcast(neuron.theta[0])), Simd::broadcast(neuron.gain[0]));
+  auto u = Simd::multiply(Simd::subtract(x, Simd::broadcast(neuron.u_rest[0])), Simd::broadcast(neuron.gain[0]));
   auto o = Simd::broadcast(0);
   for (std::size_t t = 0; t < neuron.timesteps; ++t) {
     const auto s = Simd::at_least(u, Simd::broadcast(neuron.threshold[t]));

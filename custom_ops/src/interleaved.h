@@ -121,7 +121,7 @@ struct Interleaved {
     explicit SegmentTable(const Segment* segments) : table_(segments) {}
     SegmentOf<Float> operator[](const std::int32_t* leaf) const {
       const auto low = table_[leaf], high = table_[leaf + Simd::kLanes];
-      return {{low.theta, high.theta}, {low.gain, high.gain}, {low.weight, high.weight}, {low.base, high.base}};
+      return {{low.u_rest, high.u_rest}, {low.gain, high.gain}, {low.weight, high.weight}, {low.base, high.base}};
     }
 
    private:

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// MbeNeuron(x, theta, gain, threshold, reset, intensity, weight, bias, scale) -> y [, spikes]
+// MbeNeuron(x, u_rest, gain, threshold, reset, intensity, weight, bias, scale) -> y [, spikes]
 #pragma once
 
 #include "node.h"

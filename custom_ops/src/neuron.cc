@@ -51,12 +51,12 @@ struct Ramp {
 };
 
 Ramp ramp_of(const Neuron& neuron, std::size_t basis) {
-  const double theta = neuron.theta[basis];
+  const double u_rest = neuron.u_rest[basis];
   const double level = 1.0 / std::abs(static_cast<double>(neuron.level_gain[basis]));
   const double top = neuron.halving.top();
   const bool rising = neuron.gain[basis] > 0;
-  const double first = rising ? theta + level : theta - top * level;
-  const double last = rising ? theta + top * level : theta - level;
+  const double first = rising ? u_rest + level : u_rest - top * level;
+  const double last = rising ? u_rest + top * level : u_rest - level;
   const double start = first - level / 2;
   // Half a unit in the last place of the stored start and of x, and of the difference and product over the ramp.
   const double rounding = std::ldexp(std::abs(start), -24) + std::ldexp((top + 1) * level, -22);
@@ -149,7 +149,7 @@ Segments segments_of(const Neuron& neuron) {
     const std::size_t basis = ramps[segment].basis;
     const float base = static_cast<float>(sums[segment]);
     segments.basis[i] = basis;
-    segments.segment[i] = {neuron.theta[basis], neuron.level_gain[basis], static_cast<float>(weights[segment]), base};
+    segments.segment[i] = {neuron.u_rest[basis], neuron.level_gain[basis], static_cast<float>(weights[segment]), base};
     segments.base_rest[i] = static_cast<float>(sums[segment] - base);
     segments.narrow = segments.narrow && segments.base_rest[i] == 0;
   }
@@ -167,7 +167,7 @@ Neuron::Neuron(const NeuronTensors& tensors)
       timesteps(tensors.timesteps),
       odd(tensors.odd),
       bias(tensors.bias),
-      theta(tensors.theta, tensors.theta + bases),
+      u_rest(tensors.u_rest, tensors.u_rest + bases),
       gain(tensors.gain, tensors.gain + bases),
       threshold(tensors.threshold, tensors.threshold + timesteps * bases),
       reset(tensors.reset, tensors.reset + timesteps * bases),

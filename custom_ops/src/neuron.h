@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The Multi-basis Exponential Decay (MBE) neuron: its parameters, read and classified once.
 //
-//     u_n = (x - theta_n) * gain_n                         float32: subtract, then multiply
+//     u_n = (x - u_rest_n) * gain_n                         float32: subtract, then multiply
 //     for t in 0 .. S-1:  s = u_n >= threshold[t, n];  u_n -= reset[t, n] where s;  o_n += intensity[t, n] where s
 //     y   = bias + sum_n weight_n * o_n                    exact sum, rounded once to float32; x where x is NaN
 //
@@ -31,7 +31,7 @@ inline constexpr std::size_t kMaxFusedTimesteps = 16;
 struct NeuronTensors {
   std::size_t bases;       // N
   std::size_t timesteps;   // S
-  const float* theta;      // [N]
+  const float* u_rest;      // [N]
   const float* gain;       // [N], not 0, magnitude up to 2**111
   const float* threshold;  // [S, N]
   const float* reset;      // [S, N], may hold +inf
@@ -48,9 +48,9 @@ struct Halving {
   float top() const { return static_cast<float>((1u << timesteps) - 1); }
 };
 
-// What evaluates one segment: y = base + weight * clip(floor((x - theta) * gain), 0, top).
+// What evaluates one segment: y = base + weight * clip(floor((x - u_rest) * gain), 0, top).
 struct alignas(16) Segment {
-  float theta;
+  float u_rest;
   float gain;    // of levels
   float weight;  // of levels
   float base;    // bias and saturated bases, in float32
@@ -79,7 +79,7 @@ class Neuron {
   std::size_t timesteps;  // S, the gate's included
   bool odd;
   double bias;
-  std::vector<float> theta, gain, threshold, reset, intensity;
+  std::vector<float> u_rest, gain, threshold, reset, intensity;
   std::vector<double> weight;
 
   Halving halving;

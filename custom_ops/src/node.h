@@ -22,7 +22,7 @@ struct Signature {
 
 // Input names of a neuron's parameters.
 #define ONNX_SNN_PARAMETERS(prefix)                                                                       \
-  prefix "theta", prefix "gain", prefix "threshold", prefix "reset", prefix "intensity", prefix "weight", \
+  prefix "u_rest", prefix "gain", prefix "threshold", prefix "reset", prefix "intensity", prefix "weight", \
       prefix "bias"
 
 class Node {

@@ -10,7 +10,7 @@ namespace onnx_snn {
 namespace {
 
 // Order of a neuron's inputs.
-enum Input : std::size_t { kTheta, kGain, kThreshold, kReset, kIntensity, kWeight, kBias };
+enum Input : std::size_t { kURest, kGain, kThreshold, kReset, kIntensity, kWeight, kBias };
 
 std::string text(float value) {
   char digits[32];
@@ -48,15 +48,15 @@ void require_rank(const Node& node, std::size_t input, const Shape& shape, std::
 }
 
 void require_shapes(const Node& node, std::size_t first, const Tensor* inputs) {
-  const Shape& theta = inputs[kTheta].shape;
+  const Shape& u_rest = inputs[kURest].shape;
   const Shape& threshold = inputs[kThreshold].shape;
-  require_rank(node, first + kTheta, theta, 1, "[N]");
-  require_size(node, first + kTheta, theta.sides[0], kMaxBases, "bases");
+  require_rank(node, first + kURest, u_rest, 1, "[N]");
+  require_size(node, first + kURest, u_rest.sides[0], kMaxBases, "bases");
   require_rank(node, first + kThreshold, threshold, 2, "[S,N]");
   require_size(node, first + kThreshold, threshold.sides[0], kMaxTimesteps, "time steps");
 
-  const Shape per_slot{2, {threshold.sides[0], theta.sides[0]}};
-  for (const auto input : {kGain, kWeight}) require_shape(node, first + input, inputs[input].shape, theta);
+  const Shape per_slot{2, {threshold.sides[0], u_rest.sides[0]}};
+  for (const auto input : {kGain, kWeight}) require_shape(node, first + input, inputs[input].shape, u_rest);
   for (const auto input : {kThreshold, kReset, kIntensity}) {
     require_shape(node, first + input, inputs[input].shape, per_slot);
   }
@@ -72,7 +72,7 @@ void require_shapes(const Node& node, std::size_t first, const Tensor* inputs) {
 
 Neuron NeuronReader::operator()(const Node& node, std::size_t first, const Tensor* inputs) const {
   require_shapes(node, first, inputs);
-  for (const auto input : {kTheta, kThreshold, kIntensity, kWeight, kBias}) {
+  for (const auto input : {kURest, kThreshold, kIntensity, kWeight, kBias}) {
     require_values(node, first + input, inputs[input], is_finite, "finite values");
   }
   require_values(node, first + kReset, inputs[kReset], is_reset, "finite values or +inf");
@@ -81,7 +81,7 @@ Neuron NeuronReader::operator()(const Node& node, std::size_t first, const Tenso
   NeuronTensors tensors{};
   tensors.bases = inputs[kThreshold].shape.sides[1];
   tensors.timesteps = inputs[kThreshold].shape.sides[0];
-  tensors.theta = inputs[kTheta].values;
+  tensors.u_rest = inputs[kURest].values;
   tensors.gain = inputs[kGain].values;
   tensors.threshold = inputs[kThreshold].values;
   tensors.reset = inputs[kReset].values;

@@ -39,7 +39,7 @@ class SegmentBank {
   template <class Visit>
   Float operator()(Float x, const std::int32_t* leaf, Visit visit) const {
     const auto segment = segments_[leaf];
-    const Float charge = Simd::clip(Simd::multiply(Simd::subtract(x, segment.theta), segment.gain), top_);
+    const Float charge = Simd::clip(Simd::multiply(Simd::subtract(x, segment.u_rest), segment.gain), top_);
     visit(charge);
     const Float k = Simd::whole(charge);
     if constexpr (kNarrow) return Simd::multiply_add(k, segment.weight, segment.base);

@@ -8,7 +8,7 @@ namespace onnx_snn {
 // The segments of several lanes, field by field.
 template <class Float>
 struct SegmentOf {
-  Float theta, gain, weight, base;
+  Float u_rest, gain, weight, base;
 };
 
 }  // namespace onnx_snn

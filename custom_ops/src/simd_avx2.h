@@ -149,8 +149,8 @@ struct Avx2 {
    private:
     // The segments of lanes i and i + 4.
     __m256 pair(const std::int32_t* leaf) const {
-      const __m256 low = _mm256_castps128_ps256(_mm_load_ps(&segments_[leaf[0]].theta));
-      return _mm256_insertf128_ps(low, _mm_load_ps(&segments_[leaf[4]].theta), 1);
+      const __m256 low = _mm256_castps128_ps256(_mm_load_ps(&segments_[leaf[0]].u_rest));
+      return _mm256_insertf128_ps(low, _mm_load_ps(&segments_[leaf[4]].u_rest), 1);
     }
 
     const Segment* segments_;

@@ -155,10 +155,10 @@ struct Avx512 {
   class SegmentTable {
    public:
     explicit SegmentTable(const Segment* segments)
-        : theta_(field<0>(segments)), gain_(field<1>(segments)), weight_(field<2>(segments)), base_(field<3>(segments)) {}
+        : u_rest_(field<0>(segments)), gain_(field<1>(segments)), weight_(field<2>(segments)), base_(field<3>(segments)) {}
     SegmentOf<Float> operator[](const std::int32_t* leaf) const {
       const Index i = _mm512_loadu_si512(leaf);
-      return {theta_[i], gain_[i], weight_[i], base_[i]};
+      return {u_rest_[i], gain_[i], weight_[i], base_[i]};
     }
 
    private:
@@ -176,10 +176,10 @@ struct Avx512 {
     static Float eight(const Segment* segments) {
       constexpr int f = kField;
       const __m512i i = _mm512_setr_epi32(f, f + 4, f + 8, f + 12, f + 16, f + 20, f + 24, f + 28, 0, 0, 0, 0, 0, 0, 0, 0);
-      return _mm512_permutex2var_ps(_mm512_loadu_ps(&segments[0].theta), i, _mm512_loadu_ps(&segments[4].theta));
+      return _mm512_permutex2var_ps(_mm512_loadu_ps(&segments[0].u_rest), i, _mm512_loadu_ps(&segments[4].u_rest));
     }
 
-    Table<kDepth> theta_, gain_, weight_, base_;
+    Table<kDepth> u_rest_, gain_, weight_, base_;
   };
 
   // The splits of a search tree: levels 0 to 3 in one register, level 4 in another.

@@ -80,7 +80,7 @@ struct Baseline {
     explicit SegmentTable(const Segment* segments) : segments_(segments) {}
     SegmentOf<Float> operator[](const std::int32_t* leaf) const {
       const Segment& s = segments_[*leaf - (1 << kDepth)];
-      return {s.theta, s.gain, s.weight, s.base};
+      return {s.u_rest, s.gain, s.weight, s.base};
     }
 
    private:

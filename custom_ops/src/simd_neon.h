@@ -119,7 +119,7 @@ struct Neon {
     }
 
    private:
-    Float lane(std::int32_t leaf) const { return vld1q_f32(&segments_[leaf].theta); }
+    Float lane(std::int32_t leaf) const { return vld1q_f32(&segments_[leaf].u_rest); }
 
     const Segment* segments_;
   };

@@ -60,7 +60,7 @@ reference::Parameters draw_neuron(Random& random, bool odd) {
   }
   const bool segments = random.chance(0.5);  // ramps that do not overlap
   for (std::size_t n = 0; n < p.bases; ++n) {
-    p.theta.push_back(segments ? static_cast<float>(n) / 8 : random.normal(2));
+    p.u_rest.push_back(segments ? static_cast<float>(n) / 8 : random.normal(2));
     p.gain.push_back(segments ? 16.0f : 0.1f + std::fabs(random.normal(2)));
     if (!segments && random.chance(0.3)) p.gain.back() = -p.gain.back();
     p.weight.push_back(static_cast<float>(random.integer(-4096, 4096)) / 1024);
@@ -73,7 +73,7 @@ void add_neuron(Case& node, Random& random, bool odd) {
   const reference::Parameters p = draw_neuron(random, odd);
   const Sides per_basis{static_cast<std::int64_t>(p.bases)};
   const Sides per_slot{static_cast<std::int64_t>(p.timesteps), static_cast<std::int64_t>(p.bases)};
-  node.inputs.emplace_back(per_basis, p.theta);
+  node.inputs.emplace_back(per_basis, p.u_rest);
   node.inputs.emplace_back(per_basis, p.gain);
   node.inputs.emplace_back(per_slot, p.threshold);
   node.inputs.emplace_back(per_slot, p.reset);

@@ -222,11 +222,11 @@ void test_messages() {
   require_refusal(mbe, "input gain holds 0; expected magnitudes above 0 and up to 2**111", set(2, 0));
   require_refusal(mbe, "input gain holds inf; expected", set(2, INFINITY));
   require_refusal(mbe, "input reset holds -inf; expected finite values or +inf", set(4, -INFINITY));
-  require_refusal(mbe, "input theta holds nan; expected finite values", set(1, NAN));
+  require_refusal(mbe, "input u_rest holds nan; expected finite values", set(1, NAN));
   require_refusal(mbe, "input scale holds -2; expected positive finite values", set(8, -2));
-  require_refusal(mbe, "input theta has shape []; expected [N]", reshape(1, {}, 1));
-  require_refusal(mbe, "input theta has 0 bases; expected 1 to 4096", reshape(1, {0}, 0));
-  require_refusal(mbe, "input theta has 4097 bases; expected 1 to 4096", reshape(1, {4097}, 4097));
+  require_refusal(mbe, "input u_rest has shape []; expected [N]", reshape(1, {}, 1));
+  require_refusal(mbe, "input u_rest has 0 bases; expected 1 to 4096", reshape(1, {0}, 0));
+  require_refusal(mbe, "input u_rest has 4097 bases; expected 1 to 4096", reshape(1, {4097}, 4097));
   require_refusal(mbe, "input threshold has 65 time steps; expected 1 to 64", reshape(3, {65, 3}, 195));
   require_refusal(mbe, "input threshold has shape [1,0]; expected [", reshape(3, {1, 0}, 0));
   require_refusal(mbe, "input bias has shape [2]; expected [] or [1]", reshape(7, {2}, 2));

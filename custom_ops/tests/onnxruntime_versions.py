@@ -31,13 +31,13 @@ MODEL = """
 <ir_version: 9, opset_import: ["" : 17, "onnx_snn" : 1]>
 ramp (float[batch, 3] x) => (float[batch, 3] y, int64[2, 1] spikes, float[batch, 3] p)
 <
-  float[1] theta = {0}, float[1] gain = {1}, float[1] weight = {1}, float[1] bias = {0.25}, float[1] scale = {2},
+  float[1] u_rest = {0}, float[1] gain = {1}, float[1] weight = {1}, float[1] bias = {0.25}, float[1] scale = {2},
   float[2, 1] kernel = {1, 0.5}
 >
 {
-  y, spikes = onnx_snn.MbeNeuron <polarity: int = 1> (x, theta, gain, kernel, kernel, kernel, weight, bias, scale)
-  p = onnx_snn.SpikingSoftmax (y, theta, gain, kernel, kernel, kernel, weight, bias,
-                               theta, gain, kernel, kernel, kernel, weight, bias)
+  y, spikes = onnx_snn.MbeNeuron <polarity: int = 1> (x, u_rest, gain, kernel, kernel, kernel, weight, bias, scale)
+  p = onnx_snn.SpikingSoftmax (y, u_rest, gain, kernel, kernel, kernel, weight, bias,
+                               u_rest, gain, kernel, kernel, kernel, weight, bias)
 }
 """
 

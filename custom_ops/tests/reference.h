@@ -13,7 +13,7 @@ namespace onnx_snn::reference {
 // A neuron with the memory of its tensors.
 struct Parameters {
   std::size_t bases, timesteps;
-  std::vector<float> theta, gain, threshold, reset, intensity, weight;
+  std::vector<float> u_rest, gain, threshold, reset, intensity, weight;
   float bias;
   bool odd;
 };
@@ -25,7 +25,7 @@ inline float neuron(const Parameters& p, float x, float scale, std::int64_t* spi
   if (mirrored) scaled = -scaled;
   double sum = p.bias;
   for (std::size_t n = 0; n < p.bases; ++n) {
-    float u = (scaled - p.theta[n]) * p.gain[n];
+    float u = (scaled - p.u_rest[n]) * p.gain[n];
     float o = 0;
     for (std::size_t t = 0; t < p.timesteps; ++t) {
       const std::size_t slot = t * p.bases + n;

@@ -113,7 +113,7 @@ def _options_with_kernels() -> Any:
 
 
 def parameter_name(node: str, parameter: str) -> str:
-    """Name of the input that holds a parameter ("exp2_theta", "scale", ...) of a spiking node."""
+    """Name of the input that holds a parameter ("exp2_u_rest", "scale", ...) of a spiking node."""
     return f"{node}.{parameter}"
 
 

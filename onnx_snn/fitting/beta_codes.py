@@ -101,7 +101,7 @@ class GreedySteps:
         """
         sizes, units = self.sizes, self.units(limit)
         return MbeNeuron(
-            theta=np.asarray(self.knots(limit) - ROUNDING * sizes[-1] * units, np.float32),
+            u_rest=np.asarray(self.knots(limit) - ROUNDING * sizes[-1] * units, np.float32),
             gain=np.asarray(1.0 / units, np.float32),
             **size_kernels(np.repeat(sizes[:, None], len(units), axis=1), gate=gate and len(units) > 1),
             weight=np.asarray(units, np.float32),

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The neuron of arXiv 2508.07710, fitted: the yardstick for our own, and the preset `paper`.
 
-All bases share one resting potential theta and truncate; free are theta, the amplitude a_n = 1 / |gain_n| of
+All bases share one resting potential u_rest and truncate; free are u_rest, the amplitude a_n = 1 / |gain_n| of
 each basis, its weight and, as the normalisation of the input, the sign of all gains. With R_n = 2 * a_n
 
-    q_n(x) = clip(floor(+-(x - theta) / R_n * 2**T), 0, 2**T - 1) / 2**T
+    q_n(x) = clip(floor(+-(x - u_rest) / R_n * 2**T), 0, 2**T - 1) / 2**T
     y(x) = bias + sum_n 2 * weight_n * q_n(x)
 
 so that ramps are nested, and a basis that reaches far is coarse everywhere. Their ends descend from the best

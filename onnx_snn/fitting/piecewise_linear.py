@@ -79,12 +79,12 @@ def fit_segments(
     centre = int(np.abs(knots - origin).argmin())
     rightward = np.arange(bases) >= centre
     level = np.diff(knots) / descent.levels
-    theta = np.where(rightward, knots[:-1] - level / 2, knots[1:] + level / 2)
+    u_rest = np.where(rightward, knots[:-1] - level / 2, knots[1:] + level / 2)
     gain = np.where(rightward, 1.0, -1.0) / (level * 2.0 ** (timesteps - 1))
 
     def read_out(bits: int) -> MbeNeuron:
         weight, bias = _dyadic_readout(descent.knot_values(), centre, timesteps, bits)
-        return halving_neuron(theta, gain, weight, bias, timesteps, gate=gate, polarity=polarity)
+        return halving_neuron(u_rest, gain, weight, bias, timesteps, gate=gate, polarity=polarity)
 
     fine = read_out(READOUT_BITS)
     if timesteps > EXACT_FLOAT32_TIMESTEPS:

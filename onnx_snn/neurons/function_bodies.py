@@ -97,9 +97,9 @@ _MEMBRANE = """
     as_column = Constant <value = int64[2] {-1, 1}> ()
     last = Constant <value = int64[1] {2}> ()
     row = Reshape (magnitude, as_row)
-    theta_column = Reshape (theta, as_column)
+    u_rest_column = Reshape (u_rest, as_column)
     gain_column = Reshape (gain, as_column)
-    centred = Sub (row, theta_column)
+    centred = Sub (row, u_rest_column)
     """
 
 

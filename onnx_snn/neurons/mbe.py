@@ -4,7 +4,7 @@
 A neuron approximates a scalar function with N bases over S time steps. With u, s, o the membrane potential,
 spike and accumulated intensity of basis n (arXiv 2508.07710, extended by a resting potential a basis):
 
-    u_n    = (x - theta_n) * gain_n                    float32: subtract, then multiply, computed once
+    u_n    = (x - u_rest_n) * gain_n                    float32: subtract, then multiply, computed once
     s_n[t] = u_n >= threshold[t, n]
     u_n   -= reset[t, n]      where s_n[t]
     o_n   += intensity[t, n]  where s_n[t]             for t = 0 .. S-1
@@ -75,7 +75,7 @@ class MbeNeuron:
     """Parameters of one MBE neuron with N bases and S time steps.
 
     Attributes:
-        theta: float32 [N], resting potential of each basis, in units of the input.
+        u_rest: float32 [N], resting potential of each basis, in units of the input.
         gain: float32 [N], charge per unit of input, not 0; its sign orients the basis.
         threshold: float32 [S, N].
         reset: float32 [S, N], subtracted from the membrane when it fires; +inf silences the basis.
@@ -89,7 +89,7 @@ class MbeNeuron:
         NeuronError: shapes disagree, a value is out of its range, or sums would not be exact.
     """
 
-    theta: Float32
+    u_rest: Float32
     gain: Float32
     threshold: Float32
     reset: Float32
@@ -112,7 +112,7 @@ class MbeNeuron:
     @property
     def bases(self) -> int:
         """Number of bases N."""
-        return len(self.theta)
+        return len(self.u_rest)
 
     @property
     def timesteps(self) -> int:
@@ -180,7 +180,7 @@ def size_kernels(sizes: ArrayLike, *, gate: bool) -> dict[str, Float32]:
 
 
 def halving_neuron(
-    theta: ArrayLike,
+    u_rest: ArrayLike,
     gain: ArrayLike,
     weight: ArrayLike,
     bias: ArrayLike,
@@ -189,10 +189,10 @@ def halving_neuron(
     gate: bool = False,
     polarity: int = 0,
 ) -> MbeNeuron:
-    """A neuron with halving kernels: `theta`, `gain`, `weight` [N], T = `timesteps` (S = T + `gate`)."""
-    kernels: dict[str, Any] = halving_kernels(np.size(theta), timesteps, gate=gate)
+    """A neuron with halving kernels: `u_rest`, `gain`, `weight` [N], T = `timesteps` (S = T + `gate`)."""
+    kernels: dict[str, Any] = halving_kernels(np.size(u_rest), timesteps, gate=gate)
     return MbeNeuron(
-        theta=np.asarray(theta, np.float32),
+        u_rest=np.asarray(u_rest, np.float32),
         gain=np.asarray(gain, np.float32),
         weight=np.asarray(weight, np.float32),
         bias=np.asarray(bias, np.float32),
@@ -285,7 +285,7 @@ def _membrane(neuron: MbeNeuron, x: Float32, scale: ArrayLike) -> Float32:
     scaled: Float32 = np.divide(x, scale, dtype=np.float32).ravel()
     if neuron.polarity:
         scaled = np.where(scaled < 0, -scaled, scaled)
-    return (scaled[None, :] - neuron.theta[:, None]) * neuron.gain[:, None]
+    return (scaled[None, :] - neuron.u_rest[:, None]) * neuron.gain[:, None]
 
 
 def _readout(neuron: MbeNeuron, weight: NDArray[np.float64], o: Float32, x: Float32, scale: ArrayLike) -> Float32:
@@ -298,8 +298,8 @@ def _readout(neuron: MbeNeuron, weight: NDArray[np.float64], o: Float32, x: Floa
 
 
 def _check_shapes(neuron: MbeNeuron) -> None:
-    if neuron.theta.ndim != 1 or neuron.bases == 0:
-        raise NeuronError(f"theta has shape {neuron.theta.shape}; expected [N] with N >= 1")
+    if neuron.u_rest.ndim != 1 or neuron.bases == 0:
+        raise NeuronError(f"u_rest has shape {neuron.u_rest.shape}; expected [N] with N >= 1")
     if neuron.threshold.ndim != 2 or neuron.timesteps == 0:
         raise NeuronError(f"threshold has shape {neuron.threshold.shape}; expected [S, N] with S >= 1")
     expected = {"gain": 1, "weight": 1, "threshold": 2, "reset": 2, "intensity": 2, "bias": 0}

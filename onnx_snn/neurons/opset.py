@@ -4,7 +4,7 @@
 Every spiking node of a converted model is a node of domain `onnx_snn`; the file carries, under the same name, the
 function that defines it in standard ONNX ops. A runtime with our kernels runs those; any other inlines the function.
 
-    MbeNeuron(x, theta, gain, threshold, reset, intensity, weight, bias, scale) -> y [, spikes]
+    MbeNeuron(x, u_rest, gain, threshold, reset, intensity, weight, bias, scale) -> y [, spikes]
     SpikingSoftmax(x, exp2_*, reciprocal_*) -> y [, exp2_spikes, reciprocal_spikes]
     SpikingLayerNormalization(x, gamma, beta, epsilon, deviation_*, deviation_scale, rsqrt_*) -> y [, ..._spikes]
     SpikingRMSNormalization(x, gamma, epsilon, deviation_*, deviation_scale, rsqrt_*) -> y [, ..._spikes]
@@ -24,7 +24,7 @@ from dataclasses import dataclass
 DOMAIN = "onnx_snn"
 VERSION = 1
 
-PARAMETERS = ("theta", "gain", "threshold", "reset", "intensity", "weight", "bias")
+PARAMETERS = ("u_rest", "gain", "threshold", "reset", "intensity", "weight", "bias")
 """Fields of a neuron in the order of the operator's inputs."""
 
 

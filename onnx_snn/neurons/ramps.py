@@ -40,7 +40,7 @@ def disjoint(neuron: MbeNeuron) -> bool:
 def _bounds(neuron: MbeNeuron) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Inputs of the lowest and the highest change of each basis, float64 [N]."""
     assert neuron.sizes is not None, "callers have seen to it"
-    theta, gain = neuron.theta.astype(np.float64), neuron.gain.astype(np.float64)
-    first = theta + neuron.sizes.steps.min(axis=0) / gain
-    last = theta + neuron.sizes.steps.sum(axis=0) / gain
+    u_rest, gain = neuron.u_rest.astype(np.float64), neuron.gain.astype(np.float64)
+    first = u_rest + neuron.sizes.steps.min(axis=0) / gain
+    last = u_rest + neuron.sizes.steps.sum(axis=0) / gain
     return np.minimum(first, last), np.maximum(first, last)

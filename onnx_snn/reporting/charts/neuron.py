@@ -121,7 +121,7 @@ def knots_of(neuron: MbeNeuron) -> Values:
     """Arguments at which a basis of a halving neuron begins or ends to change; empty for other kernels."""
     if neuron.halving is None:
         return np.zeros(0)
-    begin = neuron.theta.astype(np.float64)
+    begin = neuron.u_rest.astype(np.float64)
     ends = begin + 2.0 / neuron.gain
     if disjoint(neuron):
         # Where one segment ends another begins, but for half a level.
