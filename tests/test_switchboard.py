@@ -18,6 +18,7 @@ import onnx_snn
 from onnx_snn import ModelError
 from onnx_snn.evaluation.switched_model import Switchboard, parameter_name
 from onnx_snn.graph.model_io import load_model
+from onnx_snn.neurons import opset
 
 ROUNDING = 1e-5
 """Products outside the spiking nodes sum in another order where onnxruntime fuses or packs differently."""
@@ -125,7 +126,7 @@ def test_parameters_can_be_given_with_each_run(spiking: Path) -> None:
         parameter_name(str(node.name), read): value.const_value.numpy()
         for node in model.graph
         if node.domain == "onnx_snn"
-        for read, value in zip(onnx_snn.opset.OPERATORS[node.op_type].inputs, node.inputs, strict=True)
+        for read, value in zip(opset.OPERATORS[node.op_type].inputs, node.inputs, strict=True)
         if value is not None and value.const_value is not None
     }
     given = {name: array for name, array in given.items() if name in adjustable.parameters}
