@@ -33,7 +33,8 @@ from onnx_snn.profiling.energy import EnergyCosts, EnergyFigure, EnergyReport, E
 from onnx_snn.profiling.inspection import Inspection, inspect
 from onnx_snn.profiling.profiler import Profile, profile
 from onnx_snn.reporting.charts.page import write_html, write_images
-from onnx_snn.reporting.survey import Candidate, NeuronView, NodeView, Survey, survey
+from onnx_snn.reporting.survey import survey
+from onnx_snn.reporting.views import Candidate, NeuronView, NodeView, Survey
 from onnx_snn.runtime.session import get_library_path, session, session_options
 from onnx_snn.tuning.solver import Minimize
 from onnx_snn.tuning.trial_runner import TuningPoint

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from onnx_snn.fitting.density import Density
-from onnx_snn.neurons.mbe import MAX_TIMESTEPS, UNSCALED, Float32, MbeNeuron, halving_kernels
+from onnx_snn.neurons.mbe import MAX_TIMESTEPS, UNSCALED, Float32, MbeNeuron
+from onnx_snn.neurons.step_kernels import halving_kernels
 
 MOST_BASES = 32
 

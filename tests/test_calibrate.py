@@ -14,8 +14,10 @@ import onnxruntime as ort
 import pytest
 
 from onnx_snn.calibration import statistics as module
-from onnx_snn.calibration.histogram import ChannelHistogram, SignedHistogram
-from onnx_snn.calibration.statistics import Calibration, Observation, calibrate, fingerprint, load_cache, static_axes
+from onnx_snn.calibration.channel_histogram import ChannelHistogram
+from onnx_snn.calibration.fixed_sizes import static_axes
+from onnx_snn.calibration.signed_histogram import SignedHistogram
+from onnx_snn.calibration.statistics import Calibration, Observation, calibrate, fingerprint, load_cache
 from onnx_snn.data.feeds import Feeds, open_feeds
 from onnx_snn.data.specs import Feed, input_specs
 from onnx_snn.errors import CalibrationError, ModelError

@@ -25,7 +25,7 @@ from onnx_snn import OutputError, Survey, write_images
 from onnx_snn.fitting.fits import fit_paper
 from onnx_snn.neurons.functions import get
 from onnx_snn.neurons.mbe import fired_slots, halving_neuron
-from onnx_snn.reporting.charts import image, interactive, neuron, overview
+from onnx_snn.reporting.charts import energy, errors, families, image, interactive, losses, neuron, overview, spiking
 from onnx_snn.reporting.charts.chart import (
     BLUE,
     Axis,
@@ -123,7 +123,7 @@ def test_numbers_reach_plotly_as_they_are() -> None:
 
 
 def test_errors_are_those_of_the_nodes(seen: Survey) -> None:
-    chart = overview.errors(seen)
+    chart = errors.errors(seen)
     points = {float(x): y for mark in marks(chart, Points) for x, y in zip(mark.x, mark.y, strict=True)}
     for number, node in enumerate(seen.nodes, 1):
         assert node.own is not None
@@ -133,10 +133,8 @@ def test_errors_are_those_of_the_nodes(seen: Survey) -> None:
 
 
 def test_bars_and_cells_are_the_spikes_of_the_profile(seen: Survey) -> None:
-    bars = {
-        float(x): h for mark in marks(overview.spikes(seen), Bars) for x, h in zip(mark.x, mark.height, strict=True)
-    }
-    (cells,) = marks(overview.steps(seen), Cells)
+    bars = {float(x): h for mark in marks(spiking.spikes(seen), Bars) for x, h in zip(mark.x, mark.height, strict=True)}
+    (cells,) = marks(spiking.steps(seen), Cells)
     for number, activity in enumerate(seen.spiking.profile.neurons, 1):
         assert bars[number] == activity.spikes_per_element
         column = cells.values[:, number - 1]
@@ -147,14 +145,14 @@ def test_bars_and_cells_are_the_spikes_of_the_profile(seen: Survey) -> None:
 
 
 def test_energy_stands_beside_the_original_by_every_rule(seen: Survey) -> None:
-    original, spiking = marks(overview.energy(seen), Bars)
+    original, spiking = marks(energy.energy(seen), Bars)
     figures = seen.spiking.profile.energy.figures()
     assert original.height.tolist() == [100.0] * len(figures)
     assert spiking.height.tolist() == [100 * figure.ratio for figure in figures]
 
 
 def test_losses_lie_over_time_steps_and_spikes(seen: Survey) -> None:
-    by_steps, by_spikes = overview.losses(seen)
+    by_steps, by_spikes = losses.losses(seen)
     errors = {candidate.timesteps: 100 * candidate.evaluation.relative_error for candidate in seen.candidates}
     (points,) = marks(by_steps, Points)
     assert dict(zip(points.x.tolist(), points.y.tolist(), strict=True)) == errors
@@ -245,7 +243,7 @@ def test_losses_that_are_not_finite_are_drawn_all_the_same(seen: Survey) -> None
         seen.spiking.evaluation, metric="perplexity", original=2.0, spiking=math.inf, relative_error=math.inf
     )
     candidates = (dataclasses.replace(seen.spiking, evaluation=lost), *seen.candidates[1:])
-    for chart in overview.losses(dataclasses.replace(seen, candidates=candidates)):
+    for chart in losses.losses(dataclasses.replace(seen, candidates=candidates)):
         json.dumps(interactive.figure(chart), allow_nan=False)
         image.draw(chart).savefig(io.BytesIO())
 
@@ -254,11 +252,11 @@ def test_losses_that_are_not_finite_are_drawn_all_the_same(seen: Survey) -> None
     ("value", "colour"), [(-5, "#b2182b"), (0, "#b2182b"), (42.5, "#a6bc8a"), (65, "#2166ac"), (150, "#2166ac")]
 )
 def test_colours_blend_and_stop_at_the_ends(value: float, colour: str) -> None:
-    assert colour_at(overview.SQNR_COLOURS, value) == colour
+    assert colour_at(families.SQNR_COLOURS, value) == colour
 
 
 @pytest.mark.parametrize(
     ("picojoules", "text"), [(0, "0 pJ"), (999, "999 pJ"), (1.5e6, "1.5 µJ"), (3.21e10, "32.1 mJ"), (4e12, "4 J")]
 )
 def test_energies_have_units_of_their_size(picojoules: float, text: str) -> None:
-    assert overview.joules(picojoules) == text
+    assert energy.joules(picojoules) == text

@@ -17,8 +17,8 @@ from networks import Feeds, normal, relative_error, run
 
 import onnx_snn
 from onnx_snn import Status
+from onnx_snn.calibration.fixed_sizes import static_axes
 from onnx_snn.calibration.observations import coded_tensors
-from onnx_snn.calibration.statistics import static_axes
 from onnx_snn.graph.activation_flow import ActivationFlow
 from onnx_snn.rules import Kind, recognise
 

@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from onnx_snn.calibration.histogram import BLOCK, MAX_SHIFT, ChannelHistogram, SignedHistogram
+from onnx_snn.calibration.channel_histogram import MAX_SHIFT, ChannelHistogram
+from onnx_snn.calibration.float_bits import BLOCK
+from onnx_snn.calibration.signed_histogram import SignedHistogram
 
 FLOATS = st.floats(width=32, allow_nan=True, allow_infinity=True)
 MODERATE = st.floats(-1024, 1024, width=32, allow_subnormal=False).filter(lambda x: x == 0 or abs(x) > 2.0**-20)

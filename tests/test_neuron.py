@@ -12,16 +12,8 @@ from portable import assert_same_bits
 from strategies import SPECIAL, Case, cases, mirrored, with_neighbours
 
 from onnx_snn.errors import NeuronError
-from onnx_snn.neurons.mbe import (
-    MAX_TIMESTEPS,
-    MbeNeuron,
-    Response,
-    closed_form,
-    halving_kernels,
-    halving_neuron,
-    size_kernels,
-    time_loop,
-)
+from onnx_snn.neurons.mbe import MAX_TIMESTEPS, MbeNeuron, Response, closed_form, halving_neuron, time_loop
+from onnx_snn.neurons.step_kernels import halving_kernels, size_kernels
 
 TIMESTEPS = range(1, MAX_TIMESTEPS + 1)
 

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from portable import OPSET, Portable, assert_same_bits, model_of, neuron_feeds
 from strategies import SPECIAL, Case, cases, critical_inputs, with_neighbours
 
-from onnx_snn.neurons.function_bodies import ALLOWZERO_OPSET, closed_body_fits, function_protos
+from onnx_snn.neurons.bodies.mbe_neuron import ALLOWZERO_OPSET
+from onnx_snn.neurons.function_bodies import closed_body_fits, function_protos
 from onnx_snn.neurons.mbe import halving_neuron, time_loop
 from onnx_snn.neurons.opset import (
     DOMAIN,

@@ -19,7 +19,8 @@ import onnx_snn
 from onnx_snn import ConfigError, OutputError, Survey, write_html
 from onnx_snn.cli.main import main
 from onnx_snn.profiling.energy import RULES
-from onnx_snn.reporting.charts.overview import losses, overview
+from onnx_snn.reporting.charts.losses import losses
+from onnx_snn.reporting.charts.overview import overview
 from onnx_snn.reporting.charts.page import check_reports, page
 
 HOSTILE = (

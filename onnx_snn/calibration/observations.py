@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from onnx_snn.calibration.statistics import Observation
 from onnx_snn.decompositions.type_inference import LOW_PRECISION
 from onnx_snn.graph.subgraphs import graph_of
-from onnx_snn.neurons.function_bodies import REDUCE_AXES_INPUT_OPSET
+from onnx_snn.neurons.bodies.softmax import REDUCE_AXES_INPUT_OPSET
 from onnx_snn.rules.site import Kind, Site
 
 StaticAxes = Mapping[str, tuple[int | None, ...]]

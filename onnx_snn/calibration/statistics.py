@@ -4,8 +4,6 @@
 The observed tensors become the outputs of a copy of the model, and what onnxruntime returns for them goes
 into histograms at once and is dropped. Memory stays bounded in three ways: histograms do not grow with the
 data; tensors are observed in groups whose outputs fit into `GROUP_BYTES`; weights are not copied.
-
-`static_axes` tells which axes of a tensor have one size for every input that the model takes.
 """
 
 from __future__ import annotations
@@ -16,21 +14,21 @@ import logging
 import math
 import os
 import zipfile
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from operator import attrgetter
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from onnx_snn.calibration.histogram import ChannelHistogram, SignedHistogram
+from onnx_snn.calibration.channel_histogram import ChannelHistogram
+from onnx_snn.calibration.signed_histogram import SignedHistogram
 from onnx_snn.data.feeds import Feeds
-from onnx_snn.data.specs import Feed, InputSpec, check_feed, input_specs, sample_count
+from onnx_snn.data.specs import Feed, sample_count
 from onnx_snn.errors import CalibrationError
 from onnx_snn.graph.model_io import staged, with_mapped_weights
 from onnx_snn.graph.subgraphs import EMPTY
@@ -254,126 +252,3 @@ def fingerprint(model: ir.Model, observations: Iterable[Observation]) -> str:
     asked = sorted({(seen.value, seen.channel_axes or ()) for seen in observations})
     digest.update(json.dumps([METHOD_VERSION, asked]).encode())
     return digest.hexdigest()
-
-
-def static_axes(model: ir.Model, value_names: Sequence[str], feed: Feed) -> dict[str, tuple[int | None, ...]]:
-    """Find which axes of a tensor have one size, by running the model on inputs of other sizes.
-
-    Symbolic dimensions of the inputs are halved (or repeated where their size is 1), the same symbol alike in
-    all inputs. No values are made up. Sizes that the model does not run on are taken as fixed by it.
-
-    Args:
-        model: The model; it is left as it is.
-        value_names: Tensors of its main graph, or of branches that `feed` takes.
-        feed: Real inputs.
-
-    Returns:
-        For each tensor the size of each axis, None where it depends on the inputs or is 0. All None where no
-        other size could be run, so that nothing is known.
-
-    Raises:
-        CalibrationError: a tensor cannot be observed, or the model fails on `feed` itself.
-    """
-    specs = input_specs(model)
-    feed = check_feed(feed, specs)
-    observer = Observer(model, value_names, shapes=True)
-    seen = [observer(feed)]
-    dims = _symbolic_dims(specs, feed)
-    if dims:
-        seen += _observe_other_sizes(observer, feed, dims)
-        if len(seen) == 1:
-            logger.info("the model ran on no other sizes of its inputs: no axis is known to be fixed")
-            return {name: (None,) * len(shape) for name, shape in seen[0].items()}
-    return {name: _common_sizes([shapes[name] for shapes in seen]) for name in value_names}
-
-
-def _common_sizes(shapes: Sequence[NDArray[np.int64]]) -> tuple[int | None, ...]:
-    """The sizes above 0 that all shapes share; None elsewhere, and everywhere where ranks differ."""
-    if len({len(shape) for shape in shapes}) > 1:
-        return (None,) * len(shapes[0])
-    common = [sizes[0] if len(set(sizes)) == 1 else 0 for sizes in zip(*shapes, strict=True)]
-    return tuple(int(size) or None for size in common)
-
-
-class _SymbolicDim(NamedTuple):
-    """A symbolic dimension of an input.
-
-    Attributes:
-        name: The input.
-        axis: Its axis.
-        text: A symbol, or an expression of symbols.
-        size: Size in the feed at hand.
-    """
-
-    name: str
-    axis: int
-    text: str
-    size: int
-
-
-def _symbolic_dims(specs: Sequence[InputSpec], feed: Feed) -> list[_SymbolicDim]:
-    """The symbolic dimensions of the inputs; a nameless one is a symbol of its own."""
-    return [
-        _SymbolicDim(spec.name, axis, dim or f"{spec.name}[{axis}]", feed[spec.name].shape[axis])
-        for spec in specs
-        for axis, dim in enumerate(spec.shape)
-        if not isinstance(dim, int)
-    ]
-
-
-def _observe_other_sizes(observer: Observer, feed: Feed, dims: Sequence[_SymbolicDim]) -> list[dict[str, NDArray[Any]]]:
-    """Outputs of the runs that succeed when symbols change: all at once, else one by one, else in groups."""
-    # An empty cache is smaller than its symbol says elsewhere; the largest size of a symbol counts.
-    dims = sorted(dims, key=attrgetter("size"))
-    named = {dim.text: dim.size for dim in dims if dim.text.isidentifier()}
-    sizes = {dim.text: dim.size for dim in dims if _symbols(dim.text, named) == {dim.text}}
-    succeeded: list[dict[str, NDArray[Any]]] = []
-    fixed = {symbol for symbol, size in sizes.items() if size > 0}
-
-    def attempt(symbols: set[str]) -> None:
-        if symbols:
-            try:
-                succeeded.append(observer(_resized(feed, dims, sizes, symbols)))
-            except CalibrationError as error:
-                logger.debug("other sizes of %s do not run: %s", sorted(symbols), error)
-            else:
-                fixed.difference_update(symbols)
-
-    attempt(set(fixed))
-    for symbol in sorted(fixed):
-        attempt({symbol})
-    # Dimensions that must agree may carry different names, or none; then they agree in size.
-    for size in sorted({sizes[symbol] for symbol in fixed}):
-        attempt({symbol for symbol in fixed if sizes[symbol] == size})
-    attempt(set(fixed))
-    if fixed:
-        logger.info("the model fixes the input dimensions %s", sorted(fixed))
-    return succeeded
-
-
-def _symbols(text: str, named: Collection[str]) -> set[str]:
-    """The named symbols from which `text` is computed, or `text` itself where it cannot be."""
-    if text in named:
-        return {text}
-    try:
-        symbols = set(ir.SymbolicDim(text).free_symbols())
-    except ValueError:
-        return {text}
-    return symbols if symbols and symbols <= set(named) else {text}
-
-
-def _resized(feed: Feed, dims: Sequence[_SymbolicDim], sizes: Mapping[str, int], symbols: set[str]) -> Feed:
-    """`feed` cropped or repeated to half the size of `symbols`, or to size 2 where it is 1."""
-    resized = dict(feed)
-    other = {text: _other_size(size) if text in symbols else size for text, size in sizes.items()}
-    for dim in dims:
-        size = other[dim.text] if dim.text in other else ir.SymbolicDim(dim.text).evaluate(other)
-        if isinstance(size, int) and size != dim.size > 0:
-            indices = np.arange(size) % dim.size
-            resized[dim.name] = np.take(resized[dim.name], indices, axis=dim.axis)
-    return resized
-
-
-def _other_size(size: int) -> int:
-    # Halves pass where a network needs multiples of a power of two, and show what a stride would hide.
-    return {0: 0, 1: 2}.get(size, size // 2)

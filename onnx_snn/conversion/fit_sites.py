@@ -19,8 +19,8 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from onnx_snn.calibration.histogram import SignedHistogram
 from onnx_snn.calibration.observations import CodedTensor, StaticAxes, coded_tensors
+from onnx_snn.calibration.signed_histogram import SignedHistogram
 from onnx_snn.calibration.statistics import Calibration
 from onnx_snn.config.convert_config import Allowance, Allowances, ConvertConfig, Preset
 from onnx_snn.config.node_settings import NEURONS, NeuronSettings, Settings

@@ -33,8 +33,9 @@ import onnx
 import onnx_ir as ir
 
 from onnx_snn.calibration.branches import Course, courses, running, untaken
+from onnx_snn.calibration.fixed_sizes import static_axes
 from onnx_snn.calibration.observations import StaticAxes, observations, observed_model
-from onnx_snn.calibration.statistics import Calibration, calibrate, load_cache, static_axes
+from onnx_snn.calibration.statistics import Calibration, calibrate, load_cache
 from onnx_snn.config.convert_config import LEAN, ConvertConfig
 from onnx_snn.conversion.coverage import Ledger
 from onnx_snn.conversion.decoder_feeds import DecoderFeeds

@@ -21,8 +21,9 @@ import onnx_ir as ir
 from onnx_snn.errors import ModelError
 from onnx_snn.metadata import SOURCE_KEY
 from onnx_snn.neurons import function_bodies, opset
-from onnx_snn.neurons.mbe import MbeNeuron, size_kernels
+from onnx_snn.neurons.mbe import MbeNeuron
 from onnx_snn.neurons.opset import DOMAIN, OPERATORS, PARAMETERS, Body
+from onnx_snn.neurons.step_kernels import size_kernels
 
 COLLECTED = "collected/"
 """Prefix of the outputs that hold the counts of many neurons."""

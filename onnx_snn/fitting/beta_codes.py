@@ -28,7 +28,8 @@ from numpy.typing import NDArray
 
 from onnx_snn.fitting.density import Density
 from onnx_snn.fitting.pareto import Sample, front
-from onnx_snn.neurons.mbe import MbeNeuron, size_kernels
+from onnx_snn.neurons.mbe import MbeNeuron
+from onnx_snn.neurons.step_kernels import size_kernels
 
 Float64 = NDArray[np.float64]
 

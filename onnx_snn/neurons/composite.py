@@ -8,10 +8,20 @@ float64 sum, whose order then shows.
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from onnx_snn.neurons.mbe import UNSCALED, Float32, MbeNeuron
+from onnx_snn.neurons.mbe import UNSCALED, Float32
+
+
+class ScalarNeuron(Protocol):
+    """What computes a function of one number element by element: an `MbeNeuron`, or what stands in for one."""
+
+    def __call__(self, x: ArrayLike, scale: ArrayLike = ..., /) -> Float32:
+        """Output for `x` [any shape]; the neuron sees x / scale and answers y * scale."""
+
 
 LOG2_E = np.float32(np.log2(np.e))
 
@@ -20,7 +30,7 @@ LOWEST_NORMAL = np.float32(-126)
 
 
 @np.errstate(all="ignore")
-def spiking_softmax(x: ArrayLike, exp2: MbeNeuron, reciprocal: MbeNeuron) -> Float32:
+def spiking_softmax(x: ArrayLike, exp2: ScalarNeuron, reciprocal: ScalarNeuron) -> Float32:
     """Softmax over the last axis of `x` [..., n] float32.
 
     e = 2**floor(z) * exp2(z - floor(z)) with z = (x - max x) * log2(e), and y = e * 1/sum(e).
@@ -48,8 +58,8 @@ def spiking_layer_normalization(
     gamma: ArrayLike,
     beta: ArrayLike,
     epsilon: float,
-    deviation: MbeNeuron,
-    rsqrt: MbeNeuron,
+    deviation: ScalarNeuron,
+    rsqrt: ScalarNeuron,
     deviation_scale: ArrayLike = UNSCALED,
 ) -> Float32:
     """Layer normalization over the last axis of `x` [..., n] float32.
@@ -68,8 +78,8 @@ def spiking_rms_normalization(
     x: ArrayLike,
     gamma: ArrayLike,
     epsilon: float,
-    deviation: MbeNeuron,
-    rsqrt: MbeNeuron,
+    deviation: ScalarNeuron,
+    rsqrt: ScalarNeuron,
     deviation_scale: ArrayLike = UNSCALED,
 ) -> Float32:
     """Root-mean-square normalization over the last axis of `x` [..., n] float32: layer normalization without mean."""
@@ -78,7 +88,7 @@ def spiking_rms_normalization(
 
 
 @np.errstate(all="ignore")
-def spiking_reciprocal(v: Float32, reciprocal: MbeNeuron) -> Float32:
+def spiking_reciprocal(v: Float32, reciprocal: ScalarNeuron) -> Float32:
     """1/v through the neuron of 1/m on [0.5, 1): v = m * 2**e, 1/v = (1/m) * 2**-e; exact for 0, inf and NaN."""
     regular = (v > 0) & (v < np.inf)
     mantissa, exponent = np.frexp(np.where(regular, v, np.float32(1)).astype(np.float64))
@@ -87,7 +97,7 @@ def spiking_reciprocal(v: Float32, reciprocal: MbeNeuron) -> Float32:
 
 
 @np.errstate(all="ignore")
-def spiking_rsqrt(v: Float32, rsqrt: MbeNeuron) -> Float32:
+def spiking_rsqrt(v: Float32, rsqrt: ScalarNeuron) -> Float32:
     """1/sqrt(v) through the neuron of 1/sqrt(m) on [0.5, 2): v = m * 2**(2h), 1/sqrt(v) = (1/sqrt(m)) * 2**-h."""
     regular = (v > 0) & (v < np.inf)
     mantissa, exponent = np.frexp(np.where(regular, v, np.float32(1)).astype(np.float64))
@@ -98,7 +108,7 @@ def spiking_rsqrt(v: Float32, rsqrt: MbeNeuron) -> Float32:
 
 
 def _normalized(
-    deviation_value: Float32, epsilon: float, deviation: MbeNeuron, rsqrt: MbeNeuron, deviation_scale: ArrayLike
+    deviation_value: Float32, epsilon: float, deviation: ScalarNeuron, rsqrt: ScalarNeuron, deviation_scale: ArrayLike
 ) -> Float32:
     """coded / sqrt(mean(coded**2) + epsilon), where coded is the deviation as its spikes tell it."""
     coded = deviation(deviation_value, deviation_scale)

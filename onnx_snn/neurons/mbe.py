@@ -36,14 +36,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from onnx_snn.errors import NeuronError
+from onnx_snn.neurons.parameter_checks import check_exact_sums, check_values
+from onnx_snn.neurons.step_kernels import halving_kernels, size_kernels
 
 Float32 = NDArray[np.float32]
 
 MAX_TIMESTEPS = 16
 """Levels k_n up to 2**16 - 1 keep every weighted sum inside the 53 bits of float64."""
-
-LARGEST_GAIN = 2.0**111
-"""Gains times 2**(T-1), from which a closed form takes its levels in one product, stay finite."""
 
 UNSCALED: Float32 = np.ones(1, np.float32)
 """The scale input of a neuron that rescales nothing."""
@@ -106,8 +105,8 @@ class MbeNeuron:
                 array.flags.writeable = False
                 object.__setattr__(self, field.name, array)
         _check_shapes(self)
-        _check_values(self)
-        _check_exact_sums(self)
+        check_values(self.tensors())
+        check_exact_sums(self.intensity, self.weight, self.bias)
 
     @property
     def bases(self) -> int:
@@ -161,22 +160,6 @@ class MbeNeuron:
             return time_loop(self, x, scale).y
         x = np.asarray(x, np.float32)
         return _readout_of_levels(self, _levels(self, x, scale), x, scale)
-
-
-def halving_kernels(bases: int, timesteps: int, *, gate: bool = False) -> dict[str, Float32]:
-    """Threshold, reset and intensity [S, N] of halving kernels, S = `timesteps` + `gate`."""
-    return size_kernels(np.repeat(2.0 ** -np.arange(timesteps)[:, None], bases, axis=1), gate=gate)
-
-
-def size_kernels(sizes: ArrayLike, *, gate: bool) -> dict[str, Float32]:
-    """Threshold, reset and intensity [S, N] of steps of `sizes` [T, N], S = T + `gate`."""
-    steps: Float32 = np.asarray(sizes, np.float32)
-    reset = steps
-    if gate:
-        saturation = steps.sum(axis=0, keepdims=True)
-        reset = np.concatenate([np.full_like(saturation, np.inf), steps])
-        steps = np.concatenate([saturation, steps])
-    return {"threshold": steps, "reset": reset, "intensity": steps}
 
 
 def halving_neuron(
@@ -309,41 +292,3 @@ def _check_shapes(neuron: MbeNeuron) -> None:
             raise NeuronError(f"{name} has shape {getattr(neuron, name).shape}; expected {shape}")
     if neuron.polarity not in (0, 1):
         raise NeuronError(f"polarity is {neuron.polarity}; expected 0 (one bank) or 1 (odd)")
-
-
-def _check_values(neuron: MbeNeuron) -> None:
-    for name, array in neuron.tensors().items():
-        allowed = np.isfinite(array) | (array == np.inf) if name == "reset" else np.isfinite(array)
-        if not allowed.all():
-            raise NeuronError(f"{name} holds {array[~allowed].flat[0]}; expected finite values")
-    # A gain of 0 would make NaN of an infinite x, which the closed forms would not see as a silent basis.
-    unusable = (neuron.gain == 0) | (np.abs(neuron.gain) > LARGEST_GAIN)
-    if unusable.any():
-        found = neuron.gain[unusable][0]
-        raise NeuronError(f"gain holds {found}; expected magnitudes above 0 and up to 2**111")
-
-
-def _check_exact_sums(neuron: MbeNeuron) -> None:
-    """Every o_n must be exact in float32 (24 bits) and bias + sum_n weight_n * o_n in float64 (53 bits)."""
-    o_unit = _unit(neuron.intensity)
-    o_most = np.abs(neuron.intensity).astype(np.float64).sum(axis=0)
-    if o_most.max() > o_unit * 2.0**24:
-        raise NeuronError(_inexact("intensity sums", o_most.max(), o_unit, "float32, 2**24"))
-    y_unit = min(_unit(neuron.weight) * o_unit, _unit(neuron.bias))
-    y_most = float(np.abs(neuron.weight).astype(np.float64) @ o_most + abs(float(neuron.bias)))
-    if y_most > y_unit * 2.0**53:
-        raise NeuronError(_inexact("weight and bias sum", y_most, y_unit, "float64, 2**53"))
-
-
-def _inexact(what: str, most: float, unit: float, exact: str) -> str:
-    return f"{what} to {most:g} in units of {unit:g}, beyond what is exact in {exact}: coarsen the grid"
-
-
-def _unit(values: Float32) -> float:
-    """The largest power of two that divides every value (infinity where all are zero)."""
-    mantissa, exponent = np.frexp(values[values != 0].astype(np.float64))
-    if mantissa.size == 0:
-        return float("inf")
-    integer = (mantissa * 2.0**24).astype(np.int64)
-    lowest_bit = integer & -integer
-    return float((lowest_bit * 2.0 ** (exponent - 24)).min())

@@ -154,3 +154,8 @@ def colour_at(scale: ColourScale, value: float) -> str:
     channels = np.array([[int(colour[i : i + 2], 16) for i in (1, 3, 5)] for _, colour in scale])
     mixed = [round(float(np.interp(value, stops, channel))) for channel in channels.T]
     return "#" + "".join(f"{channel:02x}" for channel in mixed)
+
+
+def numbered(count: int) -> tuple[float, float]:
+    """Limits of an axis on which things are numbered from 1."""
+    return 0.0, count + 1.0

@@ -22,7 +22,7 @@ from onnx_snn.reporting.charts.chart import (
     Uprights,
     Values,
 )
-from onnx_snn.reporting.survey import NeuronView
+from onnx_snn.reporting.views import NeuronView
 
 SLICES, SLICE_POINTS = 200, 32
 """Slices of the shown range, and arguments at which the error is evaluated in each."""

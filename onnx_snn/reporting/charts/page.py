@@ -17,10 +17,10 @@ from typing import Any
 
 from onnx_snn.errors import ConfigError, OutputError
 from onnx_snn.graph.model_io import check_output, staged
-from onnx_snn.reporting.charts import image, interactive, neuron, overview, summary
+from onnx_snn.reporting.charts import families, image, interactive, neuron, overview, summary
 from onnx_snn.reporting.charts.chart import Chart
 from onnx_snn.reporting.charts.required import required
-from onnx_snn.reporting.survey import NeuronView, Survey
+from onnx_snn.reporting.views import NeuronView, Survey
 from onnx_snn.version import __version__
 
 SLUG = 40
@@ -107,7 +107,7 @@ def page(survey: Survey) -> str:
             facts=list(summary.facts(survey)),
             options=_options(survey.config),
             charts=charts,
-            scale=overview.SQNR_COLOURS,
+            scale=families.SQNR_COLOURS,
             rows=list(summary.rows(survey)),
             names=[f"{i}: {_title(view)}" for i, view in enumerate(survey.neurons, 1)],
             rules=[summary.rule(figure, survey) for figure in survey.spiking.profile.energy.figures()],
@@ -161,7 +161,7 @@ def _worst_neuron(survey: Survey, among: Sequence[NeuronView]) -> NeuronView:
     owner = {view: node for node in survey.nodes for view in node.neurons}
 
     def quality(view: NeuronView) -> float:
-        value = overview.decibels(owner[view].own)
+        value = families.decibels(owner[view].own)
         return math.inf if math.isnan(value) else value
 
     return min(among, key=quality)

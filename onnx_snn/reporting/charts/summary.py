@@ -9,9 +9,10 @@ from typing import NamedTuple
 
 from onnx_snn.evaluation.comparison import Evaluation
 from onnx_snn.profiling.energy import EnergyFigure
-from onnx_snn.reporting.charts import overview
+from onnx_snn.reporting.charts import families, losses
 from onnx_snn.reporting.charts.chart import PAPER, colour_at
-from onnx_snn.reporting.survey import Candidate, NodeView, Survey
+from onnx_snn.reporting.charts.energy import joules
+from onnx_snn.reporting.views import Candidate, NodeView, Survey
 
 BAR_DB = 70.0
 """Signal to error at which the bar of a node in the list is full."""
@@ -53,7 +54,7 @@ def rows(survey: Survey) -> Iterator[Row]:
 
 
 def _row(number: int, first: int, node: NodeView) -> Row:
-    own = overview.decibels(node.own)
+    own = families.decibels(node.own)
     known = not math.isnan(own)
     outside = [view.activity.out_of_range_share for view in node.neurons]
     largest = max((share for share in outside if share is not None), default=None)
@@ -61,20 +62,20 @@ def _row(number: int, first: int, node: NodeView) -> Row:
         number,
         first,
         node.name,
-        overview.family_of(node),
-        "" if node.source in ("identity", overview.family_of(node)) else node.source,
+        families.family_of(node),
+        "" if node.source in ("identity", families.family_of(node)) else node.source,
         _some(node.readers),
         _decibels(own),
-        colour_at(overview.SQNR_COLOURS, own) if known else PAPER,
+        colour_at(families.SQNR_COLOURS, own) if known else PAPER,
         min(max(own, 0.0) / BAR_DB, 1.0) * 100.0 if known else 0.0,
-        _decibels(overview.decibels(node.accumulated)),
+        _decibels(families.decibels(node.accumulated)),
         " + ".join(f"{view.activity.spikes_per_element:.2f}" for view in node.neurons),
         "unknown" if largest is None else _percent(largest),
     )
 
 
 def _score(evaluation: Evaluation, score: float) -> str:
-    return _percent(score) if overview.in_percent(evaluation.metric) else f"{score:.3f}"
+    return _percent(score) if losses.in_percent(evaluation.metric) else f"{score:.3f}"
 
 
 def _percent(share: float, digits: int = 2) -> str:
@@ -90,7 +91,7 @@ def _some(names: Sequence[str]) -> str:
 def _decibels(value: float) -> str:
     if math.isnan(value):
         return "unknown"
-    return "exact" if value >= overview.EXACT_DB else f"{value:.1f}"
+    return "exact" if value >= families.EXACT_DB else f"{value:.1f}"
 
 
 def facts(survey: Survey) -> Iterator[Fact]:
@@ -133,7 +134,7 @@ def file(candidate: Candidate) -> dict[str, str]:
 def rule(figure: EnergyFigure, survey: Survey) -> dict[str, str]:
     """A rule of counting energy, and what it counts for a sample."""
     samples = survey.spiking.profile.samples
-    original, spiking = (overview.joules(energy / samples) for energy in (figure.original, figure.spiking))
+    original, spiking = (joules(energy / samples) for energy in (figure.original, figure.spiking))
     return {
         "name": figure.rule.name,
         "formula": figure.rule.formula,

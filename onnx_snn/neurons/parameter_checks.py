@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Checks of a neuron's parameters: values in their ranges, and sums that are exact.
+
+Sums are exact where all numbers lie on dyadic grids that are coarse enough for the type of the sum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from onnx_snn.errors import NeuronError
+
+Float32 = NDArray[np.float32]
+
+LARGEST_GAIN = 2.0**111
+"""Largest magnitude of a gain: gain * 2**(T-1), by which a closed form gets its levels in one product, stays finite."""
+
+
+def check_values(tensors: Mapping[str, Float32]) -> None:
+    """Check that parameters are finite (resets may be +inf) and gains neither 0 nor too large.
+
+    Args:
+        tensors: the parameter tensors by field name.
+
+    Raises:
+        NeuronError: a value is out of its range.
+    """
+    for name, array in tensors.items():
+        allowed = np.isfinite(array) | (array == np.inf) if name == "reset" else np.isfinite(array)
+        if not allowed.all():
+            raise NeuronError(f"{name} holds {array[~allowed].flat[0]}; expected finite values")
+    gain = tensors["gain"]
+    # A gain of 0 would make NaN of an infinite x, which the closed forms would not see as a silent basis.
+    unusable = (gain == 0) | (np.abs(gain) > LARGEST_GAIN)
+    if unusable.any():
+        found = gain[unusable][0]
+        raise NeuronError(f"gain holds {found}; expected magnitudes above 0 and up to 2**111")
+
+
+def check_exact_sums(intensity: Float32, weight: Float32, bias: Float32) -> None:
+    """Check that the sums of a neuron are exact in whichever order they are taken.
+
+    Every o_n must be exact in float32 (24 bits), and bias + sum_n weight_n * o_n in float64 (53 bits).
+
+    Args:
+        intensity: float32 [S, N].
+        weight: float32 [N].
+        bias: float32 scalar.
+
+    Raises:
+        NeuronError: a sum needs more bits.
+    """
+    o_unit = _unit(intensity)
+    o_most = np.abs(intensity).astype(np.float64).sum(axis=0)
+    if o_most.max() > o_unit * 2.0**24:
+        raise NeuronError(_inexact("intensity sums", o_most.max(), o_unit, "float32, 2**24"))
+    y_unit = min(_unit(weight) * o_unit, _unit(bias))
+    y_most = float(np.abs(weight).astype(np.float64) @ o_most + abs(float(bias)))
+    if y_most > y_unit * 2.0**53:
+        raise NeuronError(_inexact("weight and bias sum", y_most, y_unit, "float64, 2**53"))
+
+
+def _inexact(what: str, most: float, unit: float, exact: str) -> str:
+    return f"{what} to {most:g} in units of {unit:g}, beyond what is exact in {exact}: coarsen the grid"
+
+
+def _unit(values: Float32) -> float:
+    """The largest power of two that divides every value (infinity where all are zero)."""
+    mantissa, exponent = np.frexp(values[values != 0].astype(np.float64))
+    if mantissa.size == 0:
+        return float("inf")
+    integer = (mantissa * 2.0**24).astype(np.int64)
+    lowest_bit = integer & -integer
+    return float((lowest_bit * 2.0 ** (exponent - 24)).min())

@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Kernels of a neuron in which a spike takes from the membrane what it adds to the intensity.
+
+Threshold = reset = intensity hold the size of each step. *Halving* sizes are 2**-t. A saturation spike ("gate") is one
+leading step more: threshold and intensity are the sum of all sizes, and a reset of +inf silences the basis afterwards.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Float32 = NDArray[np.float32]
+
+
+def halving_kernels(bases: int, timesteps: int, *, gate: bool = False) -> dict[str, Float32]:
+    """Threshold, reset and intensity [S, N] of halving kernels, S = `timesteps` + `gate`."""
+    return size_kernels(np.repeat(2.0 ** -np.arange(timesteps)[:, None], bases, axis=1), gate=gate)
+
+
+def size_kernels(sizes: ArrayLike, *, gate: bool) -> dict[str, Float32]:
+    """Threshold, reset and intensity [S, N] of steps of `sizes` [T, N], S = T + `gate`."""
+    steps: Float32 = np.asarray(sizes, np.float32)
+    reset = steps
+    if gate:
+        saturation = steps.sum(axis=0, keepdims=True)
+        reset = np.concatenate([np.full_like(saturation, np.inf), steps])
+        steps = np.concatenate([saturation, steps])
+    return {"threshold": steps, "reset": reset, "intensity": steps}

@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What one spiking node does on observed samples: its errors, and the arguments of its neurons.
+
+Two errors are told apart, both as signal to error in decibels (SQNR):
+
+    own          its output beside what the replaced operation gives for the same input
+    accumulated  its output beside the same tensor of the original network: with the errors of all nodes before it
+
+Rows of large tensors are sampled, by a seeded generator, so that neither time nor memory grow with their size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import ArrayLike, NDArray
+
+from onnx_snn.conversion.spike_outputs import Meter
+from onnx_snn.errors import ConfigError
+from onnx_snn.evaluation.error_stats import Difference
+from onnx_snn.neurons import functions
+from onnx_snn.neurons.composite import spiking_layer_normalization, spiking_rms_normalization, spiking_softmax
+from onnx_snn.neurons.functions import ScalarFunction
+from onnx_snn.neurons.mbe import UNSCALED, Float32, MbeNeuron
+from onnx_snn.neurons.opset import MBE_NEURON, OPERATORS, SPIKING_LAYER_NORMALIZATION, SPIKING_SOFTMAX
+from onnx_snn.profiling.activity import NeuronActivity
+from onnx_snn.reporting.views import NeuronView, NodeView
+from onnx_snn.rules.rule import name_of
+
+SAMPLED_ELEMENTS = 1 << 16
+"""Number of elements of a tensor that are looked at in each sample; whole rows are drawn."""
+
+SAMPLED_ROWS = 32
+"""Smallest number of rows that are looked at, however long they are."""
+
+KEPT_ARGUMENTS = 2048
+"""Number of arguments of a neuron that are kept of each sample, for their distribution."""
+
+INNER_FUNCTIONS = {"deviation": "identity"}
+"""Function that a neuron of a composite op approximates, where it is not called like the neuron."""
+
+
+@dataclass
+class _Observations:
+    """Running sums and sampled arguments of one spiking node."""
+
+    own: Difference = field(default_factory=Difference)
+    accumulated: Difference = field(default_factory=Difference)
+    compared: bool = False
+    arguments: dict[str, list[Float32]] = field(default_factory=dict)
+    sample: dict[str, Float32] = field(default_factory=dict)
+
+
+class NodeObserver:
+    """Accumulates what one spiking node reads, writes and errs, sample by sample.
+
+    Attributes:
+        input: name of the tensor that it reads.
+        output: name of the tensor that it writes.
+        reference: name of the original's tensor that its output should equal.
+        meters: its neurons.
+    """
+
+    def __init__(self, node: ir.Node) -> None:
+        assert node.inputs[0] is not None, "a spiking node reads a tensor"
+        self._node = node
+        self.input, self.output = str(node.inputs[0].name), str(node.outputs[0].name)
+        self.meters = [Meter(node, prefix, "") for prefix, _ in OPERATORS[node.op_type].neurons]
+        self._neurons = {meter.prefix: meter.neuron for meter in self.meters}
+        self._source = self.meters[0].source
+        self.reference = self.input if self._source == "identity" else self.output
+        self._constants = {
+            name: None if value is None or value.const_value is None else value.const_value.numpy()
+            for name, value in zip(OPERATORS[node.op_type].inputs, node.inputs, strict=True)
+        }
+        self._random = np.random.default_rng(0)
+        self._sums = _Observations()
+
+    def add(self, x: Float32, y: Float32, expected: Float32 | None, *, chosen: bool) -> None:
+        """See one sample: input, output and what the output is in the original network."""
+        sums = self._sums
+        if expected is not None and expected.shape == y.shape:
+            sums.accumulated.add(expected, y)
+            sums.compared = True
+        x, y, scale = self._rows(x, y)
+        exact = self._exact(x)
+        if exact is not None:
+            sums.own.add(exact, y)
+        for prefix, arguments in self._arguments(x, scale).items():
+            arguments = arguments[np.isfinite(arguments)]
+            if chosen:
+                sums.sample[prefix] = np.sort(arguments)
+            if arguments.size > KEPT_ARGUMENTS:
+                arguments = self._random.choice(arguments, KEPT_ARGUMENTS, replace=False)
+            sums.arguments.setdefault(prefix, []).append(arguments)
+
+    def view(self, activities: Sequence[NeuronActivity]) -> NodeView:
+        """What was seen, with the spikes of the node's neurons."""
+        readers = (name_of(use.node) for use in self._node.outputs[0].uses() if use.node.op_type != "Shape")
+        return NodeView(
+            name_of(self._node),
+            self._node.op_type,
+            self._source,
+            tuple(dict.fromkeys(readers)),
+            self._sums.own if self._sums.own.signal else None,
+            self._sums.accumulated if self._sums.compared else None,
+            tuple(
+                NeuronView(
+                    activity,
+                    self._neurons[meter.prefix],
+                    self._function(meter.prefix),
+                    np.concatenate(self._sums.arguments[meter.prefix]),
+                    self._sums.sample[meter.prefix],
+                )
+                for meter, activity in zip(self.meters, activities, strict=True)
+            ),
+        )
+
+    def _rows(self, x: Float32, y: Float32) -> tuple[Float32, Float32, Float32]:
+        """Some rows [rows, n] of input and output, and the scale of the node in their shape."""
+        stored = self._constants.get("scale", self._constants.get("deviation_scale"))
+        scale = np.broadcast_to(UNSCALED if stored is None else stored, x.shape)
+        width = x.shape[-1] if x.ndim else 1
+        tables = [array.reshape(-1, max(width, 1)) for array in (x, y, scale)]
+        most = max(SAMPLED_ROWS, SAMPLED_ELEMENTS // max(width, 1))
+        if len(tables[0]) <= most:
+            return tables[0], tables[1], tables[2]
+        rows = np.sort(self._random.choice(len(tables[0]), most, replace=False))
+        return tables[0][rows], tables[1][rows], tables[2][rows]
+
+    def _function(self, prefix: str) -> ScalarFunction | None:
+        """What the neuron `prefix` approximates."""
+        inner = prefix.rstrip("_")
+        name = INNER_FUNCTIONS.get(inner, inner) or self._source
+        try:
+            return functions.get(name)
+        except ConfigError:
+            return None
+
+    @np.errstate(all="ignore")
+    def _exact(self, x: Float32) -> NDArray[np.float64] | None:
+        """What the replaced operation gives for `x` [rows, n], in float64."""
+        wide = x.astype(np.float64)
+        if self._node.op_type == MBE_NEURON.name:
+            function = self._function("")
+            return None if function is None else function.formula(wide)
+        if self._node.op_type == SPIKING_SOFTMAX.name:
+            powers = np.exp(wide - wide.max(axis=-1, keepdims=True))
+            return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
+        gamma, beta, epsilon = (self._constants.get(name) for name in ("gamma", "beta", "epsilon"))
+        if gamma is None or epsilon is None:
+            return None
+        if self._node.op_type == SPIKING_LAYER_NORMALIZATION.name:
+            wide = wide - wide.mean(axis=-1, keepdims=True)
+        normalized = wide / np.sqrt(np.square(wide).mean(axis=-1, keepdims=True) + epsilon)
+        return np.asarray(normalized * gamma + (0.0 if beta is None else beta))
+
+    def _arguments(self, x: Float32, scale: Float32) -> dict[str, Float32]:
+        """What each neuron of the node is given for `x` [rows, n], by prefix."""
+        recorders = {prefix: _Recorder(neuron) for prefix, neuron in self._neurons.items()}
+        neurons = list(recorders.values())
+        if self._node.op_type == MBE_NEURON.name:
+            neurons[0](x, scale)
+        elif self._node.op_type == SPIKING_SOFTMAX.name:
+            spiking_softmax(x, *neurons)
+        else:
+            # gamma and beta come after the neurons: they do not matter here.
+            epsilon = float(np.asarray(self._constants["epsilon"]))
+            deviation, rsqrt = neurons
+            if self._node.op_type == SPIKING_LAYER_NORMALIZATION.name:
+                spiking_layer_normalization(x, 1.0, 0.0, epsilon, deviation, rsqrt, scale)
+            else:
+                spiking_rms_normalization(x, 1.0, epsilon, deviation, rsqrt, scale)
+        return {prefix: recorder.arguments for prefix, recorder in recorders.items()}
+
+
+class _Recorder:
+    """A neuron that records its arguments, float32 [n] with the scale divided out."""
+
+    def __init__(self, neuron: MbeNeuron) -> None:
+        self._neuron = neuron
+        self.arguments: Float32 = np.zeros(0, np.float32)
+
+    def __call__(self, x: ArrayLike, scale: ArrayLike = UNSCALED) -> Float32:
+        self.arguments = np.divide(np.asarray(x, np.float32), scale, dtype=np.float32).ravel()
+        return self._neuron(x, scale)
