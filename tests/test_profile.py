@@ -263,4 +263,4 @@ def test_the_command_line_profiles(classifier: Path, tmp_path: Path, capsys: pyt
     assert values["samples"] == 8
     assert values["energy"]["costs_pj"]["accumulate"] == 0.5
     assert main([*arguments, "--cost", "accumulate"]) == 1
-    assert "energy cost 'accumulate' is no NAME=PICOJOULES" in capsys.readouterr().err
+    assert "invalid --cost 'accumulate': expected NAME=PICOJOULES" in capsys.readouterr().err

@@ -174,14 +174,14 @@ def _report(options: argparse.Namespace) -> None:
 
 
 def _costs(given: Sequence[str]) -> EnergyCosts:
-    """Energy costs from NAME=PICOJOULES; the others have their default."""
+    """Energy costs from entries NAME=PICOJOULES; operations that no entry names keep their default."""
     costs: dict[str, float] = {}
     for entry in given:
         name, _, cost = entry.partition("=")
         try:
             costs[name] = float(cost)
         except ValueError:
-            raise ConfigError(f"energy cost {entry!r} is no NAME=PICOJOULES such as accumulate=0.9") from None
+            raise ConfigError(f"invalid --cost {entry!r}: expected NAME=PICOJOULES, such as accumulate=0.9") from None
     return EnergyCosts.from_json(costs)
 
 
@@ -201,14 +201,14 @@ def _demo(options: argparse.Namespace) -> None:
 
 
 def _kernels() -> str:
-    """What spiking nodes are run by in this installation."""
-    return str(find_library() or "none, portable functions")
+    """The library that runs spiking nodes in this installation, for people to read."""
+    return str(find_library() or "none; functions inside the files run")
 
 
 def _note_missing_kernels(options: argparse.Namespace) -> None:
-    """Say so where the work would have been done sooner with the kernels."""
+    """Tell the user of an installation without kernels that it works more slowly."""
     if find_library() is None and not options.quiet:
-        sys.stderr.write(f"onnx-snn: kernels: {_kernels()}; same results, but slower (see README, Install)\n")
+        sys.stderr.write("onnx-snn: note: no kernels installed: same bits, but slower (see README, Install)\n")
 
 
 def _write(text: str) -> None:

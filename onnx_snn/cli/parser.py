@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Arguments of the command line; `onnx_snn.cli.main` runs what they ask for."""
+"""The argument parser of the command line; `onnx_snn.cli.main` runs the commands."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def parser_of(version: str) -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=version)
     commands = parser.add_subparsers(title="commands", dest="command", required=True, metavar="COMMAND")
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("-v", "--verbose", action="count", default=0, help="say more; twice for debugging")
+    common.add_argument("-v", "--verbose", action="count", default=0, help="log more; twice for debugging")
     common.add_argument("-q", "--quiet", action="store_true", help="no progress bars and no report on the terminal")
     for add in (
         _add_export,
@@ -44,7 +44,9 @@ def parser_of(version: str) -> argparse.ArgumentParser:
 
 def _add_export(commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:
     parser = commands.add_parser(
-        "export", parents=[common], help="export a Transformers model to ONNX through Optimum (extra: export)"
+        "export",
+        parents=[common],
+        help="export a Transformers model to ONNX through Optimum (extra: export)",
     )
     parser.add_argument("-m", "--model", required=True, help="folder of a Transformers model")
     parser.add_argument("-o", "--output", required=True, help="folder to write")
@@ -66,7 +68,11 @@ def _add_convert(
         help="real inputs: .npz with one array per model input (first axis: samples), or a folder of such files or of "
         "test_data_set_N; for several models a folder with NAME.npz for each NAME.onnx, or data of the encoder",
     )
-    files.add_argument("--calibration-cache", metavar="NPZ", help="keep what calibration saw; read when it exists")
+    files.add_argument(
+        "--calibration-cache",
+        metavar="NPZ",
+        help="cache of the calibration statistics: read if it exists, else written",
+    )
     files.add_argument("--config", metavar="JSON", help="options from a file, such as snn_config.json")
     files.add_argument("--report", metavar="JSON", help="write the report as JSON")
     network = parser.add_argument_group("network")
@@ -80,63 +86,82 @@ def _add_convert(
     _add_network(network)
     _add_choice(parser)
     work = parser.add_argument_group("work")
-    work.add_argument("--dry-run", action="store_true", help="say what would be converted; needs no calibration data")
+    work.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="report what would be converted and write nothing; no data needed",
+    )
     work.add_argument("--calibration-samples", type=int, metavar="N", help="use at most N samples")
     work.add_argument("--batch-size", type=int, default=8, help="samples in one run (default: 8)")
     work.add_argument("--nodes", dest="every_node", action="store_true", help="report every node")
 
 
 def _add_network(network: argparse._ArgumentGroup) -> None:
-    network.add_argument(
-        "--scope", choices=[scope.value for scope in Scope], help="full (default): weight products too"
-    )
+    network.add_argument("--scope", choices=[scope.value for scope in Scope], help="full (default): weight matmuls too")
     network.add_argument("--preset", choices=[preset.value for preset in Preset], help="paper: arXiv 2508.07710")
     network.add_argument("--body", choices=[body.value for body in Body], help="functions with time loops, or closed")
     network.add_argument(
         "--gate",
         action=argparse.BooleanOptionalAction,
         default=None,
-        help="let a saturated basis fire only once",
+        help="let a saturated basis fire once, in a step before the first, instead of in every step",
     )
     network.add_argument(
         "--lean",
         action=argparse.BooleanOptionalAction,
         default=None,
-        help="as few spikes as an error of some thousandths allows (default with T=7 and 8, if without a cache)",
+        help="minimise spikes within 0.4 %% of output error (default at T=7 and 8 for networks without a cache)",
     )
     network.add_argument(
-        "--meter", action="store_true", default=None, help="counts of spikes as outputs <node>/spikes of the network"
+        "--meter", action="store_true", default=None, help="add spike counts as outputs of the network: <node>/spikes"
     )
-    network.add_argument("--headroom", type=float, help="range of a code over the largest calibrated magnitude")
+    network.add_argument(
+        "--headroom",
+        type=float,
+        help="largest magnitude that a code reaches, in multiples of the largest calibrated one",
+    )
 
 
 def _add_choice(parser: argparse.ArgumentParser) -> None:
-    choice = parser.add_argument_group("choice of nodes")
-    choice.add_argument("--include", nargs="+", metavar="NAME", help="convert only these: names or expressions")
-    choice.add_argument("--exclude", nargs="+", metavar="NAME", help="leave these as they are")
-    choice.add_argument("--strict", action="store_true", default=None, help="fail where a node cannot be converted")
+    choice = parser.add_argument_group("selection of nodes")
+    choice.add_argument(
+        "--include", nargs="+", metavar="NAME", help="convert only these nodes: names or regular expressions"
+    )
+    choice.add_argument(
+        "--exclude", nargs="+", metavar="NAME", help="keep these nodes as they are: names or regular expressions"
+    )
+    choice.add_argument(
+        "--strict", action="store_true", default=None, help="fail if a nonlinear node cannot be converted"
+    )
 
 
 def _add_tune(commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:
     parser = commands.add_parser(
-        "tune", parents=[common], help="choose every neuron by what it costs and what its error does, and convert"
+        "tune", parents=[common], help="find the cheapest neurons that keep a target loss, and convert with them"
     )
     files = parser.add_argument_group("files")
     files.add_argument("-m", "--model", required=True, help=".onnx file")
     files.add_argument("-o", "--output", required=True, help=".onnx file to write")
     files.add_argument("-c", "--calibration", metavar="DATA", required=True, help="real inputs, as for convert")
     files.add_argument("--data", help="inputs with `labels` on which the loss is measured (default: those of -c)")
-    files.add_argument("--calibration-cache", metavar="NPZ", help="keep what calibration saw; read when it exists")
+    files.add_argument(
+        "--calibration-cache",
+        metavar="NPZ",
+        help="cache of the calibration statistics: read if it exists, else written",
+    )
     files.add_argument("--config", metavar="JSON", help="other options of the conversion from a file")
     files.add_argument(
         "--settings", metavar="JSON", help="where to write the configuration for convert (default: beside the output)"
     )
-    files.add_argument("--report", metavar="JSON", help="write the Pareto front and the choice as JSON")
+    files.add_argument("--report", metavar="JSON", help="write the Pareto front and the chosen point as JSON")
     goal = parser.add_argument_group("goal (at least one of the first two)")
     goal.add_argument(
-        "--target-loss", type=_share, metavar="LOSS", help="largest relative loss, such as 0.2%% or 0.002"
+        "--target-loss",
+        type=_fraction,
+        metavar="LOSS",
+        help="largest relative loss of the metric, such as 0.2%% or 0.002",
     )
-    goal.add_argument("--max-spikes", type=float, metavar="S", help="largest number of spikes per element")
+    goal.add_argument("--max-spikes", type=float, metavar="S", help="largest mean number of spikes per element")
     goal.add_argument(
         "--max-timesteps",
         type=int,
@@ -148,7 +173,7 @@ def _add_tune(commands: argparse._SubParsersAction[argparse.ArgumentParser], com
         "--minimize",
         choices=[each.value for each in Minimize],
         default=Minimize.SPIKES.value,
-        help="what to save: spikes (default), or synaptic operations, spikes times their fan-out",
+        help="what to minimise: spikes (default), or synaptic operations (spikes times their fan-out)",
     )
     goal.add_argument("--metric", choices=sorted(METRICS), help="task metric (default: what the labels suggest)")
     goal.add_argument("--compared-output", metavar="NAME", help="output that the metric sees (default: the first)")
@@ -160,20 +185,20 @@ def _add_tune(commands: argparse._SubParsersAction[argparse.ArgumentParser], com
     parser.set_defaults(timesteps=None)  # the solver chooses them
 
 
-def _share(text: str) -> float:
-    """A share, given as such or in percent."""
+def _fraction(text: str) -> float:
+    """A fraction such as 0.002, also written in percent: 0.2%."""
     number = text.removesuffix("%")
     try:
         return float(number) / (100.0 if number != text else 1.0)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number; expected one such as 0.2% or 0.002") from None
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number; expected one such as 0.2% or 0.002") from None
 
 
 def _add_inspect(
     commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser
 ) -> None:
     parser = commands.add_parser(
-        "inspect", parents=[common], help="tell how a file was converted and what spikes in it"
+        "inspect", parents=[common], help="show how a file was converted and which nodes spike"
     )
     parser.add_argument("model", help="converted .onnx file")
     parser.add_argument("--json", action="store_true", help="as JSON")
@@ -200,21 +225,27 @@ def _add_runs(parser: argparse.ArgumentParser) -> None:
 def _add_costs(parser: argparse.ArgumentParser) -> None:
     names = ", ".join(EnergyCosts.__dataclass_fields__)
     parser.add_argument(
-        "--cost", nargs="+", default=(), metavar="NAME=PICOJOULES", help=f"energy of an operation: {names}"
+        "--cost",
+        nargs="+",
+        default=(),
+        metavar="NAME=PICOJOULES",
+        help=f"energy of one operation in picojoules; NAME is one of {names}",
     )
 
 
 def _add_compare(
     commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser
 ) -> None:
-    parser = commands.add_parser("compare", parents=[common], help="run original and spiking network side by side")
+    parser = commands.add_parser(
+        "compare", parents=[common], help="compare the outputs and the task metric of original and spiking network"
+    )
     _add_networks(parser)
     parser.add_argument("--output", help="output to compare (default: the first)")
     _add_runs(parser)
     parser.add_argument(
         "--per-node",
         action="store_true",
-        help=f"what each spiking node does alone and left out, ranked (samples by default: {DEFAULT_SAMPLES})",
+        help=f"rank spiking nodes by sensitivity, alone and left out (default: {DEFAULT_SAMPLES} samples)",
     )
     parser.add_argument("--json", action="store_true", help="as JSON")
 
@@ -223,7 +254,9 @@ def _add_profile(
     commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser
 ) -> None:
     parser = commands.add_parser(
-        "profile", parents=[common], help="count spikes and operations of a spiking network, and their energy by rule"
+        "profile",
+        parents=[common],
+        help="count spikes and operations of a spiking network, and estimate energy by several rules",
     )
     parser.add_argument("model", help="converted .onnx file")
     parser.add_argument("data", help="real inputs: .npz with one array per model input, or a folder of test_data_set_N")
@@ -235,15 +268,17 @@ def _add_profile(
 
 def _add_report(commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:
     parser = commands.add_parser(
-        "report", parents=[common], help="draw errors, fits, spikes and energy of a spiking network: one HTML file"
+        "report", parents=[common], help="chart errors, fits, spikes and energy of a spiking network in one HTML file"
     )
     _add_networks(parser)
-    parser.add_argument("--html", metavar="FILE", help="write a page that holds all it needs")
-    parser.add_argument("--png", metavar="FOLDER", help="write the charts as pictures")
+    parser.add_argument("--html", metavar="FILE", help="write one page that loads nothing")
+    parser.add_argument("--png", metavar="FOLDER", help="write the charts as PNG files")
     parser.add_argument(
         "--also", nargs="+", default=(), metavar="FILE", help="other converted files, for loss by time steps and spikes"
     )
-    parser.add_argument("--sample", type=int, default=0, metavar="K", help="whose spikes are drawn (default: 0)")
+    parser.add_argument(
+        "--sample", type=int, default=0, metavar="K", help="sample whose spikes are charted one by one (default: 0)"
+    )
     _add_runs(parser)
     _add_costs(parser)
 
