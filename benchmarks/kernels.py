@@ -20,13 +20,22 @@ import statistics
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
 import onnxruntime as ort
+from kernel_models import (
+    CHANNELS,
+    PLAIN,
+    Variant,
+    composite_model,
+    exact_model,
+    function_neuron,
+    identity_neuron,
+    neuron_model,
+)
 from measurement import (
     Run,
     Seconds,
@@ -41,18 +50,13 @@ from measurement import (
 
 import onnx_snn
 from onnx_snn.config.convert_config import default_bases
-from onnx_snn.fitting.fits import fit_function, fit_identity, uniform_density
 from onnx_snn.formatting import table
-from onnx_snn.neurons.function_bodies import function_protos
-from onnx_snn.neurons.functions import get
-from onnx_snn.neurons.mbe import UNSCALED, Float32, MbeNeuron
+from onnx_snn.neurons.mbe import Float32
 from onnx_snn.neurons.opset import (
-    DOMAIN,
     MBE_NEURON,
     SPIKING_LAYER_NORMALIZATION,
     SPIKING_RMS_NORMALIZATION,
     SPIKING_SOFTMAX,
-    VERSION,
     Body,
     Operator,
 )
@@ -65,27 +69,6 @@ ELEMENTS = {2**18: 31, 2**22: 9}
 
 PORTABLE_ELEMENTS, PORTABLE_ROUNDS = 2**18, 3
 """The functions hold N values an element, and are slower by orders of magnitude."""
-
-CHANNELS = 1024
-CODE_LIMIT = 16.0
-"""Magnitude up to which the identity code reaches."""
-
-OPSET, IR_VERSION = 17, 9
-MICROSOFT = "com.microsoft"
-
-
-class Variant(NamedTuple):
-    """What a neuron does beside its sum."""
-
-    odd: bool
-    scaled: bool
-    metered: bool
-
-    def __str__(self) -> str:
-        return ", ".join(name for name, present in self._asdict().items() if present) or "plain"
-
-
-PLAIN = Variant(False, False, False)
 
 
 class Comparison(NamedTuple):
@@ -103,89 +86,6 @@ EXACT = (
     Comparison("LayerNormalization", SPIKING_LAYER_NORMALIZATION, 768),
     Comparison("SimplifiedLayerNormalization", SPIKING_RMS_NORMALIZATION, 768),
 )
-
-
-@cache
-def function_neuron(name: str, bases: int, timesteps: int) -> MbeNeuron:
-    """The neuron of a function."""
-    return fit_function(get(name), bases, timesteps)
-
-
-@cache
-def identity_neuron(bases: int, timesteps: int) -> MbeNeuron:
-    """A code of signed values."""
-    return fit_identity(uniform_density(0.0, CODE_LIMIT), bases, timesteps, limit=CODE_LIMIT)
-
-
-def neuron_model(neuron: MbeNeuron, variant: Variant = PLAIN, body: Body = Body.LOOP) -> onnx.ModelProto:
-    """One MbeNeuron; scaled, it has a power of two for each channel."""
-    exponents = np.random.default_rng(1).integers(-2, 3, CHANNELS)
-    scale = np.ldexp(np.float32(1), exponents) if variant.scaled else UNSCALED
-    constants = neuron.tensors() | {"scale": scale}
-    return spiking_model(MBE_NEURON, constants, neuron.polarity, metered=variant.metered, body=body)
-
-
-def composite_model(operator: Operator, length: int, timesteps: int) -> onnx.ModelProto:
-    """One softmax or normalization, with neurons as a conversion chooses them."""
-    bases = default_bases(timesteps)
-    if operator is SPIKING_SOFTMAX:
-        neurons = {name: function_neuron(name, bases.primitive, timesteps) for name in ("exp2", "reciprocal")}
-        constants: dict[str, Float32] = {}
-    else:
-        neurons = {
-            "deviation": identity_neuron(bases.identity, timesteps),
-            "rsqrt": function_neuron("rsqrt", bases.primitive, timesteps),
-        }
-        constants = {"deviation_scale": UNSCALED, **normalization_constants(length)}
-    for prefix, neuron in neurons.items():
-        constants |= {f"{prefix}_{name}": tensor for name, tensor in neuron.tensors().items()}
-    return spiking_model(operator, {name: constants[name] for name in operator.inputs if name in constants}, 1)
-
-
-def normalization_constants(length: int) -> dict[str, Float32]:
-    return {"gamma": np.ones(length, np.float32), "beta": np.zeros(length, np.float32), "epsilon": np.float32(1e-5)}
-
-
-def spiking_model(
-    operator: Operator,
-    constants: dict[str, Any],
-    polarity: int,
-    *,
-    metered: bool = False,
-    body: Body = Body.LOOP,
-) -> onnx.ModelProto:
-    """One spiking op with its function."""
-    attributes = {"polarity": polarity} if operator.polarized else {}
-    node = onnx.helper.make_node(operator.name, operator.inputs, operator.outputs(metered), domain=DOMAIN, **attributes)
-    functions = function_protos([operator.name], opset=OPSET, body=body, metered=metered)
-    return node_model(node, constants, functions)
-
-
-def exact_model(op_type: str, length: int) -> onnx.ModelProto:
-    """One op of onnxruntime's."""
-    domain = MICROSOFT if op_type == "Gelu" else ""
-    names = {"LayerNormalization": ("gamma", "beta"), "SimplifiedLayerNormalization": ("gamma",)}.get(op_type, ())
-    values = normalization_constants(length)
-    node = onnx.helper.make_node(op_type, ["x", *names], ["y"], domain=domain)
-    return node_model(node, {name: values[name] for name in names})
-
-
-def node_model(
-    node: onnx.NodeProto, constants: dict[str, Any], functions: Sequence[onnx.FunctionProto] = ()
-) -> onnx.ModelProto:
-    """The node between an input x and outputs y and whichever count spikes."""
-    value = onnx.helper.make_tensor_value_info
-    counts = [value(name, onnx.TensorProto.INT64, None) for name in node.output[1:]]
-    graph = onnx.helper.make_graph(
-        [node],
-        "kernel",
-        [value("x", onnx.TensorProto.FLOAT, [None, None])],
-        [value("y", onnx.TensorProto.FLOAT, [None, None]), *counts],
-        [onnx.numpy_helper.from_array(np.asarray(array), name) for name, array in constants.items()],
-    )
-    versions = {"": OPSET, DOMAIN: VERSION, MICROSOFT: 1}
-    opsets = [onnx.helper.make_opsetid(domain, number) for domain, number in versions.items()]
-    return onnx.helper.make_model(graph, opset_imports=opsets, functions=functions, ir_version=IR_VERSION)
 
 
 class BoundRun:

@@ -80,7 +80,7 @@ class ChannelHistogram:
     """
 
     BINS = 1 + (len(CHANNEL_OCTAVES) << CHANNEL_BITS)
-    """The first bin is zero."""
+    """Number of bins of a channel; the first counts zeros."""
     _ZERO = ((CHANNEL_OCTAVES.start + EXPONENT_BIAS) << CHANNEL_BITS) - 1
     """Top bits of the largest magnitude that counts as zero."""
 

@@ -40,10 +40,10 @@ Axes: TypeAlias = tuple[int, ...]
 Shape: TypeAlias = tuple[int, ...]
 
 METHOD_VERSION = 1
-"""Raise it when the same data would give other histograms: caches of earlier versions are then refused."""
+"""Version of the histograms, part of a cache's fingerprint: raise it when the same data would give other ones."""
 
 GROUP_BYTES = 1 << 30
-"""Bytes observed in one run of the model; every further group costs one more pass over the data."""
+"""Largest number of bytes observed in one run of the model; every further group costs one more pass over the data."""
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ class ScalarNeuron(Protocol):
 LOG2_E = np.float32(np.log2(np.e))
 
 LOWEST_NORMAL = np.float32(-126)
-"""Exponentials below 2**-126 are zero against the largest of their row, which is 1."""
+"""Exponent of the smallest normal float32: exponentials below 2**-126 vanish beside the row's largest, which is 1."""
 
 
 @np.errstate(all="ignore")

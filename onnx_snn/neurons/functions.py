@@ -153,7 +153,7 @@ def _hard_sigmoid_member(name: str, alpha: float, beta: float) -> ScalarFunction
 
 
 _registry: dict[str, ScalarFunction] = {}
-"""Functions by name."""
+"""Registered functions by name."""
 
 _families: dict[str, tuple[Callable[..., ScalarFunction], tuple[float, ...]]] = {
     "elu": (lambda name, alpha: ScalarFunction(name, _elu(alpha), (-10.0, 10.0)), (1.0,)),
@@ -163,7 +163,7 @@ _families: dict[str, tuple[Callable[..., ScalarFunction], tuple[float, ...]]] = 
         (0.01,),
     ),
 }
-"""How to build a member of a family from its name and parameters, and the defaults that ONNX gives these."""
+"""Constructor of each parametric family, such as leaky_relu(alpha), and the default parameters that ONNX specifies."""
 
 _MANTISSA = {"relative": True, "fixed_domain": True}
 

@@ -42,10 +42,10 @@ from onnx_snn.neurons.step_kernels import halving_kernels, size_kernels
 Float32 = NDArray[np.float32]
 
 MAX_TIMESTEPS = 16
-"""Levels k_n up to 2**16 - 1 keep every weighted sum inside the 53 bits of float64."""
+"""Largest number of time steps T: levels k_n up to 2**16 - 1 keep every weighted sum inside the 53 bits of float64."""
 
 UNSCALED: Float32 = np.ones(1, np.float32)
-"""The scale input of a neuron that rescales nothing."""
+"""Scale input of a neuron that does not rescale: float32 [1], 1."""
 
 
 class Halving(NamedTuple):

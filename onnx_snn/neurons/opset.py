@@ -25,7 +25,7 @@ DOMAIN = "onnx_snn"
 VERSION = 1
 
 PARAMETERS = ("u_rest", "gain", "threshold", "reset", "intensity", "weight", "bias")
-"""Fields of a neuron in the order of the operator's inputs."""
+"""Parameter tensors of a neuron, in the order of the op's inputs."""
 
 
 class Body(enum.Enum):

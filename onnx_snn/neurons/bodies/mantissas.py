@@ -8,10 +8,10 @@ import math
 from onnx_snn.neurons.bodies.mbe_neuron import call
 
 _LOWEST_EXPONENT = -150
-"""One below the exponent of the smallest positive float32."""
+"""Exponent of the first entry of the table: one below that of the smallest positive float32."""
 
 _POWERS_OF_TWO = ", ".join(repr(math.ldexp(1.0, e)) for e in range(_LOWEST_EXPONENT, 130))
-"""Powers of two over the exponents of float32, with margins: looked up, because Pow need not be exact."""
+"""Table of powers of two over the exponents of float32, with margins: looked up, because Pow need not be exact."""
 
 # v = mantissa * 2**exponent with mantissa in [1, 2). Log2 only guesses the exponent; the comparisons mend it.
 FREXP = f"""

@@ -16,7 +16,7 @@ _LOWEST_FLOAT = -3.4028234663852886e38
 comes before a NaN, and a maximum that is too small gives indices beyond the table of powers. Its row is NaN anyway."""
 
 _LOWEST_NORMAL = -126
-"""2**-126 is the smallest normal float32; smaller exponentials are zero against the row's largest, which is 1."""
+"""Exponent of the smallest normal float32: exponentials below 2**-126 vanish beside the row's largest, which is 1."""
 
 
 def softmax(opset: int, metered: bool) -> str:

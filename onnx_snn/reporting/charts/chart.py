@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 Values: TypeAlias = NDArray[np.float64]
 
 ColourScale: TypeAlias = tuple[tuple[float, str], ...]
-"""Colours at values, ascending; between them they blend."""
+"""Pairs of a value and its colour, ascending; colours between them are interpolated."""
 
 PAPER, INK, GRID = "#ffffff", "#24303c", "#dfe4e8"
 BLUE, ORANGE, GREEN, PURPLE, RED, GREY = "#2f6fb0", "#d9822b", "#3a8f5c", "#8257a5", "#c23b3b", "#8a949e"
-"""Told apart by readers who are colour-blind as well: their lightness differs too."""
+"""Colours of marks, of different lightness, so that colour-blind readers tell them apart."""
 
 
 @dataclass(frozen=True)

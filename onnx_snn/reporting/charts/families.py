@@ -19,10 +19,10 @@ SQNR_COLOURS: ColourScale = (
     (50.0, "#5aa9a8"),
     (65.0, "#2166ac"),
 )
-"""Decibels of signal to error: red is an error as large as the signal, 20 one of 10 %, 40 of 1 %, 60 of 0.1 %."""
+"""Colours by SQNR in decibels: at 0 the error is as large as the signal, at 20 10 % of it, at 40 1 %, at 60 0.1 %."""
 
 EXACT_DB = 150.0
-"""Where an error of nothing is drawn: beyond what float32 resolves."""
+"""SQNR in decibels at which an exact result is drawn: beyond what float32 resolves."""
 
 CODE, FUNCTION, SOFTMAX, NORMALIZATION = "code of an operand", "function", "softmax", "normalization"
 FAMILY_COLOURS = {CODE: BLUE, FUNCTION: ORANGE, SOFTMAX: GREEN, NORMALIZATION: PURPLE}

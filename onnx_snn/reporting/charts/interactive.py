@@ -31,10 +31,10 @@ Json: TypeAlias = dict[str, Any]
 FONT = {"family": "system-ui, sans-serif", "size": 13, "color": INK}
 
 GAP = 24
-"""Pixels between panels."""
+"""Distance between panels in pixels."""
 
 LINE = 90
-"""Characters in a line of a note: plotly breaks none by itself, and cuts off what leaves the chart."""
+"""Longest line of a note in characters: plotly breaks no lines, and cuts off what leaves the chart."""
 
 MARGINS = {"l": 78, "r": 24, "t": 34, "b": 56}
 

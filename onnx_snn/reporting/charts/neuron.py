@@ -25,17 +25,17 @@ from onnx_snn.reporting.charts.chart import (
 from onnx_snn.reporting.views import NeuronView
 
 SLICES, SLICE_POINTS = 200, 32
-"""Slices of the shown range, and arguments at which the error is evaluated in each."""
+"""Number of slices of the shown range, and of arguments at which the error is evaluated in each."""
 
 SHOWN = (0.0005, 0.9995)
-"""Quantiles of the arguments between which the charts begin and end: single outliers would hide all others."""
+"""Quantiles of the arguments at which the horizontal axis begins and ends: single outliers would hide all others."""
 
 GATE_CAPTION = (
     "The gate comes before the first step: a basis whose range the number exceeds fires there once, and is silent then."
 )
 
 RASTER_ELEMENTS = 40
-"""Rows of a raster: as many as can be told apart."""
+"""Largest number of rows of a spike raster: as many as a reader can tell apart."""
 
 
 @np.errstate(all="ignore")  # a function may overflow where its neuron is only asked to be drawn

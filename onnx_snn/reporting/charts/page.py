@@ -24,7 +24,7 @@ from onnx_snn.reporting.views import NeuronView, Survey
 from onnx_snn.version import __version__
 
 SLUG = 40
-"""Characters of a kind of neuron that enter the name of a file."""
+"""Largest number of characters of a neuron's kind that enter a file name."""
 
 
 def check_reports(html: str | Path | None, png: str | Path | None, sources: Iterable[str | Path]) -> None:

@@ -22,7 +22,7 @@ SPIKE_COLOURS: ColourScale = (
     (0.4, "#1764ab"),
     (1.0, "#08306b"),
 )
-"""From nothing to the largest value, in shares of it. Gates can take many spikes and the other steps one a number."""
+"""Colours by share of the largest value, finer near zero: the saturation step can fire far more than any other step."""
 
 
 def spikes(survey: Survey) -> Chart:

@@ -15,10 +15,10 @@ from onnx_snn.reporting.charts.energy import joules
 from onnx_snn.reporting.views import Candidate, NodeView, Survey
 
 BAR_DB = 70.0
-"""Signal to error at which the bar of a node in the list is full."""
+"""SQNR in decibels at which the bar of a node in the list is full."""
 
 READERS = 2
-"""Readers of a node that the list names."""
+"""Number of readers of a node that the list names."""
 
 
 class Row(NamedTuple):
