@@ -8,7 +8,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-BUILD := pyproject.toml custom_ops/CMakeLists.txt $(wildcard custom_ops/src/*)
+BUILD := pyproject.toml custom_ops/CMakeLists.txt $(wildcard custom_ops/src/* custom_ops/src/*/*)
 
 .PHONY: demo test test-kernels lint clean
 
@@ -31,6 +31,7 @@ FORCE:
 
 lint: .venv/dev.stamp
 	$(BIN)/ruff check .
+	$(BIN)/clang-format --dry-run -Werror $$(find custom_ops/src custom_ops/tests -name '*.h' -o -name '*.cc')
 	$(BIN)/mypy
 
 # PyTorch is pinned in pyproject.toml and installed first: its CPU build is enough, and what comes later keeps it.

@@ -95,7 +95,7 @@ def describe_machine() -> dict[str, Any]:
 
 
 def instruction_set(machine: Mapping[str, Any]) -> str:
-    """The instruction set that the library chooses on this machine, as custom_ops/src/dispatch.cc does."""
+    """The instruction set that the library chooses on this machine, as custom_ops/src/simd/dispatch.cc does."""
     flags = set(machine["flags"])
     widest_first = {"avx512": set(AVX512), "avx2": {"avx2", "fma"}, "neon": {"asimd"}, "baseline": set()}
     available = [name for name, needed in widest_first.items() if needed <= flags]

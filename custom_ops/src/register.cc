@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// The entry point, which onnxruntime looks up by its name.
-#include "custom_op.h"
-#include "mbe_neuron_op.h"
-#include "ort.h"
-#include "spiking_normalization_op.h"
-#include "spiking_softmax_op.h"
+// The entry point, which onnxruntime looks up by its name: the operators of domain `onnx_snn`. exports.map lists it as
+// the one exported symbol.
+#include "ops/mbe_neuron_op.h"
+#include "ops/spiking_normalization_op.h"
+#include "ops/spiking_softmax_op.h"
+#include "ort/custom_op.h"
+#include "ort/ort.h"
 
 #if defined(_WIN32)
 #define ONNX_SNN_EXPORT __declspec(dllexport)

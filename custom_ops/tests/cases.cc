@@ -21,10 +21,10 @@ std::vector<float> draw_values(std::size_t count, Draw draw) {
   return values;
 }
 
-// Kernels of the closed form, which a gate may lead.
-void set_halving(reference::Parameters& p, bool gate) {
-  const int timesteps = static_cast<int>(p.timesteps) - gate;
-  for (int t = -static_cast<int>(gate); t < timesteps; ++t) {
+// Halving kernels, with or without a saturation spike.
+void set_halving(reference::Parameters& p, bool saturation_spike) {
+  const int timesteps = static_cast<int>(p.timesteps) - saturation_spike;
+  for (int t = -static_cast<int>(saturation_spike); t < timesteps; ++t) {
     const float saturation = 2.0f - std::ldexp(2.0f, -timesteps);
     const float decay = t < 0 ? saturation : std::ldexp(1.0f, -t);
     p.threshold.insert(p.threshold.end(), p.bases, decay);
@@ -33,30 +33,31 @@ void set_halving(reference::Parameters& p, bool gate) {
   }
 }
 
-// Kernels that decay, but not by halves.
-void set_greedy(reference::Parameters& p) {
+// The kernels of a beta code of base 1/0.7.
+void set_beta(reference::Parameters& p) {
   for (std::size_t slot = 0; slot < p.intensity.size(); ++slot) {
     p.intensity[slot] = std::round(4096 * std::pow(0.7f, static_cast<float>(slot / p.bases))) / 4096;
   }
   p.threshold = p.reset = p.intensity;
 }
 
-// Numbers of dyadic grids, whose sums are exact.
+// A neuron whose weights and intensities are multiples of powers of two, so that all sums are exact.
 reference::Parameters draw_neuron(Random& random, bool odd) {
   reference::Parameters p{};
   p.odd = odd;
-  const bool greedy = random.chance(0.15);  // one basis, whose time steps are evaluated in registers
-  p.bases = static_cast<std::size_t>(greedy ? 1 : random.chance(0.1) ? random.integer(33, 70) : random.integer(1, 32));
-  const bool halving = !greedy && random.chance(0.8), gate = random.chance(0.5);
-  p.timesteps = static_cast<std::size_t>(random.integer(1, greedy || random.chance(0.2) ? 16 : 8) + (halving && gate));
+  const bool single = random.chance(0.15);  // one basis: often Path::kSingleBasis
+  p.bases = static_cast<std::size_t>(single ? 1 : random.chance(0.1) ? random.integer(33, 70) : random.integer(1, 32));
+  const bool halving = !single && random.chance(0.8), saturation_spike = random.chance(0.5);
+  p.timesteps = static_cast<std::size_t>(random.integer(1, single || random.chance(0.2) ? 16 : 8) +
+                                         (halving && saturation_spike));
   const std::size_t slots = p.timesteps * p.bases;
   if (halving) {
-    set_halving(p, gate);
+    set_halving(p, saturation_spike);
   } else {
     p.threshold = draw_values(slots, [&] { return random.normal(1); });
     p.reset = draw_values(slots, [&] { return random.chance(0.1) ? INFINITY : random.normal(1); });
     p.intensity = draw_values(slots, [&] { return static_cast<float>(random.integer(-64, 64)) / 64; });
-    if (random.chance(0.5)) set_greedy(p);
+    if (random.chance(0.5)) set_beta(p);
   }
   const bool segments = random.chance(0.5);  // ramps that do not overlap
   for (std::size_t n = 0; n < p.bases; ++n) {
@@ -98,9 +99,10 @@ void add_scale(Case& node, Random& random, const Sides& x) {
   const Sides sides = draw_broadcast(random, x);
   const bool powers = random.chance(0.7), one = random.chance(0.2);
   node.inputs.emplace_back(sides, draw_values(product(sides), [&] {
-    if (one) return 1.0f;
-    return powers ? std::ldexp(1.0f, static_cast<int>(random.integer(-4, 4))) : 0.1f + std::fabs(random.normal(1));
-  }));
+                             if (one) return 1.0f;
+                             return powers ? std::ldexp(1.0f, static_cast<int>(random.integer(-4, 4)))
+                                           : 0.1f + std::fabs(random.normal(1));
+                           }));
 }
 
 void add_values(Case& node, Random& random, const Sides& x) {
@@ -172,8 +174,8 @@ Case draw_case(Random& random, const std::string& op, const Sides& x) {
   Case node{op, {}, {}, {}, 0};
   const bool special = op == "MbeNeuron" && random.chance(0.5);
   node.inputs.emplace_back(x, draw_values(product(x), [&] {
-    return special && random.chance(0.1) ? random.of(kSpecial) : random.normal(3);
-  }));
+                             return special && random.chance(0.1) ? random.of(kSpecial) : random.normal(3);
+                           }));
   if (op == "SpikingSoftmax") {
     add_neuron(node, random, false);
     add_neuron(node, random, false);

@@ -14,6 +14,7 @@ namespace onnx_snn {
 
 using Sides = std::vector<std::int64_t>;
 
+// Random numbers that are the same in every run.
 class Random {
  public:
   explicit Random(std::uint64_t seed) : engine_(seed) {}
@@ -32,12 +33,13 @@ class Random {
   std::mt19937_64 engine_;
 };
 
+// The outputs of a node.
 struct Answer {
   std::vector<float> y;
   std::vector<std::vector<std::int64_t>> spikes;
 };
 
-// A node; its inputs in the order of the operator.
+// A node, with its inputs in the order of the operator.
 struct Case {
   std::string op;
   std::map<std::string, std::int64_t> attributes;
@@ -54,7 +56,7 @@ inline const std::vector<std::string> kOperators{"MbeNeuron", "SpikingSoftmax", 
 Case draw_case(Random& random, const std::string& op);
 Case draw_case(Random& random, const std::string& op, const Sides& x);
 
-// By the definition of the operator.
+// The outputs by the definition of the operator.
 Answer answer(const Case& node);
 
 }  // namespace onnx_snn

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "neuron.h"
+#include "neuron/neuron.h"
 
 namespace onnx_snn::reference {
 

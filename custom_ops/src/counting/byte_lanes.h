@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+// Vectors of bytes for the counting of levels, by the vector extension of GCC and Clang, for any processor.
+// simd/simd_avx512.h has its own under the same names.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+namespace onnx_snn {
+
+template <std::size_t kSize>
+struct ByteLanes {
+  static constexpr std::size_t kLanes = kSize;
+  typedef std::uint8_t Vector __attribute__((vector_size(kSize)));
+  using Mask = Vector;
+
+  static Vector broadcast(std::uint8_t value) { return Vector{} + value; }
+  static Vector load(const std::uint8_t* p) {
+    Vector v;
+    std::memcpy(&v, p, kSize);
+    return v;
+  }
+  static void store(std::uint8_t* p, const Vector& v) { std::memcpy(p, &v, kSize); }
+
+  static Mask equal(const Vector& a, const Vector& b) { return reinterpret_cast<Mask>(a == b); }
+  static Mask both(const Mask& a, const Mask& b) { return a & b; }
+
+  // v where the mask is set, else 0.
+  static Vector keep(const Mask& where, const Vector& v) { return where & v; }
+  // a + v where the mask is set, else a.
+  static Vector add_where(const Mask& where, const Vector& a, const Vector& v) { return a + (where & v); }
+  static Vector add(const Vector& a, const Vector& b) { return a + b; }
+
+  template <int kBits>
+  static Vector shift_left(const Vector& v) {
+    return v << kBits;
+  }
+  template <int kBits>
+  static Vector shift_right(const Vector& v) {
+    return v >> kBits;
+  }
+  // The lower four bits of each byte.
+  static Vector low_nibbles(const Vector& v) { return v & std::uint8_t{15}; }
+  static Vector exclusive_or(const Vector& a, const Vector& b) { return a ^ b; }
+  // The bits of the mask in which a and b differ.
+  static Vector differing(const Vector& a, const Vector& b, const Vector& mask) { return (a ^ b) & mask; }
+
+  static std::int64_t sum(const Vector& v) {
+    std::uint8_t lanes[kSize];
+    store(lanes, v);
+    std::int32_t total = 0;
+    for (const std::uint8_t lane : lanes) total += lane;
+    return total;
+  }
+
+  // Sum and carry of a full adder, bit by bit.
+  static Vector parity(const Vector& a, const Vector& b, const Vector& c) { return a ^ b ^ c; }
+  static Vector majority(const Vector& a, const Vector& b, const Vector& c) { return (a & b) | ((a ^ b) & c); }
+
+  // kLanes numbers up to 255 as bytes, and the lower and the upper bytes of numbers up to 65535. An instruction set may
+  // permute the lanes, if it does so in the same way in all three.
+  static Vector narrow(const std::int32_t* p) { return byte<0>(p); }
+  static Vector low_bytes(const std::int32_t* p) { return byte<0>(p); }
+  static Vector high_bytes(const std::int32_t* p) { return byte<1>(p); }
+
+ private:
+  template <int kByte>
+  static Vector byte(const std::int32_t* p) {
+    std::uint8_t bytes[kSize];
+    for (std::size_t i = 0; i < kSize; ++i) bytes[i] = static_cast<std::uint8_t>(p[i] >> (8 * kByte));
+    return load(bytes);
+  }
+};
+
+}  // namespace onnx_snn

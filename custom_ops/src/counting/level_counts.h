@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+// The counters of a neuron on the segmented path: its levels that wait to be counted, and how often each bit of the
+// levels was set in each segment so far. count_levels.h fills them, positional_popcount.h explains the bit planes.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "neuron/neuron.h"
+
+namespace onnx_snn {
+
+// One byte for each of 64 elements.
+struct alignas(64) Row {
+  static constexpr std::size_t kBytes = 64;
+  std::uint64_t words[kBytes / sizeof(std::uint64_t)];
+};
+
+// How often each bit of each byte of a row was set in groups of eight rows, as binary numbers: bit p of every number is
+// in plane p. A carry into plane 3 + k waits until there is a second one, so that one addition takes both.
+struct BitCounts {
+  static constexpr std::size_t kLevels = 8;
+  static constexpr std::size_t kPlanes = 3 + kLevels + 1;
+  Row plane[kPlanes];
+  Row waiting[kLevels];
+};
+
+// All zero where nothing is counted.
+struct LevelCounts {
+  // Elements that wait for a full group of rows.
+  static constexpr std::size_t kRows = 8;
+  Row owner[kRows];  // the leaf of an element's segment; 0: a NaN, which fires nothing
+  Row low[kRows];    // the lower eight bits of its level
+  Row high[kRows];   // the upper eight bits, written only for levels of more than eight bits
+  std::size_t rows;
+
+  // What was counted in each segment, lane by lane.
+  static constexpr std::size_t kMostGroups = (std::size_t{1} << BitCounts::kLevels) - 1;
+  static constexpr std::size_t kMostGroupsOfBytes = UINT8_MAX / kRows;
+  BitCounts low_bits[kMaxSegments], high_bits[kMaxSegments];
+  Row elements[kMaxSegments], saturated[kMaxSegments];
+  std::size_t groups;           // counted in the planes
+  std::size_t groups_of_bytes;  // counted in `elements` and `saturated`
+
+  // Sums over all lanes.
+  struct Total {
+    std::int64_t elements;
+    std::int64_t saturated;
+    std::array<std::int64_t, kMaxHalvingTimesteps> bits;  // how many levels have bit b set
+  };
+  std::array<Total, kMaxSegments> totals;
+};
+
+// Moves everything that was counted of a segmented neuron into the totals; the kernel of one instruction set.
+using UnpackLevels = void (*)(LevelCounts& counts, const Neuron& neuron);
+
+}  // namespace onnx_snn

@@ -1,9 +1,0 @@
-// SPDX-License-Identifier: Apache-2.0
-#include "instruction_sets.h"
-#include "interleaved.h"
-#include "kernels_impl.h"
-#include "simd_avx2.h"
-
-namespace onnx_snn {
-const Kernels kAvx2Kernels = kernels_of<Interleaved<Avx2>>("avx2");
-}

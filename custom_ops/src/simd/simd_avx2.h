@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+// Eight float32 lanes of AVX2 with FMA; simd_avx512.h says what each function does.
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstddef>
+#include <cstdint>
+
+#include "counting/byte_lanes.h"
+#include "kernels/segment_bank.h"
+#include "neuron/neuron.h"
+
+namespace onnx_snn {
+
+// AVX2 packs the two halves of a register separately; the resulting order of lanes is as good as any.
+struct Avx2Bytes : ByteLanes<32> {
+  static Vector narrow(const std::int32_t* p) { return packed(sixteen(p), sixteen(p + 16)); }
+  static Vector low_bytes(const std::int32_t* p) {
+    const __m256i byte = _mm256_set1_epi16(0xFF);
+    return packed(_mm256_and_si256(sixteen(p), byte), _mm256_and_si256(sixteen(p + 16), byte));
+  }
+  static Vector high_bytes(const std::int32_t* p) {
+    return packed(_mm256_srli_epi16(sixteen(p), 8), _mm256_srli_epi16(sixteen(p + 16), 8));
+  }
+
+  static std::int64_t sum(const Vector& v) {
+    const __m256i sums = _mm256_sad_epu8(reinterpret_cast<__m256i>(v), _mm256_setzero_si256());
+    const __m128i two = _mm_add_epi64(_mm256_castsi256_si128(sums), _mm256_extracti128_si256(sums, 1));
+    return _mm_cvtsi128_si64(two) + _mm_extract_epi64(two, 1);
+  }
+
+ private:
+  static __m256i sixteen(const std::int32_t* p) {
+    const auto eight = [p](std::size_t i) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p + i)); };
+    return _mm256_packus_epi32(eight(0), eight(8));
+  }
+  static Vector packed(__m256i a, __m256i b) { return reinterpret_cast<Vector>(_mm256_packus_epi16(a, b)); }
+};
+
+struct Avx2 {
+  static constexpr std::size_t kLanes = 8;
+  using Float = __m256;
+  using Index = __m256i;
+  using Mask = __m256;
+  using Counts = __m256i;
+  using Bytes = Avx2Bytes;
+
+  static Float broadcast(float value) { return _mm256_set1_ps(value); }
+  static Float load(const float* p) { return _mm256_loadu_ps(p); }
+  static void store(float* p, Float v) { _mm256_storeu_ps(p, v); }
+  static Float load(const float* p, std::size_t count) { return _mm256_maskload_ps(p, first(count)); }
+  static void store(float* p, Float v, std::size_t count) { _mm256_maskstore_ps(p, first(count), v); }
+
+  static Float add(Float a, Float b) { return _mm256_add_ps(a, b); }
+  static Float subtract(Float a, Float b) { return _mm256_sub_ps(a, b); }
+  static Float multiply(Float a, Float b) { return _mm256_mul_ps(a, b); }
+  static Float divide(Float a, Float b) { return _mm256_div_ps(a, b); }
+  static Float reciprocal_of_power(Float v) {
+    return _mm256_castsi256_ps(_mm256_sub_epi32(_mm256_set1_epi32(0x7F000000), _mm256_castps_si256(v)));
+  }
+
+  static Mask less(Float a, Float b) { return _mm256_cmp_ps(a, b, _CMP_LT_OQ); }
+  static Mask at_least(Float a, Float b) { return _mm256_cmp_ps(a, b, _CMP_GE_OQ); }
+  static Mask is_nan(Float v) { return _mm256_cmp_ps(v, v, _CMP_UNORD_Q); }
+  static Float negate(Mask where, Float v) { return _mm256_xor_ps(v, _mm256_and_ps(where, _mm256_set1_ps(-0.0f))); }
+  static Float select(Mask where, Float a, Float b) { return _mm256_blendv_ps(b, a, where); }
+
+  static Float add_where(Mask where, Float a, Float b) { return _mm256_add_ps(a, _mm256_and_ps(where, b)); }
+  static Float subtract_where(Mask where, Float a, Float b) { return _mm256_sub_ps(a, _mm256_and_ps(where, b)); }
+
+  static Counts no_counts() { return _mm256_setzero_si256(); }
+  static Counts count(Counts counts, Mask m) { return _mm256_sub_epi32(counts, _mm256_castps_si256(m)); }
+  static std::int64_t sum(Counts counts) {
+    std::int32_t lanes[kLanes];
+    store_index(lanes, counts);
+    std::int64_t total = 0;
+    for (const std::int32_t lane : lanes) total += lane;
+    return total;
+  }
+
+  static Float floor(Float v) { return _mm256_floor_ps(v); }
+  static Float power_of_two(Float v) {
+    const __m256i exponent = _mm256_add_epi32(_mm256_cvttps_epi32(v), _mm256_set1_epi32(127));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(exponent, 23));
+  }
+  static Float clip(Float v, Float top) { return _mm256_min_ps(_mm256_max_ps(v, _mm256_setzero_ps()), top); }
+  static Float whole(Float v) { return _mm256_floor_ps(v); }
+  static void store_whole(std::int32_t* p, Float v) { store_index(p, _mm256_cvttps_epi32(v)); }
+  static Float multiply_add(Float a, Float b, Float c) { return _mm256_fmadd_ps(a, b, c); }
+  static Float multiply_subtract(Float a, Float b, Float c) { return _mm256_fmsub_ps(a, b, c); }
+
+  static Index root() { return _mm256_set1_epi32(1); }
+  static Index child(Index node, Mask right) {
+    return _mm256_sub_epi32(_mm256_add_epi32(node, node), _mm256_castps_si256(right));
+  }
+  static void store_index(std::int32_t* p, Index v) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), v); }
+  static void store_unless(Mask where, std::int32_t* p, const std::int32_t* leaf) {
+    const Index leaves = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(leaf));
+    store_index(p, _mm256_andnot_si256(_mm256_castps_si256(where), leaves));
+  }
+
+  // Eight floats a register. All but the first eight are kept as differences in bits, because next to permutations
+  // a mask and an XOR are cheaper than a blend.
+  template <std::size_t kDepth>
+  class Table {
+   public:
+    explicit Table(const float* values) {
+      const auto eight = [&](std::size_t r) { return _mm256_loadu_ps(values + 8 * r); };
+      parts_[0] = eight(0);
+      if constexpr (kDepth >= 4) parts_[1] = _mm256_xor_ps(eight(0), eight(1));
+      if constexpr (kDepth >= 5) {
+        parts_[2] = _mm256_xor_ps(eight(0), eight(2));
+        parts_[3] = _mm256_xor_ps(parts_[1], _mm256_xor_ps(eight(2), eight(3)));
+      }
+    }
+    Float operator[](const std::int32_t* leaf) const {
+      return (*this)[_mm256_loadu_si256(reinterpret_cast<const __m256i*>(leaf))];
+    }
+    Float operator[](Index leaf) const {
+      const auto sixteen = [&](std::size_t r) {
+        return combine(permute(parts_[r], leaf), permute(parts_[r + 1], leaf), bit(leaf, 3));
+      };
+      if constexpr (kDepth == 3) return permute(parts_[0], leaf);
+      if constexpr (kDepth == 4) return sixteen(0);
+      if constexpr (kDepth == 5) return combine(sixteen(0), sixteen(2), bit(leaf, 4));
+    }
+
+   private:
+    static_assert(kDepth >= 3 && kDepth <= 5);
+    __m256 parts_[std::size_t{1} << (kDepth - 3)];
+  };
+
+  // Segments are loaded one by one and transposed, which is faster than one permutation for each field (Zen 3).
+  template <std::size_t kDepth>
+  class SegmentTable {
+   public:
+    explicit SegmentTable(const Segment* segments) : segments_(segments - (1 << kDepth)) {}
+    SegmentOf<Float> operator[](const std::int32_t* leaf) const {
+      const __m256 a = pair(leaf), b = pair(leaf + 1), c = pair(leaf + 2), d = pair(leaf + 3);
+      const __m256d ab_low = _mm256_castps_pd(_mm256_unpacklo_ps(a, b)),
+                    ab_high = _mm256_castps_pd(_mm256_unpackhi_ps(a, b));
+      const __m256d cd_low = _mm256_castps_pd(_mm256_unpacklo_ps(c, d)),
+                    cd_high = _mm256_castps_pd(_mm256_unpackhi_ps(c, d));
+      return {_mm256_castpd_ps(_mm256_unpacklo_pd(ab_low, cd_low)),
+              _mm256_castpd_ps(_mm256_unpackhi_pd(ab_low, cd_low)),
+              _mm256_castpd_ps(_mm256_unpacklo_pd(ab_high, cd_high)),
+              _mm256_castpd_ps(_mm256_unpackhi_pd(ab_high, cd_high))};
+    }
+
+   private:
+    // The segments of lanes i and i + 4, for leaf + i.
+    __m256 pair(const std::int32_t* leaf) const {
+      const __m256 low = _mm256_castps128_ps256(_mm_load_ps(&segments_[leaf[0]].u_rest));
+      return _mm256_insertf128_ps(low, _mm_load_ps(&segments_[leaf[4]].u_rest), 1);
+    }
+
+    const Segment* segments_;
+  };
+
+  // The splits of a search tree: levels 0 to 2 in one register, level 3 in another, level 4 in two.
+  template <std::size_t kDepth>
+  class Tree {
+   public:
+    explicit Tree(const float* splits)
+        : root_(_mm256_set1_ps(splits[1])),
+          levels_to_2_(_mm256_loadu_ps(splits)),
+          level_3_(_mm256_loadu_ps(splits + 8)),
+          level_4_(splits + 16) {}
+    template <std::size_t kLevel>
+    Float split(Index node) const {
+      if constexpr (kLevel == 0) return root_;
+      if constexpr (kLevel <= 2) return permute(levels_to_2_, node);
+      if constexpr (kLevel == 3) return permute(level_3_, node);
+      if constexpr (kLevel == 4) return level_4_[node];
+    }
+
+   private:
+    __m256 root_, levels_to_2_, level_3_;
+    Table<4> level_4_;
+  };
+
+ private:
+  // Looks up by the three lowest bits of the index. The empty asm keeps the table in a register: a permutation that
+  // reads its table from memory takes twice as long (Zen 3).
+  static Float permute(Float table, Index i) {
+    asm("" : "+x"(table));
+    return _mm256_permutevar8x32_ps(table, i);
+  }
+  // The lanes whose index has the bit set.
+  static Mask bit(Index i, int position) {
+    return _mm256_castsi256_ps(_mm256_srai_epi32(_mm256_slli_epi32(i, 31 - position), 31));
+  }
+  static Float combine(Float low, Float difference, Mask upper) {
+    return _mm256_xor_ps(low, _mm256_and_ps(difference, upper));
+  }
+  static __m256i first(std::size_t count) {
+    const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(count)), lane);
+  }
+};
+
+}  // namespace onnx_snn
