@@ -1,6 +1,7 @@
 # make demo            convert the models of this repository and compare each with its original
 # make test            static checks and all tests
 # make test-kernels    only the tests of the kernels under sanitizers
+# make docs            the user's guide and the API reference, into build/docs
 #
 # All need Python 3.10 or later and a C++17 compiler (the demo runs without one, slower); the tests also need Node.js.
 # Where Chromium is installed (apt-get install chromium), they open a report in it as well.
@@ -10,7 +11,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 BUILD := pyproject.toml custom_ops/CMakeLists.txt $(wildcard custom_ops/src/* custom_ops/src/*/*)
 
-.PHONY: demo test test-kernels lint clean
+.PHONY: demo test test-kernels lint docs clean
 
 demo: .venv/run.stamp
 	$(BIN)/onnx-snn demo --models models
@@ -33,6 +34,16 @@ lint: .venv/dev.stamp
 	$(BIN)/ruff check .
 	$(BIN)/clang-format --dry-run -Werror $$(find custom_ops/src custom_ops/tests -name '*.h' -o -name '*.cc')
 	$(BIN)/mypy
+
+# The builder only prints what is wrong with a docstring: here that is an error like every other warning.
+docs: .venv/docs.stamp
+	mkdir -p build
+	$(BIN)/zensical build --clean --strict --config-file mkdocs.yml 2>&1 | tee build/docs.log
+	grep --quiet 'No issues found' build/docs.log && ! grep --quiet '^griffe' build/docs.log
+
+.venv/docs.stamp: pyproject.toml | $(BIN)/python
+	$(BIN)/pip install --quiet --editable '.[docs]'
+	touch $@
 
 # PyTorch is pinned in pyproject.toml and installed first: its CPU build is enough, and what comes later keeps it.
 # An installation without the kernels would test only half of the package.

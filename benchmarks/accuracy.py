@@ -135,7 +135,7 @@ def _page(rows: Sequence[dict[str, Any]]) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", type=Path, default=Path("models"))
-    parser.add_argument("--output", type=Path, default=Path("docs/accuracy.md"))
+    parser.add_argument("--output", type=Path, default=Path("docs/measurements/accuracy.md"))
     parser.add_argument("--test", action="append", default=[], metavar="MODEL=NPZ", help="test data for a model")
     parser.add_argument("--only", action="append", default=[], metavar="MODEL", help="measure only these models")
     return parser

@@ -85,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--folder", type=Path, default=Path("build/networks"), help="where the networks are")
     parser.add_argument("--only", nargs="+", choices=NETWORKS, default=NETWORKS, metavar="NAME")
     parser.add_argument("--timesteps", nargs="+", type=int, default=TIMESTEPS, metavar="T")
-    parser.add_argument("--output", type=Path, default=Path("docs/conversion.md"))
+    parser.add_argument("--output", type=Path, default=Path("docs/measurements/conversion.md"))
     options = parser.parse_args(arguments)
     ready = options.output.with_suffix(".json")
     rows: dict[str, dict[str, Any]] = json.loads(ready.read_text())["rows"] if ready.exists() else {}

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Error of converted networks by their depth, with the outlier channels of trained ones; writes docs/depth.md.
+"""Error of converted networks by their depth, with the outlier channels of trained ones.
+
+Writes docs/measurements/depth.md.
 
     python benchmarks/depth.py
 
@@ -179,7 +181,7 @@ def page(rows: dict[str, dict[str, dict[str, float]]]) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--output", type=Path, default=Path("docs/depth.md"))
+    parser.add_argument("--output", type=Path, default=Path("docs/measurements/depth.md"))
     options = parser.parse_args(arguments)
     rows: dict[str, dict[str, dict[str, float]]] = {}
     for name, stack in STACKS.items():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The networks of models/ written by other exporters: accuracy after conversion; writes docs/dialects.md.
+"""The networks of models/ written by other exporters: accuracy after conversion; writes docs/measurements/dialects.md.
 
     python benchmarks/dialects.py export dynamo
     OTHER/bin/python -P benchmarks/dialects.py export transformers5
@@ -197,7 +197,7 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, default=Path("build/dialects"), help="where exported files stay")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("export").add_argument("dialect", choices=EXPORTERS)
-    commands.add_parser("measure").add_argument("--output", type=Path, default=Path("docs/dialects.md"))
+    commands.add_parser("measure").add_argument("--output", type=Path, default=Path("docs/measurements/dialects.md"))
     options = parser.parse_args()
     if options.command == "export":
         export(options.dialect, options.folder)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Error of fitted neurons by bases and time steps, beside published errors; writes docs/function-error.md.
+"""Error of fitted neurons by bases and time steps, beside published errors; writes docs/measurements/function-error.md.
 
     python benchmarks/function_error.py            # print the tables and write the page
     python benchmarks/function_error.py --check    # exit 1 where a fit differs from the page
@@ -24,7 +24,7 @@ from onnx_snn.fitting.fits import fit_function, fit_paper
 from onnx_snn.neurons.functions import ScalarFunction, get
 from onnx_snn.neurons.mbe import MbeNeuron, closed_form
 
-PAGE = Path(__file__).parents[1] / "docs" / "function-error.md"
+PAGE = Path(__file__).parents[1] / "docs" / "measurements" / "function-error.md"
 COMMAND = "python benchmarks/function_error.py"
 ARGUMENTS = 2**17
 
@@ -113,7 +113,7 @@ def domain_of(function: ScalarFunction) -> str:
 
 
 def page() -> Iterator[str]:
-    """docs/function-error.md, line by line."""
+    """docs/measurements/function-error.md, line by line."""
     yield "# Error of fitted neurons"
     yield ""
     yield f"Written by `{COMMAND}`; do not edit."

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Greedy text generation by converted networks beside their originals; writes docs/generation.md.
+"""Greedy text generation by converted networks beside their originals; writes docs/measurements/generation.md.
 
     python benchmarks/generation.py
     python benchmarks/generation.py --settings 8 --prompts 10 --tokens 60 --output build/generation.md
@@ -195,7 +195,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--prompts", type=int, default=200)
     parser.add_argument("--prompt-length", type=int, default=16)
     parser.add_argument("--tokens", type=int, default=200)
-    parser.add_argument("--output", type=Path, default=Path("docs/generation.md"))
+    parser.add_argument("--output", type=Path, default=Path("docs/measurements/generation.md"))
     options = parser.parse_args(arguments)
     results = measure(options)
     options.output.with_suffix(".json").write_text(json.dumps(results, indent=1) + "\n")

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Speed of the kernels beside the portable functions, a copy and exact float kernels; writes docs/kernels.md.
+"""Speed of the kernels beside the portable functions, a copy and exact float kernels.
+
+Writes docs/measurements/kernels.md.
 
     python benchmarks/kernels.py
     ONNX_SNN_ISA=avx2 python benchmarks/kernels.py --output build/kernels-avx2.md
@@ -190,7 +192,7 @@ def entry(seconds: Seconds, elements: int, **ratios: tuple[str, str]) -> dict[st
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--output", type=Path, default=Path("docs/kernels.md"))
+    parser.add_argument("--output", type=Path, default=Path("docs/measurements/kernels.md"))
     options = parser.parse_args(arguments)
     onnx_snn.get_library_path()
     machine = describe_machine()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Latency of converted networks over that of their originals, in onnxruntime; writes docs/latency.md.
+"""Latency of converted networks over that of their originals, in onnxruntime; writes docs/measurements/latency.md.
 
     python benchmarks/latency.py                                              # all networks, T and scopes
     python benchmarks/latency.py --only gpt2 --timesteps 8 --profile          # and where the time goes
@@ -294,7 +294,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--profile", action="store_true", help="also tell where the time goes")
     parser.add_argument("--networks", type=Path, default=Path("build/networks"), help="where the networks are")
     parser.add_argument("--folder", type=Path, default=Path("build/latency"), help="where converted networks stay")
-    parser.add_argument("--output", type=Path, default=Path("docs/latency.md"))
+    parser.add_argument("--output", type=Path, default=Path("docs/measurements/latency.md"))
     return parser
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The tables of arXiv 2508.07710 for the networks of models/: published, its neuron by our fit, and ours.
 
-    python benchmarks/paper_tables.py               # all tables, docs/paper-tables.md and .json
+    python benchmarks/paper_tables.py               # all tables, docs/measurements/paper-tables.md and .json
     python benchmarks/paper_tables.py --only vit-cifar10 --samples 64 --profile-samples 8
 
 Functions are fitted and measured as in function_error.py, networks converted as in accuracy.py: scope full, their own
@@ -189,7 +189,7 @@ def spikes_by_operator(profile: Profile) -> dict[str, float]:
 
 
 def page(results: Mapping[str, Sequence[Row]]) -> Iterator[str]:
-    """docs/paper-tables.md, line by line."""
+    """docs/measurements/paper-tables.md, line by line."""
     samples = sorted({row["samples"] for row in results["networks"]})
     counted = sorted({row["profile_samples"] for row in results["networks"]})
     yield "# Beside the published tables"
@@ -342,7 +342,7 @@ def _range(numbers: Sequence[int]) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", type=Path, default=Path("models"))
-    parser.add_argument("--output", type=Path, default=Path("docs/paper-tables.md"))
+    parser.add_argument("--output", type=Path, default=Path("docs/measurements/paper-tables.md"))
     parser.add_argument("--only", action="append", default=[], metavar="MODEL", help="measure only these networks")
     parser.add_argument("--samples", type=int, default=256, help="samples that losses are measured on")
     parser.add_argument("--profile-samples", type=int, default=32, help="samples that spikes are counted on")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What counting costs: time of profiled runs over that of plain ones; writes docs/profiling.md.
+"""What counting costs: time of profiled runs over that of plain ones; writes docs/measurements/profiling.md.
 
     python benchmarks/profiling.py                          # ViT and GPT-2 of models/, T=8
     python benchmarks/profiling.py --only vit-cifar10 --threads 1
@@ -126,7 +126,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--processor-time", action="store_true", help="of the process, for a busy machine")
     parser.add_argument("--models", type=Path, default=Path("models"), help="where the networks are")
     parser.add_argument("--folder", type=Path, default=Path("build/profiling"), help="where converted networks stay")
-    parser.add_argument("--output", type=Path, default=Path("docs/profiling.md"))
+    parser.add_argument("--output", type=Path, default=Path("docs/measurements/profiling.md"))
     return parser
 
 

@@ -178,7 +178,7 @@ def _spikes(row: dict[str, Any], kind: str) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", type=Path, default=Path("models"))
-    parser.add_argument("--output", type=Path, default=Path("docs/tuning.md"))
+    parser.add_argument("--output", type=Path, default=Path("docs/measurements/tuning.md"))
     parser.add_argument("--only", action="append", default=[], metavar="MODEL", help="measure only these models")
     parser.add_argument("--saves", nargs="+", default=["spikes", "operations"], help="what the solver saves")
     parser.add_argument("--targets", type=float, nargs="+", default=list(TARGETS), help="relative losses")

@@ -32,7 +32,7 @@ from onnx_snn import ConversionReport, Status
 from onnx_snn.graph.activation_flow import ActivationFlow, operators
 from onnx_snn.neurons.opset import DOMAIN
 
-TABLE = Path(__file__).parents[1] / "docs" / "supported.md"
+TABLE = Path(__file__).parents[1] / "docs" / "measurements" / "supported.md"
 
 ERROR_BOUNDS = {8: 1e-2, 4: 5e-2}
 """Largest relative error of an output, by time steps."""
@@ -118,7 +118,7 @@ def _error(original: onnx.ModelProto, spiking: Path, inputs: Feeds) -> float:
 
 
 def page(rows: Mapping[str, Row]) -> str:
-    """docs/supported.md, from the rows by the name of their entry, such as "t5.optimum.decoder"."""
+    """docs/measurements/supported.md, from the rows by the name of their entry, such as "t5.optimum.decoder"."""
     dialects: dict[str, set[str]] = defaultdict(set)
     for name in rows:
         family, dialect = name.split(".")[:2]

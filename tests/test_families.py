@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The families of docs/supported.md are converted as it says, and it says what the project promises.
+"""The families of docs/measurements/supported.md are converted as it says, and it says what the project promises.
 
 Every network of the corpus is recognised. One of each family, through one exporter after the other from family to
 family, is converted and run; `python tests/support.py` does so with all of them and writes the page.

@@ -3,7 +3,7 @@
 
 An expansion reads its node and writes the nodes that stand for it; it returns the values that stand for the outputs,
 or None where rules know the node as it is. Where a node cannot be written out exactly it raises `Unsupported`, and
-the node stays.
+the node stays. Begin with `gelu`, a typical family. May import `rules` and what that imports.
 """
 
 from __future__ import annotations

@@ -1,2 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a spiking network does on data: spikes, synaptic operations and energy."""
+"""What a spiking network does on data: spikes, synaptic operations and energy.
+
+Begin with `profiler`: the counts of a converted network on data.
+May import `conversion` and what that imports.
+"""

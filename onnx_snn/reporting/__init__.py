@@ -1,2 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A network beside its original, as one HTML file or pictures."""
+"""A spiking network beside its original, as one HTML file or as pictures.
+
+Begin with `survey`: all figures of a report, gathered from runs; `charts` draws them.
+May import `tuning` and what that imports.
+"""

@@ -6,6 +6,7 @@
 
 Rules are tried in the order of `RULES`, over the whole model each, so that a larger formula claims its
 nodes before a smaller one sees them: GELU before Erf, Mish before Tanh. Nothing is edited.
+Begin with `gelu`, a typical family of formulas. May import `runtime` and what that imports.
 """
 
 from __future__ import annotations
