@@ -25,10 +25,10 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import onnxruntime as ort
+from latency_page import key_of, page, profile_table
 from measurement import (
     describe_machine,
     instruction_set,
-    machine_in_words,
     on_passive_threads,
     on_shared_threads,
     ratio,
@@ -38,7 +38,6 @@ from measurement import (
 from networks import build
 
 import onnx_snn
-from onnx_snn.formatting import table
 
 Feeds: TypeAlias = dict[str, np.ndarray[Any, Any]]
 Sessions: TypeAlias = dict[str, ort.InferenceSession]
@@ -46,11 +45,6 @@ Sessions: TypeAlias = dict[str, ort.InferenceSession]
 TIMESTEPS = (4, 8, 16)
 SCOPES = ("nonlinear", "full")
 PROFILED_ROUNDS = 5
-SMALLEST_SHARE = 0.005
-"""Of the time of either network; op types below it are summed up in one line of a profile."""
-
-HEADER = ("network", "batch", "tokens", "past", "T", "scope", "ANN, ms", "SNN / ANN", "quartiles", "of fastest runs")
-PROFILE_HEADER = ("op type", "ANN, ms", "nodes", "SNN, ms", "nodes", "difference, ms")
 
 
 class Workload(NamedTuple):
@@ -59,9 +53,6 @@ class Workload(NamedTuple):
     batch: int
     tokens: int | None = None
     past: int = 0
-
-    def __str__(self) -> str:
-        return f"batch={self.batch} tokens={self.tokens} past={self.past}"
 
 
 CONTEXTS = (Workload(1, 128), Workload(8, 128), Workload(1, 512))
@@ -171,12 +162,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     machine = describe_machine()
     machine |= {"kernels": instruction_set(machine), "threads": options.threads, "passive": options.passive}
     for row in _measure(options):
-        rows[_key(row)] = row
+        rows[key_of(row)] = row
         ready.write_text(json.dumps({"machine": machine, "rows": rows}, indent=2) + "\n")
         print(_line(row), flush=True)
         if "profile" in row:
-            print(_profile_table(row["profile"]), flush=True)
-    options.output.write_text(page(machine, list(rows.values())))
+            print(profile_table(row["profile"]), flush=True)
+    options.output.write_text(page(machine, list(WORKLOADS), list(rows.values())))
     return 0
 
 
@@ -204,82 +195,8 @@ def _measure(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
                 yield row
 
 
-def _key(row: dict[str, Any]) -> str:
-    return f"{row['network']} {Workload(row['batch'], row['tokens'], row['past'])} T={row['timesteps']} {row['scope']}"
-
-
 def _line(row: dict[str, Any]) -> str:
-    return f"{_key(row)}: {row['median']:.2f} times the {row['ann_ms']:.1f} ms of the ANN"
-
-
-def page(machine: dict[str, Any], rows: Sequence[dict[str, Any]]) -> str:
-    """The measurements as Markdown."""
-    names = list(WORKLOADS)
-    ordered = sorted(rows, key=lambda row: (names.index(row["network"]), row["scope"] != "nonlinear", row["timesteps"]))
-    waiting = "threads that sleep while they wait" if machine["passive"] else "one pool of threads for both"
-    sections = "".join(
-        f"\n## {_key(row)}\n\n```text\n{_profile_table(row['profile'])}\n```\n" for row in ordered if "profile" in row
-    )
-    return (
-        "# Latency of converted networks\n\n"
-        "Written by `python benchmarks/latency.py`; do not edit. Time of one run of the converted network (SNN) over\n"
-        "that of the original (ANN): both in onnxruntime with its default optimisation, taking turns in one process.\n"
-        "The ratio is the median over the pairs of runs, with its quartiles; then comes that of the fastest runs.\n"
-        "With a past, a run is one step of decoding.\n\n"
-        f"Machine: {machine_in_words(machine)}.\n"
-        f"Kernels: {machine['kernels']}; {machine['threads']} threads, {waiting}.\n\n"
-        f"```text\n{table(HEADER, map(_cells, ordered))}\n```\n" + _PROFILES * bool(sections) + sections
-    )
-
-
-_PROFILES = (
-    "\n# Where the time goes\n\n"
-    "Milliseconds of the nodes of each type in onnxruntime's profile, after its optimisation: the median of each node\n"
-    "over the runs, summed.\n"
-)
-
-
-def _cells(row: dict[str, Any]) -> tuple[str, ...]:
-    lower, upper = row["quartiles"]
-    return (
-        row["network"],
-        str(row["batch"]),
-        str(row["tokens"] or ""),
-        str(row["past"] or ""),
-        str(row["timesteps"]),
-        row["scope"],
-        f"{row['ann_ms']:.1f}",
-        f"{row['median']:.2f}",
-        f"{lower:.2f} - {upper:.2f}",
-        f"{row['fastest']:.2f}",
-    )
-
-
-def _profile_table(profile: dict[str, dict[str, Any]]) -> str:
-    """Op types by what they cost more in the spiking network; those that cost next to nothing in one line."""
-    nothing = {"ms": 0.0, "nodes": 0}
-    types = {name: [profile[which].get(name, nothing) for which in ("ann", "snn")] for name in _op_types(profile)}
-    total = sum(entry["ms"] for entry in profile["ann"].values())
-    large = [name for name, entries in types.items() if max(entry["ms"] for entry in entries) >= SMALLEST_SHARE * total]
-    large.sort(key=lambda name: types[name][0]["ms"] - types[name][1]["ms"])
-    small = [name for name in types if name not in large]
-    lines = [(name, types[name]) for name in large]
-    lines += [("others", _sum(types[name] for name in small)), ("all", _sum(types.values()))]
-    return table(PROFILE_HEADER, (_profile_cells(name, *entries) for name, entries in lines))
-
-
-def _op_types(profile: dict[str, dict[str, Any]]) -> list[str]:
-    return sorted(profile["ann"].keys() | profile["snn"].keys())
-
-
-def _sum(entries: Any) -> list[dict[str, Any]]:
-    columns = zip(*entries, strict=True)
-    return [{key: sum(entry[key] for entry in column) for key in ("ms", "nodes")} for column in columns]
-
-
-def _profile_cells(name: str, ann: dict[str, Any], snn: dict[str, Any]) -> tuple[str, ...]:
-    difference = snn["ms"] - ann["ms"]
-    return name, f"{ann['ms']:.2f}", str(ann["nodes"]), f"{snn['ms']:.2f}", str(snn["nodes"]), f"{difference:+.2f}"
+    return f"{key_of(row)}: {row['median']:.2f} times the {row['ann_ms']:.1f} ms of the ANN"
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Figures published in arXiv 2508.07710 and its follow-up PASN, and the settings of ours that stand beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+OURS, PAPER = "default", "paper"
+
+FITS = ((PAPER, 16), (PAPER, 8), (OURS, 16), (OURS, 8), (OURS, 4))
+"""Neurons of the table of functions: preset and time steps."""
+
+SETTINGS = tuple((OURS, steps) for steps in (16, 12, 10, 8, 4)) + tuple((PAPER, steps) for steps in (16, 12, 10, 8))
+"""Conversions of every network: the time steps of the published tables, and 4, which those do not reach."""
+
+SHOWN = ((PAPER, 16), (OURS, 16), (OURS, 8), (OURS, 4))
+"""Conversions whose spikes and energy are shown."""
+
+
+class Counterpart(NamedTuple):
+    """What was published for a network of the same kind.
+
+    Attributes:
+        name: network and task.
+        original: metric of the original network.
+        spiking: metric by time steps.
+        rising: whether more is better.
+    """
+
+    name: str
+    original: float
+    spiking: Mapping[int, float]
+    rising: bool
+
+    def loss(self, timesteps: int) -> float | None:
+        """Relative loss at so many time steps; None where it was not published."""
+        if timesteps not in self.spiking:
+            return None
+        worse = self.original - self.spiking[timesteps] if self.rising else self.spiking[timesteps] - self.original
+        return worse / self.original
+
+
+COUNTERPARTS = {
+    "vit-cifar10": Counterpart(
+        "ViT-B/16, ImageNet top-1", 83.44, {8: 0.12, 10: 79.96, 12: 82.79, 16: 83.00}, rising=True
+    ),
+    "roberta-mr": Counterpart("RoBERTa-base, MR", 89.39, {8: 50.17, 10: 71.30, 12: 88.55, 16: 89.00}, rising=True),
+    "gpt2-war-and-peace": Counterpart(
+        "GPT-2 (346 M), WikiText-103", 22.65, {8: 41072.0, 10: 11992.0, 12: 33.56, 16: 23.41}, rising=False
+    ),
+    "resnet-cifar10": Counterpart("ResNet34, ImageNet top-1", 76.31, {10: 75.57}, rising=True),
+}
+"""Networks of models/ that have one."""
+
+PUBLISHED_SPIKES: Mapping[str, tuple[float | None, float | None]] = {
+    "2^x of softmax": (60, 4.7),
+    "1/x of softmax": (5, None),
+    "input of a norm": (35, 1.6),
+    "1/sqrt(x) of a norm": (32, None),
+    "GELU": (24, 3.9),
+    "operand of an activation product": (11, 1.6),
+    "operand of a weight product": (None, None),
+}
+"""Spikes per element at T=16: in the paper, and in PASN, the follow-up that fires least. The paper codes squares of a
+norm apart, with 49 spikes; ours come from the coded input."""
+
+PUBLISHED_ENERGY = 0.1729
+"""Of the original's, ViT-M/16, 4.6 pJ a multiply-accumulate and 0.9 pJ an accumulate."""
+
+Row = dict[str, Any]
+
+
+def setting_of(preset: str, timesteps: int) -> str:
+    """Name of a preset at some time steps, as a key of rows."""
+    return f"{preset} T={timesteps}"
