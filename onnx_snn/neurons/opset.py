@@ -13,7 +13,7 @@ where `exp2_*` stands for the seven parameter tensors of a neuron. The attribute
 that of the neuron with a scale; like every attribute it is written on every node, since a kernel sees no default.
 All tensors are float32, spikes int64 [S, N].
 
-`onnx_snn.neurons.function_bodies` writes the functions.
+`docs/op_spec.md` defines them, `onnx_snn.neurons.function_bodies` writes the functions.
 """
 
 from __future__ import annotations
