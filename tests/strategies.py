@@ -78,7 +78,7 @@ def neurons(draw: st.DrawFn, *, halving: bool | None = None) -> MbeNeuron:
         kernels = halving_kernels(bases, timesteps, gate=draw(st.booleans()))
     else:
         kernels = draw(generic_kernels(bases, timesteps))
-    unit = draw(st.one_of(powers_of_two(-24, 8), powers_of_two(-130, 100)))
+    unit = draw(st.one_of(powers_of_two(-24, 8), powers_of_two(-128, 100)))
     return MbeNeuron(
         u_rest=draw(hnp.arrays(np.float32, bases, elements=floats(-64, 64))),
         gain=draw(gains(bases)),

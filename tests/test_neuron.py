@@ -216,6 +216,7 @@ def valid_parameters() -> dict[str, Any]:
         ("weight", [1, 2.0**-60], r"weight and bias sum to 1.5 in units of 4.33681e-19, .* float64"),
         ("bias", 2.0**-60, r"weight and bias sum to 3 in units of 8.67362e-19, .* float64"),
         ("bias", 2.0**60, r"weight and bias sum to 1.15292e\+18 in units of 0.5, .* float64"),
+        ("weight", [2.0**-149, 0], r"weight and bias sum in units of 7.00649e-46, below the smallest float32"),
     ],
 )
 def test_refuses(field: str, value: Any, message: str) -> None:

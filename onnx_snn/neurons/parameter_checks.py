@@ -19,6 +19,10 @@ LARGEST_GAIN = 2.0**111
 """Largest magnitude of a gain: gain * 2**(T-1), by which a closed form gets its levels in one product, stays finite."""
 
 
+SMALLEST_SUM = 2.0**-149
+"""Smallest positive float32: a sum in finer units could round to a zero whose sign depends on the implementation."""
+
+
 def check_values(tensors: Mapping[str, Float32]) -> None:
     """Check that parameters are finite (resets may be +inf) and gains neither 0 nor too large.
 
@@ -43,7 +47,8 @@ def check_values(tensors: Mapping[str, Float32]) -> None:
 def check_exact_sums(intensity: Float32, weight: Float32, bias: Float32) -> None:
     """Check that the sums of a neuron are exact in whichever order they are taken.
 
-    Every o_n must be exact in float32 (24 bits), and bias + sum_n weight_n * o_n in float64 (53 bits).
+    Every o_n must be exact in float32 (24 bits), and bias + sum_n weight_n * o_n in float64 (53 bits) and no finer than
+    what float32 holds.
 
     Args:
         intensity: float32 [S, N].
@@ -51,7 +56,7 @@ def check_exact_sums(intensity: Float32, weight: Float32, bias: Float32) -> None
         bias: float32 scalar.
 
     Raises:
-        NeuronError: a sum needs more bits.
+        NeuronError: a sum needs more bits, or is too fine to be rounded to float32 with a sign.
     """
     o_unit = _unit(intensity)
     o_most = np.abs(intensity).astype(np.float64).sum(axis=0)
@@ -61,6 +66,8 @@ def check_exact_sums(intensity: Float32, weight: Float32, bias: Float32) -> None
     y_most = float(np.abs(weight).astype(np.float64) @ o_most + abs(float(bias)))
     if y_most > y_unit * 2.0**53:
         raise NeuronError(_inexact("weight and bias sum", y_most, y_unit, "float64, 2**53"))
+    if y_unit < SMALLEST_SUM:
+        raise NeuronError(f"weight and bias sum in units of {y_unit:g}, below the smallest float32: coarsen the grid")
 
 
 def _inexact(what: str, most: float, unit: float, exact: str) -> str:
