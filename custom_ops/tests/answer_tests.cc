@@ -28,7 +28,7 @@ void test_every_length() {
   }
 }
 
-// More elements than one thread counts before it must unpack its counters.
+// More elements than the counters of a segmented neuron hold before they are unpacked.
 void test_many_elements() {
   Random random(7);
   constexpr std::int64_t kElements = LevelCounts::kMostGroups * LevelCounts::kRows * Row::kBytes;

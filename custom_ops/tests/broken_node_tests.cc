@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Whatever a file may say, a kernel answers or says what is wrong; the sanitizer watches.
+// Random defects of nodes: a kernel gives an output or a message, and never breaks a rule that a sanitizer checks.
 #include <limits>
 #include <map>
 #include <utility>

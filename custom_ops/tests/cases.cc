@@ -84,7 +84,7 @@ void add_neuron(Case& node, Random& random, bool odd) {
   node.neurons.push_back(p);
 }
 
-// A shape that broadcasts into `sides`, often of the last axis alone.
+// A shape that broadcasts into `sides`, often with the last axis alone.
 Sides draw_broadcast(Random& random, const Sides& sides) {
   if (random.chance(0.3) || sides.empty()) return {1};
   if (random.chance(0.4)) return {sides.back()};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Random nodes of every operator, with what they must answer.
+// Random nodes of every operator, with the outputs that they must have.
 #pragma once
 
 #include <map>

@@ -23,7 +23,7 @@ std::size_t size_of(ONNXTensorElementDataType type) {
 
 OrtValue::OrtValue(ONNXTensorElementDataType type, std::vector<std::int64_t> sides)
     : type(type), sides(std::move(sides)), data(std::malloc(elements() * size_of(type)), std::free) {
-  std::memset(data.get(), 0x5A, elements() * size_of(type));  // what a kernel forgets to write is no plausible result
+  std::memset(data.get(), 0x5A, elements() * size_of(type));  // so that elements a kernel does not write are wrong
 }
 
 OrtValue::OrtValue(std::vector<std::int64_t> sides, const std::vector<float>& values)
@@ -46,7 +46,7 @@ Failure failure(OrtStatus* status) {
 
 namespace {
 
-// Functions of the interface, named like the members that they become.
+// The functions of the interface, named like the members of OrtApi.
 namespace api {
 
 OrtStatus* CreateStatus(OrtErrorCode code, const char* message) { return new OrtStatus{code, message}; }

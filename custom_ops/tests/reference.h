@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The spiking ops as they are defined, one element and one time step after the other.
+// The spiking ops by their definition: one element and one time step after the other.
 #pragma once
 
 #include <cmath>
@@ -10,7 +10,7 @@
 
 namespace onnx_snn::reference {
 
-// A neuron with the memory of its tensors.
+// A neuron that owns its tensors.
 struct Parameters {
   std::size_t bases, timesteps;
   std::vector<float> u_rest, gain, threshold, reset, intensity, weight;

@@ -65,7 +65,7 @@ Ramp ramp_of(const Neuron& neuron, std::size_t basis) {
   return {basis, rising, first, last, start, rounding};
 }
 
-// Whether each ramp ends before the segment of the next one begins, whatever float32 rounds.
+// Whether each ramp ends before the segment of the next one begins, also after float32 rounding.
 bool disjoint(const std::vector<Ramp>& ramps) {
   for (std::size_t i = 1; i < ramps.size(); ++i) {
     const double gap = ramps[i].start - ramps[i - 1].last;

@@ -21,7 +21,7 @@ class Runs {
 
   std::size_t length() const { return length_; }  // elements of a run
   std::size_t count() const { return count_; }    // runs of the tensor
-  std::size_t stride() const { return stride_; }  // 0: the other tensor is constant along a run, 1: it walks too
+  std::size_t stride() const { return stride_; }  // 0: the other tensor is constant along a run, 1: it is contiguous
 
   // Calls visit(run, offset), offset that of the other tensor, for the runs from `first` up to `last`.
   template <class Visit>

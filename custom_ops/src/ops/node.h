@@ -36,16 +36,17 @@ class Node {
   // Zeros [S, N] for the spikes of `neuron`; null where the node leaves that output out.
   std::int64_t* spikes(const KernelContext& context, std::size_t output, const Neuron& neuron) const;
 
-  // The attribute `polarity`: whether the neuron is odd. A kernel sees no defaults, so every node has it.
+  // The attribute `polarity`: whether the neuron is odd. Every node must have it, because a kernel does not see
+  // defaults.
   bool odd(const KernelInfo& info) const;
 
-  // Refuses an input that would make `x` larger.
+  // Refuses an input that does not broadcast into the shape of `x`.
   void require_broadcast(std::size_t input, const Shape& shape, const Shape& x) const;
 
-  // Refuses an input that would give `x` leading axes of side 1.
+  // Refuses an input of more axes than `x`.
   void require_no_more_axes(std::size_t input, const Shape& shape, const Shape& x) const;
 
-  // Refuses an `x`, input 0, without a last axis to go along.
+  // Refuses an `x`, input 0, without a last axis or with an empty one.
   void require_rows(const Shape& x) const;
 
  private:

@@ -34,7 +34,7 @@ class Tasks {
 };
 
 // The spikes of a neuron in one run. Each running task takes a counter and gives it back for later tasks, so there are
-// as many counters as threads; their sum is added to `total` at the end. Nothing is counted if `total` is null.
+// no more counters than threads; their sum is added to `total` at the end. Nothing is counted if `total` is null.
 class RunSpikes {
  public:
   RunSpikes(std::int64_t* total, const Neuron& neuron) : total_(total), neuron_(neuron) {}

@@ -7,7 +7,7 @@
 namespace onnx_snn {
 namespace {
 
-// Type and shape of a value, which onnxruntime allocates for the asking.
+// Type and shape of a value, in memory that onnxruntime allocates and this class releases.
 class TypeAndShape {
  public:
   TypeAndShape(const OrtApi& api, const OrtValue* value) : api_(api) {
@@ -58,7 +58,7 @@ Tensor tensor_of(const OrtApi& api, const OrtValue* value) {
   Tensor tensor;
   tensor.shape = info.shape();
   tensor.elements = tensor.shape.elements();
-  // The one function that gives access is for writing; nothing is written here.
+  // The interface gives access for writing only; nothing is written here.
   tensor.values = static_cast<const float*>(data_of(api, const_cast<OrtValue*>(value)));
   return tensor;
 }

@@ -26,7 +26,7 @@ class Error : public std::runtime_error {
   OrtErrorCode code_;
 };
 
-// Throws what `status`, which is not success, says, and releases it.
+// Releases `status`, which is not success, and throws its message.
 [[noreturn]] void raise(const OrtApi& api, OrtStatus* status);
 
 inline void check(const OrtApi& api, OrtStatus* status) {
@@ -61,7 +61,7 @@ struct Tensor {
   std::size_t elements = 0;
 };
 
-// Reads `value`, which may be null: an input that the node leaves out. Throws what is wrong with it.
+// Reads `value`, or throws what is wrong with it. Null is an input that the node leaves out.
 Tensor tensor_of(const OrtApi& api, const OrtValue* value);
 
 // The elements of `value`; may be null where it has none.
@@ -127,7 +127,7 @@ void KernelContext::parallel_for(std::size_t count, const Task& task) const {
     }
   };
   check(api_, api_.KernelContext_ParallelFor(context_, run, count, 0, &job));
-  if (job.failed) throw std::bad_alloc();  // all that a task can fail of
+  if (job.failed) throw std::bad_alloc();  // the only exception of a task
 }
 
 }  // namespace onnx_snn

@@ -20,7 +20,7 @@ bool has_avx512() {
 }
 #endif
 
-// Of the kernels that this processor can run, widest first, those that ONNX_SNN_ISA names, or else the first.
+// The kernels that ONNX_SNN_ISA names, if this processor can run them, else the widest that it can run.
 const Kernels& choose() {
   const Kernels* available[4];
   std::size_t count = 0;

@@ -13,7 +13,7 @@
 
 namespace onnx_snn {
 
-// AVX2 packs the two halves of a register separately; the resulting order of lanes is as good as any.
+// AVX2 packs the two halves of a register separately; the order of lanes that results does not matter here.
 struct Avx2Bytes : ByteLanes<32> {
   static Vector narrow(const std::int32_t* p) { return packed(sixteen(p), sixteen(p + 16)); }
   static Vector low_bytes(const std::int32_t* p) {
