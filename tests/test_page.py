@@ -22,6 +22,8 @@ from onnx_snn.profiling.energy import RULES
 from onnx_snn.reporting.charts.overview import losses, overview
 from onnx_snn.reporting.charts.page import check_reports, page
 
+pytestmark = pytest.mark.slow
+
 HOSTILE = (
     "</script><script>document.title = 'taken'</script><img src=x onerror=\"document.title='taken'\">$'" + "/x" * 150
 )
