@@ -1,37 +1,49 @@
 # make demo            convert the models of this repository and compare each with its original
-# make test            static checks and all tests
+# make check           static checks and the tests not marked slow: what to run before every commit, 2 minutes on 2 cores
+# make test            static checks, the kernels under sanitizers and all tests: 10 minutes on 2 cores
 # make test-kernels    only the tests of the kernels under sanitizers
 # make docs            the user's guide and the API reference, into build/docs
+# make lock            write the versions that .venv has into requirements-dev.lock
 #
-# All need Python 3.10 or later and a C++17 compiler (the demo runs without one, slower); the tests also need Node.js.
-# Where Chromium is installed (apt-get install chromium), they open a report in it as well.
-# Everything else is installed into .venv.
+# The demo needs Python 3.10 or later, and is faster with a C++17 compiler. The rest needs Python 3.11 or later, for
+# which the versions are locked, and the compiler; `make test` also needs Node.js. Where Chromium is installed
+# (apt-get install chromium), it opens a report in it as well. Everything else is installed into .venv.
+#
+# Slow are tests that take a second or more, among them all that export with PyTorch, run Node.js or a browser, or
+# convert a trained network. Tests run in JOBS processes, one for each core by default.
 
 PYTHON ?= python3
 BIN := .venv/bin
+JOBS ?= auto
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadgroup
+KERNELS := build/kernels-address,undefined build/kernels-thread
 BUILD := pyproject.toml custom_ops/CMakeLists.txt $(wildcard custom_ops/src/* custom_ops/src/*/*)
 
-.PHONY: demo test test-kernels lint docs clean
+.PHONY: demo check test test-kernels lint docs lock clean
 
 demo: .venv/run.stamp
 	$(BIN)/onnx-snn demo --models models
 
-test: .venv/dev.stamp tests/hosts/node_modules test-kernels
-	$(BIN)/ruff check .
-	$(BIN)/mypy
-	$(BIN)/python -m pytest
+check: lint
+	$(PYTEST) -m 'not slow'
 
-test-kernels: build/kernels-address,undefined build/kernels-thread
+# The two builds take one core each.
+test: lint tests/hosts/node_modules
+	$(MAKE) --jobs 2 $(KERNELS)
+	$(PYTEST)
+
+test-kernels: $(KERNELS)
 
 build/kernels-%: .venv/dev.stamp FORCE
 	$(BIN)/cmake -S custom_ops -B $@ -D ONNX_SNN_TESTS=ON -D ONNX_SNN_SANITIZE=$*
-	$(BIN)/cmake --build $@ --parallel 2
+	$(BIN)/cmake --build $@
 	$(BIN)/ctest --test-dir $@ --output-on-failure
 
 FORCE:
 
 lint: .venv/dev.stamp
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	$(BIN)/clang-format --dry-run -Werror $$(find custom_ops/src custom_ops/tests -name '*.h' -o -name '*.cc')
 	$(BIN)/mypy
 
@@ -41,17 +53,21 @@ docs: .venv/docs.stamp
 	$(BIN)/zensical build --clean --strict --config-file mkdocs.yml 2>&1 | tee build/docs.log
 	grep --quiet 'No issues found' build/docs.log && ! grep --quiet '^griffe' build/docs.log
 
-.venv/docs.stamp: pyproject.toml | $(BIN)/python
-	$(BIN)/pip install --quiet --editable '.[docs]'
+.venv/docs.stamp: pyproject.toml requirements-dev.lock | $(BIN)/python
+	$(BIN)/pip install --quiet --constraint requirements-dev.lock --editable '.[docs]'
 	touch $@
 
-# PyTorch is pinned in pyproject.toml and installed first: its CPU build is enough, and what comes later keeps it.
+# PyTorch is installed first: its CPU build is enough, and what comes later keeps it.
 # An installation without the kernels would test only half of the package.
-.venv/dev.stamp: $(BUILD) | $(BIN)/python
-	$(BIN)/pip install --quiet torch==2.13.0
-	$(BIN)/pip install --quiet --editable '.[dev,export,text]'
+.venv/dev.stamp: $(BUILD) requirements-dev.lock | $(BIN)/python
+	$(BIN)/pip install --quiet --constraint requirements-dev.lock torch
+	$(BIN)/pip install --quiet --constraint requirements-dev.lock --editable '.[dev,export,text]'
 	$(BIN)/python -c 'import onnx_snn; onnx_snn.get_library_path()'
 	touch $@
+
+lock: .venv/dev.stamp
+	echo '# Versions of the development environment, written by `make lock`.' > requirements-dev.lock
+	$(BIN)/pip freeze --exclude-editable | sed --quiet 's/^\([^ ]*==[^+ ]*\).*/\1/p' >> requirements-dev.lock
 
 .venv/run.stamp: $(BUILD) | $(BIN)/python
 	$(BIN)/pip install --quiet --editable .

@@ -17,6 +17,8 @@ from spoiling import spoiled
 
 import onnx_snn
 
+pytestmark = pytest.mark.slow
+
 LABELS = np.arange(8 * 6).reshape(8, 6) % networks.VOCABULARY
 
 

@@ -40,6 +40,8 @@ from onnx_snn.reporting.charts.chart import (
     colour_at,
 )
 
+pytestmark = pytest.mark.slow
+
 HOSTILE = "</b><a href='x'>$x_1$ & $"
 """Begins a tag of HTML, an entity and a formula."""
 PNG = b"\x89PNG"

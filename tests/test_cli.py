@@ -241,6 +241,7 @@ def test_bad_input_is_a_clear_error_and_leaves_no_file(
     assert sorted(tmp_path.rglob("*")) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("body", "functions", "reason"),
     [
@@ -423,6 +424,7 @@ def test_a_command_is_required(capsys: pytest.CaptureFixture[str]) -> None:
     assert "COMMAND" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_export_without_a_model_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("optimum.exporters.onnx")
     assert main(["export", "-m", str(tmp_path / "none"), "-o", str(tmp_path / "out")]) == 1

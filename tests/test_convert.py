@@ -121,6 +121,7 @@ def test_the_reported_error_is_that_of_the_calibration_data(
     assert output.agreement == (expected.argmax(axis=-1) == got.argmax(axis=-1)).mean()
 
 
+@pytest.mark.slow
 def test_scope_nonlinear_leaves_the_weight_products(original: onnx.ModelProto, tmp_path: Path) -> None:
     path, report = converted(original, tmp_path, tokens(), scope="nonlinear")
     expected = dict.fromkeys(networks.NONLINEAR, Status.CONVERTED)
@@ -137,6 +138,7 @@ def test_loop_and_closed_bodies_give_the_same_bits(
     assert run(path, feeds)["logits"].tobytes() == run(spiking[0], feeds)["logits"].tobytes()
 
 
+@pytest.mark.slow
 def test_the_same_conversion_gives_the_same_bytes(
     original: onnx.ModelProto, spiking: tuple[Path, ConversionReport], tmp_path: Path
 ) -> None:
@@ -200,6 +202,7 @@ def test_every_number_of_time_steps_is_as_exact_as_it_promises(timesteps: int, t
     assert error < max(0.25 * 2.0**-timesteps, 1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("timesteps", [4, 8, 16])
 def test_lean_neurons_fire_less_and_err_by_less_than_a_hundredth(timesteps: int, tmp_path: Path) -> None:
     model = networks.classifier()
@@ -212,6 +215,7 @@ def test_lean_neurons_fire_less_and_err_by_less_than_a_hundredth(timesteps: int,
     assert spikes[True] <= spikes[False]
 
 
+@pytest.mark.slow
 def test_lean_neurons_that_lose_too_much_are_fitted_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     deep = " ".join(f"h{n + 1} = MatMul (h{n}, weight)" for n in range(12))
     model = graph(f"h0 = Gelu (x) {deep} y = MatMul (h12, weight)", initializers=WEIGHT)
@@ -221,6 +225,7 @@ def test_lean_neurons_that_lose_too_much_are_fitted_again(tmp_path: Path, caplog
     assert relative_error(run(model, X)["y"], run(path, X)["y"]) < 5e-3
 
 
+@pytest.mark.slow
 def test_lean_is_the_default_of_eight_time_steps_alone(tmp_path: Path) -> None:
     model, data = networks.classifier(), {"x": normal(64, 8)}
     for timesteps, default in ((8, True), (4, False), (16, False)):
@@ -255,6 +260,7 @@ BRANCHES = """
 """
 
 
+@pytest.mark.slow
 def test_what_lies_in_branches_is_converted_where_it_lies(tmp_path: Path) -> None:
     model = graph(BRANCHES, initializers=WEIGHT)
     both = [{"x": sign * np.abs(X["x"])} for sign in (1, -1)]
@@ -327,6 +333,7 @@ def test_other_floats_are_refused(dtype: str, tmp_path: Path) -> None:
         converted(model, tmp_path, {"x": X["x"].astype(dtype)})
 
 
+@pytest.mark.slow
 def test_strict_makes_an_error_of_a_refusal(tmp_path: Path) -> None:
     model = graph("g = Gelu (x) y = Log (g)")
     assert statuses(converted(model, tmp_path)[1]) == {"g": Status.CONVERTED, "y": Status.REFUSED}
@@ -365,6 +372,7 @@ def test_the_model_that_is_given_stays_as_it_is(tmp_path: Path) -> None:
     assert second.read_bytes() == bytes_of_first
 
 
+@pytest.mark.slow
 def test_a_path_may_be_text_or_an_object(tmp_path: Path) -> None:
     onnx.save(networks.classifier(), tmp_path / "model.onnx")
     results = set()
@@ -404,6 +412,7 @@ def test_every_opset_from_13_on_is_converted(opset: int, tmp_path: Path) -> None
     assert relative_error(run(model, X)["y"], run(path, X)["y"]) < 0.005
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("operator", "opset"), [("SimplifiedLayerNormalization", 20), ("LayerNormalization", 14)])
 def test_operators_that_onnxruntime_puts_into_the_standard_domain_may_stay(
     operator: str, opset: int, tmp_path: Path
@@ -429,6 +438,7 @@ NEWER = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("body", "opset", "kinds"), [(body, opset, kinds) for body, opsets, kinds in NEWER for opset in opsets]
 )
@@ -464,6 +474,7 @@ class Reader(CalibrationDataReader):  # type: ignore[misc]
         return next(self._feeds, None)
 
 
+@pytest.mark.slow
 def test_every_form_of_the_same_data_gives_the_same_file(tmp_path: Path) -> None:
     x = normal(8, 8)
     halves: list[Feeds] = [{"x": x[:4]}, {"x": x[4:]}]
@@ -493,6 +504,7 @@ def test_at_most_the_samples_asked_for_are_used(tmp_path: Path) -> None:
     assert report.calibration_samples == 3
 
 
+@pytest.mark.slow
 def test_external_weights_come_in_and_go_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = {"x": normal(8, 8)}
     inline = converted(networks.classifier(), tmp_path, data)[0].read_bytes()
@@ -516,6 +528,7 @@ def test_external_weights_come_in_and_go_out(tmp_path: Path, monkeypatch: pytest
 # --- calibration cache ---------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_cache_stands_in_for_the_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cache, data = tmp_path / "seen.npz", {"x": normal(8, 8)}
     first = converted(networks.classifier(), tmp_path, data, calibration_cache=cache)[0].read_bytes()
@@ -559,6 +572,7 @@ def test_a_folder_becomes_a_folder(folder: Path, tmp_path: Path) -> None:
     assert spiking_nodes(target / "model.onnx")
 
 
+@pytest.mark.slow
 def test_every_model_of_a_folder_takes_its_own_data(folder: Path, tmp_path: Path) -> None:
     onnx.save(ir.to_proto(graph("y = Gelu (x)")), folder / "encoder_model.onnx")
     data = {"model.onnx": {"x": normal(8, 8)}, "encoder_model.onnx": X}
@@ -569,6 +583,7 @@ def test_every_model_of_a_folder_takes_its_own_data(folder: Path, tmp_path: Path
     assert report.calibration_samples == 16
 
 
+@pytest.mark.slow
 def test_the_data_of_a_folder_may_be_a_folder(folder: Path, tmp_path: Path) -> None:
     onnx.save(ir.to_proto(graph("y = Gelu (x)")), folder / "encoder_model.onnx")
     data = tmp_path / "data"

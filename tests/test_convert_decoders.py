@@ -22,7 +22,7 @@ from onnx_snn.data.specs import input_specs
 from onnx_snn.graph.model_io import load_model
 from onnx_snn.metadata import SOURCE_KEY
 
-pytestmark = pytest.mark.export
+pytestmark = [pytest.mark.export, pytest.mark.slow]
 
 VOCABULARY, LENGTH = 96, 12
 TEXTS, TOKENS = 8, 20

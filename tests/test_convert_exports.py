@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from exports import FAMILIES, LAYERS, export
+from exports import FAMILIES, LAYERS
 from networks import Feeds, normal, relative_error, run
 from numpy.typing import NDArray
 
 import onnx_snn
 from onnx_snn import Status
 
-pytestmark = pytest.mark.export
+pytestmark = [pytest.mark.export, pytest.mark.slow]
 
 VOCABULARY = 96
 HEADS, HEAD_SIZE = 4, 8
@@ -28,20 +28,6 @@ TOLERANCE = {8: 1e-2, 4: 5e-2}
 
 NEVER_LEFT = {"Erf", "Tanh", "Relu", "Softmax", "LayerNormalization", "Pow", "Sqrt"}
 """Operators of what is converted; Sqrt is that of decomposed norms and, in GPT-2, of a head size."""
-
-
-@pytest.fixture(scope="module")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Folder of the exported network of a family, each exported once."""
-    folders: dict[str, Path] = {}
-
-    def folder(family: str) -> Path:
-        if family not in folders:
-            folders[family] = tmp_path_factory.mktemp(family)
-            export(family, folders[family])
-        return folders[family]
-
-    return folder
 
 
 @pytest.fixture(scope="module")

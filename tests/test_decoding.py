@@ -192,6 +192,7 @@ def test_what_follows_an_end_is_padding(tmp_path: Path) -> None:
     assert whole["input_ids"].tolist() == [[START, 8, 9, 10, PAD, PAD], [START, 6, 7, 8, 9, 10]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 def test_a_folder_is_converted_with_data_of_its_encoder(form: str, tmp_path: Path) -> None:
     folder = write(tmp_path / "network", FORMS[form])
@@ -202,6 +203,7 @@ def test_a_folder_is_converted_with_data_of_its_encoder(form: str, tmp_path: Pat
     assert {path.name for path in (tmp_path / "spiking").iterdir()} >= {*FORMS[form], "config.json"}
 
 
+@pytest.mark.slow
 def test_the_command_line_takes_data_of_the_encoder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = write(tmp_path / "network", FORMS["merged"])
     np.savez(tmp_path / "data.npz", **source())

@@ -57,6 +57,7 @@ def statuses(report: ConversionReport) -> dict[str, Status]:
 # --- functions ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_what_is_nonlinear_in_functions_is_found_under_the_names_of_their_calls(tmp_path: Path) -> None:
     model = network(BLOCKS)
     result, report = converted(model, tmp_path)
@@ -77,6 +78,7 @@ def test_functions_that_hold_nothing_nonlinear_stay_functions(tmp_path: Path) ->
     assert {function.name for function in result.functions} == {"MbeNeuron", "Shift"}
 
 
+@pytest.mark.slow
 def test_what_a_function_makes_of_masks_and_tokens_is_no_activation(tmp_path: Path) -> None:
     functions = """
         <domain: "local", opset_import: ["" : 20]> Hide (m) => (h) {
@@ -114,6 +116,7 @@ def test_functions_in_which_nothing_can_be_converted_stay_with_the_reason(tmp_pa
         converted(model, tmp_path, strict=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pattern", ["two", "two/.*"])
 def test_an_excluded_function_stays_in_one_piece(pattern: str, tmp_path: Path) -> None:
     model = network(BLOCKS)
@@ -178,6 +181,7 @@ def test_a_function_in_a_branch_is_taken_apart_where_it_is_called() -> None:
     np.testing.assert_allclose(run(model, X)["y"], X["x"] / (1 + np.exp(-X["x"])), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_what_cannot_be_converted_counts_before_what_is_kept(tmp_path: Path) -> None:
     functions = """
         <domain: "local", opset_import: ["" : 20]> Both (x, w) => (y) { [size] a = Abs (x) [dense] y = MatMul (a, w) }
@@ -250,6 +254,7 @@ def test_a_model_without_anything_to_take_apart_is_not_touched() -> None:
 # --- operators that nobody knows -----------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "name", "reason"),
     [

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import onnx_ir as ir
 import pytest
-from exports import FAMILIES, LAYERS, export
+from exports import FAMILIES, LAYERS
 
 from onnx_snn.rules import Kind, recognise
 
-pytestmark = pytest.mark.export
+pytestmark = [pytest.mark.export, pytest.mark.slow]
 
 NORMS = dict.fromkeys(FAMILIES, 2 * LAYERS + 1)
 GELU = {"gpt2": "gelu_tanh", "gpt2-with-past": "gelu_tanh"}
@@ -32,22 +32,9 @@ SYNAPSES = {
 }
 
 
-@pytest.fixture(scope="session")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Path of the exported network of a family, each exported once a session."""
-    paths: dict[str, Path] = {}
-
-    def path(family: str) -> Path:
-        if family not in paths:
-            paths[family] = export(family, tmp_path_factory.mktemp(family))
-        return paths[family]
-
-    return path
-
-
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_site_is_found_and_nothing_nonlinear_is_left(family: str, exported: Callable[[str], Path]) -> None:
-    found = recognise(ir.load(exported(family)))
+    found = recognise(ir.load(exported(family) / "model.onnx"))
     assert found.unmatched == []
     assert Counter(site.kind for site in found.sites) == {
         Kind.FUNCTION: LAYERS + sum(HEADS.get(family, {}).values()),
@@ -62,14 +49,14 @@ def test_every_site_is_found_and_nothing_nonlinear_is_left(family: str, exported
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_attention_products_know_their_probabilities(family: str, exported: Callable[[str], Path]) -> None:
-    products = [site for site in recognise(ir.load(exported(family))).sites if site.kind is Kind.PRODUCT]
+    products = [site for site in recognise(ir.load(exported(family) / "model.onnx")).sites if site.kind is Kind.PRODUCT]
     assert [site.parameters["probabilities"] for site in products] == [(False, False), (True, False)] * LAYERS
     assert {site.parameters["contraction_axes"] for site in products} == {(-1, -2)}
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_operator_of_the_kinds_found_lies_in_a_site(family: str, exported: Callable[[str], Path]) -> None:
-    model = ir.load(exported(family))
+    model = ir.load(exported(family) / "model.onnx")
     owned = {node for site in recognise(model).sites for node in site.nodes}
     watched = ("Erf", "Tanh", "Relu", "Softmax", "LayerNormalization", "MatMul", "Gemm", "Conv", "Pow")
     missed = [node.name for node in model.graph if node.op_type in watched and node not in owned]
@@ -78,7 +65,7 @@ def test_every_operator_of_the_kinds_found_lies_in_a_site(family: str, exported:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_recognition_leaves_the_file_as_it_was(family: str, exported: Callable[[str], Path]) -> None:
-    model = ir.load(exported(family))
+    model = ir.load(exported(family) / "model.onnx")
     before = ir.to_proto(model).SerializeToString(deterministic=True)
     recognise(model)
     assert ir.to_proto(model).SerializeToString(deterministic=True) == before

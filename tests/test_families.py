@@ -46,6 +46,7 @@ def test_recognition_finds_what_the_page_says(name: str) -> None:
     assert_no_worse(recognised(ENTRIES[name]), ROWS[name])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("entry", "timesteps"),
     [

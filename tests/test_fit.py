@@ -353,6 +353,7 @@ def fingerprint(**environment: str) -> str:
     return run.stdout.strip()
 
 
+@pytest.mark.slow
 def test_same_bits_on_every_machine() -> None:
     plain = fingerprint(OPENBLAS_NUM_THREADS="1")
     assert len(plain) == 64

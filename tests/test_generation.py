@@ -17,6 +17,8 @@ sys.path.append(str(ROOT / "benchmarks"))
 
 import generation  # noqa: E402 - it lies beside the other benchmarks
 
+pytestmark = pytest.mark.slow
+
 PAGE = ROOT / "docs" / "measurements" / "generation.md"
 MODEL = ROOT / generation.MODEL
 PROMPTS, PROMPT_LENGTH, TOKENS = 8, 16, 50

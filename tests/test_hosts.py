@@ -18,7 +18,7 @@ from onnx_snn.neurons.function_bodies import function_protos
 from onnx_snn.neurons.mbe import UNSCALED, Float32, halving_neuron, time_loop
 from onnx_snn.neurons.opset import DOMAIN, MBE_NEURON, OPERATORS, PARAMETERS, VERSION, Body
 
-pytestmark = pytest.mark.host
+pytestmark = [pytest.mark.host, pytest.mark.slow]
 
 every_backend = pytest.mark.parametrize("backend", BACKENDS)
 every_body = pytest.mark.parametrize("body", Body)

@@ -14,6 +14,8 @@ from networks import normal
 import onnx_snn
 from onnx_snn import ModelError, inspect
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def conversion(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, onnx_snn.ConversionReport]:

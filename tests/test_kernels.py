@@ -266,6 +266,7 @@ NARROWER = ["baseline", "avx2"] if platform.machine() in ("x86_64", "AMD64") els
 """This process has the widest kernels that its processor runs."""
 
 
+@pytest.mark.slow
 @pytest.mark.skipif("ONNX_SNN_ISA" in os.environ, reason="this is such a process")
 @pytest.mark.parametrize("isa", NARROWER)
 def test_narrower_instruction_sets(isa: str) -> None:

@@ -20,6 +20,8 @@ from test_optimized import by_optimizer
 import onnx_snn
 from onnx_snn import ModelError, Status
 
+pytestmark = pytest.mark.slow
+
 HALF_PRECISION = 2e-3
 """Error of a network that rounds every tensor to the 11 bits of float16, and of its neurons."""
 

@@ -14,6 +14,8 @@ import pytest
 
 from onnx_snn.graph.model_io import save_model
 
+pytestmark = pytest.mark.slow
+
 WIDTH, LAYERS = 2048, 8
 MEBIBYTE = 1 << 20
 ALLOWANCE = 160 * MEBIBYTE

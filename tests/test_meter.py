@@ -23,6 +23,8 @@ from onnx_snn.neurons.mbe import UNSCALED, Float32, MbeNeuron, time_loop
 from onnx_snn.neurons.opset import OPERATORS, Body
 from onnx_snn.runtime.session import session_options
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = {
     "default": {},
     "ungated": {"gate": False, "timesteps": 4},

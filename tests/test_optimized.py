@@ -18,6 +18,8 @@ from support import nonlinear_nodes
 import onnx_snn
 from onnx_snn import Status
 
+pytestmark = pytest.mark.slow
+
 ENTRIES = {entry.name: entry for entry in entries()}
 LARGEST_ERROR = 1e-2
 """What every family is held to at T=8."""

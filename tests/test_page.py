@@ -23,6 +23,8 @@ from onnx_snn.reporting.charts.losses import losses
 from onnx_snn.reporting.charts.overview import overview
 from onnx_snn.reporting.charts.page import check_reports, page
 
+pytestmark = pytest.mark.slow
+
 HOSTILE = (
     "</script><script>document.title = 'taken'</script><img src=x onerror=\"document.title='taken'\">$'" + "/x" * 150
 )

@@ -49,6 +49,7 @@ def profiled(path: Path | ir.Model, data: Any, **options: Any) -> Profile:
 # --- spikes --------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kernels", [True, False], ids=["kernels", "functions"])
 def test_counts_are_sums_over_the_runs(transformer: Path, kernels: bool) -> None:
     """The last batch is smaller; 11 samples stay below the largest batch that runs otherwise."""
@@ -104,6 +105,7 @@ def test_spikes_and_saturated_elements_of_a_code(options: dict[str, Any], gate: 
     assert code.spikes_per_step.sum() == code.total
 
 
+@pytest.mark.slow
 def test_spikes_of_other_kernels_do_not_tell_what_is_out_of_range(classifier: Path) -> None:
     model = load_model(classifier)
     (gelu,) = [node for node in model.graph if node.name == "gelu"]
@@ -126,6 +128,7 @@ def test_mantissas_are_never_out_of_range(transformer: Path) -> None:
     assert all(neuron.out_of_range == 0 for neuron in inner)
 
 
+@pytest.mark.slow
 def test_a_metered_network_has_the_same_profile(transformer: Path, tmp_path: Path) -> None:
     metered = converted(networks.transformer(), tokens(16), tmp_path, meter=True)
     before, after = (profiled(path, tokens(5)).to_json() for path in (transformer, metered))
@@ -179,6 +182,7 @@ def test_elements_at_a_border_have_fewer_synapses(tmp_path: Path) -> None:
     assert product.synaptic_operations == taps * code.total // code.elements
 
 
+@pytest.mark.slow
 def test_scope_nonlinear_keeps_multiplications_in_both(tmp_path: Path) -> None:
     full = profiled(converted(networks.transformer(), tokens(16), tmp_path), tokens(5))
     path = converted(networks.transformer(), tokens(16), tmp_path, scope="nonlinear")

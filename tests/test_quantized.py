@@ -57,6 +57,7 @@ def operators(path: Path) -> Counter[str]:
     return Counter(node.op_type for node in onnx.load(path).graph.node)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("timesteps", ERROR_BOUNDS)
 def test_sites_between_quantized_tensors_are_converted(timesteps: int, tmp_path: Path) -> None:
     path = quantized(networks.transformer(), tmp_path, tokens())
@@ -71,6 +72,7 @@ def test_sites_between_quantized_tensors_are_converted(timesteps: int, tmp_path:
     assert relative_error(run(path, unseen)["logits"], run(result, unseen)["logits"]) < ERROR_BOUNDS[timesteps]
 
 
+@pytest.mark.slow
 def test_quantized_weights_stay_as_they_are(tmp_path: Path) -> None:
     path = quantized(networks.transformer(), tmp_path, tokens())
     before = {tensor.name: tensor for tensor in onnx.load(path).graph.initializer}

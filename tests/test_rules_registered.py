@@ -40,6 +40,7 @@ def test_other_operators_and_masks_stay(body: str) -> None:
     assert functions(graph(body, inputs=inputs)) == []
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("sine")
 def test_a_function_of_the_model_is_converted_by_its_name(tmp_path: Path) -> None:
     """A user's operator, defined as a function of the model, becomes one neuron."""

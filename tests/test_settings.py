@@ -101,6 +101,7 @@ def test_a_name_that_is_not_there_is_an_error(entry: dict[str, Any], says: str) 
         settings_of([entry])
 
 
+@pytest.mark.slow
 def test_a_conversion_builds_each_neuron_as_asked(tmp_path: Path) -> None:
     entries = [
         {"name": "query", "timesteps": 3, "bases": 2},
@@ -123,6 +124,7 @@ def test_a_conversion_builds_each_neuron_as_asked(tmp_path: Path) -> None:
     assert weights[nodes["gelu"].input[1 + threshold]] == (2 + 1, 9)
 
 
+@pytest.mark.slow
 def test_octaves_make_the_segments_of_a_code(tmp_path: Path) -> None:
     entries = [
         {"name": "scores", "octaves": [0, 1, 3], "timesteps": 5},
@@ -141,6 +143,7 @@ def test_octaves_make_the_segments_of_a_code(tmp_path: Path) -> None:
     assert len(weights[producers[nodes["context"].input[1]].input[gain]]) == 7
 
 
+@pytest.mark.slow
 def test_a_decay_makes_a_greedy_code(tmp_path: Path) -> None:
     entries = [
         {"name": "scores", "decay": 0.75, "halvings": 2, "timesteps": 12},
@@ -169,6 +172,7 @@ def test_a_decay_makes_a_greedy_code(tmp_path: Path) -> None:
     assert gain[0] == 16 * gain[1]
 
 
+@pytest.mark.slow
 def test_a_closed_body_has_no_greedy_codes(tmp_path: Path) -> None:
     entries = [{"name": "scores", "decay": 0.75}]
     with pytest.raises(ConfigError, match="body 'closed' needs halving kernels in every neuron; use body 'loop'"):
@@ -176,6 +180,7 @@ def test_a_closed_body_has_no_greedy_codes(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_readers_of_one_tensor_may_ask_for_different_codes(tmp_path: Path) -> None:
     path = tmp_path / "spiking.onnx"
     entries = [NodeSettings("query|key", timesteps=3)]
@@ -186,6 +191,7 @@ def test_readers_of_one_tensor_may_ask_for_different_codes(tmp_path: Path) -> No
     assert sorted(readers) == [["query", "key"], ["value"]]
 
 
+@pytest.mark.slow
 def test_a_file_of_settings_repeats_a_conversion_to_the_byte(tmp_path: Path) -> None:
     config = ConvertConfig(timesteps=6, nodes=(NodeSettings("scores|context", timesteps=3, bases=4, headroom=1.5),))
     (tmp_path / "config.json").write_text(json.dumps(config.to_json()))

@@ -152,6 +152,7 @@ def test_places_lead_from_the_inside_out() -> None:
 # --- courses ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @given(st.lists(st.sampled_from(list(RUNS)), min_size=1, max_size=6))
 def test_courses_are_the_sets_of_branches_that_the_data_takes(choices: list[tuple[bool, bool]]) -> None:
     model = nested()
@@ -182,6 +183,7 @@ def test_without_branches_the_first_feed_stands_for_all() -> None:
 # --- conversion ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_nested_branches_are_converted(tmp_path: Path) -> None:
     model, target = graph(NESTED, inputs=INPUTS, initializers=WEIGHT), tmp_path / "spiking.onnx"
     report = onnx_snn.convert(model, target, data(*RUNS), body="closed")

@@ -18,6 +18,8 @@ from onnx_snn.conversion.verification import measure
 from onnx_snn.metadata import SOURCE_KEY
 from onnx_snn.neurons.mbe import halving_neuron, spike_trains, time_loop
 
+pytestmark = pytest.mark.slow
+
 SAMPLES, CHOSEN = 8, 3
 EXACT_OPERATORS = {"gelu": "Gelu", "softmax": "Softmax", "layer_norm": "LayerNormalization"}
 

@@ -20,6 +20,8 @@ from onnx_snn.evaluation.switched_model import Switchboard, parameter_name
 from onnx_snn.graph.model_io import load_model
 from onnx_snn.neurons import opset
 
+pytestmark = pytest.mark.slow
+
 ROUNDING = 1e-5
 """Products outside the spiking nodes sum in another order where onnxruntime fuses or packs differently."""
 

@@ -140,6 +140,7 @@ def test_operations_are_saved_in_place_of_spikes(report: TuningReport, files: Pa
     assert report.chosen.spikes <= 1.1 * saved.chosen.spikes
 
 
+@pytest.mark.slow
 def test_greedy_codes_err_less_for_the_same_spikes_where_the_body_allows_them(
     files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -163,6 +164,7 @@ def test_energy_is_that_of_the_profile(report: TuningReport, files: Path) -> Non
     assert profile.energy.figures()[0].ratio == pytest.approx(report.chosen.energy, rel=5e-2)
 
 
+@pytest.mark.slow
 def test_a_transformer_is_tuned_by_the_decisions_of_the_original(tmp_path: Path) -> None:
     """Without labels; normalizations, softmax and shared codes are chosen too, and only one of two readers left."""
     onnx.save(networks.transformer(), tmp_path / "model.onnx")

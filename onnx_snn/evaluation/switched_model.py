@@ -118,7 +118,7 @@ def parameter_name(node: str, parameter: str) -> str:
 
 
 def _is_parameter(name: str) -> bool:
-    return name.split("_")[-1] in (*opset.PARAMETERS, "scale")
+    return any(name == part or name.endswith(f"_{part}") for part in (*opset.PARAMETERS, "scale"))
 
 
 class _Wiring:
