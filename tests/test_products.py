@@ -11,7 +11,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from onnx_snn.graph.mac_counts import multiply_accumulates
+from onnx_snn.graph.product_operators import multiply_accumulates
 
 
 def counted(operator: str, attributes: str, *shapes: tuple[int, ...]) -> tuple[int, int]:

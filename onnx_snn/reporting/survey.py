@@ -40,8 +40,7 @@ from onnx_snn.profiling.energy import EnergyCosts
 from onnx_snn.profiling.inspection import inspect
 from onnx_snn.profiling.profiler import Profile, profile
 from onnx_snn.rules.rule import name_of
-from onnx_snn.runtime.session import add_kernels
-from onnx_snn.runtime.tap_session import Observer, quiet_options
+from onnx_snn.runtime.tap_session import Observer, quiet_options, quiet_options_with_kernels
 
 OBSERVED_SAMPLES = 16
 """Samples from which errors of nodes and distributions of arguments are taken, one at a time."""
@@ -224,7 +223,7 @@ def _observe(
     references = sorted({look.reference for look in looks} & known)
     taps = sorted({name for look in looks for name in (look.input, look.output)})
     reference = Observer(original, references) if references else None
-    got_of = Observer(spiking, taps, session_options=_kernel_options if kernels else quiet_options)
+    got_of = Observer(spiking, taps, session_options=quiet_options_with_kernels if kernels else quiet_options)
     count = 0
     for number, feed in _samples(feeds, sample):
         expected, got = reference(feed) if reference else {}, got_of(feed)
@@ -248,12 +247,6 @@ def _samples(feeds: Feeds, sample: int) -> Iterator[tuple[int, Feed]]:
             break
     if last < sample:
         raise ConfigError(f"sample is {sample}, but the data has {last + 1}; expected a number below that")
-
-
-def _kernel_options() -> Any:
-    options = quiet_options()
-    add_kernels(options)
-    return options
 
 
 @dataclass

@@ -34,7 +34,7 @@ from onnx_snn.conversion.report import ConversionReport
 from onnx_snn.data.feeds import Source, open_feeds
 from onnx_snn.data.specs import Feed, input_specs
 from onnx_snn.errors import ConfigError
-from onnx_snn.evaluation.comparison import labelled, labels_of, output_name, output_types
+from onnx_snn.evaluation.comparison import labelled, labels_of, output_name, output_names
 from onnx_snn.evaluation.metrics import METRICS, Metric, MetricLike, metric_of
 from onnx_snn.formatting import json_values, table
 from onnx_snn.neurons.mbe import MAX_TIMESTEPS
@@ -232,7 +232,7 @@ def prepare(run: Run, model: str | Path, calibration: Source, judged: Judged, ma
     labels = labels_of(judged.data) if judged.labels is None else np.asarray(judged.labels)
     metric = metric_of(judged.metric, labels) or METRICS["agreement"]
     _, original, ledger = run.examine(model, Stopwatch())
-    name = output_name([output_types(original)] * 2, judged.output)
+    name = output_name([output_names(original)] * 2, judged.output)
     feeds = run.feeds(original, ledger, calibration)
     batches = open_feeds(judged.data, input_specs(original), batch_size=run.batch_size, max_samples=judged.samples)
     static, seen, _ = run.calibrate(original, ledger, feeds)
