@@ -12,19 +12,21 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from onnx_snn.graph.product_operators import multiply_accumulates
+from onnx_snn.graph.shapes import Shapes
 
 
 def counted(operator: str, attributes: str, *shapes: tuple[int, ...]) -> tuple[int, int]:
     """What is counted for a node with operands of these shapes, and the sum of its output for operands of ones."""
     names = "abc"[: len(shapes)]
     inputs = ", ".join(f"float[{', '.join(map(str, shape))}] {name}" for name, shape in zip(names, shapes, strict=True))
-    text = f"""<ir_version: 10, opset_import: ["": 20]>
+    text = f"""<ir_version: 10, opset_import: ["": 20, "com.microsoft": 1]>
         main ({inputs}) => (float[] y) {{ y = {operator} {attributes} ({", ".join(names)}) }}"""
     model = onnx.parser.parse_model(text)
     model.graph.output[0].type.tensor_type.ClearField("shape")
     y = networks.run(model, {name: np.ones(shape, np.float32) for name, shape in zip(names, shapes, strict=True)})["y"]
     (node,) = ir.from_proto(model).graph
-    return multiply_accumulates(node, shapes, y.shape), int(y.sum())
+    known = Shapes({**dict(zip(names, shapes, strict=True)), "y": y.shape})
+    return multiply_accumulates(node, known), int(y.sum())
 
 
 @pytest.mark.parametrize(
@@ -51,6 +53,13 @@ def counted(operator: str, attributes: str, *shapes: tuple[int, ...]) -> tuple[i
         ("ConvTranspose", "<strides = [2], group = 2, output_padding = [1]>", [(1, 4, 5), (4, 3, 3)]),
         ("ConvTranspose", "<strides = [2], output_shape = [9]>", [(1, 2, 5), (2, 3, 4)]),
         ("ConvTranspose", '<strides = [2], auto_pad = "SAME_UPPER">', [(1, 2, 5), (2, 3, 3)]),
+        ("com.microsoft.FusedMatMul", "", [(2, 3, 4, 5), (5, 6)]),
+        ("com.microsoft.FusedMatMul", "<transA = 1, transB = 1>", [(2, 5, 4), (2, 6, 5)]),
+        ("com.microsoft.FusedMatMul", "<transBatchA = 1>", [(4, 2, 5), (2, 5, 6)]),
+        ("com.microsoft.FusedMatMul", "<transA = 1, transBatchA = 1>", [(5, 2, 4), (2, 5, 6)]),
+        ("com.microsoft.FusedMatMul", "<transA = 1>", [(5,), (5, 6)]),
+        ("com.microsoft.FusedGemm", '<transA = 1, activation = "Relu">', [(5, 4), (5, 6)]),
+        ("com.microsoft.FusedConv", '<activation = "Relu", pads = [1, 0]>', [(1, 2, 7), (3, 2, 3)]),
     ],
 )
 def test_products_are_counted(operator: str, attributes: str, shapes: list[tuple[int, ...]]) -> None:

@@ -42,10 +42,6 @@ def parameter_name(node: str, parameter: str) -> str:
     return f"{node}.{parameter}"
 
 
-def _is_parameter(name: str) -> bool:
-    return name.split("_")[-1] in (*opset.PARAMETERS, "scale")
-
-
 class SwitchedGraph:
     """A spiking network in which every spiking node lies in an `If` beside the nodes of the original it stands for.
 
@@ -77,9 +73,10 @@ class SwitchedGraph:
     def free_parameters(self) -> None:
         """Turn the parameters of all neurons into inputs of the model, of each node its own."""
         for name, node in self._spiking.items():
-            for place, read in enumerate(opset.OPERATORS[node.op_type].inputs):
-                value = node.inputs[place]
-                if value is not None and value.const_value is not None and _is_parameter(read):
+            operator = opset.OPERATORS[node.op_type]
+            for place in range(len(operator.leading), len(operator.inputs)):
+                read, value = operator.inputs[place], node.inputs[place]
+                if value is not None and value.const_value is not None:
                     free = ir.val(parameter_name(name, read), dtype=ir.DataType.FLOAT)
                     free.shape = ir.Shape([None] * len(value.const_value.shape))
                     node.replace_input_with(place, free)
