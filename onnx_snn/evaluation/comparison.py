@@ -19,8 +19,9 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from onnx_snn.data.data_files import open_npz
 from onnx_snn.data.element_types import widened
-from onnx_snn.data.feeds import Feeds, Source, open_feeds, open_npz
+from onnx_snn.data.feeds import Feeds, Source, open_feeds
 from onnx_snn.data.specs import Feed, sample_count, session_specs
 from onnx_snn.errors import CalibrationError, ModelError
 from onnx_snn.evaluation.error_stats import Difference

@@ -20,6 +20,8 @@ from onnx_snn.graph.activation_flow import ActivationFlow
 from onnx_snn.graph.product_operators import is_product, multiply_accumulates, operands_of
 from onnx_snn.graph.shapes import Shapes
 from onnx_snn.profiling.energy import EnergyCosts
+from onnx_snn.profiling.op_counts import is_counted
+from onnx_snn.profiling.uncounted import UncountedNode, uncounted_nodes
 from onnx_snn.rules.site import Kind, Site
 from onnx_snn.runtime.tap_session import ShapeSession
 
@@ -55,10 +57,12 @@ class ProductWork(NamedTuple):
     Attributes:
         original: all of them.
         kept: of products that stay ones of numbers.
+        uncounted: nodes whose work, of products or otherwise, is in neither number.
     """
 
     original: float
     kept: float
+    uncounted: tuple[UncountedNode, ...] = ()
 
     def energy(self, synaptic_operations: float) -> float:
         """Energy of the spiking network's products over that of the original's: the accumulate-only rule."""
@@ -75,11 +79,12 @@ def products_of(model: ir.Model, sites: Iterable[Site]) -> tuple[list[ir.Node], 
 
 def product_work(model: ir.Model, sites: Iterable[Site], shapes: Shapes, feed: Feed) -> ProductWork:
     """The work of the products of `model` with spiking ones at `sites`, from the shapes that `feed` gives."""
-    samples = sample_count(feed)
-    spiking, kept = (
-        sum(multiply_accumulates(node, shapes) for node in nodes) / samples for nodes in products_of(model, sites)
-    )
-    return ProductWork(spiking + kept, kept)
+    sites, samples, flow = list(sites), sample_count(feed), ActivationFlow(model)
+    products = products_of(model, sites)
+    spiking, kept = (sum(multiply_accumulates(node, shapes) for node in nodes) / samples for nodes in products)
+    counted = {node for site in sites for node in site.nodes}.union(*products)
+    counted |= {node for node in model.graph if is_counted(node, flow)}
+    return ProductWork(spiking + kept, kept, uncounted_nodes(model, flow, counted))
 
 
 def observed_shapes(model: ir.Model, sites: Sequence[Site], feed: Feed) -> Shapes:
