@@ -1,2 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Inputs of a network: what it takes, and the data that users give for it."""
+"""Data that goes into a network: what its inputs are, and feeds of arrays for them from whatever users have.
+
+Imports nothing of the package but the errors.
+"""

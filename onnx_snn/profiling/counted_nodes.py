@@ -35,7 +35,7 @@ class CountedNeuron:
 
     Attributes:
         meter: where its counts come out.
-        neuron: the neuron as the model has it: before it is given a gate to count with.
+        neuron: the neuron as the model has it: before it is given a saturation spike to count by.
     """
 
     meter: Meter
@@ -71,11 +71,11 @@ class CountedNeuron:
         )
 
     def spikes(self, counts: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Spikes [S, N] of the neuron without the gate that it may have been given to count with."""
-        return np.asarray(counts[1:] + counts[0], np.int64) if self._is_given_a_gate else counts
+        """Spikes [S, N] of the neuron without the saturation spike that it may have been given to count by."""
+        return np.asarray(counts[1:] + counts[0], np.int64) if self._has_added_saturation_spike else counts
 
     @property
-    def _is_given_a_gate(self) -> bool:
+    def _has_added_saturation_spike(self) -> bool:
         return self.neuron.sizes is not None and not self.neuron.sizes.gate
 
     @property

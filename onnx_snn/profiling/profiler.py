@@ -211,7 +211,7 @@ def _session(model: ir.Model, options: ort.SessionOptions, kernels: bool) -> ort
 
 
 _NEURON_HEADER = ("neurons", "nodes", "elements/sample", "slots", "spikes/element", "firing rate", "out of range")
-_PRODUCT_HEADER = ("products", "nodes", "spiking", "MACs/sample", "spikes/element", "SOPs/sample", "SOPs/MAC")
+_PRODUCT_HEADER = ("matmuls", "nodes", "spiking", "MACs/sample", "spikes/element", "SOPs/sample", "SOPs/MAC")
 _ENERGY_HEADER = ("energy by rule", "ANN, µJ/sample", "SNN, µJ/sample", "SNN / ANN")
 
 
@@ -234,7 +234,7 @@ def _neuron_row(label: str, members: Sequence[NeuronActivity], samples: int) -> 
 
 def _grouped(products: Sequence[ProductActivity]) -> list[tuple[str, list[ProductActivity]]]:
     """Products by what their spikes meet."""
-    labels = {ProductKind.WEIGHTS: "with weights", ProductKind.ACTIVATIONS: "of activations"}
+    labels = {ProductKind.WEIGHTS: "weight matmul", ProductKind.ACTIVATIONS: "activation matmul"}
     groups = [(label, [product for product in products if product.kind is kind]) for kind, label in labels.items()]
     return [(label, members) for label, members in groups if members]
 

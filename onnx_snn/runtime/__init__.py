@@ -1,2 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""onnxruntime sessions: with the kernels, and with tensors from within a graph as outputs."""
+"""Running networks with onnxruntime: sessions with the kernels, tensors in and out, and taps of inner tensors.
+
+Imports graph and data.
+"""

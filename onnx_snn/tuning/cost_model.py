@@ -34,7 +34,7 @@ _ROWS = ("reciprocal", "rsqrt")
 
 @dataclass(frozen=True)
 class Load:
-    """What hangs on one neuron.
+    """Elements per sample and spike fan-out of one neuron.
 
     Attributes:
         elements: values that it codes, for each sample.
