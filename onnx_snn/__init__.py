@@ -8,6 +8,9 @@ Usage::
     session = onnx_snn.session("snn.onnx")  # an ordinary onnxruntime.InferenceSession
 """
 
+import warnings
+from typing import Any
+
 from onnx_snn.config.convert_config import ConvertConfig, Preset, Scope
 from onnx_snn.config.node_settings import NodeSettings
 from onnx_snn.conversion.pipeline import convert
@@ -23,7 +26,7 @@ from onnx_snn.errors import (
 )
 from onnx_snn.evaluation.comparison import Evaluation, compare
 from onnx_snn.evaluation.metrics import Metric
-from onnx_snn.evaluation.sensitivity import Blame, NodeBlame, blame
+from onnx_snn.evaluation.sensitivity import NodeSensitivity, Sensitivity, sensitivity
 from onnx_snn.exporter import export
 from onnx_snn.neurons.functions import ScalarFunction, register
 from onnx_snn.neurons.mbe import MbeNeuron
@@ -42,7 +45,6 @@ from onnx_snn.tuning.tuner import TuningReport, tune
 from onnx_snn.version import __version__
 
 __all__ = [
-    "Blame",
     "Body",
     "CalibrationError",
     "Candidate",
@@ -63,8 +65,8 @@ __all__ = [
     "NeuronActivity",
     "NeuronError",
     "NeuronView",
-    "NodeBlame",
     "NodeReport",
+    "NodeSensitivity",
     "NodeSettings",
     "NodeView",
     "OnnxSnnError",
@@ -77,12 +79,12 @@ __all__ = [
     "Profile",
     "ScalarFunction",
     "Scope",
+    "Sensitivity",
     "Status",
     "Survey",
     "TuningPoint",
     "TuningReport",
     "__version__",
-    "blame",
     "compare",
     "convert",
     "export",
@@ -90,6 +92,7 @@ __all__ = [
     "inspect",
     "profile",
     "register",
+    "sensitivity",
     "session",
     "session_options",
     "survey",
@@ -97,3 +100,19 @@ __all__ = [
     "write_html",
     "write_images",
 ]
+
+_RENAMED = {"Blame": "Sensitivity", "NodeBlame": "NodeSensitivity", "blame": "sensitivity"}
+"""Old names of public things that still work, by which new ones."""
+
+
+def __getattr__(name: str) -> Any:
+    """The thing that had the public name `name` in an earlier version.
+
+    Raises:
+        AttributeError: nothing had.
+    """
+    if name not in _RENAMED:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    new = _RENAMED[name]
+    warnings.warn(f"{__name__}.{name} is now called {__name__}.{new}", DeprecationWarning, stacklevel=2)
+    return globals()[new]

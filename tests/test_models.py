@@ -78,7 +78,7 @@ def test_decisions_stay(name: str, converted: Converted) -> None:
 
 @pytest.mark.parametrize("source", ["identity", "function"])
 @every_network
-def test_blame_finds_a_spoiled_node(name: str, source: str, converted: Converted, tmp_path: Path) -> None:
+def test_sensitivity_finds_a_spoiled_node(name: str, source: str, converted: Converted, tmp_path: Path) -> None:
     """The middle code, and the middle function, with a quarter of its range: the worst of all nodes."""
     path, report = converted(name)
     functions = {node.name for node in report.nodes if node.kind == "function"}
@@ -87,8 +87,8 @@ def test_blame_finds_a_spoiled_node(name: str, source: str, converted: Converted
     victim = alike[len(alike) // 2]
     broken = spoiled(path, victim, tmp_path / "spoiled.onnx", headroom=report.config.headroom)
     data = MODELS / name / "calibration.npz"
-    blame = onnx_snn.blame(MODELS / name / "model.onnx", broken, data, samples=1, progress=False)
-    assert blame.nodes[0].name == victim
+    found = onnx_snn.sensitivity(MODELS / name / "model.onnx", broken, data, samples=1, progress=False)
+    assert found.nodes[0].name == victim
 
 
 @pytest.mark.parametrize("timesteps", [8, 4])

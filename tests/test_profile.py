@@ -227,7 +227,7 @@ def test_shapes_may_vary_from_run_to_run(transformer: Path) -> None:
 def test_text_names_kinds_rules_and_nodes(transformer: Path) -> None:
     profile = profiled(transformer, tokens(5))
     text = profile.text()
-    for words in ("identity", "softmax exp2", "with weights", "of activations", "accumulate-only", "with memory"):
+    for words in ("identity", "softmax exp2", "weight matmul", "activation matmul", "accumulate-only", "with memory"):
         assert words in text
     assert "norm_1 deviation" not in text
     assert "norm_1 deviation" in profile.text(nodes=True)

@@ -10,7 +10,6 @@ import pytest
 import onnx_snn
 
 NAMES = [
-    "Blame",
     "Body",
     "CalibrationError",
     "Candidate",
@@ -31,8 +30,8 @@ NAMES = [
     "NeuronActivity",
     "NeuronError",
     "NeuronView",
-    "NodeBlame",
     "NodeReport",
+    "NodeSensitivity",
     "NodeSettings",
     "NodeView",
     "OnnxSnnError",
@@ -45,12 +44,12 @@ NAMES = [
     "Profile",
     "ScalarFunction",
     "Scope",
+    "Sensitivity",
     "Status",
     "Survey",
     "TuningPoint",
     "TuningReport",
     "__version__",
-    "blame",
     "compare",
     "convert",
     "export",
@@ -58,6 +57,7 @@ NAMES = [
     "inspect",
     "profile",
     "register",
+    "sensitivity",
     "session",
     "session_options",
     "survey",
@@ -67,7 +67,7 @@ NAMES = [
 ]
 
 PARAMETERS = {
-    "blame": [
+    "sensitivity": [
         "original",
         "spiking",
         "data",
@@ -182,3 +182,17 @@ def test_every_error_has_one_base(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_everything_public_is_documented(name: str) -> None:
     assert inspect.getdoc(getattr(onnx_snn, name))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("blame", "sensitivity"), ("Blame", "Sensitivity"), ("NodeBlame", "NodeSensitivity")]
+)
+def test_names_of_before_still_work_with_a_warning(old: str, new: str) -> None:
+    with pytest.warns(DeprecationWarning, match=f"onnx_snn.{old} is now called onnx_snn.{new}"):
+        assert getattr(onnx_snn, old) is getattr(onnx_snn, new)
+    assert old not in onnx_snn.__all__
+
+
+def test_a_name_that_never_was_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="module 'onnx_snn' has no attribute 'blames'"):
+        _ = onnx_snn.blames

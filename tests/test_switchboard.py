@@ -16,7 +16,8 @@ from networks import normal, relative_error, run, tokens
 
 import onnx_snn
 from onnx_snn import ModelError
-from onnx_snn.evaluation.switched_model import Switchboard, parameter_name
+from onnx_snn.evaluation.switched_graph import parameter_name
+from onnx_snn.evaluation.switched_model import SwitchedModel
 from onnx_snn.graph.model_io import load_model
 from onnx_snn.neurons import opset
 
@@ -35,23 +36,23 @@ def spiking(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def board(spiking: Path) -> Switchboard:
-    return Switchboard(ir.from_proto(networks.transformer()), load_model(spiking))
+def board(spiking: Path) -> SwitchedModel:
+    return SwitchedModel(ir.from_proto(networks.transformer()), load_model(spiking))
 
 
-def test_it_knows_every_spiking_node(board: Switchboard, spiking: Path) -> None:
+def test_it_knows_every_spiking_node(board: SwitchedModel, spiking: Path) -> None:
     assert list(board.nodes) == [node.name for node in networks.spiking_nodes(spiking)]
     (code,) = (node for node in board.nodes.values() if node.original == "normed" and node.source == "identity")
     assert code.readers == ("query", "key", "value")
     assert board.nodes["gelu"].output == board.nodes["gelu"].original == "activated"
 
 
-def test_nothing_on_is_the_original(board: Switchboard) -> None:
+def test_nothing_on_is_the_original(board: SwitchedModel) -> None:
     expected = run(networks.transformer(), tokens(seed=2))["logits"]
     assert relative_error(expected, board(tokens(seed=2), (), ["logits"])["logits"]) < ROUNDING
 
 
-def test_everything_on_is_the_spiking_network(board: Switchboard, spiking: Path) -> None:
+def test_everything_on_is_the_spiking_network(board: SwitchedModel, spiking: Path) -> None:
     expected = run(spiking, tokens(seed=2))["logits"]
     original = run(networks.transformer(), tokens(seed=2))["logits"]
     got = board(tokens(seed=2), set(board.nodes), ["logits"])["logits"]
@@ -59,7 +60,7 @@ def test_everything_on_is_the_spiking_network(board: Switchboard, spiking: Path)
 
 
 @pytest.mark.parametrize("name", ["norm_1", "softmax", "gelu"])
-def test_one_node_on_changes_nothing_before_it(name: str, board: Switchboard) -> None:
+def test_one_node_on_changes_nothing_before_it(name: str, board: SwitchedModel) -> None:
     nodes = list(board.nodes.values())
     place = list(board.nodes).index(name)
     taps = [node.output for node in nodes]
@@ -69,8 +70,8 @@ def test_one_node_on_changes_nothing_before_it(name: str, board: Switchboard) ->
     assert 0.0 < relative_error(exact[nodes[place].output], alone[nodes[place].output]) < 0.1
 
 
-def test_it_runs_without_kernels(board: Switchboard, spiking: Path) -> None:
-    portable = Switchboard(ir.from_proto(networks.transformer()), load_model(spiking), kernels=False)
+def test_it_runs_without_kernels(board: SwitchedModel, spiking: Path) -> None:
+    portable = SwitchedModel(ir.from_proto(networks.transformer()), load_model(spiking), kernels=False)
     on = {"softmax", "gelu"}
     expected, got = (each(tokens(), on, ["logits"])["logits"] for each in (board, portable))
     assert relative_error(expected, got) < ROUNDING
@@ -88,7 +89,7 @@ def test_it_runs_without_kernels(board: Switchboard, spiking: Path) -> None:
 def test_patterns_of_several_nodes_and_other_axes(body: str, tmp_path: Path) -> None:
     original, x = graph(body), {"x": normal(3, 4, 8)}
     onnx_snn.convert(original, tmp_path / "spiking.onnx", x, timesteps=3)
-    small = Switchboard(original, load_model(tmp_path / "spiking.onnx"))
+    small = SwitchedModel(original, load_model(tmp_path / "spiking.onnx"))
     exact, spiking = run(original, x)["y"], run(tmp_path / "spiking.onnx", x)["y"]
     assert relative_error(exact, small(x, (), ["y"])["y"]) < ROUNDING
     np.testing.assert_array_equal(small(x, set(small.nodes), ["y"])["y"], spiking)
@@ -106,7 +107,7 @@ def test_casts_of_half_precision_belong_to_the_spiking_nodes(body: str, tmp_path
     original = graph(body, inputs="float16[N,4,8] x", outputs="float16[N,4,a] y")
     x = {"x": normal(3, 4, 8).astype(np.float16)}
     onnx_snn.convert(original, tmp_path / "spiking.onnx", x, timesteps=3)
-    half = Switchboard(original, load_model(tmp_path / "spiking.onnx"))
+    half = SwitchedModel(original, load_model(tmp_path / "spiking.onnx"))
     expected = {(): run(original, x)["y"], tuple(half.nodes): run(tmp_path / "spiking.onnx", x)["y"]}
     for on, y in expected.items():  # float16 has 11 bits, and onnxruntime sums in float32 where it fuses casts
         assert relative_error(y, half(x, on, ["y"])["y"]) < 1e-3
@@ -116,14 +117,14 @@ def test_casts_of_half_precision_belong_to_the_spiking_nodes(body: str, tmp_path
 def test_a_metered_network_is_like_any_other(kernels: bool, spiking: Path, tmp_path: Path) -> None:
     model = networks.transformer()
     onnx_snn.convert(model, tmp_path / "metered.onnx", tokens(), timesteps=4, body="closed", meter=True)
-    metered = Switchboard(ir.from_proto(model), load_model(tmp_path / "metered.onnx"), kernels=kernels)
+    metered = SwitchedModel(ir.from_proto(model), load_model(tmp_path / "metered.onnx"), kernels=kernels)
     got = metered(tokens(), set(metered.nodes), ["logits"])["logits"]
     assert relative_error(run(spiking, tokens())["logits"], got) < ROUNDING
 
 
 def test_parameters_can_be_given_with_each_run(spiking: Path) -> None:
     model = load_model(spiking)
-    adjustable = Switchboard(ir.from_proto(networks.transformer()), model, adjustable=True)
+    adjustable = SwitchedModel(ir.from_proto(networks.transformer()), model, adjustable=True)
     given = {
         parameter_name(str(node.name), read): value.const_value.numpy()
         for node in model.graph
@@ -155,10 +156,10 @@ _INNER = {name for node in networks.transformer().graph.node for name in node.ou
 @pytest.mark.parametrize(("original", "says"), strangers())
 def test_networks_that_do_not_belong_together_are_refused(original: onnx.ModelProto, says: str, spiking: Path) -> None:
     with pytest.raises(ModelError, match=says):
-        Switchboard(ir.from_proto(original), load_model(spiking))
+        SwitchedModel(ir.from_proto(original), load_model(spiking))
 
 
 def test_a_network_without_spiking_nodes_is_refused() -> None:
     model = ir.from_proto(networks.transformer())
     with pytest.raises(ModelError, match="no spiking node"):
-        Switchboard(model, model)
+        SwitchedModel(model, model)

@@ -26,10 +26,11 @@ from onnx_snn.config.node_settings import NeuronSettings
 from onnx_snn.conversion.plan import Coding
 from onnx_snn.evaluation.loss_bound import Loss, distortion
 from onnx_snn.evaluation.metrics import METRICS
+from onnx_snn.graph.product_operators import multiply_accumulates
 from onnx_snn.neurons.mbe import halving_neuron
 from onnx_snn.rules import recognise
 from onnx_snn.tuning import search_space
-from onnx_snn.tuning.cost_model import Load, load_of, multiplications, observed_shapes
+from onnx_snn.tuning.cost_model import Load, load_of, observed_shapes
 from onnx_snn.tuning.search_space import Candidate, worthwhile
 
 SAMPLES = 64
@@ -257,7 +258,7 @@ def test_what_lies_in_a_branch_is_not_tuned_but_may_be_left_out(tmp_path: Path) 
     assert set(onnx_snn.tune(*paths, x, config=config, **options).spikes) == {"sigmoid"}
     onnx_snn.convert(paths[0], tmp_path / "whole.onnx", x)
     with pytest.raises(ModelError, match="'inner' lies in a branch"):
-        onnx_snn.blame(paths[0], tmp_path / "whole.onnx", x)
+        onnx_snn.sensitivity(paths[0], tmp_path / "whole.onnx", x)
 
 
 # --- its parts -----------------------------------------------------------------------------------
@@ -305,7 +306,7 @@ def test_loads_are_counted_from_shapes(body: str, initializers: str, expected: d
     assert found == expected
     if "operand 0" in expected:
         assert (
-            multiplications(site.nodes[-1], shapes)
+            multiply_accumulates(site.nodes[-1], shapes)
             == 3 * expected["operand 0"].elements * expected["operand 0"].fan_out
         )
 

@@ -32,7 +32,8 @@ from onnx_snn.data.specs import Feed, sample_count
 from onnx_snn.errors import CalibrationError
 from onnx_snn.graph.model_io import staged, with_mapped_weights
 from onnx_snn.graph.subgraphs import EMPTY
-from onnx_snn.runtime.tap_session import Observer, OptionsFactory, contiguous, detach_weights
+from onnx_snn.runtime.execution import contiguous
+from onnx_snn.runtime.tap_session import Observer, OptionsFactory, detach_weights
 
 logger = logging.getLogger(__name__)
 

@@ -21,7 +21,7 @@ from onnx_snn.config.convert_config import ConvertConfig
 from onnx_snn.conversion.pipeline import convert
 from onnx_snn.errors import ConfigError, OnnxSnnError
 from onnx_snn.evaluation.comparison import Evaluation, compare
-from onnx_snn.evaluation.sensitivity import DEFAULT_SAMPLES, Blame, blame
+from onnx_snn.evaluation.sensitivity import DEFAULT_SAMPLES, Sensitivity, sensitivity
 from onnx_snn.exporter import export
 from onnx_snn.graph.model_io import check_output, write_json
 from onnx_snn.profiling.energy import EnergyCosts
@@ -121,10 +121,10 @@ def _compare(options: argparse.Namespace) -> None:
         "progress": not options.quiet,
         "kernels": options.kernels,
     }
-    result: Evaluation | Blame
+    result: Evaluation | Sensitivity
     if options.per_node:
         samples = options.samples or DEFAULT_SAMPLES
-        result = blame(options.original, options.spiking, options.data, samples=samples, **arguments)
+        result = sensitivity(options.original, options.spiking, options.data, samples=samples, **arguments)
     else:
         result = compare(options.original, options.spiking, options.data, samples=options.samples, **arguments)
     if options.kernels:

@@ -24,6 +24,7 @@ import numpy as np
 from onnx_snn.data.feeds import Feeds
 from onnx_snn.data.specs import Feed, session_specs
 from onnx_snn.errors import CalibrationError, ModelError
+from onnx_snn.runtime.execution import run
 from onnx_snn.runtime.session import session, session_options
 
 ENCODER = "encoder_model.onnx"
@@ -143,12 +144,10 @@ class _Network:
 
     def run(self, read: Feed) -> Feed:
         """The outputs by name."""
-        feed = self.feed(read)
         try:
-            return dict(zip(self._outputs, self._session.run(None, feed), strict=True))
-        except Exception as error:  # onnxruntime's exceptions share no base class of their own
-            shapes = {name: array.shape for name, array in feed.items()}
-            raise CalibrationError(f"'{self._path}' fails on inputs of shapes {shapes}: {error}") from error
+            return run(self._session, self._outputs, self.feed(read))
+        except CalibrationError as error:
+            raise CalibrationError(f"'{self._path}': {error}") from error
 
 
 def _has_cache(read: Feed) -> bool:

@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 import numpy as np
 import onnx
 import onnx_ir as ir
-import onnxruntime as ort
 
 from onnx_snn.conversion.report import OutputReport
 from onnx_snn.conversion.spike_outputs import is_count
@@ -24,8 +23,7 @@ from onnx_snn.errors import ModelError
 from onnx_snn.evaluation.error_stats import Difference
 from onnx_snn.graph.model_io import checkable, with_mapped_weights
 from onnx_snn.graph.subgraphs import EMPTY
-from onnx_snn.runtime.session import add_kernels
-from onnx_snn.runtime.tap_session import Observer, detach_weights, quiet_options
+from onnx_snn.runtime.tap_session import Observer, detach_weights, quiet_options_with_kernels
 
 logger = logging.getLogger(__name__)
 
@@ -106,7 +104,7 @@ def measure(
     names = list(dict.fromkeys([*outputs, *taps]))
     differences = {name: Difference() for name in names}
     references = _references(original, apart or original, outputs, names)
-    result = Observer(converted, names, session_options=_options_with_kernels)
+    result = Observer(converted, names, session_options=quiet_options_with_kernels)
     decided: set[str] = set()
     for feed in feeds:
         seen = [reference(feed) for reference in references]
@@ -135,13 +133,6 @@ def _references(original: ir.Model, apart: ir.Model, outputs: Sequence[str], nam
     except ModelError as error:
         logger.warning("the converted model is compared with the original as it was written out: %s", error)
         return [Observer(apart, names)]
-
-
-def _options_with_kernels() -> ort.SessionOptions:
-    """Options of an observer that runs spiking nodes by the kernels, where they are installed."""
-    options = quiet_options()
-    add_kernels(options)
-    return options
 
 
 def _initializers(model: ir.Model) -> Iterator[tuple[str, ir.Value]]:

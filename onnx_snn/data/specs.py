@@ -7,16 +7,13 @@ import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
-import ml_dtypes
 import numpy as np
 import onnx_ir as ir
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from onnx_snn.data.element_types import element_type, is_foreign
 from onnx_snn.errors import CalibrationError, ModelError
-
-BFLOAT16: np.dtype[Any] = np.dtype(ml_dtypes.bfloat16)
-"""A type that NumPy does not have of its own."""
 
 Feed: TypeAlias = dict[str, NDArray[Any]]
 
@@ -48,36 +45,27 @@ def input_specs(model: ir.Model) -> list[InputSpec]:
             continue
         if value.dtype is None or value.shape is None:
             raise CalibrationError(f"model input '{name}' is not a tensor of known type and rank")
-        dtype = np.dtype(object) if value.dtype == ir.DataType.STRING else value.dtype.numpy()
         shape = tuple(dim if isinstance(dim, int) else dim.value for dim in value.shape)
-        specs.append(InputSpec(name, dtype, shape))
+        specs.append(InputSpec(name, _numpy_type(value.dtype), shape))
     return specs
 
 
-_DTYPES: dict[str, Any] = {
-    "tensor(float)": np.float32,
-    "tensor(float16)": np.float16,
-    "tensor(bfloat16)": BFLOAT16,
-    "tensor(double)": np.float64,
-    "tensor(int64)": np.int64,
-    "tensor(int32)": np.int32,
-    "tensor(uint8)": np.uint8,
-    "tensor(bool)": np.bool_,
-}
-"""Element types of model inputs as onnxruntime spells them."""
+def _numpy_type(dtype: ir.DataType) -> np.dtype[Any]:
+    return np.dtype(object) if dtype is ir.DataType.STRING else dtype.numpy()
 
 
 def session_specs(network: ort.InferenceSession) -> list[InputSpec]:
     """The inputs of an onnxruntime session.
 
     Raises:
-        ModelError: one has an element type that NumPy lacks.
+        ModelError: one is no tensor.
     """
     specs = []
     for value in network.get_inputs():
-        if value.type not in _DTYPES:
-            raise ModelError(f"input {value.name!r} is {value.type}; expected one of {sorted(_DTYPES)}")
-        specs.append(InputSpec(value.name, np.dtype(_DTYPES[value.type]), tuple(value.shape)))
+        dtype = element_type(value.type)
+        if dtype is None:
+            raise ModelError(f"input {value.name!r} is {value.type}; expected a tensor")
+        specs.append(InputSpec(value.name, _numpy_type(dtype), tuple(value.shape)))
     return specs
 
 
@@ -121,8 +109,8 @@ def suggestion(name: str, candidates: Iterable[str]) -> str:
 
 def _check_array(array: NDArray[Any], spec: InputSpec, where: str) -> NDArray[Any]:
     what = f"{where}: input '{spec.name}'"
-    if spec.dtype == BFLOAT16:
-        array = _as_bfloat16(array)
+    if is_foreign(spec.dtype):
+        array = _as_foreign(array, spec.dtype)
     strings = spec.dtype == object
     if array.dtype.kind not in "OUS" if strings else array.dtype != spec.dtype:
         remedy = "strings" if strings else f"{spec.dtype}: convert it with array.astype('{spec.dtype}')"
@@ -142,11 +130,11 @@ def _check_array(array: NDArray[Any], spec: InputSpec, where: str) -> NDArray[An
     return array
 
 
-def _as_bfloat16(array: NDArray[Any]) -> NDArray[Any]:
-    """`array` in bfloat16 where it is of float32, or comes from an .npz file, which does not know that type."""
-    if array.dtype == np.dtype("V2"):
-        return array.view(BFLOAT16)
-    return array.astype(BFLOAT16) if array.dtype == np.float32 else array
+def _as_foreign(array: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """`array` in `dtype`, where it is of float32 or comes from an .npz file, which keeps such a type as raw bytes."""
+    if array.dtype == np.dtype(f"V{dtype.itemsize}"):
+        return array.view(dtype)
+    return array.astype(dtype) if array.dtype == np.float32 else array
 
 
 def _shape(spec: InputSpec) -> str:

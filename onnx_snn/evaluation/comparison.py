@@ -16,18 +16,19 @@ from typing import Any
 
 import numpy as np
 import onnx_ir as ir
-import onnxruntime as ort
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from onnx_snn.data.feeds import Feeds, Source, open_feeds, open_npz
+from onnx_snn.data.data_files import open_npz
+from onnx_snn.data.element_types import widened
+from onnx_snn.data.feeds import Feeds, Source, open_feeds
 from onnx_snn.data.specs import Feed, sample_count, session_specs
 from onnx_snn.errors import CalibrationError, ModelError
 from onnx_snn.evaluation.error_stats import Difference
 from onnx_snn.evaluation.metrics import METRICS, Metric, MetricLike, Score, metric_of
 from onnx_snn.formatting import json_values, table
+from onnx_snn.runtime.execution import run
 from onnx_snn.runtime.session import session, session_options
-from onnx_snn.runtime.tap_session import for_onnxruntime
 
 LABELS = "labels"
 """Name of the array of labels among the data."""
@@ -118,12 +119,12 @@ def compare(
     """
     options = session_options(quiet=True, kernels=kernels)
     networks = [session(path, session_options=options, kernels=kernels) for path in (original, spiking)]
-    name = output_name([{value.name: value.type for value in network.get_outputs()} for network in networks], output)
+    name = output_name([[value.name for value in network.get_outputs()] for network in networks], output)
     feeds = open_feeds(data, session_specs(networks[0]), batch_size=batch_size, max_samples=samples)
     labels = labels_of(data) if labels is None else np.asarray(labels)
     score = Comparison(name, metric_of(metric, labels))
     for feed, target in tqdm(labelled(feeds, labels), "compare", disable=None if progress else True, unit="batch"):
-        expected, got = (_run(network, name, feed) for network in networks)
+        expected, got = (widened(run(network, [name], feed)[name]) for network in networks)
         score.add(sample_count(feed), expected, got, target)
     if labels is not None and samples is None and len(labels) != score.samples:
         raise CalibrationError(f"there are {len(labels)} labels for {score.samples} samples")
@@ -169,19 +170,6 @@ class Comparison:
         )
 
 
-def _run(network: ort.InferenceSession, output: str, feed: Feed) -> NDArray[Any]:
-    """One output of `network`.
-
-    Raises:
-        CalibrationError: it fails on `feed`.
-    """
-    try:
-        return np.asarray(network.run([output], for_onnxruntime(feed))[0])
-    except Exception as error:  # onnxruntime's exceptions share no base class of their own
-        shapes = {name: array.shape for name, array in feed.items()}
-        raise CalibrationError(f"onnxruntime fails on inputs of shapes {shapes}: {error}") from error
-
-
 def labelled(feeds: Feeds, labels: NDArray[Any] | None) -> Iterator[tuple[Feed, NDArray[Any] | None]]:
     """Every feed with the labels of its samples."""
     start = 0
@@ -207,24 +195,19 @@ def labels_of(data: Source) -> NDArray[Any] | None:
     return None
 
 
-def output_name(networks: Sequence[Mapping[str, str]], output: str | None) -> str:
-    """The output to compare, of those (types by name) of the original and the spiking network; the first by default.
+def output_name(networks: Sequence[Sequence[str]], output: str | None) -> str:
+    """The output to compare, of those of the original and of the spiking network; the first by default.
 
     Raises:
-        ModelError: one of them has no such output, or onnxruntime does not hand it out.
+        ModelError: one of them has no such output.
     """
-    name = output or next(iter(networks[0]))
+    name = output or networks[0][0]
     for role, known in zip(("original", "spiking"), networks, strict=True):
         if name not in known:
             raise ModelError(f"the {role} network has no output {name!r}; it has {list(known)}")
-        if known[name] == "tensor(bfloat16)":
-            raise ModelError(
-                f"output {name!r} of the {role} network is bfloat16, which onnxruntime does not hand out to NumPy; "
-                "compare another one, or networks that end in a Cast to float32"
-            )
     return name
 
 
-def output_types(model: ir.Model) -> dict[str, str]:
-    """Types of the outputs of `model` by name, as onnxruntime spells them."""
-    return {str(value.name): f"tensor({str(value.dtype).lower()})" for value in model.graph.outputs}
+def output_names(model: ir.Model) -> list[str]:
+    """Names of the outputs of `model`."""
+    return [str(value.name) for value in model.graph.outputs]

@@ -1,15 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a spiking network loses, and what it can lose on other data.
+"""Relative loss of a spiking network, and an upper confidence bound of it for other data of the same size.
 
-A few hundred samples do not resolve tenths of a per cent of accuracy: one decision is 0.2 % of 500. So beside the loss
-that is seen there is a *bound*, below which it stays with a confidence of 95 % on other data of this size.
+A few hundred samples do not resolve tenths of a per cent of accuracy: one decision is 0.2 % of 500. So beside the
+point estimate there is a one-sided bound at a confidence level of 95 %.
 
-- How many decisions turn is not counted but expected: with margins m between the two largest outputs and changes of
-  margins of size s, their share is the mean of the normal tail beyond m / s. Where that is a handful, it hangs on the
-  one margin that happens to be the smallest; but small shares are in proportion to s, and so it is taken from a larger
-  s. Decisions turn to right and to wrong alike: the loss is normal about zero, and what was seen of it is one draw.
-  Where there are no labels each of them is a loss.
-- Other scores move by what is seen, give or take its deviation, here and on the other data.
+Metrics that count decisions (accuracy, F1, agreement). The number of predictions that flip is not observed but
+expected, under a normal model of margins: with margins m_i between the two largest outputs of the original, and changes
+of margins that are normal with standard deviation s, the share of flips is
+
+    p(s) = mean over i of Q(m_i / s),    Q the tail of the standard normal distribution
+
+Where p(s) n is a handful, the estimate depends on the smallest margin alone; p is proportional to s for small s, so it
+is taken at a larger s at which `RESOLVED` predictions flip, and scaled down. Flips to right and to wrong are equally
+likely: the loss has mean zero and standard deviation sqrt(p / n), of which what was observed is one draw. Without
+labels every flip is a loss: the bound is that of a Poisson count, p + 1.645 sqrt(p / n).
+
+Other metrics. The bound is the observed loss plus 1.645 sqrt(2) standard errors of the mean change per item, since the
+observed data and the other data both vary.
 """
 
 from __future__ import annotations
@@ -27,18 +34,18 @@ from onnx_snn.evaluation.metrics import Metric, Score
 Float64 = NDArray[np.float64]
 
 CONFIDENCE = 1.645
-"""Deviations of a normal variable that it exceeds once in twenty times."""
+"""Quantile of the standard normal distribution at 95 %: the one-sided confidence level of the bound."""
 
 RESOLVED = 10
-"""Turned decisions that tell their share to within a third."""
+"""Expected prediction flips from which their share is known to within a third: the relative error is 1 / sqrt(10)."""
 
 LARGEST_SHARE = 0.25
-"""Of few decisions: half of them turn by changes of any size."""
+"""Largest share of flips at which the model is used: changes without limit flip half of all predictions."""
 
 
 @dataclass
 class Loss:
-    """Loss of one spiking network beside its original, over batches.
+    """Loss of one spiking network relative to its original, summed over batches.
 
     Attributes:
         metric: the task metric.
@@ -70,27 +77,27 @@ class Loss:
 
     @property
     def bound(self) -> float:
-        """Relative loss that other data of this size exceed once in twenty times."""
+        """Relative loss that other data of this size stay below with a confidence of 95 %."""
         if self.metric.counts_decisions:
-            turned, items = self._turned()
-            deviation, original = math.sqrt(turned / items), abs(self._original.value)
+            flipped, items = self._flipped()
+            deviation, original = math.sqrt(flipped / items), abs(self._original.value)
             if self.metric.needs_labels:
                 return CONFIDENCE * deviation / original
-            return max(self.relative, (turned + CONFIDENCE * deviation) / original)
+            return max(self.relative, (flipped + CONFIDENCE * deviation) / original)
         changes = self._spiking.evidence - self._original.evidence
         deviation = float(changes.std()) / math.sqrt(changes.size)
         # The relative change of an exponential is the change of what is in it.
         relative = deviation / abs(self._original.value) if self.metric.higher_is_better else deviation
         return self.relative + math.sqrt(2.0) * CONFIDENCE * relative
 
-    def _turned(self) -> tuple[float, int]:
-        """Share of decisions that turn, and their number."""
+    def _flipped(self) -> tuple[float, int]:
+        """Expected share of predictions that flip, and the number of predictions."""
         margins = np.concatenate(self._margins)
         spread = math.sqrt(float(np.mean(np.concatenate(self._changes) ** 2)))
         share = min(RESOLVED / margins.size, LARGEST_SHARE)
-        resolved = max(spread, _spread_that_turns(margins, share))
-        turned = float(_tail(margins / resolved).mean()) * spread / resolved if resolved > 0.0 else 0.0
-        return turned, margins.size
+        resolved = max(spread, _spread_that_flips(margins, share))
+        flipped = float(_tail(margins / resolved).mean()) * spread / resolved if resolved > 0.0 else 0.0
+        return flipped, margins.size
 
 
 def distortion(expected: NDArray[Any], got: NDArray[Any], *, decisive: bool) -> float:
@@ -120,8 +127,8 @@ def _margins(expected: NDArray[Any], got: NDArray[Any]) -> tuple[Float64, Float6
     return np.abs(high - low), (new_high - new_low) - (high - low)
 
 
-def _spread_that_turns(margins: Float64, share: float) -> float:
-    """Size of changes, to within 1e-3, that turn this share of the decisions."""
+def _spread_that_flips(margins: Float64, share: float) -> float:
+    """Standard deviation of changes, to within 1e-3 of it, at which this share of the predictions flips."""
     low, high = float(margins.min()), 2.0 * float(margins.max())
     while high - low > 1e-3 * high:
         middle = (low + high) / 2.0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the error of a spiking network comes from: what each spiking node costs, alone and among the others.
+"""Sensitivity of the output to every spiking node, alone and left out: where the error of a spiking network comes from.
 
 For every spiking node three questions are answered on the user's data:
 
@@ -25,10 +25,11 @@ from onnx_snn.calibration.statistics import GROUP_BYTES
 from onnx_snn.data.feeds import Source, open_feeds
 from onnx_snn.data.specs import Feed, input_specs, sample_count
 from onnx_snn.decompositions.decomposer import expand
-from onnx_snn.evaluation.comparison import Comparison, Evaluation, labelled, labels_of, output_name, output_types
+from onnx_snn.evaluation.comparison import Comparison, Evaluation, labelled, labels_of, output_name, output_names
 from onnx_snn.evaluation.error_stats import Difference
 from onnx_snn.evaluation.metrics import Metric, MetricLike, metric_of
-from onnx_snn.evaluation.switched_model import SpikingNode, Switchboard
+from onnx_snn.evaluation.switched_graph import SpikingNode
+from onnx_snn.evaluation.switched_model import SwitchedModel
 from onnx_snn.formatting import json_values, table
 from onnx_snn.graph.model_io import load_model
 from onnx_snn.graph.unique_names import make_names_unique
@@ -38,8 +39,8 @@ DEFAULT_SAMPLES = 32
 
 
 @dataclass(frozen=True)
-class NodeBlame:
-    """What one spiking node does to the network.
+class NodeSensitivity:
+    """What the error of one spiking node does at the output of the network.
 
     Attributes:
         name: of the spiking node.
@@ -66,8 +67,8 @@ class NodeBlame:
 
 
 @dataclass(frozen=True)
-class Blame:
-    """Where the error of a spiking network comes from.
+class Sensitivity:
+    """How sensitive the output of a network is to each of its spiking nodes.
 
     Attributes:
         whole: the whole spiking network beside the original.
@@ -75,7 +76,7 @@ class Blame:
     """
 
     whole: Evaluation
-    nodes: tuple[NodeBlame, ...]
+    nodes: tuple[NodeSensitivity, ...]
 
     def to_json(self) -> dict[str, Any]:
         """The figures as JSON values."""
@@ -90,7 +91,7 @@ class Blame:
         return "\n".join([self.whole.text(), "", legend, "", table(header, rows)])
 
 
-def _row(node: NodeBlame, scored: bool) -> tuple[str, ...]:
+def _row(node: NodeSensitivity, scored: bool) -> tuple[str, ...]:
     losses = (f"{node.alone.relative_loss:+.3%}", f"{node.left_out.relative_loss:+.3%}") if scored else ()
     return (
         node.name,
@@ -103,7 +104,7 @@ def _row(node: NodeBlame, scored: bool) -> tuple[str, ...]:
     )
 
 
-def blame(
+def sensitivity(
     original: str | Path,
     spiking: str | Path,
     data: Source,
@@ -115,8 +116,8 @@ def blame(
     samples: int | None = DEFAULT_SAMPLES,
     progress: bool = True,
     kernels: bool = True,
-) -> Blame:
-    """Find out which spiking nodes the error of a network comes from.
+) -> Sensitivity:
+    """Find out which spiking nodes the error of a network comes from: one by one alone, and left out.
 
     Args:
         original: .onnx file of the original network.
@@ -136,57 +137,57 @@ def blame(
         CalibrationError: data or labels do not fit the model.
     """
     model, converted = load_model(original), load_model(spiking)
-    name = output_name([output_types(model), output_types(converted)], output)
+    name = output_name([output_names(model), output_names(converted)], output)
     make_names_unique(model)
     expand(model)  # as the conversion did: what lies within fused operators has names then
-    board = Switchboard(model, converted, kernels=kernels)
+    switched = SwitchedModel(model, converted, kernels=kernels)
     labels = labels_of(data) if labels is None else np.asarray(labels)
     feeds = open_feeds(data, input_specs(model), batch_size=batch_size, max_samples=samples)
-    trial = _Trial(board, name, metric_of(metric, labels))
-    for feed, target in tqdm(labelled(feeds, labels), "blame", disable=None if progress else True, unit="batch"):
+    trial = _Trial(switched, name, metric_of(metric, labels))
+    for feed, target in tqdm(labelled(feeds, labels), "sensitivity", disable=None if progress else True, unit="batch"):
         trial.add(feed, target)
-    return trial.blame()
+    return trial.sensitivity()
 
 
 class _Trial:
     """Running sums over the batches."""
 
-    def __init__(self, board: Switchboard, output: str, metric: Metric | None) -> None:
-        self.board, self.output = board, output
-        self.own = {name: Difference() for name in board.nodes}
-        self.alone = {name: Comparison(output, metric) for name in board.nodes}
-        self.left_out = {name: Comparison(output, metric) for name in board.nodes}
+    def __init__(self, switched: SwitchedModel, output: str, metric: Metric | None) -> None:
+        self.switched, self.output = switched, output
+        self.own = {name: Difference() for name in switched.nodes}
+        self.alone = {name: Comparison(output, metric) for name in switched.nodes}
+        self.left_out = {name: Comparison(output, metric) for name in switched.nodes}
         self.whole = Comparison(output, metric)
 
     def add(self, feed: Feed, labels: NDArray[Any] | None) -> None:
         """Run every network on one batch."""
-        samples, everything = sample_count(feed), set(self.board.nodes)
-        (expected,) = self.board(feed, (), [self.output]).values()
-        (got,) = self.board(feed, everything, [self.output]).values()
+        samples, everything = sample_count(feed), set(self.switched.nodes)
+        (expected,) = self.switched(feed, (), [self.output]).values()
+        (got,) = self.switched(feed, everything, [self.output]).values()
         self.whole.add(samples, expected, got, labels)
         for node, exact in self._exact(feed):
             names = list(dict.fromkeys([self.output, node.output]))
-            alone = self.board(feed, {node.name}, names)
+            alone = self.switched(feed, {node.name}, names)
             self.own[node.name].add(exact, alone[node.output])
             self.alone[node.name].add(samples, expected, alone[self.output], labels)
-            (got,) = self.board(feed, everything - {node.name}, [self.output]).values()
+            (got,) = self.switched(feed, everything - {node.name}, [self.output]).values()
             self.left_out[node.name].add(samples, expected, got, labels)
 
     def _exact(self, feed: Feed) -> Iterator[tuple[SpikingNode, NDArray[Any]]]:
         """Every spiking node with what the original has in its place; some at a time, as memory allows."""
-        waiting = list(self.board.nodes.values())
+        waiting = list(self.switched.nodes.values())
         group, size = 1, 0
         while waiting:
-            exact = self.board(feed, (), list(dict.fromkeys(node.original for node in waiting[:group])))
+            exact = self.switched(feed, (), list(dict.fromkeys(node.original for node in waiting[:group])))
             yield from ((node, exact[node.original]) for node in waiting[:group])
             del waiting[:group]
             size = max(size, *(array.nbytes for array in exact.values()))
             group = max(1, GROUP_BYTES // max(1, 4 * size))
 
-    def blame(self) -> Blame:
+    def sensitivity(self) -> Sensitivity:
         """The figures over all batches, ranked; nodes of equal error keep the order of the graph."""
         nodes = [
-            NodeBlame(
+            NodeSensitivity(
                 name,
                 node.source,
                 node.readers,
@@ -195,7 +196,7 @@ class _Trial:
                 self.alone[name].evaluation(),
                 self.left_out[name].evaluation(),
             )
-            for name, node in self.board.nodes.items()
+            for name, node in self.switched.nodes.items()
         ]
         nodes.sort(key=lambda node: -node.alone.relative_error)
-        return Blame(self.whole.evaluation(), tuple(nodes))
+        return Sensitivity(self.whole.evaluation(), tuple(nodes))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Original and spiking network in one session, with a switch for every spiking node.
+"""Switched model: original and spiking network in one session, with a switch for every spiking node.
 
 Each spiking node lies in an `If` beside the nodes of the original that it stands for: off, they run; on, it does. So a
 network with any choice of spiking nodes runs without another graph, another session or another copy of the weights.
@@ -10,7 +10,6 @@ way.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,40 +17,12 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from onnx_snn.data.specs import Feed
-from onnx_snn.errors import ModelError
+from onnx_snn.evaluation.switched_graph import SWITCH, SwitchedGraph
 from onnx_snn.graph.model_io import with_mapped_weights
-from onnx_snn.metadata import SOURCE_KEY
-from onnx_snn.neurons import opset
-from onnx_snn.runtime.session import add_kernels
-from onnx_snn.runtime.tap_session import Observer, quiet_options
-
-IDENTITY = "identity"
-"""What a code stands for."""
-
-SWITCH = "onnx_snn.switch."
-"""Prefix of the inputs that turn spiking nodes on."""
+from onnx_snn.runtime.tap_session import Observer, quiet_options, quiet_options_with_kernels
 
 
-@dataclass(frozen=True)
-class SpikingNode:
-    """A spiking node and its place in the network.
-
-    Attributes:
-        name: of the node.
-        source: what it stands for, such as "gelu", or "identity" for a code.
-        output: the tensor that it computes; that of the original, except for a code.
-        original: the tensor of the original that its output is close to.
-        readers: names of the nodes that read it.
-    """
-
-    name: str
-    source: str
-    output: str
-    original: str
-    readers: tuple[str, ...]
-
-
-class Switchboard:
+class SwitchedModel:
     """Runs a network with any choice of its spiking nodes.
 
     Args:
@@ -72,17 +43,17 @@ class Switchboard:
     def __init__(
         self, original: ir.Model, spiking: ir.Model, *, adjustable: bool = False, kernels: bool = True
     ) -> None:
-        wiring = _Wiring(original, with_mapped_weights(spiking))
-        self.nodes = {node.name: node for node in wiring.nodes}
+        switched = SwitchedGraph(original, with_mapped_weights(spiking))
+        self.nodes = {node.name: node for node in switched.nodes}
         self.outputs = tuple(str(value.name) for value in original.graph.outputs)
         self._switches = {name: f"{SWITCH}{index}" for index, name in enumerate(self.nodes)}
         if adjustable:
-            wiring.free_parameters()
+            switched.free_parameters()
         taps = [name for node in self.nodes.values() for name in (node.output, node.original)]
-        options = _options_with_kernels if kernels else quiet_options
+        options = quiet_options_with_kernels if kernels else quiet_options
         self._names = list(dict.fromkeys([*self.outputs, *taps]))
-        self.parameters = frozenset(str(value.name) for value in wiring.model.graph.inputs)
-        self._observer = Observer(wiring.model, self._names, session_options=options)
+        self.parameters = frozenset(str(value.name) for value in switched.model.graph.inputs)
+        self._observer = Observer(switched.model, self._names, session_options=options)
 
     def __call__(
         self,
@@ -104,155 +75,3 @@ class Switchboard:
         """
         switches = {switch: np.asarray(name in on) for name, switch in self._switches.items()}
         return self._observer({**feed, **switches, **(parameters or {})}, names)
-
-
-def _options_with_kernels() -> Any:
-    options = quiet_options()
-    add_kernels(options)
-    return options
-
-
-def parameter_name(node: str, parameter: str) -> str:
-    """Name of the input that holds a parameter ("exp2_u_rest", "scale", ...) of a spiking node."""
-    return f"{node}.{parameter}"
-
-
-def _is_parameter(name: str) -> bool:
-    return any(name == part or name.endswith(f"_{part}") for part in (*opset.PARAMETERS, "scale"))
-
-
-class _Wiring:
-    """Puts the nodes of the original beside the spiking ones of `model`, in place."""
-
-    def __init__(self, original: ir.Model, model: ir.Model) -> None:
-        self.model = model
-        self._known = _values(model)
-        self._original = _values(original)
-        spiking = [node for node in model.graph if node.domain == opset.DOMAIN]
-        if not spiking:
-            raise ModelError("it holds no spiking node; give a network that onnx-snn has converted")
-        for node in model.graph.all_nodes():
-            if node.domain == opset.DOMAIN and node.graph is not model.graph:
-                raise ModelError(f"spiking node {node.name!r} lies in a branch, where it cannot be switched on and off")
-        names = [str(value.name) for value in original.graph.outputs]
-        del model.graph.outputs[len(names) :]  # the counts of a metered network
-        if [str(value.name) for value in model.graph.outputs] != names:
-            raise ModelError(f"the spiking network has not the outputs {names}; give the original of this network")
-        self._spiking = {node.name or str(node.outputs[0].name): node for node in spiking}
-        self.nodes = [self._switch(node, index) for index, node in enumerate(spiking)]
-        model.graph.sort()
-
-    def free_parameters(self) -> None:
-        """Turn the parameters of all neurons into inputs of the model, of each node its own."""
-        for name, node in self._spiking.items():
-            for place, read in enumerate(opset.OPERATORS[node.op_type].inputs):
-                value = node.inputs[place]
-                if value is not None and value.const_value is not None and _is_parameter(read):
-                    free = ir.val(parameter_name(name, read), dtype=ir.DataType.FLOAT)
-                    free.shape = ir.Shape([None] * len(value.const_value.shape))
-                    node.replace_input_with(place, free)
-                    self.model.graph.inputs.append(free)
-
-    def _switch(self, node: ir.Node, index: int) -> SpikingNode:
-        """Replace a spiking node by an `If` of it and what it stands for."""
-        chain, source = self._chain(node), node.metadata_props.get(SOURCE_KEY, "")
-        output = chain[-1].outputs[0]
-        name = str(output.name)
-        readers = tuple(user.name or "" for user in output.consumers())
-        x = chain[0].inputs[0]
-        assert x is not None, "a spiking node reads a tensor"
-        exact = [ir.node("Identity", [x])] if source == IDENTITY else self._copied(name)
-        switch = ir.val(f"{SWITCH}{index}", dtype=ir.DataType.BOOL, shape=ir.Shape([]))
-        self.model.graph.inputs.append(switch)
-        both = ir.node("If", [switch], name=f"{SWITCH}{index}.node")
-        self.model.graph.insert_before(chain[-1], both)
-        (switched,) = both.outputs
-        output.replace_all_uses_with(switched, replace_graph_outputs=True)
-        self.model.graph.remove(chain)
-        switched.name, switched.type, switched.shape = name, output.type, output.shape
-        output.name, exact[-1].outputs[0].name = f"{name}/spiking", f"{name}/exact"
-        for branch, nodes in (("then_branch", chain), ("else_branch", exact)):
-            last = nodes[-1].outputs[0]
-            last.type = output.type or ir.TensorType(ir.DataType.FLOAT)
-            graph = ir.Graph([], [last], nodes=nodes, name=f"{branch}.{index}")
-            both.attributes[branch] = ir.AttrGraph(branch, graph)
-        self._known[name] = switched
-        original = str(x.name) if source == IDENTITY else name
-        return SpikingNode(node.name or name, source, name, original, readers)
-
-    def _chain(self, node: ir.Node) -> list[ir.Node]:
-        """The spiking node, with the casts and transpositions around it that make it fit in."""
-        chain, code = [node], node.metadata_props.get(SOURCE_KEY) == IDENTITY
-        while (before := self._added(_producer(chain[0]))) is not None:
-            chain.insert(0, before)
-        # A function ends where the original goes on; a code has a cast behind it where it has one before.
-        while len(chain) == 2 if code else chain[-1].outputs[0].name not in self._original:
-            after = self._added(next(iter(chain[-1].outputs[0].consumers()), None))
-            if after is None:
-                break
-            chain.append(after)
-        if not code and chain[-1].outputs[0].name not in self._original:
-            raise ModelError(
-                f"tensor {chain[-1].outputs[0].name!r} of the spiking network is not in the original; give the "
-                "original of this network"
-            )
-        return chain
-
-    def _added(self, node: ir.Node | None) -> ir.Node | None:
-        """`node`, if it is a cast or transposition that conversion added for a spiking node."""
-        if node is None or node.op_type not in ("Cast", "Transpose") or node.domain:
-            return None
-        # The last one of a function takes the name of what it replaces.
-        there = self._original.get(str(node.outputs[0].name))
-        producer = there.producer() if there is not None else None
-        return None if producer is not None and producer.op_type == node.op_type else node
-
-    def _copied(self, name: str) -> list[ir.Node]:
-        """Copies of the nodes that compute the tensor `name` in the original, from what the spiking network has."""
-        target = self._original[name]
-        copies: dict[ir.Value, ir.Value] = {}
-        nodes: list[ir.Node] = []
-
-        def copy(value: ir.Value | None) -> ir.Value | None:
-            if value is None:
-                return None
-            if value is not target and value.name in self._known:
-                return self._known[value.name]
-            if value not in copies:
-                producer = value.producer()
-                if producer is None:
-                    self._add_initializer(value)
-                    return self._known[str(value.name)]
-                node = ir.Node(
-                    producer.domain,
-                    producer.op_type,
-                    [copy(read) for read in producer.inputs],
-                    list(producer.attributes.values()),
-                    num_outputs=len(producer.outputs),
-                    version=producer.version,
-                )
-                for old, new in zip(producer.outputs, node.outputs, strict=True):
-                    new.name, copies[old] = f"{name}/exact/{old.name}" if old.name else "", new
-                nodes.append(node)
-            return copies[value]
-
-        copy(target)
-        return nodes
-
-    def _add_initializer(self, value: ir.Value) -> None:
-        if value.const_value is None:
-            raise ModelError(f"the spiking network has no input {value.name!r}; give the original of this network")
-        copy = ir.val(str(value.name), const_value=value.const_value)
-        self.model.graph.register_initializer(copy)
-        self._known[str(value.name)] = copy
-
-
-def _producer(node: ir.Node) -> ir.Node | None:
-    x = node.inputs[0]
-    return x.producer() if x is not None else None
-
-
-def _values(model: ir.Model) -> dict[str, ir.Value]:
-    """The values of the main graph by name."""
-    values = {str(value.name): value for value in model.graph.inputs} | dict(model.graph.initializers)
-    return values | {str(value.name): value for node in model.graph for value in node.outputs if value.name}

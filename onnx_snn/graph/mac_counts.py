@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Multiply-accumulates of products, from the shapes of what they multiply.
+"""Multiply-accumulates of products, from the shapes of what they multiply; one function for each kind of operator.
 
     MatMul Gemm          outputs * length of the contracted axis
     Einsum               product of the sizes of all subscripts
@@ -8,7 +8,8 @@
                          what would fall on padding does not count, since no spike comes from there
 
 An operand of n elements has multiply-accumulates / n outgoing synapses an element: exactly for all but convolutions,
-whose elements at the border have fewer than the others, and on average for these.
+whose elements at the border have fewer than the others, and on average for these. Which operator counts by which
+function is in `onnx_snn.graph.product_operators`.
 """
 
 from __future__ import annotations
@@ -18,53 +19,46 @@ from collections.abc import Mapping, Sequence
 
 import onnx_ir as ir
 
-from onnx_snn.graph.activation_flow import ActivationFlow
-
-PRODUCTS = frozenset(("MatMul", "Gemm", "Einsum", "Mul", "Conv", "ConvTranspose"))
-"""Standard operators whose operands can be coded."""
-
-CONVOLUTIONS = ("Conv", "ConvTranspose")
-
-Shape = tuple[int, ...]
+from onnx_snn.graph.shapes import Shape
 
 
-def is_standard_product(node: ir.Node) -> bool:
-    """Whether `node` is of one of `PRODUCTS`."""
-    return node.domain == "" and node.op_type in PRODUCTS
+def of_matmul(_: ir.Node, operands: Sequence[Shape], output: Shape) -> int:
+    """Outputs times the last axis of the first operand."""
+    return math.prod(output) * operands[0][-1]
 
 
-def is_product(node: ir.Node, flow: ActivationFlow) -> bool:
-    """Whether `node` sums products of activations with anything: what a multiply-accumulate is counted for anywhere."""
-    standard = is_standard_product(node) and node.op_type != "Mul"
-    return standard and any(flow.is_activation(value) for value in operands_of(node))
+def of_fused_matmul(node: ir.Node, operands: Sequence[Shape], output: Shape) -> int:
+    """FusedMatMul: outputs times the axis of the first operand that its attributes turn to the end."""
+    transposed, batch_last = (node.attributes.get_int(name, 0) for name in ("transA", "transBatchA"))
+    axis = (0 if batch_last else -2) if transposed and len(operands[0]) > 1 else -1
+    return math.prod(output) * operands[0][axis]
 
 
-def operands_of(node: ir.Node) -> list[ir.Value]:
-    """What a product multiplies; of other nodes the first input."""
-    count = 1
-    if is_standard_product(node):
-        count = len(node.inputs) if node.op_type == "Einsum" else 2
-    return [value for value in node.inputs[:count] if value is not None]
+def of_gemm(node: ir.Node, operands: Sequence[Shape], output: Shape) -> int:
+    """Outputs times the columns of the first operand, or its rows where it is transposed."""
+    return math.prod(output) * operands[0][0 if node.attributes.get_int("transA", 0) else 1]
 
 
-def multiply_accumulates(node: ir.Node, operands: Sequence[Shape], output: Shape) -> int:
-    """Products of two numbers that `node` computes.
+def of_mul(_: ir.Node, __: Sequence[Shape], output: Shape) -> int:
+    """One for each output."""
+    return math.prod(output)
 
-    Args:
-        node: a node of one of `PRODUCTS`.
-        operands: shapes of its first two inputs (of an Einsum, of all).
-        output: shape of its output.
-    """
-    if node.op_type == "Einsum":
-        return math.prod(_subscript_sizes(node.attributes["equation"].as_string(), operands))
-    if node.op_type in CONVOLUTIONS:
-        return _convolved(node, operands[0], operands[1], output)
-    length = 1
-    if node.op_type == "MatMul":
-        length = operands[0][-1]
-    elif node.op_type == "Gemm":
-        length = operands[0][0 if node.attributes.get_int("transA", 0) else 1]
-    return math.prod(output) * length
+
+def of_einsum(node: ir.Node, operands: Sequence[Shape], _: Shape) -> int:
+    """Product of the sizes of all subscripts."""
+    return math.prod(_subscript_sizes(node.attributes["equation"].as_string(), operands))
+
+
+def of_conv(node: ir.Node, operands: Sequence[Shape], output: Shape) -> int:
+    """Pairs of an input and an output position that the kernel joins, times the channels that meet."""
+    x, weight = operands
+    return _convolved(node, x[0], weight, wide=x[2:], narrow=output[2:])
+
+
+def of_conv_transpose(node: ir.Node, operands: Sequence[Shape], output: Shape) -> int:
+    """As of a convolution with input and output in each other's place, which joins the same pairs."""
+    x, weight = operands
+    return _convolved(node, x[0], weight, wide=output[2:], narrow=x[2:])
 
 
 def _subscript_sizes(equation: str, operands: Sequence[Shape]) -> list[int]:
@@ -89,20 +83,17 @@ def _broadcast(a: Shape, b: Shape) -> Shape:
     return tuple(max(pair) for pair in zip(*padded, strict=True))
 
 
-def _convolved(node: ir.Node, x: Shape, weight: Shape, y: Shape) -> int:
-    """Of a convolution; a transposed one joins the same pairs with input and output in each other's place."""
-    transposed = node.op_type == "ConvTranspose"
-    wide, narrow = (y, x) if transposed else (x, y)
+def _convolved(node: ir.Node, samples: int, weight: Shape, *, wide: Shape, narrow: Shape) -> int:
+    """Of a convolution from positions `wide` to `narrow`."""
     kernel = weight[2:]
-    axes = len(kernel)
-    strides = _ints(node, "strides", [1] * axes)
-    dilations = _ints(node, "dilations", [1] * axes)
+    strides = _ints(node, "strides", [1] * len(kernel))
+    dilations = _ints(node, "dilations", [1] * len(kernel))
     pairs = 1
-    for axis in range(axes):
-        before = _padding(node, axis, wide[2 + axis], narrow[2 + axis], kernel, strides, dilations)
-        pairs *= _joined(wide[2 + axis], narrow[2 + axis], kernel[axis], strides[axis], dilations[axis], before)
+    for axis in range(len(kernel)):
+        before = _padding(node, axis, wide[axis], narrow[axis], kernel, strides, dilations)
+        pairs *= _joined(wide[axis], narrow[axis], kernel[axis], strides[axis], dilations[axis], before)
     # Weights are [outputs, inputs / groups, ...], transposed [inputs, outputs / groups, ...].
-    return x[0] * weight[0] * weight[1] * pairs
+    return samples * weight[0] * weight[1] * pairs
 
 
 def _joined(wide: int, narrow: int, kernel: int, stride: int, dilation: int, before: int) -> int:

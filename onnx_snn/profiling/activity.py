@@ -30,7 +30,7 @@ class NeuronActivity:
         source: what the node stands for: "identity" for a code, else a function such as "gelu", or a rule's name.
         elements: numbers that went through it.
         spikes: int64 [S, N], how often each basis fired at each time step.
-        gate: whether time step 0 is a gate.
+        gate: whether time step 0 holds the saturation spike, which silences a saturated basis after it.
         out_of_range: elements at or beyond the last level of an outermost basis, which larger ones share; None where
             spikes do not tell, because they do not add what they take. A side where every basis is silent has no end.
     """
@@ -55,7 +55,7 @@ class NeuronActivity:
 
     @property
     def timesteps(self) -> int:
-        """Time steps S, the gate's included."""
+        """Time steps S, that of the saturation spike included."""
         return len(self.spikes)
 
     @property

@@ -10,6 +10,8 @@ which there are figures of energy:
     log            a polynomial of degree 8 of the mantissa and a multiple of the exponent
     tanh           an odd polynomial of degree 13 over an even one of degree 6, on a clamped argument
     erf            Abramowitz and Stegun 7.1.26: a polynomial of degree 5 of 1 / (1 + p x), times exp(-x**2)
+    quantization   a division, two additions that round and move to the zero point, two bounds; and back a difference
+                   and a product
 
 Exact rescalings by powers of two are free. Nodes that move or select values compute nothing.
 """
@@ -21,7 +23,9 @@ from collections.abc import Sequence
 
 import onnx_ir as ir
 
-from onnx_snn.graph.mac_counts import Shape
+from onnx_snn.graph.activation_flow import ActivationFlow
+from onnx_snn.graph.model_io import MICROSOFT
+from onnx_snn.graph.shapes import Shape
 from onnx_snn.neurons.opset import MBE_NEURON, SPIKING_LAYER_NORMALIZATION, SPIKING_SOFTMAX
 from onnx_snn.profiling.activity import NeuronActivity, ProductActivity
 from onnx_snn.profiling.energy import NOTHING, NodeWork, Operations, Work
@@ -106,6 +110,9 @@ ELEMENTWISE = {
     "Min": COMPARE,
     "Max": COMPARE,
     "BatchNormalization": FUSED,
+    "BiasAdd": ADD,
+    "QuantizeLinear": DIVIDE + ADD * 2 + CLIP,
+    "DequantizeLinear": ADD + MULTIPLY,
 }
 """An element of the output of standard operators."""
 
@@ -129,7 +136,13 @@ CENTRED_NORMS = frozenset(("LayerNormalization", "InstanceNormalization", "Group
 NORMS = CENTRED_NORMS | {"RMSNormalization", "SimplifiedLayerNormalization"}
 
 COUNTED = frozenset((*ELEMENTWISE, *REDUCTIONS, *POOLS, *SOFTMAXES, *NORMS))
-"""Operators that compute something and are no product of `onnx_snn.graph.mac_counts`."""
+"""Standard operators, and onnxruntime's of the same name, that compute something and are counted by `work_of_kept`."""
+
+
+def is_counted(node: ir.Node, flow: ActivationFlow) -> bool:
+    """Whether `node` computes something with activations that is counted by `work_of_kept`."""
+    counted = node.domain in ("", MICROSOFT) and node.op_type in COUNTED
+    return counted and any(flow.is_activation(value) for value in (*node.inputs, *node.outputs))
 
 
 def work_of_kept(node: ir.Node, x: Shape, y: Shape) -> Work:

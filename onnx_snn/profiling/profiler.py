@@ -16,12 +16,13 @@ adds the other's value so far to every output that it meets. Spiking Transformer
 (SpikeZIP-TF, You et al. 2024). The other way, spike trains multiplied pair by pair as in arXiv 2508.07710, takes
 spikes(a) * spikes(b) accumulations where this one takes spikes(a) + spikes(b).
 
-Shapes are those that the network has for the shapes of a feed; they are looked up once for each. What lies in
-subgraphs (If, Loop, Scan) is not counted.
+Shapes are those that the network has for the shapes of a feed; they are looked up once for each. Nodes whose work is
+not counted, such as those in subgraphs (If, Loop, Scan), are named (`Profile.uncounted`).
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import tempfile
 from collections import Counter
@@ -37,12 +38,14 @@ from tqdm import tqdm
 from onnx_snn.conversion.spike_outputs import spiking_nodes
 from onnx_snn.data.feeds import Source, open_feeds
 from onnx_snn.data.specs import Feed, input_specs, sample_count
-from onnx_snn.errors import CalibrationError, ModelError, OutputError
+from onnx_snn.errors import ModelError, OutputError
 from onnx_snn.formatting import table
 from onnx_snn.graph.model_io import ModelSource, load_model, save_model
 from onnx_snn.profiling.activity import NeuronActivity, ProductActivity, ProductKind
-from onnx_snn.profiling.counters import Tally
+from onnx_snn.profiling.counters import Counters
 from onnx_snn.profiling.energy import EnergyCosts, EnergyFigure, EnergyReport
+from onnx_snn.profiling.uncounted import UncountedNode, note
+from onnx_snn.runtime.execution import run
 from onnx_snn.runtime.session import session, session_options
 
 PICO_TO_MICRO = 1e-6
@@ -59,6 +62,7 @@ class Profile:
         neurons: every neuron, in graph order.
         products: every product of activations with weights or activations, in graph order.
         energy: operations of every node, and their energy.
+        uncounted: nodes that compute with activations and are in none of these figures.
     """
 
     model: str
@@ -67,6 +71,7 @@ class Profile:
     neurons: tuple[NeuronActivity, ...]
     products: tuple[ProductActivity, ...]
     energy: EnergyReport
+    uncounted: tuple[UncountedNode, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The figures as JSON values."""
@@ -77,6 +82,7 @@ class Profile:
             "neurons": [neuron.to_json() for neuron in self.neurons],
             "products": [product.to_json() for product in self.products],
             "energy": self.energy.to_json(),
+            "uncounted": [dataclasses.asdict(node) for node in self.uncounted],
         }
 
     def save(self, path: str | Path) -> None:
@@ -108,6 +114,7 @@ class Profile:
             "",
             table(_ENERGY_HEADER, [_energy_row(figure, self.samples) for figure in figures]),
             *(f"{figure.rule.name}: {figure.rule.formula} ({figure.rule.source})" for figure in figures),
+            *([note(self.uncounted)] if self.uncounted else []),
         ]
         if nodes:
             lines += [
@@ -166,7 +173,7 @@ class Profiler:
     """
 
     def __init__(self, network: ir.Model, options: ort.SessionOptions, *, kernels: bool = True) -> None:
-        self._tally = Tally(network)
+        self._counters = Counters(network)
         self._session = _session(network, options, kernels)
         self._seen: Counter[str] = Counter()
 
@@ -176,19 +183,23 @@ class Profiler:
         Raises:
             CalibrationError: the run fails.
         """
-        try:
-            counts = self._session.run(self._tally.names, feed)
-        except Exception as error:  # onnxruntime's exceptions share no base class of their own
-            shapes = {name: array.shape for name, array in feed.items()}
-            raise CalibrationError(f"onnxruntime fails on inputs of shapes {shapes}: {error}") from error
-        self._tally.add(feed, counts)
+        counts = run(self._session, self._counters.names, feed)
+        self._counters.add(feed, list(counts.values()))
         self._seen.update(samples=sample_count(feed), batches=1)
 
     def profile(self, name: str, costs: EnergyCosts) -> Profile:
         """What was counted so far."""
-        tally, seen = self._tally, self._seen
-        energy = EnergyReport(tally.work(), costs)
-        return Profile(name, seen["samples"], seen["batches"], tally.neurons(), tally.products(), energy)
+        counters, seen = self._counters, self._seen
+        energy = EnergyReport(counters.work(), costs)
+        return Profile(
+            name,
+            seen["samples"],
+            seen["batches"],
+            counters.neurons(),
+            counters.products(),
+            energy,
+            counters.uncounted,
+        )
 
 
 def _session(model: ir.Model, options: ort.SessionOptions, kernels: bool) -> ort.InferenceSession:
@@ -200,7 +211,7 @@ def _session(model: ir.Model, options: ort.SessionOptions, kernels: bool) -> ort
 
 
 _NEURON_HEADER = ("neurons", "nodes", "elements/sample", "slots", "spikes/element", "firing rate", "out of range")
-_PRODUCT_HEADER = ("products", "nodes", "spiking", "MACs/sample", "spikes/element", "SOPs/sample", "SOPs/MAC")
+_PRODUCT_HEADER = ("matmuls", "nodes", "spiking", "MACs/sample", "spikes/element", "SOPs/sample", "SOPs/MAC")
 _ENERGY_HEADER = ("energy by rule", "ANN, µJ/sample", "SNN, µJ/sample", "SNN / ANN")
 
 
@@ -223,7 +234,7 @@ def _neuron_row(label: str, members: Sequence[NeuronActivity], samples: int) -> 
 
 def _grouped(products: Sequence[ProductActivity]) -> list[tuple[str, list[ProductActivity]]]:
     """Products by what their spikes meet."""
-    labels = {ProductKind.WEIGHTS: "with weights", ProductKind.ACTIVATIONS: "of activations"}
+    labels = {ProductKind.WEIGHTS: "weight matmul", ProductKind.ACTIVATIONS: "activation matmul"}
     groups = [(label, [product for product in products if product.kind is kind]) for kind, label in labels.items()]
     return [(label, members) for label, members in groups if members]
 

@@ -23,8 +23,7 @@ from onnx_snn.profiling.inspection import inspect
 from onnx_snn.profiling.profiler import profile
 from onnx_snn.reporting.node_observer import NodeObserver
 from onnx_snn.reporting.views import Candidate, Survey
-from onnx_snn.runtime.session import add_kernels
-from onnx_snn.runtime.tap_session import Observer, quiet_options
+from onnx_snn.runtime.tap_session import Observer, quiet_options, quiet_options_with_kernels
 
 OBSERVED_SAMPLES = 16
 """Number of samples, run one at a time, on which errors of nodes and arguments of neurons are observed."""
@@ -103,7 +102,7 @@ def _observe(
     references = sorted({observer.reference for observer in observers} & known)
     taps = sorted({name for observer in observers for name in (observer.input, observer.output)})
     reference = Observer(original, references) if references else None
-    got_of = Observer(spiking, taps, session_options=_kernel_options if kernels else quiet_options)
+    got_of = Observer(spiking, taps, session_options=quiet_options_with_kernels if kernels else quiet_options)
     count = 0
     for number, feed in _samples(feeds, sample):
         expected, got = reference(feed) if reference else {}, got_of(feed)
@@ -128,9 +127,3 @@ def _samples(feeds: Feeds, sample: int) -> Iterator[tuple[int, Feed]]:
             break
     if last < sample:
         raise ConfigError(f"sample is {sample}, but the data has {last + 1}; expected a number below that")
-
-
-def _kernel_options() -> Any:
-    options = quiet_options()
-    add_kernels(options)
-    return options

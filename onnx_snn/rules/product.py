@@ -14,6 +14,7 @@ import onnx_ir as ir
 
 from onnx_snn.graph.activation_flow import operators
 from onnx_snn.graph.constants import constant
+from onnx_snn.graph.product_operators import Coded, product_operator
 from onnx_snn.rules.repetition import operand
 from onnx_snn.rules.rule import Scope, name_of
 from onnx_snn.rules.site import Kind, Site
@@ -23,19 +24,18 @@ _KEEPS_PROBABILITIES = operators(
 )
 """Operators that move or repeat values and change none."""
 
-Axes = tuple[int | None, int | None]
-
 
 def product(node: ir.Node, scope: Scope) -> Site | None:
     """The product of two activations that `node` computes, or None."""
-    if node.domain != "" or node.op_type not in ("MatMul", "Gemm", "Einsum", "Mul") or len(node.inputs) < 2:
+    operator = product_operator(node)
+    if operator is None or Coded.PAIRS not in operator.coded or len(node.inputs) < 2:
         return None
     a, b = node.inputs[:2]
     if a is None or b is None or not (scope.flow.is_activation(a) and scope.flow.is_activation(b)):
         return None
     if node.op_type == "Einsum" and len(node.inputs) > 2:
         return None
-    operands = [operand(node, index, axis) for index, axis in enumerate(contraction_axes(node))]
+    operands = [operand(node, index, axis) for index, axis in enumerate(operator.contraction_axes(node))]
     return Site(
         kind=Kind.PRODUCT,
         name=name_of(node),
@@ -49,37 +49,6 @@ def product(node: ir.Node, scope: Scope) -> Site | None:
             "readers": tuple((found.reader, found.place) for found in operands),
         },
     )
-
-
-def contraction_axes(node: ir.Node) -> Axes:
-    """For each operand the axis that is summed over, from the end; None where there is no single one."""
-    attributes = node.attributes
-    if node.op_type == "MatMul":
-        b = node.inputs[1]
-        is_vector = b is not None and b.shape is not None and len(b.shape) == 1
-        return -1, -1 if is_vector else -2
-    if node.op_type == "Gemm":
-        return -2 if attributes.get_int("transA", 0) else -1, -1 if attributes.get_int("transB", 0) else -2
-    if node.op_type == "Einsum":
-        return _einsum_axes(attributes["equation"].as_string())
-    return None, None
-
-
-def _einsum_axes(equation: str) -> Axes:
-    """The axes of the only subscript that two terms share and the result lacks."""
-    terms, arrow, result = equation.replace(" ", "").partition("->")
-    a, b = terms.split(",")
-    contracted = (set(a) & set(b)) - set(result) - {"."}
-    if not arrow or len(contracted) != 1:
-        return None, None
-    (subscript,) = contracted
-    return _from_end(a, subscript), _from_end(b, subscript)
-
-
-def _from_end(term: str, subscript: str) -> int | None:
-    """Axis of a subscript counted from the end, unless an ellipsis of unknown length lies between."""
-    tail = term[term.index(subscript) :]
-    return None if "." in tail or term.count(subscript) > 1 else -len(tail)
 
 
 def _is_probability(value: ir.Value | None, scope: Scope) -> bool:

@@ -15,22 +15,15 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from onnx_snn.graph.model_io import MICROSOFT
-from onnx_snn.rules.product import contraction_axes
+from onnx_snn.graph.product_operators import Coded, product_operator
 from onnx_snn.rules.rule import Refusal, Scope, name_of
 from onnx_snn.rules.site import Kind, Site
-
-_CONVOLUTIONS = ("Conv", "ConvTranspose")
-_PACKED = ("MatMulNBits", "MatMulBnb4")
-_OPERATORS = {("", op_type) for op_type in ("MatMul", "Gemm", "Einsum", *_CONVOLUTIONS)}
-_OPERATORS |= {(MICROSOFT, op_type) for op_type in _PACKED}
-_CHANNELS = 1
-"""Axis of the channels that a convolution sums over."""
 
 
 def synapse(node: ir.Node, scope: Scope) -> Site | Refusal | None:
     """The product of an activation with weights that `node` computes, or None."""
-    if (node.domain, node.op_type) not in _OPERATORS or len(node.inputs) < 2:
+    operator = product_operator(node)
+    if operator is None or Coded.BESIDE_WEIGHTS not in operator.coded or len(node.inputs) < 2:
         return None
     activations = [index for index in (0, 1) if scope.flow.is_activation(node.inputs[index])]
     if len(activations) != 1:
@@ -48,14 +41,7 @@ def synapse(node: ir.Node, scope: Scope) -> Site | Refusal | None:
         rule=f"synapse_{node.op_type.lower()}",
         parameters={
             "operand": operand,
-            "contraction_axis": _contraction_axis(node, operand),
+            "contraction_axis": operator.contraction_axes(node)[operand],
             "contraction_is_fixed": scope.flow.is_constant(weight),
         },
     )
-
-
-def _contraction_axis(node: ir.Node, operand: int) -> int | None:
-    """The axis of the activation that the weights sum over."""
-    if node.op_type in _CONVOLUTIONS:
-        return _CHANNELS
-    return -1 if node.op_type in _PACKED else contraction_axes(node)[operand]

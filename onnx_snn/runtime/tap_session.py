@@ -12,16 +12,19 @@ import difflib
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeAlias
 
-import numpy as np
 import onnx_ir as ir
 import onnxruntime as ort
 from numpy.typing import NDArray
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
-from onnx_snn.data.specs import BFLOAT16, Feed
+from onnx_snn.data.element_types import element_type, widened
+from onnx_snn.data.specs import Feed
 from onnx_snn.errors import CalibrationError, ModelError
 from onnx_snn.graph.model_io import large_weights, with_mapped_weights
+from onnx_snn.graph.shapes import Shapes
 from onnx_snn.graph.subgraphs import body_around, graph_of, lifted, places
+from onnx_snn.runtime.execution import ort_value, run
+from onnx_snn.runtime.session import add_kernels
 
 OptionsFactory: TypeAlias = Callable[[], ort.SessionOptions]
 
@@ -30,9 +33,6 @@ QUIET = 4
 
 SHAPE_OF = "onnx_snn.shape_of."
 """Prefix of the outputs that hold the shape of an observed tensor."""
-
-FLOAT_OF = "onnx_snn.float_of."
-"""Prefix of the outputs that hold an observed tensor of bfloat16 in float32."""
 
 
 class Observer:
@@ -71,27 +71,49 @@ class Observer:
             copy.graph.outputs.extend(outputs)
         else:
             outputs = lifted(copy, outputs)
-            outputs = [_readable(copy.graph, value) for value in outputs]
             copy.graph.outputs[:] = outputs
             # What is only on the way to the model's own outputs, such as the logits over a vocabulary, is not run.
             RemoveUnusedNodesPass()(copy)
-        self._outputs = {name: output.name for name, output in zip(names, outputs, strict=True)}
-        self._weights = {name: _ort_value(tensor) for name, tensor in detach_weights(copy).items()}
+        self._outputs = {name: str(output.name) for name, output in zip(names, outputs, strict=True)}
+        self._weights = {name: ort_value(tensor) for name, tensor in detach_weights(copy).items()}
         self._session = _session(copy, options, list(providers or ["CPUExecutionProvider"]))
 
     def __call__(self, feed: Feed, names: Sequence[str] | None = None) -> dict[str, NDArray[Any]]:
         """The tensors `names`, all by default, for `feed`; of their shapes, where those are observed.
 
+        Floating-point numbers of types that NumPy does not have of its own, such as bfloat16, come in float32.
+
         Raises:
             CalibrationError: the run fails.
         """
         names = self._names if names is None else names
-        try:
-            arrays = self._session.run([self._outputs[name] for name in names], for_onnxruntime(feed) | self._weights)
-        except Exception as error:
-            shapes = {name: array.shape for name, array in feed.items()}
-            raise CalibrationError(f"onnxruntime fails on inputs of shapes {shapes}: {error}") from error
-        return dict(zip(names, arrays, strict=True))
+        outputs = [self._outputs[name] for name in names]
+        arrays = run(self._session, outputs, {**feed, **self._weights})
+        return {name: widened(arrays[output]) for name, output in zip(names, outputs, strict=True)}
+
+
+class ShapeSession:
+    """A session that tells the shapes of tensors of a model.
+
+    Args:
+        model: The model; it is left as it is.
+        names: Tensors of its main graph.
+
+    Raises:
+        CalibrationError: there is no such tensor.
+        ModelError: onnxruntime does not accept the model.
+    """
+
+    def __init__(self, model: ir.Model, names: Sequence[str]) -> None:
+        self._observer = Observer(model, names, shapes=True)
+
+    def __call__(self, feed: Feed) -> Shapes:
+        """The shapes for `feed`.
+
+        Raises:
+            CalibrationError: the run fails.
+        """
+        return Shapes({name: tuple(map(int, shape)) for name, shape in self._observer(feed).items()})
 
 
 def inferred_types(model: ir.Model, names: Sequence[str]) -> dict[str, tuple[ir.DataType, Sequence[int | None] | None]]:
@@ -109,7 +131,7 @@ def inferred_types(model: ir.Model, names: Sequence[str]) -> dict[str, tuple[ir.
     options = quiet_options()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = _session(copy, options, ["CPUExecutionProvider"])
-    known = {value.name: (_ONNX_TYPES.get(value.type), value.shape) for value in session.get_outputs()}
+    known = {value.name: (element_type(value.type), value.shape) for value in session.get_outputs()}
     found: dict[str, tuple[ir.DataType, Sequence[int | None] | None]] = {}
     for name in names:
         dtype, shape = known[name]
@@ -126,6 +148,17 @@ def quiet_options() -> ort.SessionOptions:
     return options
 
 
+def quiet_options_with_kernels() -> ort.SessionOptions:
+    """`quiet_options` under which spiking nodes run by the kernels where they are installed.
+
+    Raises:
+        LibraryError: onnxruntime cannot load the library.
+    """
+    options = quiet_options()
+    add_kernels(options)
+    return options
+
+
 def _session(model: ir.Model, options: ort.SessionOptions, providers: Sequence[str]) -> ort.InferenceSession:
     try:
         return ort.InferenceSession(ir.to_proto(model).SerializeToString(), options, providers=providers)
@@ -139,18 +172,6 @@ def _remedy(model: ir.Model) -> str:
     if any(value.dtype is ir.DataType.BFLOAT16 for value in (*model.graph.inputs, *values)):
         return "; it has few kernels that compute in bfloat16: export the network in float16 or float32"
     return ""
-
-
-_ONNX_TYPES = {
-    "tensor(float)": ir.DataType.FLOAT,
-    "tensor(float16)": ir.DataType.FLOAT16,
-    "tensor(bfloat16)": ir.DataType.BFLOAT16,
-    "tensor(double)": ir.DataType.DOUBLE,
-    "tensor(bool)": ir.DataType.BOOL,
-    **{f"tensor(int{bits})": ir.DataType[f"INT{bits}"] for bits in (8, 16, 32, 64)},
-    **{f"tensor(uint{bits})": ir.DataType[f"UINT{bits}"] for bits in (8, 16, 32, 64)},
-}
-"""Element types as onnxruntime spells them."""
 
 
 def _find_values(model: ir.Model, names: Iterable[str]) -> list[ir.Value]:
@@ -181,22 +202,6 @@ def _shape_of(value: ir.Value) -> ir.Value:
     return node.outputs[0]
 
 
-def _readable(graph: ir.Graph, value: ir.Value) -> ir.Value:
-    """`value`, or where NumPy has no type for it a new value of the graph with the same numbers in float32."""
-    if value.dtype is not ir.DataType.BFLOAT16:
-        return value
-    node = ir.node("Cast", [value], {"to": ir.DataType.FLOAT})
-    graph.append(node)
-    node.outputs[0].name = f"{FLOAT_OF}{value.name}"
-    node.outputs[0].dtype, node.outputs[0].shape = ir.DataType.FLOAT, value.shape
-    return node.outputs[0]
-
-
-def for_onnxruntime(feed: Feed) -> dict[str, Any]:
-    """`feed` with arrays of a type that NumPy does not have of its own as onnxruntime takes them."""
-    return {name: _ort_value(ir.Tensor(array)) if array.dtype == BFLOAT16 else array for name, array in feed.items()}
-
-
 def detach_weights(model: ir.Model) -> dict[str, ir.TensorProtocol]:
     """Turn the larger initializers of the main graph into inputs, and return their values by name."""
     graph = model.graph
@@ -210,13 +215,3 @@ def detach_weights(model: ir.Model) -> dict[str, ir.TensorProtocol]:
         if value not in graph.inputs:
             graph.inputs.append(value)
     return weights
-
-
-def _ort_value(tensor: ir.TensorProtocol) -> ort.OrtValue:
-    """The tensor for onnxruntime, in the memory where it lies."""
-    return ort.OrtValue.ortvalue_from_numpy_with_onnx_type(contiguous(tensor.numpy()), tensor.dtype.value)
-
-
-def contiguous(array: NDArray[Any]) -> NDArray[Any]:
-    """`array` in row-major order; unlike np.ascontiguousarray it leaves a scalar one."""
-    return np.asarray(array, order="C")

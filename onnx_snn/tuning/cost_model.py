@@ -9,7 +9,7 @@ no product reads a neuron (functions, and the neurons inside softmax and the nor
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -17,15 +17,16 @@ import onnx_ir as ir
 
 from onnx_snn.data.specs import Feed, sample_count
 from onnx_snn.graph.activation_flow import ActivationFlow
-from onnx_snn.graph.mac_counts import is_product, multiply_accumulates, operands_of
+from onnx_snn.graph.product_operators import is_product, multiply_accumulates, operands_of
+from onnx_snn.graph.shapes import Shapes
 from onnx_snn.profiling.energy import EnergyCosts
+from onnx_snn.profiling.op_counts import is_counted
+from onnx_snn.profiling.uncounted import UncountedNode, uncounted_nodes
 from onnx_snn.rules.site import Kind, Site
-from onnx_snn.runtime.tap_session import Observer
+from onnx_snn.runtime.tap_session import ShapeSession
 
 COSTS = EnergyCosts()
 """Energy of operations, for the figures that the solver prints."""
-
-Shapes = Mapping[str, tuple[int, ...]]
 
 _ROWS = ("reciprocal", "rsqrt")
 """Neurons that see one value a row."""
@@ -33,7 +34,7 @@ _ROWS = ("reciprocal", "rsqrt")
 
 @dataclass(frozen=True)
 class Load:
-    """What hangs on one neuron.
+    """Elements per sample and spike fan-out of one neuron.
 
     Attributes:
         elements: values that it codes, for each sample.
@@ -56,10 +57,12 @@ class ProductWork(NamedTuple):
     Attributes:
         original: all of them.
         kept: of products that stay ones of numbers.
+        uncounted: nodes whose work, of products or otherwise, is in neither number.
     """
 
     original: float
     kept: float
+    uncounted: tuple[UncountedNode, ...] = ()
 
     def energy(self, synaptic_operations: float) -> float:
         """Energy of the spiking network's products over that of the original's: the accumulate-only rule."""
@@ -76,36 +79,30 @@ def products_of(model: ir.Model, sites: Iterable[Site]) -> tuple[list[ir.Node], 
 
 def product_work(model: ir.Model, sites: Iterable[Site], shapes: Shapes, feed: Feed) -> ProductWork:
     """The work of the products of `model` with spiking ones at `sites`, from the shapes that `feed` gives."""
-    samples = sample_count(feed)
-    spiking, kept = (
-        sum(multiplications(node, shapes) for node in nodes) / samples for nodes in products_of(model, sites)
-    )
-    return ProductWork(spiking + kept, kept)
+    sites, samples, flow = list(sites), sample_count(feed), ActivationFlow(model)
+    products = products_of(model, sites)
+    spiking, kept = (sum(multiply_accumulates(node, shapes) for node in nodes) / samples for nodes in products)
+    counted = {node for site in sites for node in site.nodes}.union(*products)
+    counted |= {node for node in model.graph if is_counted(node, flow)}
+    return ProductWork(spiking + kept, kept, uncounted_nodes(model, flow, counted))
 
 
-def observed_shapes(model: ir.Model, sites: Sequence[Site], feed: Feed) -> dict[str, tuple[int, ...]]:
+def observed_shapes(model: ir.Model, sites: Sequence[Site], feed: Feed) -> Shapes:
     """Shapes of all that goes into and comes out of `sites` and the products of `model`, for `feed`."""
     spiking, kept = products_of(model, sites)
     values = [value for site in sites for value in site.inputs]
     values += [value for node in (*spiking, *kept) for value in (*operands_of(node), *node.outputs)]
     names = list(dict.fromkeys(str(value.name) for value in values if value is not None and value.name))
-    shapes = Observer(model, names, shapes=True)(feed)
-    return {name: tuple(map(int, shape)) for name, shape in shapes.items()}
+    return ShapeSession(model, names)(feed)
 
 
 def load_of(site: Site, neuron: str, shapes: Shapes, feed: Feed) -> Load:
     """The load of one neuron of `site`, from the shapes that `feed` gives."""
     samples = sample_count(feed)
     operand = int(neuron.split()[-1]) if neuron.startswith("operand") else 0
-    shape = shapes[str(site.inputs[operand].name)]
+    shape = shapes.of(site.inputs[operand])
     elements = math.prod(shape[:-1] if neuron in _ROWS else shape)
     if site.kind not in (Kind.PRODUCT, Kind.SYNAPSE):
         return Load(elements / samples, 1.0)
-    fan_out = multiplications(site.nodes[-1], shapes) / max(1, elements)
+    fan_out = multiply_accumulates(site.nodes[-1], shapes) / max(1, elements)
     return Load(elements / samples, fan_out, synaptic=True)
-
-
-def multiplications(node: ir.Node, shapes: Shapes) -> int:
-    """Scalar multiplications of a product."""
-    operands = [shapes[str(value.name)] for value in operands_of(node)]
-    return multiply_accumulates(node, operands, shapes[str(node.outputs[0].name)])

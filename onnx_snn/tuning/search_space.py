@@ -22,10 +22,11 @@ from onnx_snn.conversion.fit_sites import PRIMITIVES, Fitter
 from onnx_snn.conversion.plan import Coding, SitePlan
 from onnx_snn.data.specs import Feed
 from onnx_snn.fitting.signal import greedy_front, lean_front
+from onnx_snn.graph.shapes import Shapes
 from onnx_snn.neurons import functions
 from onnx_snn.neurons.opset import Body
 from onnx_snn.rules.site import Kind, Site
-from onnx_snn.tuning.cost_model import Load, Shapes, load_of
+from onnx_snn.tuning.cost_model import Load, load_of
 
 TIMESTEPS = (2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16)
 """Time steps to choose from: above 8 one more changes little."""

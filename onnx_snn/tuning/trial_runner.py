@@ -19,7 +19,8 @@ from onnx_snn.conversion.rewriter import rewrite
 from onnx_snn.data.specs import Feed
 from onnx_snn.evaluation.loss_bound import Loss, distortion
 from onnx_snn.evaluation.metrics import Metric
-from onnx_snn.evaluation.switched_model import Switchboard, parameter_name
+from onnx_snn.evaluation.switched_graph import parameter_name
+from onnx_snn.evaluation.switched_model import SwitchedModel
 from onnx_snn.rules.site import Kind
 from onnx_snn.tuning.cost_model import ProductWork
 from onnx_snn.tuning.search_space import Candidate, Knob
@@ -89,7 +90,7 @@ class Workbench:
         reference = original.clone()
         outputs = {plan.site: str(plan.site.output.name) for plan in plans}
         attach(original, plans, rewrite(original, plans), ConvertConfig())
-        self.board = Switchboard(reference, original, adjustable=True)
+        self.board = SwitchedModel(reference, original, adjustable=True)
         by_output = {node.output: node.name for node in self.board.nodes.values()}
         self._places = [_place(knob, outputs, by_output) for knob in knobs]
         self.expected = [

@@ -34,10 +34,11 @@ from onnx_snn.conversion.report import ConversionReport
 from onnx_snn.data.feeds import Source, open_feeds
 from onnx_snn.data.specs import Feed, input_specs
 from onnx_snn.errors import ConfigError
-from onnx_snn.evaluation.comparison import labelled, labels_of, output_name, output_types
+from onnx_snn.evaluation.comparison import labelled, labels_of, output_name, output_names
 from onnx_snn.evaluation.metrics import METRICS, Metric, MetricLike, metric_of
 from onnx_snn.formatting import json_values, table
 from onnx_snn.neurons.mbe import MAX_TIMESTEPS
+from onnx_snn.profiling.uncounted import UncountedNode, note
 from onnx_snn.rules.site import Kind, Site
 from onnx_snn.tuning.cost_model import COSTS, ProductWork, observed_shapes, product_work
 from onnx_snn.tuning.search_space import Knob, knobs_of
@@ -56,6 +57,7 @@ class TuningReport:
         front: choices that were run, from the cheapest to the most exact; none is bettered by another.
         spikes: spikes per element of the choice by kind of neuron.
         conversion: the report of the conversion.
+        uncounted: nodes whose work is not in the energy.
     """
 
     config: ConvertConfig
@@ -64,6 +66,7 @@ class TuningReport:
     front: tuple[TuningPoint, ...]
     spikes: Mapping[str, float]
     conversion: ConversionReport
+    uncounted: tuple[UncountedNode, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The report as JSON values."""
@@ -73,6 +76,7 @@ class TuningReport:
             "chosen": json_values(self.chosen),
             "front": [json_values(point) for point in self.front],
             "spikes": dict(self.spikes),
+            "uncounted": [dataclasses.asdict(node) for node in self.uncounted],
         }
 
     def text(self) -> str:
@@ -101,11 +105,12 @@ class TuningReport:
             for point in self.front
         ]
         kinds = [(kind, f"{spikes:.2f}") for kind, spikes in self.spikes.items()]
-        note = (
+        energy = (
             f"energy: accumulate-only rule, all products, {COSTS.accumulate} pJ for each synaptic operation and "
             f"{COSTS.multiply_accumulate} pJ for each multiply-accumulate (45 nm), over that of the original"
         )
-        return "\n".join([table(header, rows), note, "", table(("neurons", "spikes/element"), kinds)])
+        notes = [note(self.uncounted)] if self.uncounted else []
+        return "\n".join([table(header, rows), energy, *notes, "", table(("neurons", "spikes/element"), kinds)])
 
 
 def tune(
@@ -180,7 +185,9 @@ def tune(
         progress=progress,
     )
     front = solver.front(chosen)
-    return TuningReport(tuned, bench.metric.name, chosen, front, _spikes_by_kind(choice), report)
+    return TuningReport(
+        tuned, bench.metric.name, chosen, front, _spikes_by_kind(choice), report, bench.products.uncounted
+    )
 
 
 class Judged(NamedTuple):
@@ -232,7 +239,7 @@ def prepare(run: Run, model: str | Path, calibration: Source, judged: Judged, ma
     labels = labels_of(judged.data) if judged.labels is None else np.asarray(judged.labels)
     metric = metric_of(judged.metric, labels) or METRICS["agreement"]
     _, original, ledger = run.examine(model, Stopwatch())
-    name = output_name([output_types(original)] * 2, judged.output)
+    name = output_name([output_names(original)] * 2, judged.output)
     feeds = run.feeds(original, ledger, calibration)
     batches = open_feeds(judged.data, input_specs(original), batch_size=run.batch_size, max_samples=judged.samples)
     static, seen, _ = run.calibrate(original, ledger, feeds)

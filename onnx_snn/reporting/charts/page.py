@@ -17,6 +17,7 @@ from typing import Any
 
 from onnx_snn.errors import ConfigError, OutputError
 from onnx_snn.graph.model_io import check_output, staged
+from onnx_snn.profiling.uncounted import note
 from onnx_snn.reporting.charts import families, image, interactive, neuron, overview, summary
 from onnx_snn.reporting.charts.chart import Chart
 from onnx_snn.reporting.charts.required import required
@@ -113,6 +114,7 @@ def page(survey: Survey) -> str:
             rules=[summary.rule(figure, survey) for figure in survey.spiking.profile.energy.figures()],
             files=[summary.file(candidate) for candidate in survey.candidates],
             costs=survey.spiking.profile.energy.costs,
+            uncounted=note(survey.spiking.profile.uncounted),
             data=_json({"charts": figures, "neurons": neurons, "start": survey.neurons.index(start)}),
             plotly=plotly.get_plotlyjs(),
         )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Blame: a spoiled node is found, figures are those of the networks that they describe."""
+"""Sensitivity: a spoiled node is found, figures are those of the networks that they describe."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LABELS = np.arange(8 * 6).reshape(8, 6) % networks.VOCABULARY
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """The tiny Transformer, and its conversion with range to spare for nothing."""
-    folder = tmp_path_factory.mktemp("blame")
+    folder = tmp_path_factory.mktemp("sensitivity")
     onnx.save(networks.transformer(), folder / "model.onnx")
     options = {"headroom": 1.0, "lean": False, "body": "closed", "progress": False}
     onnx_snn.convert(folder / "model.onnx", folder / "spiking.onnx", tokens(), **options)
@@ -39,14 +39,14 @@ def names(file: Path) -> list[str]:
 def test_a_spoiled_node_is_the_worst(files: tuple[Path, Path], tmp_path: Path) -> None:
     original, spiking = files
     for name in set(names(spiking)) - {"softmax"}:  # whose neurons see mantissas and have no calibrated range
-        found = onnx_snn.blame(original, spoiled(spiking, name, tmp_path / "spoiled.onnx"), tokens())
+        found = onnx_snn.sensitivity(original, spoiled(spiking, name, tmp_path / "spoiled.onnx"), tokens())
         assert found.nodes[0].name == name
         assert found.nodes[0].left_out.relative_error < found.whole.relative_error / 2
 
 
 def test_figures_are_those_of_the_networks(files: tuple[Path, Path]) -> None:
     original, spiking = files
-    found = onnx_snn.blame(original, spiking, tokens(), labels=LABELS, batch_size=3)
+    found = onnx_snn.sensitivity(original, spiking, tokens(), labels=LABELS, batch_size=3)
     assert sorted(node.name for node in found.nodes) == sorted(names(spiking))
     whole = relative_error(run(original, tokens())["logits"], run(spiking, tokens())["logits"])
     assert found.whole.relative_error == pytest.approx(whole, rel=1e-2)
@@ -63,7 +63,7 @@ def test_only_one_node_converted_is_that_node_alone(files: tuple[Path, Path], tm
     path = tmp_path / "gelu.onnx"
     onnx_snn.convert(original, path, tokens(), include="gelu", headroom=1.0, lean=False, body="closed")
     expected = relative_error(run(original, tokens())["logits"], run(path, tokens())["logits"])
-    (gelu,) = (node for node in onnx_snn.blame(original, spiking, tokens()).nodes if node.name == "gelu")
+    (gelu,) = (node for node in onnx_snn.sensitivity(original, spiking, tokens()).nodes if node.name == "gelu")
     assert gelu.alone.relative_error == pytest.approx(expected, rel=1e-3)
 
 
@@ -71,13 +71,13 @@ def test_a_metric_of_your_own(files: tuple[Path, Path]) -> None:
     def first(output: np.ndarray, _: np.ndarray | None) -> np.ndarray:
         return output[:, 0, 0]
 
-    found = onnx_snn.blame(*files, tokens(), metric=first, samples=4, batch_size=2)
+    found = onnx_snn.sensitivity(*files, tokens(), metric=first, samples=4, batch_size=2)
     assert found.whole.metric == "first"
     assert found.whole.original == pytest.approx(run(files[0], tokens(8))["logits"][:4, 0, 0].mean())
 
 
 def test_it_is_text_and_json(files: tuple[Path, Path]) -> None:
-    found = onnx_snn.blame(*files, tokens(), metric="cosine")
+    found = onnx_snn.sensitivity(*files, tokens(), metric="cosine")
     text = found.text(most=2)
     assert found.nodes[1].name in text
     assert "cosine" in text
@@ -86,12 +86,12 @@ def test_it_is_text_and_json(files: tuple[Path, Path]) -> None:
     assert values["nodes"][0]["alone"]["relative_error"] == found.nodes[0].alone.relative_error
 
 
-def test_what_lies_within_a_fused_operator_is_blamed_too(tmp_path: Path) -> None:
+def test_what_lies_within_a_fused_operator_has_a_sensitivity_too(tmp_path: Path) -> None:
     body = "y = com.microsoft.FastGelu(x)"
     original = graph(body)
     onnx.save(ir.to_proto(original), tmp_path / "model.onnx")
     x = {"x": normal(8, 4, 8)}
     onnx_snn.convert(tmp_path / "model.onnx", tmp_path / "spiking.onnx", x, body="closed", timesteps=4)
-    found = onnx_snn.blame(tmp_path / "model.onnx", tmp_path / "spiking.onnx", x)
+    found = onnx_snn.sensitivity(tmp_path / "model.onnx", tmp_path / "spiking.onnx", x)
     assert len(found.nodes) == len(networks.spiking_nodes(tmp_path / "spiking.onnx")) > 0
     assert found.nodes[0].alone.relative_error == pytest.approx(found.whole.relative_error, rel=1e-3)

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one table of operators that multiply and sum, for all that recognise, count, price or tune them.
+
+MatMul Gemm Einsum                    standard; of two activations, or of one and weights
+Mul                                   standard; element by element, of two activations
+Conv ConvTranspose                    standard; of an activation and weights
+MatMulNBits MatMulBnb4                onnxruntime's; of an activation and weights in a packed format
+FusedMatMul FusedGemm FusedConv       onnxruntime's; taken apart by conversion, counted where they stay whole
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import onnx_ir as ir
+
+from onnx_snn.graph import mac_counts
+from onnx_snn.graph.activation_flow import ActivationFlow
+from onnx_snn.graph.model_io import MICROSOFT
+from onnx_snn.graph.shapes import Shape, Shapes
+
+Axes: TypeAlias = tuple[int | None, ...]
+"""For each operand the axis that is summed over, from the end or from the front; None where there is no single one."""
+
+
+class Coded(enum.Flag):
+    """Which operands of an operator a conversion codes."""
+
+    NONE = 0
+    PAIRS = enum.auto()
+    """Both operands, where both are activations."""
+    BESIDE_WEIGHTS = enum.auto()
+    """The only operand that is an activation."""
+
+
+@dataclass(frozen=True)
+class ProductOperator:
+    """What is known of one operator.
+
+    Attributes:
+        coded: which of its operands are coded.
+        multiply_accumulates: products of two numbers of a node, from the shapes of its operands and of its output.
+        contraction_axes: of a node, the axis of each operand that it sums over.
+        operands: number of leading inputs that are multiplied; None for all of them. Weights in a packed format are
+            none of them: their shape says nothing of what they hold.
+        packed: whether the weights have a format of the operator's own.
+        elementwise: whether nothing is summed: such a node is a product only where spikes arrive at it.
+    """
+
+    coded: Coded
+    multiply_accumulates: Callable[[ir.Node, Sequence[Shape], Shape], int]
+    contraction_axes: Callable[[ir.Node], Axes]
+    operands: int | None = 2
+    packed: bool = False
+    elementwise: bool = False
+
+
+def _matmul_axes(node: ir.Node) -> Axes:
+    b = node.inputs[1]
+    is_vector = b is not None and b.shape is not None and len(b.shape) == 1
+    return -1, -1 if is_vector else -2
+
+
+def _gemm_axes(node: ir.Node) -> Axes:
+    transposed = node.attributes.get_int
+    return -2 if transposed("transA", 0) else -1, -1 if transposed("transB", 0) else -2
+
+
+def _einsum_axes(node: ir.Node) -> Axes:
+    """The axes of the only subscript that two terms share and the result lacks."""
+    terms, arrow, result = node.attributes["equation"].as_string().replace(" ", "").partition("->")
+    operands = terms.split(",")
+    if len(operands) != 2:
+        return (None,) * len(operands)
+    a, b = operands
+    contracted = (set(a) & set(b)) - set(result) - {"."}
+    if not arrow or len(contracted) != 1:
+        return None, None
+    (subscript,) = contracted
+    return _from_end(a, subscript), _from_end(b, subscript)
+
+
+def _from_end(term: str, subscript: str) -> int | None:
+    """Axis of a subscript counted from the end, unless an ellipsis of unknown length lies between."""
+    tail = term[term.index(subscript) :]
+    return None if "." in tail or term.count(subscript) > 1 else -len(tail)
+
+
+def _no_axes(_: ir.Node) -> Axes:
+    return None, None
+
+
+def _channel_axes(_: ir.Node) -> Axes:
+    """Channels, which lie behind the samples, or in weights behind the outputs."""
+    return 1, 1
+
+
+def _last_axis(_: ir.Node) -> Axes:
+    return -1, None
+
+
+_PACKED = ProductOperator(Coded.BESIDE_WEIGHTS, mac_counts.of_matmul, _last_axis, operands=1, packed=True)
+
+PRODUCT_OPERATORS: dict[tuple[str, str], ProductOperator] = {
+    ("", "MatMul"): ProductOperator(Coded.PAIRS | Coded.BESIDE_WEIGHTS, mac_counts.of_matmul, _matmul_axes),
+    ("", "Gemm"): ProductOperator(Coded.PAIRS | Coded.BESIDE_WEIGHTS, mac_counts.of_gemm, _gemm_axes),
+    ("", "Einsum"): ProductOperator(
+        Coded.PAIRS | Coded.BESIDE_WEIGHTS, mac_counts.of_einsum, _einsum_axes, operands=None
+    ),
+    ("", "Mul"): ProductOperator(Coded.PAIRS, mac_counts.of_mul, _no_axes, elementwise=True),
+    ("", "Conv"): ProductOperator(Coded.BESIDE_WEIGHTS, mac_counts.of_conv, _channel_axes),
+    ("", "ConvTranspose"): ProductOperator(Coded.BESIDE_WEIGHTS, mac_counts.of_conv_transpose, _channel_axes),
+    (MICROSOFT, "MatMulNBits"): _PACKED,
+    (MICROSOFT, "MatMulBnb4"): _PACKED,
+    (MICROSOFT, "FusedMatMul"): ProductOperator(Coded.NONE, mac_counts.of_fused_matmul, _no_axes),
+    (MICROSOFT, "FusedGemm"): ProductOperator(Coded.NONE, mac_counts.of_gemm, _gemm_axes),
+    (MICROSOFT, "FusedConv"): ProductOperator(Coded.NONE, mac_counts.of_conv, _channel_axes),
+}
+"""By domain and op type."""
+
+
+def product_operator(node: ir.Node) -> ProductOperator | None:
+    """What the table knows of the operator of `node`; None where it is no product."""
+    return PRODUCT_OPERATORS.get((node.domain, node.op_type))
+
+
+def operands_of(node: ir.Node) -> list[ir.Value]:
+    """What a product multiplies, but for packed weights; of other nodes the first input."""
+    operator = product_operator(node)
+    count = 1 if operator is None else operator.operands
+    return [value for value in node.inputs[:count] if value is not None]
+
+
+def multiplies_activations(node: ir.Node, flow: ActivationFlow) -> bool:
+    """Whether `node` is a product of activations and nothing else: none of its operands is a weight."""
+    operator = product_operator(node)
+    packed = operator is not None and operator.packed
+    return not packed and all(flow.is_activation(value) for value in operands_of(node))
+
+
+def is_product(node: ir.Node, flow: ActivationFlow) -> bool:
+    """Whether `node` sums products of activations with anything: what a multiply-accumulate is counted for anywhere."""
+    operator = product_operator(node)
+    if operator is None or operator.elementwise:
+        return False
+    return any(flow.is_activation(value) for value in operands_of(node))
+
+
+def multiply_accumulates(node: ir.Node, shapes: Shapes) -> int:
+    """Products of two numbers that a node of one of `PRODUCT_OPERATORS` computes, where values have these `shapes`."""
+    operands = [shapes.of(value) for value in operands_of(node)]
+    output = shapes.of(node.outputs[0])
+    return PRODUCT_OPERATORS[node.domain, node.op_type].multiply_accumulates(node, operands, output)

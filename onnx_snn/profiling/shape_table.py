@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Shapes that the values of a network have, looked up once for each shape of its inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import onnx_ir as ir
+
+from onnx_snn.conversion.spike_outputs import is_count
+from onnx_snn.data.specs import Feed
+from onnx_snn.graph.shapes import Shape, Shapes
+from onnx_snn.neurons.opset import DOMAIN
+from onnx_snn.runtime.tap_session import ShapeSession
+
+
+@dataclass(frozen=True)
+class Signature:
+    """Shapes of the inputs of a run, in the order of the inputs: they decide all other shapes."""
+
+    inputs: tuple[Shape, ...]
+
+    @classmethod
+    def of(cls, feed: Feed) -> Signature:
+        """That of a run on `feed`."""
+        return cls(tuple(array.shape for array in feed.values()))
+
+
+class ShapeTable:
+    """Shapes of some values of a model.
+
+    Args:
+        model: the model; left as it is.
+        values: values of its main graph, which have names.
+    """
+
+    def __init__(self, model: ir.Model, values: Iterable[ir.Value]) -> None:
+        names = list(dict.fromkeys(str(value.name) for value in values))
+        self._session = ShapeSession(_without_spikes(model), names)
+        self._known: dict[Signature, Shapes] = {}
+
+    def look_up(self, feed: Feed) -> None:
+        """Learn the shapes for those of `feed`, unless they are known.
+
+        Raises:
+            CalibrationError: the run fails.
+        """
+        signature = Signature.of(feed)
+        if signature not in self._known:
+            self._known[signature] = self._session(feed)
+
+    def at(self, signature: Signature) -> Shapes:
+        """The shapes that were looked up for this signature."""
+        return self._known[signature]
+
+
+def _without_spikes(model: ir.Model) -> ir.Model:
+    """A copy of `model` whose spiking nodes pass on what they get: of the same shapes, without their work."""
+    copy = model.clone()
+    copy.graph.outputs[:] = [value for value in copy.graph.outputs if not is_count(value)]
+    for node in list(copy.graph):
+        if node.domain == DOMAIN:
+            passed = ir.node("Identity", [node.inputs[0]], outputs=None)
+            name = node.outputs[0].name
+            copy.graph.insert_before(node, passed)
+            node.outputs[0].replace_all_uses_with(passed.outputs[0], replace_graph_outputs=True)
+            passed.outputs[0].type, passed.outputs[0].shape = node.outputs[0].type, node.outputs[0].shape
+            copy.graph.remove(node, safe=True)
+            passed.outputs[0].name = name
+    for identifier in [identifier for identifier in copy.functions if identifier[0] == DOMAIN]:
+        del copy.functions[identifier]
+    return copy

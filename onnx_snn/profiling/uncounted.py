@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Nodes that compute with activations and are not counted, so that no figure leaves work out without a word."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import onnx_ir as ir
+
+from onnx_snn.graph.activation_flow import ActivationFlow, operators
+from onnx_snn.graph.model_io import MICROSOFT
+from onnx_snn.neurons.opset import DOMAIN
+from onnx_snn.rules.rule import name_of
+
+_FREE = operators(
+    # moves and selects by position
+    "Identity Cast CastLike Reshape Flatten Squeeze Unsqueeze Transpose Concat Split Slice Gather "
+    "GatherElements GatherND ScatterElements ScatterND TensorScatter Expand Tile Pad Where Dropout Trilu "
+    "DepthToSpace SpaceToDepth Compress ReverseSequence CenterCropPad "
+    # changes a sign or looks at bits
+    "Neg Abs Sign IsNaN IsInf Not And Or Xor "
+    # reads a shape
+    "Shape Size EyeLike "
+    # control flow and containers, whose bodies are looked at on their own
+    "If Loop Scan SequenceConstruct SequenceAt SequenceInsert SequenceEmpty SequenceLength "
+    "ConcatFromSequence SplitToSequence Optional OptionalGetElement OptionalHasElement"
+)
+"""Standard operators that add, multiply and compare nothing."""
+
+_WHOLE_NUMBERS = {
+    *(("", name) for name in operators("MatMulInteger ConvInteger QLinearMatMul QLinearConv")),
+    *((MICROSOFT, name) for name in operators("MatMulIntegerToFloat QAttention QGemm")),
+}
+"""Operators that multiply activations after these became whole numbers, which are no activations by their type."""
+
+UNKNOWN = "operator without known counts"
+SUBGRAPH = "in a subgraph"
+FUSED_ACTIVATION = "its activation function alone"
+
+NAMED = 4
+"""Nodes of one operator whose names are printed."""
+
+
+@dataclass(frozen=True)
+class UncountedNode:
+    """A node whose operations, in both networks, are in no figure.
+
+    Attributes:
+        node: its name.
+        operator: its op type.
+        reason: why it is not counted: `UNKNOWN`, `SUBGRAPH` or `FUSED_ACTIVATION`.
+    """
+
+    node: str
+    operator: str
+    reason: str
+
+
+def uncounted_nodes(model: ir.Model, flow: ActivationFlow, counted: Collection[ir.Node]) -> tuple[UncountedNode, ...]:
+    """The nodes of `model`, subgraphs included, that compute with activations and are not in `counted`.
+
+    Args:
+        model: the model; spiking nodes of its main graph count themselves.
+        flow: the origins of its values.
+        counted: nodes whose operations are counted.
+    """
+    found = []
+    for node in model.graph.all_nodes():
+        reason = _reason(node, flow, node in counted, inside=node.graph is not model.graph)
+        if reason:
+            found.append(UncountedNode(name_of(node), node.op_type, reason))
+    return tuple(found)
+
+
+def _reason(node: ir.Node, flow: ActivationFlow, counted: bool, *, inside: bool) -> str | None:
+    """Why operations of `node` are not counted; None where they are, or where there are none."""
+    if counted:
+        return FUSED_ACTIVATION if node.attributes.get_string("activation", "") else None
+    if not _computes(node, flow):
+        return None
+    if inside:
+        return SUBGRAPH
+    return None if node.domain == DOMAIN else UNKNOWN
+
+
+def _computes(node: ir.Node, flow: ActivationFlow) -> bool:
+    """Whether `node` computes something from activations."""
+    if node.domain == "" and node.op_type in _FREE:
+        return False
+    if (node.domain, node.op_type) in _WHOLE_NUMBERS:
+        return not all(flow.is_constant(value) for value in node.inputs if value is not None)
+    return any(flow.is_activation(value) for value in (*node.inputs, *node.outputs))
+
+
+def note(nodes: Sequence[UncountedNode]) -> str:
+    """One line for a terminal that names `nodes`; empty where there are none."""
+    if not nodes:
+        return ""
+    groups = Counter((node.operator, node.reason) for node in nodes)
+    parts = []
+    for (operator, reason), count in groups.items():
+        names = [node.node for node in nodes if (node.operator, node.reason) == (operator, reason)]
+        shown = ", ".join([*names[:NAMED], *(["..."] if count > NAMED else [])])
+        parts.append(f"{count} {operator} ({reason}: {shown})")
+    return f"not counted, in neither network: {'; '.join(parts)}"
