@@ -53,4 +53,4 @@ def fast_twin(model: ir.Model, plans: Sequence[SitePlan]) -> ir.Model:
 
 
 def _have_closed_forms(plans: Sequence[SitePlan]) -> bool:
-    return function_bodies.closed_body_fits(coding.neuron for plan in plans for coding in plan.codings().values())
+    return function_bodies.closed_body_fits(coding.neuron for plan in plans for coding in plan.neurons.values())

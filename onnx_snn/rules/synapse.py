@@ -18,7 +18,7 @@ import onnx_ir as ir
 from onnx_snn.graph.model_io import MICROSOFT
 from onnx_snn.rules.product import contraction_axes
 from onnx_snn.rules.rule import Refusal, Scope, name_of
-from onnx_snn.rules.site import Kind, Site
+from onnx_snn.rules.site import WeightMatmulSite
 
 _CONVOLUTIONS = ("Conv", "ConvTranspose")
 _PACKED = ("MatMulNBits", "MatMulBnb4")
@@ -28,7 +28,7 @@ _CHANNELS = 1
 """Axis of the channels that a convolution sums over."""
 
 
-def synapse(node: ir.Node, scope: Scope) -> Site | Refusal | None:
+def synapse(node: ir.Node, scope: Scope) -> WeightMatmulSite | Refusal | None:
     """The product of an activation with weights that `node` computes, or None."""
     if (node.domain, node.op_type) not in _OPERATORS or len(node.inputs) < 2:
         return None
@@ -39,18 +39,15 @@ def synapse(node: ir.Node, scope: Scope) -> Site | Refusal | None:
     x, weight = node.inputs[operand], node.inputs[1 - operand]
     if x is None or weight is None or (len(node.inputs) > 2 and node.op_type == "Einsum"):
         return Refusal((node,), "Einsum of more than two operands")
-    return Site(
-        kind=Kind.SYNAPSE,
+    return WeightMatmulSite(
         name=name_of(node),
         nodes=(node,),
         inputs=(x,),
         output=node.outputs[0],
         rule=f"synapse_{node.op_type.lower()}",
-        parameters={
-            "operand": operand,
-            "contraction_axis": _contraction_axis(node, operand),
-            "contraction_is_fixed": scope.flow.is_constant(weight),
-        },
+        operand=operand,
+        contraction_axis=_contraction_axis(node, operand),
+        contraction_is_fixed=scope.flow.is_constant(weight),
     )
 
 
