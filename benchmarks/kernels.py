@@ -41,7 +41,9 @@ from measurement import (
 
 import onnx_snn
 from onnx_snn.config.convert_config import default_bases
-from onnx_snn.fitting.fits import fit_function, fit_identity, uniform_density
+from onnx_snn.fitting.density import uniform_density
+from onnx_snn.fitting.function_fit import fit_function
+from onnx_snn.fitting.identity_code import fit_identity
 from onnx_snn.formatting import table
 from onnx_snn.neurons.function_bodies import function_protos
 from onnx_snn.neurons.functions import get

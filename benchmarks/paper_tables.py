@@ -27,7 +27,8 @@ from function_error import PUBLISHED, PUBLISHED_BASES, domain_of, measure
 
 import onnx_snn
 from onnx_snn import Profile
-from onnx_snn.fitting.fits import fit_function, fit_paper
+from onnx_snn.fitting.function_fit import fit_function
+from onnx_snn.fitting.paper_neuron import fit_paper
 from onnx_snn.neurons.functions import get
 from onnx_snn.profiling.activity import NeuronActivity, ProductKind
 from onnx_snn.profiling.energy import RULES

@@ -16,9 +16,11 @@ from networks import spiking_nodes, tokens
 
 import onnx_snn
 from onnx_snn import ConfigError, ConvertConfig
-from onnx_snn.config.node_settings import NeuronSettings, NodeSettings, node_settings
+from onnx_snn.config.neuron_settings import FittedBases, NeuronSettings
+from onnx_snn.config.node_settings import NodeSettings, node_settings
 from onnx_snn.conversion.selection import resolve
 from onnx_snn.neurons.opset import PARAMETERS
+from onnx_snn.neurons.roles import OPERANDS
 from onnx_snn.rules import recognise
 
 
@@ -68,7 +70,7 @@ def settings_of(entries: list[dict[str, Any]]) -> dict[tuple[str, str], NeuronSe
     """Settings by the name of a node of the Transformer and of its neuron."""
     sites = recognise(ir.from_proto(networks.transformer())).sites
     settings = resolve(sites, ConvertConfig.from_json({"nodes": entries}))
-    return {(site.name, neuron): settings.of(site, neuron) for site in sites for neuron in ("operand 0", "operand 1")}
+    return {(site.name, role.value): settings.of(site, role) for site in sites for role in OPERANDS}
 
 
 def test_later_entries_override_earlier_ones_option_by_option() -> None:
@@ -80,11 +82,11 @@ def test_later_entries_override_earlier_ones_option_by_option() -> None:
         ]
     )
     default = ConvertConfig().neuron
-    assert found["query", "operand 0"] == NeuronSettings(3, 5, gate=True, headroom=4.0)
-    assert found["key", "operand 0"] == NeuronSettings(4, 5, gate=True, headroom=4.0)
+    assert found["query", "operand 0"] == NeuronSettings(3, gate=True, headroom=4.0, shape=FittedBases(5))
+    assert found["key", "operand 0"] == NeuronSettings(4, gate=True, headroom=4.0, shape=FittedBases(5))
     assert found["value", "operand 0"] == default
     assert found["scores", "operand 0"] == default
-    assert found["scores", "operand 1"] == NeuronSettings(8, None, gate=False, headroom=2.0)
+    assert found["scores", "operand 1"] == NeuronSettings(8, gate=False, headroom=2.0)
 
 
 @pytest.mark.parametrize(
@@ -169,7 +171,7 @@ def test_a_decay_makes_a_greedy_code(tmp_path: Path) -> None:
     assert gain[0] == 16 * gain[1]
 
 
-def test_a_closed_body_has_no_greedy_codes(tmp_path: Path) -> None:
+def test_a_closed_body_has_no_beta_codes(tmp_path: Path) -> None:
     entries = [{"name": "scores", "decay": 0.75}]
     with pytest.raises(ConfigError, match="body 'closed' needs halving kernels in every neuron; use body 'loop'"):
         onnx_snn.convert(networks.transformer(), tmp_path / "snn.onnx", tokens(), nodes=entries, body="closed")
