@@ -102,23 +102,23 @@ class Allowances:
     Attributes:
         function: activation functions.
         operand: operands of activation products and inputs of normalizations, whose errors average out over many terms.
-        synapse: inputs of weights. An accumulate costs a fifth of a multiplication, so that five spikes cost what an
-            original network does.
+        weighted: operands that meet weights. An accumulate costs a fifth of a multiplication, so that five spikes cost
+            what an original network does.
     """
 
     function: Allowance
     operand: Allowance
-    synapse: Allowance
+    weighted: Allowance
 
     def halved(self, times: int) -> Allowances:
         """All of them for half the error, as often as that."""
-        return Allowances(self.function.halved(times), self.operand.halved(times), self.synapse.halved(times))
+        return Allowances(self.function.halved(times), self.operand.halved(times), self.weighted.halved(times))
 
 
 SPARSE = Allowances(
     function=Allowance(spikes=5.3, error=8e-3),
     operand=Allowance(spikes=3.45, error=4e-3),
-    synapse=Allowance(spikes=4.5, error=1e-3),
+    weighted=Allowance(spikes=4.5, error=1e-3),
 )
 
 

@@ -119,7 +119,7 @@ class Fitter:
             case FittedBases(bases):
                 return self.fits.code(tensor, bases, settings)
             case Implied() if self.allowances is not None:
-                allowance = self.allowances.synapse if tensor.weighted else self.allowances.operand
+                allowance = self.allowances.weighted if tensor.weighted else self.allowances.operand
                 return sparse_code(self.fits, tensor, allowance, settings)
             case Implied():
                 return self.fits.code(tensor, self.config.bases_at(settings.timesteps).identity, settings)

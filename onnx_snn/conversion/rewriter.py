@@ -72,9 +72,9 @@ class _Writer:
         chain.transpose(permutation)
         casts, affine = self._affine(site)
         inputs = [chain.value, *affine]
-        for role, (_, scaled) in zip(site.roles, operator.neurons, strict=True):
-            inputs += self._parameters(plan.neurons[role], scaled)
-        polarity, source = plan.neurons[site.roles[0]].neuron.polarity, site.function_name or site.rule
+        for role in operator.roles:
+            inputs += self._parameters(plan.neurons[role], role.is_scaled)
+        polarity, source = plan.neurons[operator.roles[0]].neuron.polarity, site.function_name or site.rule
         chain.append(self._node(operator, inputs, site.name, source=source, polarity=polarity))
         chain.transpose(permutation)
         chain.cast(site.output.dtype)

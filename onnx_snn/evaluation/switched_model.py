@@ -117,10 +117,6 @@ def parameter_name(node: str, parameter: str) -> str:
     return f"{node}.{parameter}"
 
 
-def _is_parameter(name: str) -> bool:
-    return name.split("_")[-1] in (*opset.PARAMETERS, "scale")
-
-
 class _Wiring:
     """Puts the nodes of the original beside the spiking ones of `model`, in place."""
 
@@ -145,9 +141,10 @@ class _Wiring:
     def free_parameters(self) -> None:
         """Turn the parameters of all neurons into inputs of the model, of each node its own."""
         for name, node in self._spiking.items():
-            for place, read in enumerate(opset.OPERATORS[node.op_type].inputs):
+            operator = opset.OPERATORS[node.op_type]
+            for place, read in list(enumerate(operator.inputs))[len(operator.leading) :]:
                 value = node.inputs[place]
-                if value is not None and value.const_value is not None and _is_parameter(read):
+                if value is not None and value.const_value is not None:
                     free = ir.val(parameter_name(name, read), dtype=ir.DataType.FLOAT)
                     free.shape = ir.Shape([None] * len(value.const_value.shape))
                     node.replace_input_with(place, free)

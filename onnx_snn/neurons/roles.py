@@ -39,6 +39,11 @@ class NeuronRole(enum.Enum):
         return self in (NeuronRole.EXP2, NeuronRole.RECIPROCAL, NeuronRole.RSQRT)
 
     @property
+    def is_scaled(self) -> bool:
+        """Whether its op takes a scale for its input; mantissas need none."""
+        return not self.is_primitive
+
+    @property
     def sees_rows(self) -> bool:
         """Whether it sees one value for each row of a softmax or a normalization, where others see every element."""
         return self in (NeuronRole.RECIPROCAL, NeuronRole.RSQRT)
