@@ -31,7 +31,7 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 @dataclass(frozen=True)
 class Load:
-    """What hangs on one neuron.
+    """Elements per sample and spike fan-out of one neuron.
 
     Attributes:
         elements: values that it codes, for each sample.
