@@ -1,2 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A conversion from file to file, stage by stage; `pipeline` is the order of the stages."""
+"""A conversion from file to file, stage by stage; `pipeline` is the order of the stages.
+
+Loading and choosing what to convert is in `examination`, runs on data in `calibrated_sites`, neurons in `fit_sites`,
+the new graph in `rewriter` and `function_library`, the check against the original in `verification`.
+"""

@@ -24,10 +24,12 @@ from onnx_snn.neurons.functions import ScalarFunction
 from onnx_snn.neurons.mbe import UNSCALED, Float32
 
 LARGEST_MAGNITUDE = 2.0**60
-"""Beyond it the squares that the fits sum leave float64, and no trained network has such activations."""
+"""Largest magnitude of a signal. Squares of larger ones, which the fits sum, leave float64; no trained network has such
+activations."""
 
 SMALLEST_MAGNITUDE = 2.0**-60
-"""Below it the gains of finely coded segments leave float32: such a signal has died out on its way."""
+"""Least magnitude that a signal must reach. The gains of finely coded segments of a smaller one leave float32: it has
+died out on its way."""
 
 
 class Refusal(Exception):  # noqa: N818 - not an error: it becomes a line of the report

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Select: which of the recognised sites are to be converted, by scope and by the user's names.
+"""Which of the recognised sites are to be converted, by scope and by the user's names.
 
 Names are node names (or names of output values), given exactly or as regular expressions that match a whole
 name; that of a function call or a fused operator stands for all that was written out for it. A name that matches

@@ -27,7 +27,7 @@ from onnx_snn.neurons.mbe import MbeNeuron, halving_neuron
 Float64 = NDArray[np.float64]
 
 FITTED_TIMESTEPS = 7
-"""Up to here the fitted code is tried; with more levels its grids, not its freedom, decide the error."""
+"""Most time steps with which the fitted code is tried; with more, its grids, not its freedom, decide the error."""
 
 
 def fit_identity(

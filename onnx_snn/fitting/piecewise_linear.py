@@ -47,9 +47,8 @@ WORTHWHILE = 0.01
 """Share of the error that a sweep over all knots must save for another one with steps of the same size."""
 
 ROUGH_TIMESTEPS = 2
-"""Up to here levels are so wide that mass is not even over them, and knots descend a second time, with the
-error of rounding as it falls on the points. With more levels that can be fitted away: levels lock on to the
-points."""
+"""Most time steps with which levels are so wide that mass is not even over them, and knots descend a second time, with
+the error of rounding as it falls on the points. With more levels that can be fitted away: levels lock on to the points."""
 
 MARGIN = 1e-5
 """An error counts as smaller when it is so by this share: rounding noise decides nothing."""
@@ -61,10 +60,11 @@ READOUT_BITS = 22
 """Bits of the readout below its largest sum: finer than any error of a fit, coarser than rounding noise."""
 
 EXACT_FLOAT32_TIMESTEPS = 8
-"""Up to here the readout may be coarse enough for partial sums that are exact in float32 too."""
+"""Most time steps with which the readout may be coarse enough for partial sums that are exact in float32 too."""
 
 EXACT_FLOAT32_COST = 1.1
-"""Factor in the squared error that this may cost; massive activations, which stretch the range, cost more."""
+"""Factor in the squared error that a readout exact in float32 may cost; massive activations, which stretch the range,
+cost more."""
 
 
 def fit_segments(

@@ -32,7 +32,7 @@ _WITH_ATTRIBUTES = {
     "Elu": ("elu", {"alpha": 1.0}),
     "HardSigmoid": ("hard_sigmoid", {"alpha": 0.2, "beta": 0.5}),
 }
-"""Operator: name in the registry, its arguments and the defaults that ONNX gives them."""
+"""Names in the registry by operator, with their arguments and the defaults that ONNX gives these."""
 
 
 def _operator(op_type: str) -> Formula:

@@ -19,15 +19,15 @@ from onnx_snn.rules.site import Reader
 
 _REPETITION = ("Reshape", "Expand", "Unsqueeze")
 _BEFORE_THE_LAST_TWO = (2, -3)
-"""Where an axis is inserted into batch, heads, position and feature, so that heads can be repeated along it."""
+"""Positions of an axis that is inserted into batch, heads, position and feature, to repeat heads along it."""
 
 
 class CodingPoint(NamedTuple):
-    """Where an operand of a product is coded.
+    """The place at which an operand of a product is coded.
 
     Attributes:
         value: what is coded.
-        reader: where its code goes in: at the product, or where the repetition begins.
+        reader: the input that its code becomes: of the product, or of the node that begins the repetition.
         contraction_axis: the axis of `value` that is summed over, from the end; None where there is no single one.
     """
 
@@ -37,7 +37,7 @@ class CodingPoint(NamedTuple):
 
 
 def coded_at(node: ir.Node, index: int, axis: int | None) -> CodingPoint:
-    """Where to code input `index` of the product `node`, which sums over `axis` of it."""
+    """The place at which to code input `index` of the product `node`, which sums over `axis` of it."""
     value = node.inputs[index]
     assert value is not None, "a product has its operands"
     asked = CodingPoint(value, Reader(node, index), axis)

@@ -33,12 +33,17 @@ class Refusal:
 
 @dataclass
 class Scope:
-    """What a rule may look at besides the node: the model, its activations and the sites found so far."""
+    """What a rule may look at besides the node.
+
+    Attributes:
+        model: the model.
+        flow: which of its values are activations.
+        sites: the sites found so far, by their output.
+    """
 
     model: ir.Model
     flow: ActivationFlow
     sites: dict[ir.Value, Site] = field(default_factory=dict)
-    """By output."""
 
     @property
     def opset(self) -> int:
@@ -119,7 +124,7 @@ class Rule:
 
     @cached_property
     def _patterns(self) -> dict[str, list[pattern.Pattern]]:
-        """By operator of the last node."""
+        """The compiled formulas by the operator of their last node."""
         patterns: dict[str, list[pattern.Pattern]] = {}
         for formula in self.formulas:
             for root, compiled in compile_formula(formula):

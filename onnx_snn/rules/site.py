@@ -127,7 +127,7 @@ class RmsNormSite(NormSite):
 
 
 class Reader(NamedTuple):
-    """Where the code of an operand goes in: input `place` of `node`."""
+    """The input `place` of `node` that the code of an operand becomes."""
 
     node: ir.Node
     place: int
@@ -139,7 +139,7 @@ class MatmulSite(Site):
 
     @property
     def readers(self) -> tuple[Reader, ...]:
-        """Where the code of each activation goes in."""
+        """The input that the code of each activation becomes, in the order of the roles."""
         raise NotImplementedError
 
 
@@ -148,7 +148,8 @@ class Operand:
     """One operand of a product of two activations.
 
     Attributes:
-        reader: where its code goes in: at the product, or where its repetition begins (see `rules.repetition`).
+        reader: the input that its code becomes: of the product, or of the node that begins its repetition (see
+            `onnx_snn.rules.repetition`).
         contraction_axis: the axis of it that is summed over, from the end; None where there is no single one.
         is_probability: whether it comes from a softmax and lies in [0, 1].
     """
@@ -172,7 +173,7 @@ class ActivationMatmulSite(MatmulSite):
 
     @property
     def readers(self) -> tuple[Reader, ...]:
-        """Where the code of each operand goes in."""
+        """The input that the code of each operand becomes."""
         return tuple(operand.reader for operand in self.operands)
 
 
@@ -195,5 +196,5 @@ class WeightMatmulSite(MatmulSite):
 
     @property
     def readers(self) -> tuple[Reader, ...]:
-        """Where the code of the activation goes in."""
+        """The input that the code of the activation becomes."""
         return (Reader(self.node, self.operand),)

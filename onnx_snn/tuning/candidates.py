@@ -28,13 +28,13 @@ from onnx_snn.rules.site import FunctionSite, Site
 Float64 = NDArray[np.float64]
 
 NARROW_HEADROOM = 2.0
-"""Half the usual range over the largest calibrated magnitude is tried as well."""
+"""A second headroom that is tried: half the usual range over the largest calibrated magnitude."""
 
 FUNCTION_BASES = (2, 4, 6, 8, 12, 16)
-"""Segments of a function, whose curvature asks for more."""
+"""Numbers of segments of a function that are tried; those of codes go with their kind."""
 
 FUNCTION_TIMESTEPS = 8
-"""Bits beyond which the segments of a function decide its error."""
+"""Most time steps of a function that are tried: with more bits its segments decide the error."""
 
 MANTISSAS = 4096
 """Points at which the neurons of 2^x, 1/x and 1/sqrt(x) are judged, whose arguments lie anywhere in their range."""

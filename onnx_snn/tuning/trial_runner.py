@@ -29,7 +29,7 @@ PROBE_SAMPLES = 32
 """Samples on which sensitivities are measured; they need to be known to a factor of two or so."""
 
 DIGITS = 3
-"""Of measured distortions: more than matter, fewer than differ between machines."""
+"""Significant digits of measured distortions: more than matter, fewer than differ between machines."""
 
 
 @dataclass(frozen=True)
