@@ -16,7 +16,7 @@ from networks import spiking_nodes, tokens
 
 import onnx_snn
 from onnx_snn import ConfigError, ConvertConfig
-from onnx_snn.config.neuron_settings import FittedBases, NeuronSettings
+from onnx_snn.config.neuron_settings import BetaCode, BinaryCode, FittedBases, NeuronSettings, Shape
 from onnx_snn.config.node_settings import NodeSettings, node_settings
 from onnx_snn.conversion.selection import resolve
 from onnx_snn.neurons.opset import PARAMETERS
@@ -195,3 +195,16 @@ def test_a_file_of_settings_repeats_a_conversion_to_the_byte(tmp_path: Path) -> 
     onnx_snn.convert(networks.transformer(), once, tokens(), config=config)
     onnx_snn.convert(networks.transformer(), again, tokens(), config=ConvertConfig.from_json(tmp_path / "config.json"))
     assert once.read_bytes() == again.read_bytes()
+
+
+@pytest.mark.parametrize("shape", [FittedBases(7), BinaryCode((0, 2, 5)), BetaCode(0.75, 2), BetaCode(0.6, 0, (0, 3))])
+def test_settings_survive_the_way_through_a_configuration(shape: Shape) -> None:
+    settings = NeuronSettings(6, gate=False, headroom=2.0, shape=shape)
+    (entry,) = node_settings(json.loads(json.dumps([{"name": "a", **settings.options()}])))
+    assert entry.applied_to(ConvertConfig().neuron) == settings
+
+
+def test_an_entry_without_a_shape_keeps_the_one_before() -> None:
+    beta = NeuronSettings(8, gate=True, headroom=4.0, shape=BetaCode(0.7))
+    assert NodeSettings("a", timesteps=5).applied_to(beta) == NeuronSettings(5, True, 4.0, BetaCode(0.7))
+    assert NodeSettings("a", bases=3).applied_to(beta) == NeuronSettings(8, True, 4.0, FittedBases(3))

@@ -32,7 +32,7 @@ from onnx_snn.conversion.destination import check_destination
 from onnx_snn.conversion.examination import Examined, examine, for_network, load_original, name_of_source
 from onnx_snn.conversion.fit_sites import Fitter, fit_sites
 from onnx_snn.conversion.folder import convert_folder
-from onnx_snn.conversion.function_library import attach, fast_twin
+from onnx_snn.conversion.function_library import attach, closed_body_copy
 from onnx_snn.conversion.plan import SitePlan
 from onnx_snn.conversion.report import ConversionReport
 from onnx_snn.conversion.rewriter import rewrite
@@ -185,5 +185,5 @@ def _converted(
         check_valid(model)
         taps = [coverage.outputs[plan.site] for plan in coverage.plans]
         reference = original if coverage.expanded else apart
-        comparison = measure(reference, fast_twin(model, coverage.plans), verified, taps, apart=apart)
+        comparison = measure(reference, closed_body_copy(model, coverage.plans), verified, taps, apart=apart)
     return Converted(model, coverage, comparison)

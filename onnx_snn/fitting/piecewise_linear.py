@@ -48,7 +48,8 @@ WORTHWHILE = 0.01
 
 ROUGH_TIMESTEPS = 2
 """Most time steps with which levels are so wide that mass is not even over them, and knots descend a second time, with
-the error of rounding as it falls on the points. With more levels that can be fitted away: levels lock on to the points."""
+the error of rounding as it falls on the points. With more levels that can be fitted away: levels lock on to the
+points."""
 
 MARGIN = 1e-5
 """An error counts as smaller when it is so by this share: rounding noise decides nothing."""
