@@ -26,7 +26,7 @@ import onnx_snn
 from onnx_snn.config.neuron_settings import FittedBases, NeuronSettings
 from onnx_snn.conversion.run_options import RunOptions
 from onnx_snn.formatting import json_values, table
-from onnx_snn.tuning.preparation import Judged, prepare
+from onnx_snn.tuning.preparation import TuningData, prepare
 from onnx_snn.tuning.trial_runner import TuningPoint
 
 NETWORKS = ("vit-cifar10", "roberta-mr", "gpt2-war-and-peace")
@@ -121,7 +121,7 @@ def _measured(folder: Path, missing: Sequence[tuple[float, onnx_snn.Minimize]]) 
 def _uniform(folder: Path, seen: dict[str, Any]) -> list[TuningPoint]:
     """What the uniform settings cost and lose."""
     run = RunOptions(CONFIG, batch_size=BATCH_SIZE)
-    network = prepare(run, folder / "model.onnx", folder / "calibration.npz", Judged(seen), max_timesteps=8)
+    network = prepare(run, folder / "model.onnx", folder / "calibration.npz", TuningData(seen), max_timesteps=8)
     settings = [NeuronSettings(steps, CONFIG.gate, CONFIG.headroom, FittedBases(bases)) for steps, bases in UNIFORM]
     choices = [[knob.family(network.fitter).candidate(each) for knob in network.knobs] for each in settings]
     runner = network.trial_runner(progress=True)

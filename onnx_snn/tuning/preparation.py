@@ -29,7 +29,7 @@ from onnx_snn.tuning.search_space import Knob, knobs_of
 from onnx_snn.tuning.trial_runner import TrialRunner
 
 
-class Judged(NamedTuple):
+class TuningData(NamedTuple):
     """What the loss is measured on, as `tune` takes it."""
 
     data: Source
@@ -68,7 +68,9 @@ class Prepared(NamedTuple):
         return TrialRunner(self.model, self.plans, self.knobs, self.products, *judged, progress=progress)
 
 
-def prepare(run: RunOptions, model: str | Path, calibration: Source, judged: Judged, max_timesteps: int) -> Prepared:
+def prepare(
+    run: RunOptions, model: str | Path, calibration: Source, judged: TuningData, max_timesteps: int
+) -> Prepared:
     """Calibrate a network and fit all that its neurons can be.
 
     Raises:

@@ -30,7 +30,7 @@ from onnx_snn.data.feeds import Source
 from onnx_snn.errors import ConfigError
 from onnx_snn.evaluation.metrics import MetricLike
 from onnx_snn.neurons.mbe import MAX_TIMESTEPS
-from onnx_snn.tuning.preparation import Judged, prepare
+from onnx_snn.tuning.preparation import TuningData, prepare
 from onnx_snn.tuning.solver import Choice, Goal, Minimize, Solver, minimize_of
 from onnx_snn.tuning.tuning_report import TuningReport
 
@@ -91,12 +91,12 @@ def tune(
         raise ConfigError(f"'{model}' is a folder; tune one .onnx file of it at a time")
     check_destination(output, model)
     run = RunOptions(config or ConvertConfig(), calibration_cache, batch_size=batch_size, progress=progress)
-    judged = Judged(calibration if data is None else data, labels, metric, compared_output, samples)
+    judged = TuningData(calibration if data is None else data, labels, metric, compared_output, samples)
     return _tuned(model, output, calibration, run, judged, goal)
 
 
 def _tuned(
-    model: str | Path, output: str | Path, calibration: Source, run: RunOptions, judged: Judged, goal: Goal
+    model: str | Path, output: str | Path, calibration: Source, run: RunOptions, judged: TuningData, goal: Goal
 ) -> TuningReport:
     """Choose the neurons of a network, and convert it with them."""
     runner = prepare(run, model, calibration, judged, goal.max_timesteps).trial_runner(progress=run.progress)
