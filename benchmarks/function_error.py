@@ -20,7 +20,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from onnx_snn.fitting.fits import fit_function, fit_paper
+from onnx_snn.fitting.function_fit import fit_function
+from onnx_snn.fitting.paper_neuron import fit_paper
 from onnx_snn.neurons.functions import ScalarFunction, get
 from onnx_snn.neurons.mbe import MbeNeuron, closed_form
 

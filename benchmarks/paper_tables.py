@@ -26,7 +26,8 @@ from published import COUNTERPARTS, FITS, PAPER, SETTINGS, Row, setting_of
 
 import onnx_snn
 from onnx_snn import Profile
-from onnx_snn.fitting.fits import fit_function, fit_paper
+from onnx_snn.fitting.function_fit import fit_function
+from onnx_snn.fitting.paper_neuron import fit_paper
 from onnx_snn.neurons.functions import get
 from onnx_snn.profiling.activity import NeuronActivity, ProductKind
 

@@ -23,12 +23,11 @@ from typing import Any
 import numpy as np
 
 import onnx_snn
-from onnx_snn.config.node_settings import NeuronSettings
-from onnx_snn.conversion.pipeline import Run
+from onnx_snn.config.neuron_settings import FittedBases, NeuronSettings
+from onnx_snn.conversion.run_options import RunOptions
 from onnx_snn.formatting import json_values, table
-from onnx_snn.tuning.search_space import candidate_of
+from onnx_snn.tuning.preparation import TuningData, prepare
 from onnx_snn.tuning.trial_runner import TuningPoint
-from onnx_snn.tuning.tuner import Judged, prepare
 
 NETWORKS = ("vit-cifar10", "roberta-mr", "gpt2-war-and-peace")
 TARGETS = (0.005, 0.002)
@@ -121,12 +120,12 @@ def _measured(folder: Path, missing: Sequence[tuple[float, onnx_snn.Minimize]]) 
 
 def _uniform(folder: Path, seen: dict[str, Any]) -> list[TuningPoint]:
     """What the uniform settings cost and lose."""
-    run = Run(CONFIG, None, None, BATCH_SIZE, dry_run=False, progress=True)
-    network = prepare(run, folder / "model.onnx", folder / "calibration.npz", Judged(seen), max_timesteps=8)
-    settings = [NeuronSettings(timesteps, bases, CONFIG.gate, CONFIG.headroom) for timesteps, bases in UNIFORM]
-    choices = [[candidate_of(knob, network.fitter, each) for knob in network.knobs] for each in settings]
-    bench = network.workbench(progress=True)
-    return [bench.point(candidates) for candidates in choices]
+    run = RunOptions(CONFIG, batch_size=BATCH_SIZE)
+    network = prepare(run, folder / "model.onnx", folder / "calibration.npz", TuningData(seen), max_timesteps=8)
+    settings = [NeuronSettings(steps, CONFIG.gate, CONFIG.headroom, FittedBases(bases)) for steps, bases in UNIFORM]
+    choices = [[knob.family(network.fitter).candidate(each) for knob in network.knobs] for each in settings]
+    runner = network.trial_runner(progress=True)
+    return [runner.point(candidates) for candidates in choices]
 
 
 def _cost(point: TuningPoint, saved: onnx_snn.Minimize) -> float:

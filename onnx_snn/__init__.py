@@ -41,7 +41,8 @@ from onnx_snn.reporting.views import Candidate, NeuronView, NodeView, Survey
 from onnx_snn.runtime.session import get_library_path, session, session_options
 from onnx_snn.tuning.solver import Minimize
 from onnx_snn.tuning.trial_runner import TuningPoint
-from onnx_snn.tuning.tuner import TuningReport, tune
+from onnx_snn.tuning.tuner import tune
+from onnx_snn.tuning.tuning_report import TuningReport
 from onnx_snn.version import __version__
 
 __all__ = [

@@ -22,7 +22,7 @@ from networks import tokens
 
 import onnx_snn
 from onnx_snn import OutputError, Survey, write_images
-from onnx_snn.fitting.fits import fit_paper
+from onnx_snn.fitting.paper_neuron import fit_paper
 from onnx_snn.neurons.functions import get
 from onnx_snn.neurons.mbe import fired_slots, halving_neuron
 from onnx_snn.reporting.charts import energy, errors, families, image, interactive, losses, neuron, overview, spiking

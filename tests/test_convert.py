@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import importlib
 import logging
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,9 +19,8 @@ from onnxruntime.quantization import CalibrationDataReader
 
 import onnx_snn
 from onnx_snn import CalibrationError, ConfigError, ConversionReport, ModelError, OutputError, Status
+from onnx_snn.conversion import calibrated_sites
 from onnx_snn.graph import model_io
-
-pipeline = importlib.import_module("onnx_snn.conversion.pipeline")  # the package exports the function under that name
 
 X: Feeds = {"x": normal(8, 4, 8)}
 WEIGHT = "float[8,8] weight = {" + ", ".join(str(i % 9 - 4) for i in range(64)) + "}"
@@ -219,7 +217,7 @@ def test_lean_neurons_fire_less_and_err_by_less_than_a_hundredth(timesteps: int,
 def test_lean_neurons_that_lose_too_much_are_fitted_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     deep = " ".join(f"h{n + 1} = MatMul (h{n}, weight)" for n in range(12))
     model = graph(f"h0 = Gelu (x) {deep} y = MatMul (h12, weight)", initializers=WEIGHT)
-    with caplog.at_level(logging.INFO, logger="onnx_snn.conversion.pipeline"):
+    with caplog.at_level(logging.INFO, logger="onnx_snn.conversion.stopwatch"):
         path, _ = converted(model, tmp_path, timesteps=8)
     assert [record.message for record in caplog.records].count("fit") > 1
     assert relative_error(run(model, X)["y"], run(path, X)["y"]) < 5e-3
@@ -533,7 +531,7 @@ def test_a_cache_stands_in_for_the_data(tmp_path: Path, monkeypatch: pytest.Monk
     cache, data = tmp_path / "seen.npz", {"x": normal(8, 8)}
     first = converted(networks.classifier(), tmp_path, data, calibration_cache=cache)[0].read_bytes()
     kept = cache.read_bytes()
-    monkeypatch.setattr(pipeline, "calibrate", lambda *_, **__: pytest.fail("calibrated again"))
+    monkeypatch.setattr(calibrated_sites, "calibrate", lambda *_, **__: pytest.fail("calibrated again"))
     again, report = converted(networks.classifier(), tmp_path, data, calibration_cache=cache)
     assert again.read_bytes() == first
     assert cache.read_bytes() == kept
@@ -635,11 +633,11 @@ def test_a_folder_is_not_written_over_itself_or_a_file(folder: Path, tmp_path: P
 
 
 def test_stages_are_logged_and_timed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.INFO, logger="onnx_snn.conversion.pipeline"):
+    with caplog.at_level(logging.INFO, logger="onnx_snn.conversion.stopwatch"):
         _, report = converted(graph("y = Gelu (x)"), tmp_path, lean=False)
     stages = ["load", "expand", "recognise", "calibrate", "fit", "rewrite", "verify", "save"]
     assert list(report.seconds) == stages
-    assert [record.message for record in caplog.records if record.name == "onnx_snn.conversion.pipeline"] == stages
+    assert [record.message for record in caplog.records if record.name == "onnx_snn.conversion.stopwatch"] == stages
 
 
 @pytest.mark.parametrize(

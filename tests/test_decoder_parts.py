@@ -20,7 +20,8 @@ from onnx_snn import Status
 from onnx_snn.calibration.fixed_sizes import static_axes
 from onnx_snn.calibration.observations import coded_tensors
 from onnx_snn.graph.activation_flow import ActivationFlow
-from onnx_snn.rules import Kind, recognise
+from onnx_snn.rules import recognise
+from onnx_snn.rules.site import ActivationMatmulSite
 
 VOCABULARY, WIDTH, GROUPS, HEAD_SIZE = 32, 16, 2, 4
 
@@ -197,7 +198,8 @@ def test_rotations_of_families_stay_exact(entry: Entry) -> None:
 def test_scales_of_families_run_along_heads_and_features(entry: Entry) -> None:
     proto = entry.load()
     model = ir.from_proto(proto)
-    products = [site for site in recognise(model).sites if site.kind is Kind.PRODUCT and site.rule != "product_mul"]
+    sites = recognise(model).sites
+    products = [site for site in sites if isinstance(site, ActivationMatmulSite) and site.rule != "product_mul"]
     names = sorted({value.name or "" for site in products for value in site.inputs})
     static = static_axes(model, names, feeds(proto, seed=0))
     assert len(products) == 4
@@ -209,6 +211,6 @@ def test_scales_of_families_run_along_heads_and_features(entry: Entry) -> None:
                 continue
             assert tensor.axes is not None
             assert tensor.axes[0] == -3
-            is_value = site.parameters["probabilities"][1 - index]
+            is_value = site.operands[1 - index].is_probability
             # Values are coded before they are repeated; keys are scaled after that, by the root of the head size.
             assert [sizes[axis] for axis in tensor.axes] == ([2, 8] if is_value else [4, 8])

@@ -18,7 +18,7 @@ import onnx_snn
 from onnx_snn import CalibrationError, ModelError, Status
 from onnx_snn.cli.main import main
 from onnx_snn.conversion.decoder_feeds import DECODER, ENCODER, MERGED, TOKENS, WITH_PAST, DecoderFeeds
-from onnx_snn.conversion.folder import data_by_file
+from onnx_snn.conversion.folder_data import data_by_file
 from onnx_snn.data.feeds import open_feeds
 from onnx_snn.data.specs import Feed, input_specs
 from onnx_snn.graph.model_io import load_model

@@ -25,6 +25,7 @@ import onnx_snn
 from onnx_snn import Status
 from onnx_snn.decompositions.decomposer import expand
 from onnx_snn.rules import Kind, recognise
+from onnx_snn.rules.site import ActivationMatmulSite
 
 Array = NDArray[Any]
 
@@ -476,7 +477,11 @@ def test_standard_attention_that_returns_scores_or_probabilities(mode: int, opse
 
 def test_softmax_in_attention_has_probabilities_at_its_product() -> None:
     apart = assert_same("y = Attention <is_causal = 1> (q, k, v)", BHSD, opset=23)
-    assert [site.parameters["probabilities"] for site in recognise(apart).sites if site.kind is Kind.PRODUCT] == [
+    assert [
+        tuple(operand.is_probability for operand in site.operands)
+        for site in recognise(apart).sites
+        if isinstance(site, ActivationMatmulSite)
+    ] == [
         (False, False),
         (True, False),
     ]

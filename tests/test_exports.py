@@ -12,6 +12,7 @@ import pytest
 from exports import FAMILIES, LAYERS
 
 from onnx_snn.rules import Kind, recognise
+from onnx_snn.rules.site import ActivationMatmulSite
 
 pytestmark = [pytest.mark.export, pytest.mark.slow]
 
@@ -49,9 +50,14 @@ def test_every_site_is_found_and_nothing_nonlinear_is_left(family: str, exported
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_attention_products_know_their_probabilities(family: str, exported: Callable[[str], Path]) -> None:
-    products = [site for site in recognise(ir.load(exported(family) / "model.onnx")).sites if site.kind is Kind.PRODUCT]
-    assert [site.parameters["probabilities"] for site in products] == [(False, False), (True, False)] * LAYERS
-    assert {site.parameters["contraction_axes"] for site in products} == {(-1, -2)}
+    products = [
+        site
+        for site in recognise(ir.load(exported(family) / "model.onnx")).sites
+        if isinstance(site, ActivationMatmulSite)
+    ]
+    probabilities = [tuple(operand.is_probability for operand in site.operands) for site in products]
+    assert probabilities == [(False, False), (True, False)] * LAYERS
+    assert {tuple(operand.contraction_axis for operand in site.operands) for site in products} == {(-1, -2)}
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -18,14 +18,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from onnx_snn.errors import ConfigError
-from onnx_snn.fitting.fits import (
-    Density,
-    calibrated_density,
-    fit_function,
-    fit_identity,
-    fit_paper,
-    uniform_density,
-)
+from onnx_snn.fitting.density import Density, calibrated_density, uniform_density
+from onnx_snn.fitting.function_fit import fit_function
+from onnx_snn.fitting.identity_code import fit_identity
+from onnx_snn.fitting.paper_neuron import fit_paper
 from onnx_snn.neurons.functions import ScalarFunction, get, names
 from onnx_snn.neurons.mbe import Halving, MbeNeuron, closed_form
 
@@ -326,7 +322,10 @@ def test_bad_histogram(points: list[float], counts: list[int], lo: float, hi: fl
 FINGERPRINT = """
 import hashlib
 import numpy as np
-from onnx_snn.fitting.fits import Density, calibrated_density, fit_function, fit_identity, fit_paper
+from onnx_snn.fitting.density import Density, calibrated_density
+from onnx_snn.fitting.function_fit import fit_function
+from onnx_snn.fitting.identity_code import fit_identity
+from onnx_snn.fitting.paper_neuron import fit_paper
 from onnx_snn.neurons.functions import get
 
 points = np.arange(-64, 512) / 8.0

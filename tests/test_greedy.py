@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Greedy codes: what they promise is what the neuron does, and for the same error they fire less than halving ones."""
+"""Beta codes: what they promise is what the neuron does, and for the same error they fire less than binary ones."""
 
 from __future__ import annotations
 
@@ -9,17 +9,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import densities, half_normal, typical_power
 
-from onnx_snn.fitting.beta_codes import DECAYS, MOST_HALVINGS, TWO_SEGMENTS, GreedySteps, greedy_codes
-from onnx_snn.fitting.binary_codes import lean_codes
+from onnx_snn.config.neuron_settings import BetaCode
+from onnx_snn.fitting.beta_codes import DECAYS, MOST_HALVINGS, TWO_SEGMENTS, BetaSteps, beta_codes
+from onnx_snn.fitting.binary_codes import binary_codes
 from onnx_snn.fitting.density import Density
 from onnx_snn.neurons.mbe import fired_slots, time_loop
 
 steps = st.builds(
-    GreedySteps,
+    BetaSteps,
     st.integers(2, 16),
-    st.sampled_from(DECAYS),
-    st.integers(0, MOST_HALVINGS),
-    st.sampled_from([(0,), *TWO_SEGMENTS]),
+    st.builds(
+        BetaCode,
+        st.sampled_from(DECAYS),
+        st.integers(0, MOST_HALVINGS),
+        st.sampled_from([(0,), *TWO_SEGMENTS]),
+    ),
 )
 
 
@@ -29,11 +33,11 @@ def test_error_and_spikes_are_those_of_the_neuron(
     density: Density, timesteps: int, headroom: float, one_sided: bool, gate: bool
 ) -> None:
     limit = headroom * density.points[-1]
-    front = greedy_codes(density, timesteps, limit=limit, gate=gate)
+    front = beta_codes(density, timesteps, limit=limit, gate=gate)
     x = density.points.astype(np.float32)
     for code in (front[0], front[len(front) // 2], front[-1]):
         neuron = code.steps.neuron(limit, one_sided=one_sided, gate=gate)
-        segments = len(code.steps.octaves)
+        segments = len(code.steps.code.octaves)
         assert (neuron.bases, neuron.timesteps) == (segments, timesteps + (gate and segments > 1))
         error = np.sqrt((density.mass * (time_loop(neuron, x).y - x) ** 2).sum() / typical_power(density))
         # A point that float32 moves over the edge of a step answers the other sum.
@@ -42,14 +46,14 @@ def test_error_and_spikes_are_those_of_the_neuron(
 
 
 @given(steps, st.floats(1e-20, 1e20))
-def test_every_code_reaches_the_limit_and_no_farther_than_it_must(steps: GreedySteps, limit: float) -> None:
+def test_every_code_reaches_the_limit_and_no_farther_than_it_must(steps: BetaSteps, limit: float) -> None:
     reach = steps.sizes.sum() * steps.units(limit).sum()
     assert limit <= reach * (1.0 + 1e-12)
     assert reach <= limit * 1.125 * (1.0 + 1e-12)
 
 
 @given(steps, st.floats(0.0, 1.0))
-def test_what_the_steps_leave_is_less_than_the_last_one(steps: GreedySteps, share: float) -> None:
+def test_what_the_steps_leave_is_less_than_the_last_one(steps: BetaSteps, share: float) -> None:
     neuron = steps.neuron(1.0, one_sided=True, gate=True)
     x = np.float32(share)
     segment = int(np.searchsorted(steps.knots(1.0), x, side="right")) - 1
@@ -60,7 +64,7 @@ def test_what_the_steps_leave_is_less_than_the_last_one(steps: GreedySteps, shar
 
 
 @given(steps, st.lists(st.floats(-2.0, 2.0, width=32), min_size=1, max_size=20))
-def test_a_gate_changes_nothing_but_the_spikes(steps: GreedySteps, x: list[float]) -> None:
+def test_a_gate_changes_nothing_but_the_spikes(steps: BetaSteps, x: list[float]) -> None:
     gated, plain = (steps.neuron(1.0, one_sided=False, gate=gate) for gate in (True, False))
     assert np.array_equal(gated(x), plain(x))
     assert (fired_slots(gated, x) <= fired_slots(plain, x)).all()
@@ -68,7 +72,7 @@ def test_a_gate_changes_nothing_but_the_spikes(steps: GreedySteps, x: list[float
 
 def test_a_code_is_odd_or_silent_below_zero() -> None:
     x = np.linspace(0.0, 4.0, 101, dtype=np.float32)
-    steps = GreedySteps(12, 0.75, 1)
+    steps = BetaSteps(12, BetaCode(0.75, 1))
     odd, one_sided = (steps.neuron(4.0, one_sided=each, gate=True) for each in (False, True))
     assert np.array_equal(odd(-x), -odd(x))
     assert not one_sided(-x[1:]).any()
@@ -76,24 +80,24 @@ def test_a_code_is_odd_or_silent_below_zero() -> None:
 
 
 @pytest.mark.parametrize("error", [0.1, 0.03, 0.01])
-def test_they_fire_less_than_lean_codes_of_the_same_error(error: float) -> None:
+def test_they_fire_less_than_binary_codes_of_the_same_error(error: float) -> None:
     density = half_normal()
-    greedy, lean = (
+    beta, binary = (
         min(
             code.spikes
             for timesteps in range(2, 17)
             for code in codes(density, timesteps, limit=8.0)
             if code.error <= error
         )
-        for codes in (greedy_codes, lean_codes)
+        for codes in (beta_codes, binary_codes)
     )
-    assert greedy < 0.8 * lean
+    assert beta < 0.8 * binary
 
 
 def test_importance_moves_the_error_and_not_the_spikes() -> None:
     density = Density(np.linspace(0.01, 1.0, 400), np.full(400, 1.0 / 400))
-    plain = {code.steps: code for code in greedy_codes(density, 8, limit=2.0)}
-    important = greedy_codes(density, 8, limit=2.0, importance=density.points**2)
+    plain = {code.steps: code for code in beta_codes(density, 8, limit=2.0)}
+    important = beta_codes(density, 8, limit=2.0, importance=density.points**2)
     shared = [(code, plain[code.steps]) for code in important if code.steps in plain]
     assert shared
     assert all(code.spikes == other.spikes and code.error != other.error for code, other in shared)

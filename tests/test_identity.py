@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from onnx_snn.errors import ConfigError
-from onnx_snn.fitting.fits import Density, calibrated_density, fit_identity, uniform_density
-from onnx_snn.fitting.identity_code import _best_exponents, _ceil_log2
+from onnx_snn.fitting.density import Density, calibrated_density, uniform_density
+from onnx_snn.fitting.identity_code import fit_identity
 from onnx_snn.fitting.knot_search import Target
+from onnx_snn.fitting.level_search import _ceil_log2, best_exponents
 from onnx_snn.neurons.mbe import MbeNeuron
 
 LIMIT = 64.0
@@ -138,7 +139,7 @@ def test_more_bases_or_timesteps_lose_less() -> None:
 
 @pytest.mark.parametrize("timesteps", [4, 8, 12])
 @pytest.mark.parametrize("bases", [1, 2, 3, 4])
-def test_search_finds_the_best_exponents(bases: int, timesteps: int) -> None:
+def test_search_finds_thebest_exponents(bases: int, timesteps: int) -> None:
     points, mass = calibrated_density(*DENSITY, 0.0, LIMIT)
     below, power = np.cumsum(mass), np.cumsum(mass * points**2)
     length = 2.0**timesteps - 1.0
@@ -156,7 +157,7 @@ def test_search_finds_the_best_exponents(bases: int, timesteps: int) -> None:
 
     exhaustive = cost(np.array(list(combinations_with_replacement(range(finest, top + 1), bases)))).min()
     target = Target(points, points, mass, anchored=True, reach=LIMIT)
-    found = cost(_best_exponents(target, bases, timesteps)[None, :])[0]
+    found = cost(best_exponents(target, bases, timesteps)[None, :])[0]
     # Codes that end in one cell compete before they are complete: a fiftieth may be lost.
     assert found <= 1.02 * exhaustive
 

@@ -17,10 +17,11 @@ from onnx_snn.conversion.function_library import attach
 from onnx_snn.conversion.plan import Coding, SitePlan
 from onnx_snn.conversion.rewriter import rewrite
 from onnx_snn.fitting.density import uniform_density
-from onnx_snn.fitting.fits import fit_function
+from onnx_snn.fitting.function_fit import fit_function
 from onnx_snn.metadata import SOURCE_KEY
 from onnx_snn.neurons import functions, opset
-from onnx_snn.rules import Kind, Site, recognise
+from onnx_snn.neurons.roles import OPERANDS, NeuronRole
+from onnx_snn.rules import Site, recognise
 
 
 def _coding(function: str) -> Coding:
@@ -30,17 +31,19 @@ def _coding(function: str) -> Coding:
 
 
 IDENTITY, GELU = _coding("identity"), _coding("gelu")
-COMPOSITES = {
-    Kind.SOFTMAX: {"exp2_": _coding("exp2"), "reciprocal_": _coding("reciprocal")},
-    Kind.LAYER_NORM: {"deviation_": IDENTITY, "rsqrt_": _coding("rsqrt")},
+NEURONS = {
+    NeuronRole.FUNCTION: GELU,
+    NeuronRole.EXP2: _coding("exp2"),
+    NeuronRole.RECIPROCAL: _coding("reciprocal"),
+    NeuronRole.DEVIATION: IDENTITY,
+    NeuronRole.RSQRT: _coding("rsqrt"),
+    **dict.fromkeys(OPERANDS, IDENTITY),
 }
 
 
 def plan(site: Site) -> SitePlan:
     """A plan with coarse neurons: rewriting does not ask how good they are."""
-    if site.kind in (Kind.PRODUCT, Kind.SYNAPSE):
-        return SitePlan(site, operands=(IDENTITY,) * len(site.inputs))
-    return SitePlan(site, neurons=COMPOSITES.get(site.kind, {"": GELU}))
+    return SitePlan(site, {role: NEURONS[role] for role in site.roles})
 
 
 def rewritten(model: ir.Model, plan_of: Callable[[Site], SitePlan] = plan) -> onnx.ModelProto:

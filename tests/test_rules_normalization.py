@@ -7,6 +7,7 @@ import pytest
 from graphs import CONSTANTS, graph, kinds, operand_orders, unmatched
 
 from onnx_snn.rules import Kind, Site, recognise
+from onnx_snn.rules.site import LayerNormSite, NormSite
 
 LAYER = (
     "m = ReduceMean(x, last) d = Sub(x, m) p = Pow(d, two) v = ReduceMean(p, last) w = Add(v, eps) "
@@ -34,8 +35,8 @@ LAYER_WITHOUT_SCALE = LAYER.replace("n = Div(d, s) g = Mul(n, gamma) y = Add(g, 
 RMS_WITHOUT_SCALE = RMS.replace("n = Div(x, s) y = Mul(n, gamma)", "y = Div(x, s)")
 
 
-def affine(site: Site) -> tuple[str | None, str | None]:
-    gamma, beta = site.parameters["gamma"], site.parameters["beta"]
+def affine(site: NormSite) -> tuple[str | None, str | None]:
+    gamma, beta = site.gamma, site.beta if isinstance(site, LayerNormSite) else None
     return (None if gamma is None else gamma.name), (None if beta is None else beta.name)
 
 
@@ -53,8 +54,9 @@ def test_written_out(kind: Kind, body: str) -> None:
         assert (site.kind, found.unmatched) == (kind, []), ordered
         assert set(site.nodes) == set(model.graph)
         assert (site.inputs[0].name, site.output.name) == ("x", "y")
-        assert site.parameters["axis"] == -1
-        assert site.parameters["epsilon"] == pytest.approx(CONSTANTS["eps"], rel=1e-6)
+        assert isinstance(site, NormSite)
+        assert site.axis == -1
+        assert site.epsilon == pytest.approx(CONSTANTS["eps"], rel=1e-6)
         assert affine(site) == ("gamma", "beta" if kind is Kind.LAYER_NORM else None)
 
 
@@ -110,8 +112,9 @@ def test_scale_may_be_a_constant_expression_of_known_shape() -> None:
 def test_operator(body: str, kind: Kind, opset: int, expected: tuple[object, ...]) -> None:
     site = only_site(body, opset=opset, initializers=f"float[4,8] w = {{{','.join('1' * 32)}}}")
     axis, epsilon, gamma, beta = expected
-    assert (site.kind, site.parameters["axis"]) == (kind, axis)
-    assert site.parameters["epsilon"] == pytest.approx(epsilon, rel=1e-6)
+    assert isinstance(site, NormSite)
+    assert (site.kind, site.axis) == (kind, axis)
+    assert site.epsilon == pytest.approx(epsilon, rel=1e-6)
     assert affine(site) == (gamma, beta)
 
 

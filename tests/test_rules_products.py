@@ -10,6 +10,7 @@ import pytest
 from graphs import graph, kinds, unmatched
 
 from onnx_snn.rules import Kind, Site, recognise
+from onnx_snn.rules.site import ActivationMatmulSite, WeightMatmulSite
 
 SQUARE = "float[8,8] w = {" + ",".join("1" * 64) + "}"
 CODES = "int8[8,8] codes = {" + ",".join("1" * 64) + "}"
@@ -19,6 +20,16 @@ KERNEL = "float[4,4,3] k = {" + ",".join("1" * 48) + "}"
 def only_site(body: str, **options: Any) -> Site:
     (site,) = recognise(graph(body, **options)).sites
     return site
+
+
+def probabilities(site: Site) -> tuple[bool, ...]:
+    assert isinstance(site, ActivationMatmulSite)
+    return tuple(operand.is_probability for operand in site.operands)
+
+
+def contraction_axes(site: Site) -> tuple[int | None, ...]:
+    assert isinstance(site, ActivationMatmulSite)
+    return tuple(operand.contraction_axis for operand in site.operands)
 
 
 @pytest.mark.parametrize(
@@ -40,14 +51,15 @@ def test_product_of_two_activations(body: str, axes: tuple[int | None, int | Non
     site = only_site(body, inputs="float[N,8,8] x, float[N,8,8] z", initializers=SQUARE)
     assert site.kind is Kind.PRODUCT
     assert [value.name for value in site.inputs] == ["x", "z"]
-    assert (site.parameters["probabilities"], site.parameters["contraction_axes"]) == ((False, False), axes)
-    assert site.parameters["readers"] == ((site.nodes[0], 0), (site.nodes[0], 1))
+    assert isinstance(site, ActivationMatmulSite)
+    assert (probabilities(site), contraction_axes(site)) == ((False, False), axes)
+    assert site.readers == ((site.node, 0), (site.node, 1))
     assert [node.outputs[0].name for node in site.nodes] == ["y"]
 
 
 def test_product_with_a_vector_sums_over_its_only_axis() -> None:
     site = only_site("y = MatMul(x, z)", inputs="float[N,4,8] x, float[8] z", outputs="float[N,4] y")
-    assert site.parameters["contraction_axes"] == (-1, -1)
+    assert contraction_axes(site) == (-1, -1)
 
 
 def test_product_of_an_activation_with_itself_has_it_twice() -> None:
@@ -72,9 +84,10 @@ QUERIES = "float[N,4,8,8] x, float[N,2,8,8] k"
 def test_what_heads_share_is_coded_before_it_is_repeated(body: str, axes: tuple[int, int]) -> None:
     (site,) = recognise(shared(body)).sites
     assert site.inputs[1].name == "k"
-    assert site.parameters["readers"][1] == (site.inputs[1].uses()[0].node, 0)
-    assert site.parameters["readers"][1][0].op_type == "Unsqueeze"
-    assert site.parameters["contraction_axes"] == axes
+    assert isinstance(site, ActivationMatmulSite)
+    assert site.readers[1] == (site.inputs[1].uses()[0].node, 0)
+    assert site.readers[1].node.op_type == "Unsqueeze"
+    assert contraction_axes(site) == axes
 
 
 @pytest.mark.parametrize(
@@ -92,7 +105,8 @@ def test_what_heads_share_is_coded_before_it_is_repeated(body: str, axes: tuple[
 def test_what_is_not_repeated_for_the_product_alone_is_coded_where_it_is_read(body: str) -> None:
     product = next(site for site in recognise(shared(body)).sites if site.kind is Kind.PRODUCT)
     assert product.inputs == tuple(product.nodes[0].inputs)
-    assert product.parameters["readers"] == ((product.nodes[0], 0), (product.nodes[0], 1))
+    assert isinstance(product, ActivationMatmulSite)
+    assert product.readers == ((product.node, 0), (product.node, 1))
 
 
 def shared(body: str) -> ir.Model:
@@ -122,7 +136,7 @@ def test_probabilities_are_softmax_outputs_moved_about(moves: str, is_probabilit
     model = graph(f"p = Softmax(x) {moves} y = MatMul(q, z)", inputs="float[N,8,8] x, float[N,8,8] z")
     products = [site for site in recognise(model).sites if site.kind is Kind.PRODUCT]
     expected = [] if is_probability is None else [(is_probability, False)]
-    assert [site.parameters["probabilities"] for site in products] == expected
+    assert [probabilities(site) for site in products] == expected
 
 
 def test_probabilities_of_a_softmax_that_is_written_out() -> None:
@@ -130,7 +144,7 @@ def test_probabilities_of_a_softmax_that_is_written_out() -> None:
         "e = Exp(x) s = ReduceSum(e, last) p = Div(e, s) y = MatMul(z, p)",
         inputs="float[8,8] x, float[8,8] z",
     )
-    assert recognise(model).sites[-1].parameters["probabilities"] == (False, True)
+    assert probabilities(recognise(model).sites[-1]) == (False, True)
 
 
 @pytest.mark.parametrize(
@@ -152,7 +166,9 @@ def test_probabilities_of_a_softmax_that_is_written_out() -> None:
 def test_synapse(body: str, initializers: str, operand: int, axis: int) -> None:
     site = only_site(body, initializers=initializers)
     assert (site.kind, site.inputs[0].name) == (Kind.SYNAPSE, "x")
-    assert site.parameters == {"operand": operand, "contraction_axis": axis, "contraction_is_fixed": True}
+    assert isinstance(site, WeightMatmulSite)
+    assert (site.operand, site.contraction_axis, site.contraction_is_fixed) == (operand, axis, True)
+    assert site.readers == ((site.node, operand),)
     assert [node.outputs[0].name for node in site.nodes] == ["y"]
 
 
@@ -169,7 +185,8 @@ def test_weights_may_depend_on_what_is_no_activation(body: str, operand: int, ax
     inputs = "float[N,4,8] x, int64[8,8] position_ids, int64[8,8] attention_mask"
     site = only_site(body, inputs=inputs, initializers=SQUARE)
     assert (site.kind, site.inputs[0].name) == (Kind.SYNAPSE, "x")
-    assert site.parameters == {"operand": operand, "contraction_axis": axis, "contraction_is_fixed": False}
+    assert isinstance(site, WeightMatmulSite)
+    assert (site.operand, site.contraction_axis, site.contraction_is_fixed) == (operand, axis, False)
 
 
 def test_product_without_an_activation_is_no_site() -> None:

@@ -7,6 +7,7 @@ import pytest
 from graphs import functions, graph, kinds, operand_orders, unmatched
 
 from onnx_snn.rules import Kind, recognise
+from onnx_snn.rules.site import SoftmaxSite
 
 STABLE = "m = ReduceMax(x, last) d = Sub(x, m) e = Exp(d) s = ReduceSum(e, last) y = Div(e, s)"
 PLAIN = "e = Exp(x) s = ReduceSum(e, last) y = Div(e, s)"
@@ -24,14 +25,16 @@ def test_written_out(body: str) -> None:
         model = graph(ordered)
         found = recognise(model)
         (site,) = found.sites
-        assert (site.kind, site.parameters, found.unmatched) == (Kind.SOFTMAX, {"axis": -1}, []), ordered
+        assert isinstance(site, SoftmaxSite), ordered
+        assert (site.kind, site.axis, found.unmatched) == (Kind.SOFTMAX, -1, []), ordered
         assert set(site.nodes) == set(model.graph)
 
 
 def test_axes_as_an_attribute() -> None:
     body = "m = ReduceMax<axes = [1]>(x) d = Sub(x, m) e = Exp(d) s = ReduceSum(e, axis1) y = Div(e, s)"
     (site,) = recognise(graph(body, initializers="int64[1] axis1 = {1}", opset=17)).sites
-    assert (site.kind, site.parameters) == (Kind.SOFTMAX, {"axis": -2})
+    assert isinstance(site, SoftmaxSite)
+    assert site.axis == -2
 
 
 @pytest.mark.parametrize(
@@ -45,7 +48,8 @@ def test_axes_as_an_attribute() -> None:
 )
 def test_operator(body: str, opset: int, axis: int) -> None:
     (site,) = recognise(graph(body, opset=opset)).sites
-    assert (site.kind, site.parameters, site.inputs[0].name) == (Kind.SOFTMAX, {"axis": axis}, "x")
+    assert isinstance(site, SoftmaxSite)
+    assert (site.axis, site.inputs[0].name) == (axis, "x")
 
 
 @pytest.mark.parametrize("body", ["y = Softmax(x)", "y = Softmax<axis = 1>(x)"])
@@ -80,7 +84,8 @@ def test_what_only_looks_like_it(body: str, reason: str) -> None:
 def test_maximum_over_another_axis_stays_before_the_site() -> None:
     model = graph(STABLE.replace("(x, last)", "(x, first)"), initializers="int64[1] first = {0}")
     (site,) = recognise(model).sites
-    assert (site.kind, site.inputs[0].name, site.parameters) == (Kind.SOFTMAX, "d", {"axis": -1})
+    assert isinstance(site, SoftmaxSite)
+    assert (site.inputs[0].name, site.axis) == ("d", -1)
     assert set(unmatched(model)) == {"ReduceMax"}
 
 

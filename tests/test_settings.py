@@ -16,9 +16,11 @@ from networks import spiking_nodes, tokens
 
 import onnx_snn
 from onnx_snn import ConfigError, ConvertConfig
-from onnx_snn.config.node_settings import NeuronSettings, NodeSettings, node_settings
+from onnx_snn.config.neuron_settings import BetaCode, BinaryCode, FittedBases, NeuronSettings, Shape
+from onnx_snn.config.node_settings import NodeSettings, node_settings
 from onnx_snn.conversion.selection import resolve
 from onnx_snn.neurons.opset import PARAMETERS
+from onnx_snn.neurons.roles import OPERANDS
 from onnx_snn.rules import recognise
 
 
@@ -68,7 +70,7 @@ def settings_of(entries: list[dict[str, Any]]) -> dict[tuple[str, str], NeuronSe
     """Settings by the name of a node of the Transformer and of its neuron."""
     sites = recognise(ir.from_proto(networks.transformer())).sites
     settings = resolve(sites, ConvertConfig.from_json({"nodes": entries}))
-    return {(site.name, neuron): settings.of(site, neuron) for site in sites for neuron in ("operand 0", "operand 1")}
+    return {(site.name, role.value): settings.of(site, role) for site in sites for role in OPERANDS}
 
 
 def test_later_entries_override_earlier_ones_option_by_option() -> None:
@@ -80,11 +82,11 @@ def test_later_entries_override_earlier_ones_option_by_option() -> None:
         ]
     )
     default = ConvertConfig().neuron
-    assert found["query", "operand 0"] == NeuronSettings(3, 5, gate=True, headroom=4.0)
-    assert found["key", "operand 0"] == NeuronSettings(4, 5, gate=True, headroom=4.0)
+    assert found["query", "operand 0"] == NeuronSettings(3, gate=True, headroom=4.0, shape=FittedBases(5))
+    assert found["key", "operand 0"] == NeuronSettings(4, gate=True, headroom=4.0, shape=FittedBases(5))
     assert found["value", "operand 0"] == default
     assert found["scores", "operand 0"] == default
-    assert found["scores", "operand 1"] == NeuronSettings(8, None, gate=False, headroom=2.0)
+    assert found["scores", "operand 1"] == NeuronSettings(8, gate=False, headroom=2.0)
 
 
 @pytest.mark.parametrize(
@@ -173,7 +175,7 @@ def test_a_decay_makes_a_greedy_code(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_closed_body_has_no_greedy_codes(tmp_path: Path) -> None:
+def test_a_closed_body_has_no_beta_codes(tmp_path: Path) -> None:
     entries = [{"name": "scores", "decay": 0.75}]
     with pytest.raises(ConfigError, match="body 'closed' needs halving kernels in every neuron; use body 'loop'"):
         onnx_snn.convert(networks.transformer(), tmp_path / "snn.onnx", tokens(), nodes=entries, body="closed")
@@ -199,3 +201,16 @@ def test_a_file_of_settings_repeats_a_conversion_to_the_byte(tmp_path: Path) -> 
     onnx_snn.convert(networks.transformer(), once, tokens(), config=config)
     onnx_snn.convert(networks.transformer(), again, tokens(), config=ConvertConfig.from_json(tmp_path / "config.json"))
     assert once.read_bytes() == again.read_bytes()
+
+
+@pytest.mark.parametrize("shape", [FittedBases(7), BinaryCode((0, 2, 5)), BetaCode(0.75, 2), BetaCode(0.6, 0, (0, 3))])
+def test_settings_survive_the_way_through_a_configuration(shape: Shape) -> None:
+    settings = NeuronSettings(6, gate=False, headroom=2.0, shape=shape)
+    (entry,) = node_settings(json.loads(json.dumps([{"name": "a", **settings.options()}])))
+    assert entry.applied_to(ConvertConfig().neuron) == settings
+
+
+def test_an_entry_without_a_shape_keeps_the_one_before() -> None:
+    beta = NeuronSettings(8, gate=True, headroom=4.0, shape=BetaCode(0.7))
+    assert NodeSettings("a", timesteps=5).applied_to(beta) == NeuronSettings(5, True, 4.0, BetaCode(0.7))
+    assert NodeSettings("a", bases=3).applied_to(beta) == NeuronSettings(8, True, 4.0, FittedBases(3))

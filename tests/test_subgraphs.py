@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Branches of If nodes: their tensors are seen from outside, their names are told apart, their courses are known."""
+"""Branches of If nodes: tensors in them are seen from outside, names told apart, execution paths known."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from networks import normal, relative_error, run
 
 import onnx_snn
 from onnx_snn import Status
-from onnx_snn.calibration.branches import courses, running, untaken
+from onnx_snn.calibration.branches import execution_paths, running, untaken
 from onnx_snn.data.feeds import Feeds, open_feeds
 from onnx_snn.data.specs import input_specs
 from onnx_snn.graph.subgraphs import EMPTY, around, lifted, places
@@ -149,24 +149,24 @@ def test_places_lead_from_the_inside_out() -> None:
     assert list(around(model.graph, known)) == []
 
 
-# --- courses ---------------------------------------------------------------------------------------
+# --- execution paths --------------------------------------------------------------------------------
 
 
 @pytest.mark.slow
 @given(st.lists(st.sampled_from(list(RUNS)), min_size=1, max_size=6))
-def test_courses_are_the_sets_of_branches_that_the_data_takes(choices: list[tuple[bool, bool]]) -> None:
+def test_execution_paths_are_the_sets_of_branches_that_the_data_takes(choices: list[tuple[bool, bool]]) -> None:
     model = nested()
     sites = recognise(model).sites
-    found = courses(model, sites, feeds(*choices))
-    names = [{NAMES[branch] for branch in course} for course in found]
+    found = execution_paths(model, sites, feeds(*choices))
+    names = [{NAMES[branch] for branch in path} for path in found]
     assert len(names) == len({frozenset(taken) for taken in names})
     assert {frozenset(taken) for taken in names} == {frozenset(RUNS[choice]) for choice in choices}
-    for course, feed in found.items():
-        assert {NAMES[branch] for branch in course} == RUNS[bool(feed["p"]), bool(feed["q"])]
+    for path, feed in found.items():
+        assert {NAMES[branch] for branch in path} == RUNS[bool(feed["p"]), bool(feed["q"])]
     taken = set().union(*names)
     refused = untaken(sites, found, model)
     assert {str(site.nodes[-1].graph.name) for site in refused if site.nodes[-1].graph} == set(INNER) - taken
-    seen = {site for course in found for site in running(sites, course, model)}
+    seen = {site for path in found for site in running(sites, path, model)}
     assert seen == set(sites) - refused.keys()
     copy = model.clone()
     again = untaken(recognise(copy).sites, found, copy)
@@ -176,8 +176,8 @@ def test_courses_are_the_sets_of_branches_that_the_data_takes(choices: list[tupl
 def test_without_branches_the_first_feed_stands_for_all() -> None:
     model = graph("y = Gelu (x)")
     source = open_feeds([{"x": normal(2, 4, 8)}, {"x": normal(3, 4, 8)}], input_specs(model))
-    ((course, feed),) = courses(model, recognise(model).sites, source).items()
-    assert (course, len(feed["x"])) == (frozenset(), 2)
+    ((path, feed),) = execution_paths(model, recognise(model).sites, source).items()
+    assert (path, len(feed["x"])) == (frozenset(), 2)
 
 
 # --- conversion ------------------------------------------------------------------------------------

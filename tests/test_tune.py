@@ -22,16 +22,16 @@ from networks import normal, relative_error, run, tokens
 import onnx_snn
 from onnx_snn import CalibrationError, ConfigError, ConvertConfig, ModelError, TuningReport
 from onnx_snn.cli.main import main
-from onnx_snn.config.node_settings import NeuronSettings
+from onnx_snn.config.neuron_settings import FittedBases, NeuronSettings
 from onnx_snn.conversion.plan import Coding
 from onnx_snn.evaluation.loss_bound import Loss, distortion
 from onnx_snn.evaluation.metrics import METRICS
 from onnx_snn.graph.product_operators import multiply_accumulates
 from onnx_snn.neurons.mbe import halving_neuron
 from onnx_snn.rules import recognise
-from onnx_snn.tuning import search_space
+from onnx_snn.tuning import candidates, search_space
+from onnx_snn.tuning.candidates import Candidate, worthwhile
 from onnx_snn.tuning.cost_model import Load, load_of, observed_shapes
-from onnx_snn.tuning.search_space import Candidate, worthwhile
 
 SAMPLES = 64
 
@@ -48,7 +48,7 @@ def few_candidates() -> Iterator[None]:
     """A quarter of the candidates, for fits that take seconds in place of a minute."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(search_space, "TIMESTEPS", (2, 4, 6))
-        patch.setattr(search_space, "FUNCTION_BASES", (2, 4, 8))
+        patch.setattr(candidates, "FUNCTION_BASES", (2, 4, 8))
         yield
 
 
@@ -142,7 +142,7 @@ def test_operations_are_saved_in_place_of_spikes(report: TuningReport, files: Pa
 
 
 @pytest.mark.slow
-def test_greedy_codes_err_less_for_the_same_spikes_where_the_body_allows_them(
+def test_beta_codes_err_less_for_the_same_spikes_where_the_body_allows_them(
     files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(search_space, "TIMESTEPS", (2, 4, 6, 12))
@@ -266,8 +266,8 @@ def test_what_lies_in_a_branch_is_not_tuned_but_may_be_left_out(tmp_path: Path) 
 
 @given(st.lists(st.tuples(st.floats(0, 9), st.floats(0, 1)), min_size=1, max_size=20))
 def test_worthwhile_candidates_are_bettered_by_none(pairs: list[tuple[float, float]]) -> None:
-    coding = Coding(halving_neuron([0.0], [1.0], [1.0], 0.0, 1))
-    found = [Candidate(NeuronSettings(4, 1, True, 4.0), coding, spikes, error) for spikes, error in pairs]
+    neuron, settings = halving_neuron([0.0], [1.0], [1.0], 0.0, 1), NeuronSettings(4, True, 4.0, FittedBases(1))
+    found = [Candidate(settings, Coding(neuron, spikes=spikes), error) for spikes, error in pairs]
     kept = worthwhile(found)
     assert [one.spikes for one in kept] == sorted({one.spikes for one in kept})
     assert [one.error for one in kept] == sorted({one.error for one in kept}, reverse=True)
@@ -302,8 +302,7 @@ def test_loads_are_counted_from_shapes(body: str, initializers: str, expected: d
     (site,) = (site for site in recognise(model).sites)
     feed = {"x": normal(3, 4, 8)}
     shapes = observed_shapes(model, [site], feed)
-    found = {neuron: load_of(site, neuron, shapes, feed) for neuron in expected}
-    assert found == expected
+    assert {role.value: load_of(site, role, shapes, feed) for role in site.roles} == expected
     if "operand 0" in expected:
         assert (
             multiply_accumulates(site.nodes[-1], shapes)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Branches: which branches of If nodes the calibration data takes.
+"""Which branches of If nodes the calibration data takes.
 
 Of a decoder that is two in one, with and without a cache, a run shows one; what lies in the other is seen in the runs
-that take it. A *course* is a set of branches that run together, and the first feed that takes it stands for it where
-one feed would do for a network without branches.
+that take it. An *execution path* is a set of branches that run together, and the first feed that takes it stands for it
+where one feed would do for a network without branches.
 """
 
 from __future__ import annotations
@@ -22,41 +22,41 @@ from onnx_snn.runtime.tap_session import Observer
 Branch = tuple[str, str]
 """The first output of an If and the name of the attribute: what a branch and its copies in other models share."""
 
-Course = frozenset[Branch]
+ExecutionPath = frozenset[Branch]
 
 
-def courses(model: ir.Model, sites: Iterable[Site], feeds: Feeds) -> dict[Course, Feed]:
-    """The first feed of each course, as far as branches with `sites` tell courses apart; at least one.
+def execution_paths(model: ir.Model, sites: Iterable[Site], feeds: Feeds) -> dict[ExecutionPath, Feed]:
+    """The first feed of each execution path, as far as branches with `sites` tell paths apart; at least one.
 
     Raises:
         CalibrationError: the model fails on the data.
         ModelError: onnxruntime does not accept the model.
     """
     known = places(model)
-    inner = [graph for site in sites if (graph := graph_of(site.nodes[-1])) in known]
+    inner = [graph for site in sites if (graph := graph_of(site.node)) in known]
     if not inner:
         return {frozenset(): feeds.first()}
     choice = _Choice(model, inner, known)
-    first: dict[Course, Feed] = {}
+    first: dict[ExecutionPath, Feed] = {}
     for feed in feeds:
         first.setdefault(choice(feed), feed)
     return first
 
 
-def running(sites: Iterable[Site], course: Course, model: ir.Model) -> list[Site]:
-    """Those of `sites` that run in `course`: in branches that it takes, or in the main graph."""
+def running(sites: Iterable[Site], path: ExecutionPath, model: ir.Model) -> list[Site]:
+    """Those of `sites` that run on `path`: in branches that it takes, or in the main graph."""
     known = places(model)
-    placed = ((site, known.get(graph_of(site.nodes[-1]))) for site in sites)
-    return [site for site, place in placed if place is None or _branch(place) in course]
+    placed = ((site, known.get(graph_of(site.node))) for site in sites)
+    return [site for site, place in placed if place is None or _branch(place) in path]
 
 
-def untaken(sites: Iterable[Site], taken: Iterable[Course], model: ir.Model) -> dict[Site, str]:
-    """Reasons to refuse `sites` that run in none of the courses `taken`."""
+def untaken(sites: Iterable[Site], taken: Iterable[ExecutionPath], model: ir.Model) -> dict[Site, str]:
+    """Reasons to refuse `sites` that run on none of the paths `taken`."""
     known, run = places(model), frozenset[Branch]().union(*taken)
     return {
         site: f"lies in {place.attribute} of the node {name_of(place.node)!r}, which no calibration sample takes"
         for site in sites
-        if (place := known.get(graph_of(site.nodes[-1]))) is not None and _branch(place) not in run
+        if (place := known.get(graph_of(site.node))) is not None and _branch(place) not in run
     }
 
 
@@ -72,7 +72,7 @@ class _Choice:
         conditions = {_condition(place.node): None for found in self._around.values() for place in found}
         self._observer = Observer(model, list(conditions))
 
-    def __call__(self, feed: Feed) -> Course:
+    def __call__(self, feed: Feed) -> ExecutionPath:
         """The branches that run on `feed`."""
         conditions = self._observer(feed)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Observe: which tensors calibration has to see, and along which axes each coded one is scaled.
+"""Which tensors calibration has to see, and along which axes each coded one is scaled.
 
 A function needs the histogram of its argument. A coded operand needs the magnitudes of each of its channels,
 which decide the powers of two that bring its channels to one range. Channels are
@@ -25,7 +25,14 @@ from onnx_snn.calibration.statistics import Observation
 from onnx_snn.decompositions.type_inference import LOW_PRECISION
 from onnx_snn.graph.subgraphs import graph_of
 from onnx_snn.neurons.bodies.softmax import REDUCE_AXES_INPUT_OPSET
-from onnx_snn.rules.site import Kind, Site
+from onnx_snn.rules.site import (
+    ActivationMatmulSite,
+    FunctionSite,
+    LayerNormSite,
+    NormSite,
+    Site,
+    WeightMatmulSite,
+)
 
 StaticAxes = Mapping[str, tuple[int | None, ...]]
 """For each tensor the size of every axis, None where the size varies or is not known."""
@@ -59,30 +66,30 @@ class CodedTensor:
 
 
 def coded_tensors(site: Site, static: StaticAxes) -> tuple[CodedTensor, ...]:
-    """The tensors of `site` that pass through identity neurons, in the order of its inputs."""
-    if site.kind is Kind.LAYER_NORM:
-        return (CodedTensor(deviation_name(site), (-1,), divisor=divisor_name(site)),)
-    names = tuple(value.name or "" for value in site.inputs)
-    if site.kind is Kind.RMS_NORM:
-        return (CodedTensor(names[0], (-1,), divisor=divisor_name(site)),)
-    if site.kind is Kind.SYNAPSE:
-        return (CodedTensor(names[0], _synapse_axes(site, static.get(names[0])), weighted=True),)
-    if site.kind is Kind.PRODUCT:
-        probabilities = site.parameters["probabilities"]
-        return tuple(
-            CodedTensor(name, None, True)
-            if probabilities[i]
-            else CodedTensor(name, _product_axes(site, i, static.get(name)))
-            for i, name in enumerate(names)
-        )
-    return ()
+    """The tensors of `site` that pass through identity neurons, those of its first roles."""
+    names = [value.name or "" for value in site.inputs]
+    match site:
+        case NormSite():
+            seen = deviation_name(site) if isinstance(site, LayerNormSite) else names[0]
+            return (CodedTensor(seen, (-1,), divisor=divisor_name(site)),)
+        case WeightMatmulSite():
+            return (CodedTensor(names[0], _weight_matmul_axes(site, static.get(names[0])), weighted=True),)
+        case ActivationMatmulSite():
+            return tuple(
+                CodedTensor(name, None, probabilities=True)
+                if operand.is_probability
+                else CodedTensor(name, _activation_matmul_axes(site, i, static.get(name)))
+                for i, (name, operand) in enumerate(zip(names, site.operands, strict=True))
+            )
+        case _:
+            return ()
 
 
 def observations(sites: Iterable[Site], static: StaticAxes) -> list[Observation]:
     """Everything that calibration has to record for `sites`, each thing once."""
     needed: dict[Observation, None] = {}
     for site in sites:
-        if site.kind is Kind.FUNCTION:
+        if isinstance(site, FunctionSite):
             needed[Observation(site.inputs[0].name or "", None)] = None
         for coded in coded_tensors(site, static):
             needed[coded.observation] = None
@@ -97,22 +104,22 @@ def observed_model(model: ir.Model, sites: Iterable[Site]) -> ir.Model:
     values = {value.name: value for value in observed.graph.inputs}
     values |= {value.name: value for node in observed.graph.all_nodes() for value in node.outputs}
     for site in sites:
-        if site.kind in (Kind.LAYER_NORM, Kind.RMS_NORM):
+        if isinstance(site, NormSite):
             x, output = values[site.inputs[0].name], values[site.output.name]
             writer = _Writer(observed, graph_of(output))
             x = writer.in_float32(x, f"{site.output.name}/float32")
-            if site.kind is Kind.LAYER_NORM:
+            if isinstance(site, LayerNormSite):
                 x = writer.add_deviation(x, deviation_name(site))
-            writer.add_divisor(x, site.parameters["epsilon"], divisor_name(site))
+            writer.add_divisor(x, site.epsilon, divisor_name(site))
     return observed
 
 
-def deviation_name(site: Site) -> str:
+def deviation_name(site: NormSite) -> str:
     """Name of x - mean(x) of a layer normalization in the observed model."""
     return f"{site.output.name}/deviation"
 
 
-def divisor_name(site: Site) -> str:
+def divisor_name(site: NormSite) -> str:
     """Name of the root of the mean square and epsilon of a normalization in the observed model."""
     return f"{site.output.name}/divisor"
 
@@ -159,23 +166,25 @@ class _Writer:
         return value
 
 
-def _synapse_axes(site: Site, sizes: Sequence[int | None] | None) -> tuple[int, ...] | None:
+def _weight_matmul_axes(site: WeightMatmulSite, sizes: Sequence[int | None] | None) -> tuple[int, ...] | None:
     """The axis that the weights sum over, counted from the end, where it has a fixed size."""
-    axis = site.parameters["contraction_axis"]
+    axis = site.contraction_axis
     if axis is None or not (sizes or axis < 0):
         return None
-    if not (site.parameters["contraction_is_fixed"] or (sizes and sizes[axis])):
+    if not (site.contraction_is_fixed or (sizes and sizes[axis])):
         return None
     return (axis - len(sizes) if sizes and axis >= 0 else axis,)
 
 
-def _product_axes(site: Site, operand: int, sizes: Sequence[int | None] | None) -> tuple[int, ...] | None:
+def _activation_matmul_axes(
+    site: ActivationMatmulSite, index: int, sizes: Sequence[int | None] | None
+) -> tuple[int, ...] | None:
     """Channels of one operand of a product of two activations."""
     if not sizes:
         return None
-    other_is_probability = site.parameters["probabilities"][1 - operand]
-    contracted = (site.parameters["contraction_axes"] or (None, None))[operand]
-    axis = -1 if other_is_probability or contracted is None else contracted
+    operand, other = site.operands[index], site.operands[1 - index]
+    contracted = operand.contraction_axis
+    axis = -1 if other.is_probability or contracted is None else contracted
     if len(sizes) < -axis or sizes[axis] is None:
         return None
     has_heads = len(sizes) > -HEAD_AXIS and sizes[HEAD_AXIS] is not None

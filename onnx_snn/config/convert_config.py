@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from onnx_snn.config.node_settings import NeuronSettings, NodeSettings, node_settings
+from onnx_snn.config.neuron_settings import NeuronSettings
+from onnx_snn.config.node_settings import NodeSettings, node_settings
 from onnx_snn.errors import ConfigError
 from onnx_snn.neurons.mbe import MAX_TIMESTEPS
 from onnx_snn.neurons.opset import Body
@@ -58,28 +59,28 @@ PAPER_BASES = Bases(function=4, identity=8, primitive=8)
 """Settings of the paper: N=4 for activation functions, N=8 elsewhere."""
 
 
-LEAN_TIMESTEPS = range(7, 9)
-"""Where neurons are lean by default. With fewer steps an error within bounds takes all the bases that there are; who
-asks for more steps asks for exactness."""
+SPARSE_TIMESTEPS = range(7, 9)
+"""Time steps with which neurons are sparse by default. With fewer, an error within bounds takes all the bases that
+there are; who asks for more asks for exactness."""
 
 EXACT_CODE_TIMESTEPS = 8
-"""Above it a code of 16 segments adds nothing to the error of the functions."""
+"""Most time steps with which a code of 16 segments adds to the error of the functions."""
 
 
-def default_bases(timesteps: int, *, lean: bool = False) -> Bases:
-    """Bases for `timesteps`, at most where neurons are lean.
+def default_bases(timesteps: int, *, sparse: bool = False) -> Bases:
+    """Bases for `timesteps`: the largest numbers where neurons are sparse.
 
     Segments decide the error of a function at any T: a quarter for twice as many. Of a code they do so up to 8
-    steps; above, its levels are so many that 16 segments lose nothing. A lean primitive errs by less than the codes
-    around it.
+    steps; above, its levels are so many that 16 segments lose nothing. A primitive of 12 segments errs by less than
+    the sparse codes around it.
     """
     identity = 32 if timesteps <= EXACT_CODE_TIMESTEPS else 16
-    return Bases(function=32, identity=identity, primitive=12 if lean else 32)
+    return Bases(function=32, identity=identity, primitive=12 if sparse else 32)
 
 
 @dataclass(frozen=True)
 class Allowance:
-    """What a lean neuron may spend: the most exact one of `spikes` per element, unless it errs by more than `error`.
+    """What a sparse neuron may spend: the most exact one of `spikes` per element, unless it errs by more than `error`.
 
     Attributes:
         spikes: fired slots per element, mean over the calibration data.
@@ -101,23 +102,23 @@ class Allowances:
     Attributes:
         function: activation functions.
         operand: operands of activation products and inputs of normalizations, whose errors average out over many terms.
-        synapse: inputs of weights. An accumulate costs a fifth of a multiplication, so that five spikes cost what an
-            original network does.
+        weighted: operands that meet weights. An accumulate costs a fifth of a multiplication, so that five spikes cost
+            what an original network does.
     """
 
     function: Allowance
     operand: Allowance
-    synapse: Allowance
+    weighted: Allowance
 
     def halved(self, times: int) -> Allowances:
         """All of them for half the error, as often as that."""
-        return Allowances(self.function.halved(times), self.operand.halved(times), self.synapse.halved(times))
+        return Allowances(self.function.halved(times), self.operand.halved(times), self.weighted.halved(times))
 
 
-LEAN = Allowances(
+SPARSE = Allowances(
     function=Allowance(spikes=5.3, error=8e-3),
     operand=Allowance(spikes=3.45, error=4e-3),
-    synapse=Allowance(spikes=4.5, error=1e-3),
+    weighted=Allowance(spikes=4.5, error=1e-3),
 )
 
 
@@ -132,8 +133,8 @@ class ConvertConfig:
         body: form of the functions inside the file.
         gate: whether a saturated basis fires once instead of T times (one more time step, the same output).
         headroom: range of a signed identity code over the largest calibrated magnitude.
-        lean: whether neurons fire as little as an error of some thousandths allows; None: with 7 or 8 time steps, and
-            only in networks without a cache, which do not generate token by token.
+        lean: whether neurons are sparse: fire as little as an error of some thousandths allows; None: with 7 or 8 time
+            steps, and only in networks without a cache, which do not generate token by token.
         include: names or regular expressions of nodes; where given, only these are converted.
         exclude: names or regular expressions of nodes that stay as they are.
         strict: whether a nonlinear node that is not converted is an error.
@@ -177,11 +178,11 @@ class ConvertConfig:
             raise ConfigError(f"{min(map(str, foreign))} belongs to codes of preset 'default'; preset 'paper' has none")
 
     @property
-    def spares(self) -> bool:
-        """Whether neurons are lean."""
+    def sparse(self) -> bool:
+        """Whether neurons fire as little as an error within bounds allows."""
         if self.preset is Preset.PAPER:
             return False
-        return self.timesteps in LEAN_TIMESTEPS if self.lean is None else self.lean
+        return self.timesteps in SPARSE_TIMESTEPS if self.lean is None else self.lean
 
     @property
     def bases(self) -> Bases:
@@ -190,12 +191,12 @@ class ConvertConfig:
 
     def bases_at(self, timesteps: int) -> Bases:
         """Numbers of bases of a neuron with `timesteps`."""
-        return PAPER_BASES if self.preset is Preset.PAPER else default_bases(timesteps, lean=self.spares)
+        return PAPER_BASES if self.preset is Preset.PAPER else default_bases(timesteps, sparse=self.sparse)
 
     @property
     def neuron(self) -> NeuronSettings:
         """Settings of every neuron that `nodes` does not name."""
-        return NeuronSettings(self.timesteps, None, self.gate, self.headroom)
+        return NeuronSettings(self.timesteps, self.gate, self.headroom)
 
     def to_json(self) -> dict[str, Any]:
         """The options as JSON values; `from_json` restores them."""

@@ -16,21 +16,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from onnx_snn.config.neuron_settings import BetaCode, BinaryCode, FittedBases, NeuronSettings, Shape
 from onnx_snn.errors import ConfigError
 from onnx_snn.neurons.mbe import MAX_TIMESTEPS
-from onnx_snn.rules.site import Kind, Site
+from onnx_snn.neurons.roles import NeuronRole
+from onnx_snn.rules.site import Site
 
-NEURONS = {
-    Kind.FUNCTION: ("function",),
-    Kind.SOFTMAX: ("exp2", "reciprocal"),
-    Kind.LAYER_NORM: ("deviation", "rsqrt"),
-    Kind.RMS_NORM: ("deviation", "rsqrt"),
-    Kind.PRODUCT: ("operand 0", "operand 1"),
-    Kind.SYNAPSE: ("operand 0",),
-}
-"""The neurons of a site by its kind, as reports name them."""
-
-KNOWN_NEURONS = tuple(dict.fromkeys(name for names in NEURONS.values() for name in names))
+KNOWN_NEURONS = tuple(role.value for role in NeuronRole)
 
 MAX_BASES = 64
 """Segments that a single node may ask for; the fits of more take minutes."""
@@ -40,41 +32,8 @@ MAX_OCTAVES = 24
 
 MAX_HEADROOM = 1024.0
 
-SHAPE = ("bases", "octaves", "decay", "halvings")
-"""Options that say what the bases of a neuron are, together."""
-
-CODES = ("operand 0", "operand 1", "deviation")
-"""The neurons that are identity codes."""
-
-
-@dataclass(frozen=True)
-class NeuronSettings:
-    """How one neuron is built.
-
-    Attributes:
-        timesteps: T.
-        bases: N; None for what `timesteps` and the kind of neuron imply.
-        gate: whether a saturated basis fires once.
-        headroom: range of a signed code over the largest calibrated magnitude.
-        octaves: of an identity code, log2 of the level sizes of its segments over that of the first one, in place of
-            `bases`; None for segments that are fitted.
-        decay: of a greedy identity code, that of the sizes of its steps, in place of `bases`; see
-            `onnx_snn.fitting.beta_codes`.
-        halvings: of its first steps; None for none.
-    """
-
-    timesteps: int
-    bases: int | None
-    gate: bool
-    headroom: float
-    octaves: tuple[int, ...] | None = None
-    decay: float | None = None
-    halvings: int | None = None
-
-    def replaced(self, options: Mapping[str, Any]) -> NeuronSettings:
-        """These settings with `options`; those that say what the bases are replace all of these."""
-        shape = dict.fromkeys(SHAPE) if set(SHAPE) & set(options) else {}
-        return dataclasses.replace(self, **{**shape, **options})
+COMMON = ("timesteps", "gate", "headroom")
+"""Options of neurons of all shapes."""
 
 
 @dataclass(frozen=True)
@@ -90,8 +49,9 @@ class NodeSettings:
         headroom: range of a signed code over the largest calibrated magnitude.
         octaves: for identity codes in place of `bases`: log2 of the level sizes of the segments over that of the first
             one, such as (0, 2, 5).
-        decay: for greedy identity codes in place of `bases`: that of the sizes of the steps, above 0.5 and below 1.
-        halvings: steps of a greedy code at the beginning whose sizes are halves.
+        decay: for identity codes in place of `bases`: ratio of the sizes of neighbouring steps of a beta code, above
+            0.5 and below 1.
+        halvings: number of steps at the beginning of a beta code after which the size halves instead.
 
     Raises:
         ConfigError: an option is out of its range, contradicts another one, or none is set.
@@ -152,6 +112,20 @@ class NodeSettings:
         """The option, if one is set, that only codes have."""
         return "octaves" if self.octaves is not None else "decay" if self.decay is not None else None
 
+    @property
+    def shape(self) -> Shape | None:
+        """What it says the bases are; None where it leaves them as they are."""
+        if self.decay is not None:
+            return BetaCode(self.decay, self.halvings or 0, self.octaves or (0,))
+        if self.octaves is not None:
+            return BinaryCode(self.octaves)
+        return None if self.bases is None else FittedBases(self.bases)
+
+    def applied_to(self, settings: NeuronSettings) -> NeuronSettings:
+        """`settings` with the options that are set here."""
+        common = {option: value for option, value in self.options().items() if option in COMMON}
+        return dataclasses.replace(settings, **common, shape=self.shape or settings.shape)
+
     def options(self) -> dict[str, Any]:
         """The options that are set."""
         return {option: value for option in OPTIONS if (value := getattr(self, option)) is not None}
@@ -185,7 +159,7 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-OPTIONS = tuple(field.name for field in dataclasses.fields(NeuronSettings))
+OPTIONS = tuple(field.name for field in dataclasses.fields(NodeSettings) if field.name not in ("name", "neuron"))
 """What can be set for a neuron."""
 
 
@@ -213,20 +187,20 @@ class Settings:
 
     def __init__(self, default: NeuronSettings, matches: Iterable[tuple[NodeSettings, Iterable[Site]]] = ()) -> None:
         self.default = default
-        self._own: dict[tuple[Site, str], NeuronSettings] = {}
+        self._own: dict[tuple[Site, NeuronRole], NeuronSettings] = {}
         for entry, sites in matches:
             named = [
-                (site, neuron)
+                (site, role)
                 for site in sites
-                for neuron in NEURONS[site.kind]
-                if (entry.neuron is None or neuron == entry.neuron) and (entry.of_codes is None or neuron in CODES)
+                for role in site.roles
+                if entry.neuron in (None, role.value) and (entry.of_codes is None or role.is_code)
             ]
             if not named:
                 what = repr(entry.neuron) if entry.of_codes is None else f"{entry.neuron or ''!r} with {entry.of_codes}"
                 raise ConfigError(f"nodes: no node that {entry.name!r} matches has a neuron {what}")
             for key in named:
-                self._own[key] = self.of(*key).replaced(entry.options())
+                self._own[key] = entry.applied_to(self.of(*key))
 
-    def of(self, site: Site, neuron: str) -> NeuronSettings:
+    def of(self, site: Site, role: NeuronRole) -> NeuronSettings:
         """The settings of one neuron of `site`."""
-        return self._own.get((site, neuron), self.default)
+        return self._own.get((site, role), self.default)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The ledger of a conversion: what becomes of every nonlinear node, and why."""
+"""The coverage of a conversion: what becomes of every nonlinear node, and why."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from onnx_snn.rules.site import Site
 
 
 @dataclass
-class Ledger:
+class Coverage:
     """What becomes of every nonlinear node while a conversion goes on."""
 
     source: str
@@ -51,19 +51,19 @@ class Ledger:
         """Names of the nodes that were written out and hold something to be converted."""
         return {origin for site in self.wanted for origin in _origins(site)}
 
-    def with_held(self, held: set[str], recognition: Recognition, stay: dict[ir.Node, str]) -> Ledger:
+    def with_held(self, held: set[str], recognition: Recognition, stay: dict[ir.Node, str]) -> Coverage:
         """The same decisions for a model in which the nodes named `held` are in one piece."""
         sites, unmatched = recognition
         outside = [(node, why) for node, why in unmatched if name_of(node) not in held]
-        ledger = Ledger(self.source, Recognition(sites, outside), stay, self._held_reports(held, unmatched))
+        coverage = Coverage(self.source, Recognition(sites, outside), stay, self._held_reports(held, unmatched))
         decided = {self.outputs[site]: site for site in self.recognition.sites}
         for site in sites:
-            before = decided.get(ledger.outputs[site])
+            before = decided.get(coverage.outputs[site])
             if before is None or before in self.kept:
-                ledger.kept[site] = "stands beside what stays in one piece" if before is None else self.kept[before]
+                coverage.kept[site] = "stands beside what stays in one piece" if before is None else self.kept[before]
             elif before in self.refused:
-                ledger.refused[site] = self.refused[before]
-        return ledger
+                coverage.refused[site] = self.refused[before]
+        return coverage
 
     def _held_reports(self, held: set[str], unmatched: list[tuple[ir.Node, str]]) -> list[NodeReport]:
         """A line for each held node in which something nonlinear stays; what could not be converted counts first."""
@@ -84,7 +84,7 @@ class Ledger:
         """Refuse what lies in the body of a Loop or Scan, or in a branch inside one."""
         known = places(model)
         for site in self.wanted:
-            place = body_around(graph_of(site.nodes[-1]), known)
+            place = body_around(graph_of(site.node), known)
             if place is not None:
                 self.refused[site] = (
                     f"lies in the body of the {place.node.op_type} {name_of(place.node)!r}, which runs many times in a "
@@ -123,7 +123,7 @@ class Ledger:
         nodes = [
             _converted(plans[site], comparison.sqnr_db.get(self.outputs[site]), shared)
             if site in plans
-            else NodeReport(site.name, site.kind.value, site.function or "", *self._decision(site))
+            else NodeReport(site.name, site.kind.value, site.function_name, *self._decision(site))
             for site in self.recognition.sites
         ]
         nodes += [
@@ -146,15 +146,16 @@ def _origins(site: Site) -> set[str]:
 
 def _converted(plan: SitePlan, sqnr_db: float | None, shared: set[Coding]) -> NodeReport:
     """The line of a converted site; codes of operands among `shared` were counted before, new ones are added to it."""
-    new = {coding for coding in plan.operands if coding not in shared}
+    own = [coding for role, coding in plan.neurons.items() if role.operand is None]
+    new = {coding for role, coding in plan.neurons.items() if role.operand is not None} - shared
     shared |= new
-    neurons = [coding.neuron for coding in (*plan.neurons.values(), *new)]
+    neurons = [coding.neuron for coding in (*own, *new)]
     return NodeReport(
         name=plan.site.name,
         kind=plan.site.kind.value,
-        function=plan.site.function or "",
+        function=plan.site.function_name,
         sqnr_db=sqnr_db,
-        spikes=dict(plan.spikes),
+        spikes={role.value: coding.spikes for role, coding in plan.neurons.items()},
         slots=sum(neuron.slots for neuron in neurons),
         parameters=sum(neuron.parameters for neuron in neurons),
     )

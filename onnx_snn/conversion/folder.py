@@ -1,75 +1,54 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Calibration data for each model of a folder.
-
-    a dict from file name to data           {"encoder_model.onnx": ..., "decoder_model.onnx": ...}
-    a folder with data by the models' names encoder_model.npz, or a folder encoder_model
-    anything else                           data of encoder_model.onnx
-
-Decoders without data of their own get it from that of the encoder, see `onnx_snn/conversion/decoder_feeds.py`.
-"""
+"""Conversion of an Optimum folder: every model in it, and the files beside them."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from onnx_snn.conversion.decoder_feeds import DECODERS, ENCODER, DecoderFeeds
-from onnx_snn.data.feeds import Source, open_feeds
-from onnx_snn.data.specs import input_specs
-from onnx_snn.errors import CalibrationError
-from onnx_snn.graph.model_io import load_model
+from onnx_snn.conversion.destination import staged_folder
+from onnx_snn.conversion.folder_data import data_by_file
+from onnx_snn.conversion.report import ConversionReport, merged
+from onnx_snn.conversion.run_options import RunOptions
+from onnx_snn.data.feeds import Source
+from onnx_snn.errors import ConfigError
+from onnx_snn.graph.model_io import copy_sidecars, model_files
+
+SNN_CONFIG = "snn_config.json"
+"""File in a converted folder that records the options, as Optimum's `ort_config.json` does."""
+
+ConvertModel = Callable[[Path, "Path | None", "Source | None"], ConversionReport]
+"""Converts one model file into another, with calibration data."""
 
 
-def data_by_file(
-    folder: Path, names: Sequence[str], data: Any, *, batch_size: int, max_samples: int | None
-) -> dict[str, Source]:
-    """Calibration data for each of the models `names` in `folder`.
-
-    Args:
-        folder: A folder with several models.
-        names: Their file names.
-        data: What the user gave.
-        batch_size: Samples of the encoder in one run.
-        max_samples: Samples of the encoder to decode from; None for all.
+def convert_folder(
+    source: Path, output: str | Path | None, data: Any, run: RunOptions, convert_model: ConvertModel
+) -> ConversionReport:
+    """Convert every model of an Optimum folder by `convert_model`, and copy its sidecar files.
 
     Raises:
+        ConfigError: the output is missing, or a calibration cache was asked for of several models.
         CalibrationError: a model has no data, or data has no model.
-        ModelError: decoders need data, and the network cannot decode.
+        OutputError: the output folder cannot be written.
     """
-    found = _given(folder, names, data)
-    left = [name for name in names if name not in found and name in DECODERS]
-    if left and ENCODER in found:
-        specs = input_specs(load_model(folder / ENCODER))
-        encoder = open_feeds(found[ENCODER], specs, batch_size=batch_size, max_samples=max_samples)
-        found |= {name: DecoderFeeds(folder, encoder, name) for name in left}
-    missing = [name for name in names if name not in found]
-    if missing:
-        raise CalibrationError(
-            f"'{folder}' holds several models; calibration data is missing for {missing}: give a folder with NAME.npz "
-            "for each NAME.onnx, or from Python a dict from file name to data"
-        )
-    return found
+    files = model_files(source)
+    if run.dry_run:
+        return merged(str(source), None, [convert_model(file, None, None) for file in files])
+    if output is None:
+        raise ConfigError("output is missing; name the folder to write, or ask for a dry run")
+    sources = {files[0].name: data} if len(files) == 1 else _sources(source, files, data, run)
+    with staged_folder(Path(output), source) as stage:
+        reports = [convert_model(file, stage / file.name, sources[file.name]) for file in files]
+        copy_sidecars(source, stage)
+        (stage / SNN_CONFIG).write_text(json.dumps(run.config.to_json(), indent=2) + "\n")
+    return merged(str(source), str(output), reports)
 
 
-def _given(folder: Path, names: Sequence[str], data: Any) -> dict[str, Source]:
-    """What the user gave, by file name."""
-    if data is None:
-        return {}
-    if isinstance(data, Mapping) and any(str(key).endswith(".onnx") for key in data):
-        strange = sorted(str(key) for key in data if key not in names)
-        if strange:
-            raise CalibrationError(f"calibration data is given for {strange}, but '{folder}' holds {list(names)}")
-        return dict(data)
-    if isinstance(data, (str, os.PathLike)) and Path(data).is_dir():
-        beside = {name: _beside(Path(data), Path(name).stem) for name in names}
-        found: dict[str, Source] = {name: path for name, path in beside.items() if path is not None}
-        if found:
-            return found
-    return {ENCODER: data} if ENCODER in names else {}
-
-
-def _beside(folder: Path, stem: str) -> Path | None:
-    """The data in `folder` for a model, if there is any."""
-    return next((path for path in (folder / f"{stem}.npz", folder / stem) if path.exists()), None)
+def _sources(folder: Path, files: Sequence[Path], data: Any, run: RunOptions) -> Mapping[str, Source]:
+    """`data` as calibration data by file name."""
+    names = [file.name for file in files]
+    if run.cache is not None:
+        raise ConfigError(f"'{folder}' holds several models, {names}; a calibration cache keeps that of one")
+    return data_by_file(folder, names, data, batch_size=run.batch_size, max_samples=run.samples)

@@ -38,19 +38,19 @@ def attach(model: ir.Model, plans: Sequence[SitePlan], used: Iterable[str], conf
     model.metadata_props[CONFIG_KEY] = json.dumps(config.to_json(), sort_keys=True)
 
 
-def fast_twin(model: ir.Model, plans: Sequence[SitePlan]) -> ir.Model:
-    """A model that gives the same bits as the converted `model`, sooner where no kernels are installed.
+def closed_body_copy(model: ir.Model, plans: Sequence[SitePlan]) -> ir.Model:
+    """A copy of the converted `model` whose functions have closed bodies: faster without kernels, bit-identical.
 
-    Its functions have closed bodies, if the neurons allow it.
+    Where a neuron has no closed form, it is `model` itself.
     """
     if not _have_closed_forms(plans):
         return model
-    twin = model.clone()
+    copy = model.clone()
     used = [name for domain, name, _ in model.functions if domain == DOMAIN]
-    metered = any(len(node.outputs) > 1 for node in spiking_nodes(twin))
-    add_functions(twin, used, Body.CLOSED, metered=metered)
-    return twin
+    metered = any(len(node.outputs) > 1 for node in spiking_nodes(copy))
+    add_functions(copy, used, Body.CLOSED, metered=metered)
+    return copy
 
 
 def _have_closed_forms(plans: Sequence[SitePlan]) -> bool:
-    return function_bodies.closed_body_fits(coding.neuron for plan in plans for coding in plan.codings().values())
+    return function_bodies.closed_body_fits(coding.neuron for plan in plans for coding in plan.neurons.values())

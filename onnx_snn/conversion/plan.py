@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What stands in for each converted site: its neurons, and the codes of its operands."""
+"""What stands in for each converted site: its neurons."""
 
 from __future__ import annotations
 
@@ -7,35 +7,33 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from onnx_snn.neurons.mbe import UNSCALED, Float32, MbeNeuron
+from onnx_snn.neurons.roles import NeuronRole
 from onnx_snn.rules.site import Site
 
 
 @dataclass(frozen=True, eq=False)
 class Coding:
-    """A neuron with the powers of two by which its input is scaled, [1] or broadcastable against it."""
+    """A fitted neuron.
+
+    Attributes:
+        neuron: its parameters.
+        scale: powers of two by which its input is scaled, [1] or broadcastable against it.
+        spikes: fired slots per element on the calibration distribution.
+    """
 
     neuron: MbeNeuron
     scale: Float32 = field(default_factory=lambda: UNSCALED)
+    spikes: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
 class SitePlan:
-    """Neurons of one site.
+    """The neurons of one site.
 
     Attributes:
         site: the nodes that are converted.
-        neurons: by input prefix of the spiking op that replaces the nodes (empty prefix: `MbeNeuron` itself);
-            empty for products, whose native node stays.
-        operands: for products and weight products, the identity code of each activation operand.
-        spikes: fired slots per element on the calibration distribution, by the same keys ("operand 0", ...).
+        neurons: in the order of the site's roles; none where they are not fitted.
     """
 
     site: Site
-    neurons: Mapping[str, Coding] = field(default_factory=dict)
-    operands: tuple[Coding, ...] = ()
-    spikes: Mapping[str, float] = field(default_factory=dict)
-
-    def codings(self) -> dict[str, Coding]:
-        """Every neuron of the site by a readable key."""
-        operands = {f"operand {i}": coding for i, coding in enumerate(self.operands)}
-        return {prefix.rstrip("_") or "function": coding for prefix, coding in self.neurons.items()} | operands
+    neurons: Mapping[NeuronRole, Coding] = field(default_factory=dict)

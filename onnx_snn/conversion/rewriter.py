@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import onnx_ir as ir
@@ -22,7 +22,8 @@ from onnx_snn.graph.subgraphs import graph_of
 from onnx_snn.metadata import SOURCE_KEY
 from onnx_snn.neurons import opset
 from onnx_snn.neurons.mbe import Float32
-from onnx_snn.rules.site import Kind, Site
+from onnx_snn.neurons.roles import NeuronRole
+from onnx_snn.rules.site import Kind, LayerNormSite, MatmulSite, NormSite, Site, SoftmaxSite
 
 _OPERATORS = {
     Kind.FUNCTION: opset.MBE_NEURON,
@@ -43,8 +44,8 @@ def rewrite(model: ir.Model, plans: Sequence[SitePlan]) -> list[str]:
         if plan.site.kind in _OPERATORS:
             writer.replace(plan)
     for plan in plans:
-        if plan.operands:
-            writer.code_operands(plan)
+        if isinstance(plan.site, MatmulSite):
+            writer.code_operands(plan.site, plan.neurons)
     model.graph.opset_imports[opset.DOMAIN] = opset.VERSION
     return sorted(writer.used)
 
@@ -71,14 +72,13 @@ class _Writer:
         chain.transpose(permutation)
         casts, affine = self._affine(site)
         inputs = [chain.value, *affine]
-        for prefix, scaled in operator.neurons:
-            inputs += self._parameters(plan.neurons[prefix], scaled)
-        polarity = plan.neurons[operator.neurons[0][0]].neuron.polarity
-        chain.append(self._node(operator, inputs, site.name, source=site.function or site.rule, polarity=polarity))
+        for role in operator.roles:
+            inputs += self._parameters(plan.neurons[role], role.is_scaled)
+        polarity, source = plan.neurons[operator.roles[0]].neuron.polarity, site.function_name or site.rule
+        chain.append(self._node(operator, inputs, site.name, source=source, polarity=polarity))
         chain.transpose(permutation)
         chain.cast(site.output.dtype)
-        last = site.nodes[-1]
-        graph_of(last).insert_before(last, [*casts, *chain.nodes])
+        graph_of(site.node).insert_before(site.node, [*casts, *chain.nodes])
         for node in [*casts, *chain.nodes[:-1]]:
             node.outputs[0].name = self._free_name(f"{site.name}_output")
         self._take_over(site, chain.value)
@@ -93,12 +93,11 @@ class _Writer:
         self._replaced[old] = output
         _remove_dead(site.nodes)
 
-    def code_operands(self, plan: SitePlan) -> None:
+    def code_operands(self, site: MatmulSite, neurons: Mapping[NeuronRole, Coding]) -> None:
         """Let the activation operands of a product pass through identity neurons."""
-        site = plan.site
-        readers = site.parameters.get("readers") or [(site.nodes[0], site.parameters["operand"])]
-        for (node, index), operand, coding in zip(readers, site.inputs, plan.operands, strict=True):
-            node.replace_input_with(index, self._code(self._replaced.get(operand, operand), coding, graph_of(node)))
+        for role, reader, operand in zip(site.roles, site.readers, site.inputs, strict=True):
+            code = self._code(self._replaced.get(operand, operand), neurons[role], graph_of(reader.node))
+            reader.node.replace_input_with(reader.place, code)
 
     def _code(self, value: ir.Value, coding: Coding, graph: ir.Graph) -> ir.Value:
         """Output of the identity neuron `coding` on `value`, for readers in `graph`; made once.
@@ -153,14 +152,14 @@ class _Writer:
 
     def _affine(self, site: Site) -> tuple[list[ir.Node], list[ir.Value]]:
         """Inputs gamma, beta and epsilon of a normalization, and the nodes that bring them to float32."""
-        if site.kind not in (Kind.LAYER_NORM, Kind.RMS_NORM):
+        if not isinstance(site, NormSite):
             return [], []
-        affine = [_Chain(site.parameters["gamma"] or self._constant(np.ones(1, np.float32)))]
-        if site.kind is Kind.LAYER_NORM:
-            affine.append(_Chain(site.parameters["beta"] or self._constant(np.zeros(1, np.float32))))
+        affine = [_Chain(site.gamma or self._constant(np.ones(1, np.float32)))]
+        if isinstance(site, LayerNormSite):
+            affine.append(_Chain(site.beta or self._constant(np.zeros(1, np.float32))))
         for chain in affine:
             chain.cast(ir.DataType.FLOAT)
-        epsilon = self._constant(np.asarray(site.parameters["epsilon"], np.float32))
+        epsilon = self._constant(np.asarray(site.epsilon, np.float32))
         return [node for chain in affine for node in chain.nodes], [*(chain.value for chain in affine), epsilon]
 
     def _constant(self, array: Float32) -> ir.Value:
@@ -229,11 +228,10 @@ def _remove_dead(nodes: Iterable[ir.Node]) -> None:
 
 def _to_last_axis(site: Site) -> list[int] | None:
     """Permutation that swaps the axis of a softmax with the last one; None where it is the last one."""
-    axis = site.parameters.get("axis", -1)
-    if site.kind is not Kind.SOFTMAX or axis == -1:
+    if not isinstance(site, SoftmaxSite) or site.axis == -1:
         return None
     shape = site.inputs[0].shape
     assert shape is not None, "fitting refuses it where the rank is unknown"
     permutation = list(range(len(shape)))
-    permutation[axis], permutation[-1] = permutation[-1], permutation[axis]
+    permutation[site.axis], permutation[-1] = permutation[-1], permutation[site.axis]
     return permutation

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Select: which of the recognised sites are to be converted, by scope and by the user's names.
+"""Which of the recognised sites are to be converted, by scope and by the user's names.
 
 Names are node names (or names of output values), given exactly or as regular expressions that match a whole
 name; that of a function call or a fused operator stands for all that was written out for it. A name that matches
@@ -16,7 +16,7 @@ from onnx_snn.config.convert_config import ConvertConfig, Scope
 from onnx_snn.config.node_settings import Settings
 from onnx_snn.decompositions.decomposer import origin_of
 from onnx_snn.errors import ConfigError
-from onnx_snn.rules.site import Kind, Site
+from onnx_snn.rules.site import Site, WeightMatmulSite
 
 CLOSE_NAMES = 3
 """How many near misses an error names."""
@@ -36,7 +36,7 @@ def select(sites: Sequence[Site], config: ConvertConfig) -> dict[Site, str]:
             kept[site] = "excluded by name"
         elif site not in included:
             kept[site] = "not among the included names"
-        elif site.kind is Kind.SYNAPSE and config.scope is Scope.NONLINEAR:
+        elif isinstance(site, WeightMatmulSite) and config.scope is Scope.NONLINEAR:
             kept[site] = "weight product, outside scope nonlinear"
     return kept
 

@@ -1,2 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a distribution of values to the neuron that represents them best."""
+"""From a function or a distribution of values to the neuron that represents it best.
+
+- `function_fit` places the N segments of a piecewise-linear function, with T bits inside each;
+- `identity_code` codes a signal with N such segments, sparing levels where it is rare;
+- `binary_codes` and `beta_codes` are codes of few segments, those that fire least for their error;
+- `paper_neuron` is the neuron of arXiv 2508.07710, with one resting potential for all bases.
+
+No training and no random start: the same input gives the same bits, on any machine and number of threads.
+"""

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Greedy codes: few segments with many steps whose sizes decay by less than halves.
+"""Beta codes: few segments with many steps whose sizes decay by less than halves.
+
+This is greedy beta-expansion with beta = 1 / decay (I. Daubechies and O. Yilmaz, "Robust and practical
+analog-to-digital conversion with exponential precision", IEEE Trans. Inf. Theory 52, 2006), in converters sub-radix-2
+successive approximation.
 
 The sizes of the steps are the same in all segments n, but for a power of two:
 
@@ -21,74 +25,65 @@ from __future__ import annotations
 import itertools
 import operator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from onnx_snn.config.neuron_settings import BetaCode
 from onnx_snn.fitting.density import Density
-from onnx_snn.fitting.pareto import Sample, front
+from onnx_snn.fitting.judgement import Sample, codes_on_front
 from onnx_snn.neurons.mbe import MbeNeuron
 from onnx_snn.neurons.step_kernels import size_kernels
 
 Float64 = NDArray[np.float64]
 
 DECAYS = (0.6, 0.7, 0.75, 0.8, 0.85)
-"""Above, 16 steps reach too far down only where errors of a tenth are good enough."""
+"""Decays that are tried. With larger ones 16 steps reach down only to errors of a tenth."""
 
 MOST_HALVINGS = 4
-"""Further ones leave too few of 16 steps to what decays slower."""
+"""Most halvings that are tried. Further ones leave too few of 16 steps to what decays slower."""
 
 TWO_SEGMENTS = tuple((0, octaves) for octaves in range(1, 6))
-"""Octaves by which a second segment is coarser. A third segment saves nothing that is worth its spike."""
+"""Octaves of the codes of two segments that are tried. A third segment saves nothing that is worth its spike."""
 
 ROUNDING = 0.3
-"""Of the last size, by which a magnitude is raised. One half would round to the nearest sum, and fire more."""
+"""Share of the last size by which a magnitude is raised. One half would round to the nearest sum, and fire more."""
 
 SIZE_BITS = 20
 """Sizes are multiples of 2**-20: with 16 of them, of which the first is 1, every sum is exact in float32."""
 
 UNIT_MANTISSAS = 8
-"""Of the unit, to an octave: the first that reaches the limit is taken."""
+"""Mantissas that a unit can have, in an octave: the first that reaches the limit is taken."""
 
 
 @dataclass(frozen=True)
-class GreedySteps:
-    """What makes a greedy code.
+class BetaSteps:
+    """The steps of a beta code.
 
     Attributes:
         timesteps: T.
-        decay: of the sizes.
-        halvings: of the sizes before.
-        octaves: p_n of each segment.
+        code: decay, halvings and octaves.
     """
 
     timesteps: int
-    decay: float
-    halvings: int = 0
-    octaves: tuple[int, ...] = (0,)
-
-    @property
-    def shape(self) -> dict[str, Any]:
-        """What settings of a neuron call it, but for the time steps."""
-        return {"decay": self.decay, "halvings": self.halvings, "octaves": self.octaves}
+    code: BetaCode
 
     @property
     def sizes(self) -> Float64:
         """Sizes of all steps, float64 [T]."""
-        factors = [0.5 if t <= self.halvings else self.decay for t in range(1, self.timesteps)]
+        factors = [0.5 if t <= self.code.halvings else self.code.decay for t in range(1, self.timesteps)]
         exact = list(itertools.accumulate(factors, operator.mul, initial=1.0))
         return np.asarray(np.round(np.ldexp(exact, SIZE_BITS)) / 2.0**SIZE_BITS)
 
     def units(self, limit: float) -> Float64:
         """Sizes of the first step of each segment, with which all of them together reach `limit`: float64 [N]."""
-        relative = np.exp2(self.octaves)
+        relative = np.exp2(self.code.octaves)
         fraction, exponent = np.frexp(limit / (self.sizes.sum() * relative.sum()))
         finest = np.ldexp(np.ceil(fraction * 2 * UNIT_MANTISSAS) / (2 * UNIT_MANTISSAS), exponent)
         return np.asarray(finest * relative)
 
     def knots(self, limit: float) -> Float64:
-        """K_n of each segment, float64 [N]."""
+        """The knot K_n at which each segment begins, float64 [N]."""
         ends = np.cumsum(self.units(limit) * self.sizes.sum())
         return np.concatenate([[0.0], ends[:-1]])
 
@@ -112,24 +107,24 @@ class GreedySteps:
 
 
 @dataclass(frozen=True)
-class GreedyCode:
-    """A code on the front.
+class JudgedBetaCode:
+    """A beta code with what it costs.
 
     Attributes:
-        steps: what makes it.
+        steps: its steps.
         error: root mean square of the error over that of the signal.
         spikes: mean over the elements.
     """
 
-    steps: GreedySteps
+    steps: BetaSteps
     error: float
     spikes: float
 
 
-def greedy_codes(
+def beta_codes(
     density: Density, timesteps: int, *, limit: float, importance: Float64 | None = None, gate: bool = True
-) -> list[GreedyCode]:
-    """The front of the codes up to `limit`, from the fewest spikes to the smallest error.
+) -> list[JudgedBetaCode]:
+    """The Pareto front of the beta codes up to `limit`, from the fewest spikes to the smallest error.
 
     Args:
         density: of the signal's magnitude.
@@ -143,21 +138,26 @@ def greedy_codes(
     responses = [_responses(sample.points, each, limit, gate=gate) for each in kinds]
     answers, fired = (np.stack(each) for each in zip(*responses, strict=True))
     codes = [
-        GreedyCode(steps, float(error), float(mean))
+        JudgedBetaCode(steps, float(error), float(mean))
         for steps, error, mean in zip(kinds, sample.errors(answers), sample.spikes(fired), strict=True)
     ]
-    return front(codes, lambda code: (len(code.steps.octaves), code.steps.halvings, code.steps.decay))
+
+    def simplicity(judged: JudgedBetaCode) -> tuple[int, int, float]:
+        code = judged.steps.code
+        return len(code.octaves), code.halvings, code.decay
+
+    return codes_on_front(codes, simplicity)
 
 
-def _kinds(timesteps: int) -> list[GreedySteps]:
+def _kinds(timesteps: int) -> list[BetaSteps]:
     """The codes that are tried."""
     halvings = range(min(MOST_HALVINGS, timesteps - 1) + 1)
-    single = [GreedySteps(timesteps, decay, first) for decay, first in itertools.product(DECAYS, halvings)]
-    double = [GreedySteps(timesteps, decay, 0, octaves) for decay, octaves in itertools.product(DECAYS, TWO_SEGMENTS)]
-    return single + double
+    single = [BetaCode(decay, first) for decay, first in itertools.product(DECAYS, halvings)]
+    double = [BetaCode(decay, 0, octaves) for decay, octaves in itertools.product(DECAYS, TWO_SEGMENTS)]
+    return [BetaSteps(timesteps, code) for code in single + double]
 
 
-def _responses(points: Float64, steps: GreedySteps, limit: float, *, gate: bool) -> tuple[Float64, Float64]:
+def _responses(points: Float64, steps: BetaSteps, limit: float, *, gate: bool) -> tuple[Float64, Float64]:
     """What a code answers to `points` [P], and the spikes that it fires: [P] both."""
     sizes = steps.sizes
     answers, fired = np.zeros_like(points), np.zeros_like(points)
@@ -170,5 +170,5 @@ def _responses(points: Float64, steps: GreedySteps, limit: float, *, gate: bool)
             left -= fires * size
             answers += fires * (size * unit)
             count += fires
-        fired += np.where(saturated, 1.0, count) if gate and len(steps.octaves) > 1 else count
+        fired += np.where(saturated, 1.0, count) if gate and len(steps.code.octaves) > 1 else count
     return answers, fired

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lean codes: of the codes with few segments those that fire least for the error that they make.
+"""Binary codes: of the codes with few segments those that fire least for the error that they make.
 
 A code cuts the magnitude at knots K_n into segments of M = 2**T - 1 levels each:
 
@@ -8,8 +8,8 @@ A code cuts the magnitude at knots K_n into segments of M = 2**T - 1 levels each
 A value in segment n fires once for each segment below, by the gates of their bases (T times without a gate), and once
 for each bit of its level k = floor((x - K_n) / L_n + 1/2). Levels of typical values hence decide the spikes as much
 as the error: half a level more of resolution costs half a spike, another segment below costs a whole one. Few codes
-are worth considering, so all of them are tried on the histogram, and what remains is their **front**: no code of it is
-bettered in both error and spikes.
+are worth considering, so all of them are tried on the histogram, and what remains is their **Pareto front**: no code of
+it is bettered in both error and spikes.
 """
 
 from __future__ import annotations
@@ -24,26 +24,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onnx_snn.config.convert_config import Allowance
+from onnx_snn.config.neuron_settings import BinaryCode
 from onnx_snn.fitting.density import Density
 from onnx_snn.fitting.identity_code import code_of_levels
-from onnx_snn.fitting.pareto import Sample, front
+from onnx_snn.fitting.judgement import Sample, codes_on_front
 from onnx_snn.neurons.mbe import MAX_TIMESTEPS, MbeNeuron
 
 Float64 = NDArray[np.float64]
 
 MOST_SEGMENTS = 4
-"""A fifth one is bought by a spike that resolution would use better."""
+"""Most segments of a code. A fifth one is bought by a spike that resolution would use better."""
 
 MOST_OCTAVES = 7
-"""By which neighbouring segments differ in the size of their levels. More would leave coarse what lies between."""
+"""Maximum step-size ratio of adjacent segments, in octaves. More would leave coarse what lies between."""
 
 MANTISSAS = 1.0 + np.arange(8) / 8.0
-"""Of L_0. Common to all segments: levels then are whole multiples of L_0, as with powers of two."""
+"""Values that the mantissa of L_0 can have, and with it that of every L_n: all levels are whole multiples of L_0."""
 
 
 @dataclass(frozen=True)
-class LeanCode:
-    """A code on the front.
+class JudgedBinaryCode:
+    """A binary code with what it costs.
 
     Attributes:
         levels: size of a level of each segment, ascending.
@@ -59,7 +60,7 @@ class LeanCode:
 
     @property
     def octaves(self) -> tuple[int, ...]:
-        """p_n of each segment."""
+        """The exponents p_n of its segments."""
         return tuple(round(math.log2(size / self.levels[0])) for size in self.levels)
 
     def neuron(self, *, one_sided: bool, gate: bool) -> MbeNeuron:
@@ -67,10 +68,10 @@ class LeanCode:
         return code_of_levels(np.array(self.levels), self.timesteps, polarity=0 if one_sided else 1, gate=gate)
 
 
-def lean_codes(
+def binary_codes(
     density: Density, timesteps: int, *, limit: float, importance: Float64 | None = None, gate: bool = True
-) -> list[LeanCode]:
-    """The front of the codes up to `limit`, from the fewest spikes to the smallest error.
+) -> list[JudgedBinaryCode]:
+    """The Pareto front of the binary codes up to `limit`, from the fewest spikes to the smallest error.
 
     Args:
         density: of the signal's magnitude.
@@ -80,28 +81,34 @@ def lean_codes(
         gate: whether a saturated basis fires once instead of T times.
     """
     sample = Sample.of(density, importance)
-    codes: list[LeanCode] = []
+    codes: list[JudgedBinaryCode] = []
     for segments in range(1, MOST_SEGMENTS + 1):
         levels = _level_sizes(segments, timesteps, limit)
         answers, fired = _responses(sample.points, levels, timesteps, gate=gate)
         codes += [
-            LeanCode(tuple(sizes), timesteps, float(error), float(mean))
+            JudgedBinaryCode(tuple(sizes), timesteps, float(error), float(mean))
             for sizes, error, mean in zip(levels.tolist(), sample.errors(answers), sample.spikes(fired), strict=True)
         ]
-    return front(codes, lambda code: (len(code.levels), code.levels))
+    return codes_on_front(codes, lambda code: (len(code.levels), code.levels))
 
 
-def leanest(codes: list[LeanCode], allowance: Allowance) -> LeanCode | None:
+def within_allowance(codes: list[JudgedBinaryCode], allowance: Allowance) -> JudgedBinaryCode | None:
     """The most exact code of as many spikes as allowed; if that errs too much, the first one that does not, or None.
 
     Args:
-        codes: a front.
+        codes: a Pareto front.
         allowance: what may be spent.
     """
     affordable = [code for code in codes if code.spikes <= allowance.spikes]
     if affordable and affordable[-1].error <= allowance.error:
         return affordable[-1]
     return next((code for code in codes if code.error <= allowance.error), None)
+
+
+def binary_code(code: BinaryCode, timesteps: int, limit: float, *, one_sided: bool, gate: bool) -> MbeNeuron:
+    """The code of given octaves up to `limit` as a neuron, for signals that are never negative or for any."""
+    (levels,) = level_sizes(np.array([code.octaves], np.float64), timesteps, limit)
+    return code_of_levels(levels, timesteps, polarity=0 if one_sided else 1, gate=gate)
 
 
 def _level_sizes(segments: int, timesteps: int, limit: float) -> Float64:

@@ -9,7 +9,7 @@ the segments of a range that a few massive activations stretched fine near zero.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -96,6 +96,22 @@ def calibrated_density(points: ArrayLike, mass: ArrayLike, lo: float, hi: float)
 def folded(density: Density) -> Density:
     """The density of the magnitude."""
     return _merged(np.abs(density.points), density.mass)
+
+
+def mirrored(density: Density) -> Density:
+    """The density of a symmetric signed value of which `density` holds the magnitudes."""
+    positive = density.points > 0.0
+    points = np.concatenate([-density.points[positive][::-1], density.points])
+    mass = np.concatenate([density.mass[positive][::-1] / 2, np.where(positive, density.mass / 2, density.mass)])
+    return Density(points, mass)
+
+
+def density_up_to(limit: float, points: Float64, counts: NDArray[Any]) -> Density:
+    """The density of magnitudes `points` [M] that occur `counts` [M] times, on [0, limit] with both ends."""
+    reached = np.clip(np.concatenate([points, [0.0, limit]]), 0.0, limit)
+    distinct, places = np.unique(reached, return_inverse=True)
+    mass = np.bincount(places, weights=np.append(counts / counts.sum(), [0.0, 0.0])).astype(np.float64)
+    return Density(distinct, mass)
 
 
 def median(density: Density) -> float:

@@ -4,8 +4,9 @@
 A code has N segments on the magnitude; `polarity` 1 mirrors them for signed signals, so each sign has N.
 There are two kinds, and `fit_identity` takes the one with the smaller error:
 
-- **power of two**: level sizes L_n = 2**p_n, p ascending, knots K_n+1 = K_n + (2**T - 1) * L_n and weights
-  2**(T-1) * L_n, so that every answer is an integer multiple of L_0 and a product of codes is an integer sum;
+- **power of two**: level sizes L_n = 2**p_n, p ascending (see `onnx_snn.fitting.level_search`), knots
+  K_n+1 = K_n + (2**T - 1) * L_n and weights 2**(T-1) * L_n, so that every answer is an integer multiple of L_0 and a
+  product of codes is an integer sum;
 - **fitted**: knots and readout as for any function, which pays while levels are few.
 """
 
@@ -19,22 +20,14 @@ from numpy.typing import NDArray
 from onnx_snn.errors import ConfigError
 from onnx_snn.fitting.density import Density, calibrated_density, check_density
 from onnx_snn.fitting.knot_search import Target, check_size, error_of
+from onnx_snn.fitting.level_search import best_exponents
 from onnx_snn.fitting.piecewise_linear import fit_segments
 from onnx_snn.neurons.mbe import MbeNeuron, halving_neuron
 
 Float64 = NDArray[np.float64]
 
 FITTED_TIMESTEPS = 7
-"""Up to here the fitted code is tried; with more levels its grids, not its freedom, decide the error."""
-
-OCTAVES = 24
-"""Octaves between the finest and the coarsest level size that the search considers."""
-
-FLOAT32_BITS = 24
-"""Integers up to 2**24 are exact in float32, which bounds limit / L_0 for T <= 8."""
-
-CELLS = 32
-"""Cells a segment in which the search keeps one code. With 8, codes that just reach the limit got lost."""
+"""Most time steps with which the fitted code is tried; with more, its grids, not its freedom, decide the error."""
 
 
 def fit_identity(
@@ -68,7 +61,7 @@ def fit_identity(
     points, mass = calibrated_density(density.points, density.mass, 0.0, limit)
     target = Target(points, points, mass, anchored=True, reach=limit)
     polarity = 0 if one_sided else 1
-    level = np.ldexp(1.0, _best_exponents(target, bases, timesteps))
+    level = np.ldexp(1.0, best_exponents(target, bases, timesteps))
     code = code_of_levels(level, timesteps, polarity=polarity, gate=gate)
     if timesteps <= FITTED_TIMESTEPS:
         fitted = fit_segments(target, bases, timesteps, origin=0.0, polarity=polarity, gate=gate)
@@ -90,62 +83,3 @@ def code_of_levels(level: Float64, timesteps: int, *, polarity: int, gate: bool)
         gate=gate,
         polarity=polarity,
     )
-
-
-def _best_exponents(target: Target, bases: int, timesteps: int) -> NDArray[np.int64]:
-    """Ascending exponents p [N] of the level sizes of the best code that reaches the limit.
-
-    Dynamic programming over p. A state is the number of segments used and the cell in which they end. Its
-    cost is the error if all that lies beyond were coded with the present level size: another segment of that
-    size costs nothing, and a step to the next p costs what lies beyond. A segment is CELLS cells long at its
-    own p; cells then unite in pairs, and of the states in a cell the cheapest survives.
-    """
-    assert target.reach is not None
-    length = 2.0**timesteps - 1.0
-    coarsest = _ceil_log2(target.reach / length)
-    finest = coarsest - OCTAVES
-    if timesteps <= 8:
-        finest = max(finest, _ceil_log2(target.reach) + 1 - FLOAT32_BITS)
-    beyond, power = 1.0 - np.cumsum(target.weight), np.cumsum(target.weight * target.points**2)
-    cost = np.full((bases + 1, (bases + 1) * CELLS), np.inf)
-    end = np.zeros(cost.shape)
-    used = np.zeros((*cost.shape, coarsest - finest + 1), np.int8)
-    least, winner = np.inf, used[0, 0]
-    for row, exponent in enumerate(range(finest, coarsest + 1)):
-        level = math.ldexp(1.0, exponent)
-        noise = level * level / 12.0
-        if row:
-            cost += 0.75 * noise * np.interp(end, target.points, beyond)  # a quarter was paid at half the size
-            cost, end, used = _united(cost, end, used)
-        # Before the first segment: what is below half a level is lost whole.
-        lost, coded = (np.interp(level / 2.0, target.points, moment) for moment in (power, beyond))
-        cost[0, 0] = lost + noise * coded
-        for n in range(bases):
-            cell = np.flatnonzero(cost[n, :-CELLS] < cost[n + 1, CELLS:])
-            cost[n + 1, cell + CELLS] = cost[n, cell]
-            end[n + 1, cell + CELLS] = end[n, cell] + length * level
-            used[n + 1, cell + CELLS] = used[n, cell]
-            used[n + 1, cell + CELLS, row] += 1
-        complete = np.where(end[bases] >= target.reach, cost[bases], np.inf)
-        if complete.min() < least:
-            least, winner = complete.min(), used[bases, complete.argmin()].copy()
-    return np.repeat(np.arange(finest, coarsest + 1), winner)
-
-
-def _ceil_log2(value: float) -> int:
-    """The least p with 2**p >= `value`; a logarithm would round to an integer what is just above it."""
-    mantissa, exponent = math.frexp(value)
-    return exponent - 1 if mantissa == 0.5 else exponent
-
-
-def _united(cost: Float64, end: Float64, used: NDArray[np.int8]) -> tuple[Float64, Float64, NDArray[np.int8]]:
-    """The states in cells of twice the size: of each pair the cheaper one."""
-    bases, cells = cost.shape
-    pairs = cost.reshape(bases, cells // 2, 2)
-    row, pair = np.ogrid[:bases, : cells // 2]
-    cell = 2 * pair + pairs.argmin(axis=2)
-    cheaper = np.full_like(cost, np.inf), np.zeros_like(end), np.zeros_like(used)
-    cheaper[0][:, : cells // 2] = cost[row, cell]
-    cheaper[1][:, : cells // 2] = end[row, cell]
-    cheaper[2][:, : cells // 2] = used[row, cell]
-    return cheaper

@@ -3,7 +3,7 @@
 
 The cost of a segment is the error of its chord, or of its least-squares line, plus that of rounding to its
 levels; of all ways to put N segments between candidate positions the cheapest is found exactly. Segments are
-costed apart from each other, so that the partition is a start: `segments` joins them and lets the knots
+costed apart from each other, so that the partition is a start: `piecewise_linear` joins them and lets the knots
 descend.
 """
 

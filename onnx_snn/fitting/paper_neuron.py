@@ -8,7 +8,7 @@ each basis, its weight and, as the normalisation of the input, the sign of all g
     y(x) = bias + sum_n 2 * weight_n * q_n(x)
 
 so that ramps are nested, and a basis that reaches far is coarse everywhere. Their ends descend from the best
-partition into segments; the readout is least squares. As in `segments`, every machine finds the same bits.
+partition into segments; the readout is least squares. As in `piecewise_linear`, every machine finds the same bits.
 """
 
 from __future__ import annotations

@@ -21,18 +21,18 @@ margin, and the readout is rounded to a dyadic grid: every machine finds the sam
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import reduce
-from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from onnx_snn.fitting.knot_search import Target, best_partition, error_of
+from onnx_snn.fitting.segment_moments import Matrix, SegmentMoments
+from onnx_snn.fitting.tridiagonal import eliminate
 from onnx_snn.neurons.mbe import MbeNeuron, halving_neuron
 
 Float64 = NDArray[np.float64]
-Matrix: TypeAlias = "list[list[float]]"
 
 FEW_LEVELS = 3
 """Levels of an additional start, whose segments are short where the function is steep."""
@@ -47,15 +47,12 @@ WORTHWHILE = 0.01
 """Share of the error that a sweep over all knots must save for another one with steps of the same size."""
 
 ROUGH_TIMESTEPS = 2
-"""Up to here levels are so wide that mass is not even over them, and knots descend a second time, with the
-error of rounding as it falls on the points. With more levels that can be fitted away: levels lock on to the
+"""Most time steps with which levels are so wide that mass is not even over them, and knots descend a second time, with
+the error of rounding as it falls on the points. With more levels that can be fitted away: levels lock on to the
 points."""
 
 MARGIN = 1e-5
 """An error counts as smaller when it is so by this share: rounding noise decides nothing."""
-
-RIDGE = 1e-13
-"""Share of the mass that holds the value at a knot without data on the function itself."""
 
 FLOAT32_BITS = 22
 """No level is finer than this many bits of its position: the margin at a knot outlasts float32's rounding."""
@@ -64,10 +61,11 @@ READOUT_BITS = 22
 """Bits of the readout below its largest sum: finer than any error of a fit, coarser than rounding noise."""
 
 EXACT_FLOAT32_TIMESTEPS = 8
-"""Up to here the readout may be coarse enough for partial sums that are exact in float32 too."""
+"""Most time steps with which the readout may be coarse enough for partial sums that are exact in float32 too."""
 
 EXACT_FLOAT32_COST = 1.1
-"""Factor in the squared error that this may cost; massive activations, which stretch the range, cost more."""
+"""Factor in the squared error that a readout exact in float32 may cost; massive activations, which stretch the range,
+cost more."""
 
 
 def fit_segments(
@@ -97,7 +95,7 @@ def fit_segments(
 def place_knots(target: Target, bases: int, timesteps: int) -> Descent:
     """The bank of N = `bases` segments with the least error that several starts and relocations find."""
     starts = ((2**timesteps - 1, False), (2**timesteps - 1, True), (FEW_LEVELS, True))
-    moments = _Moments(target, timesteps)
+    moments = SegmentMoments(target, timesteps)
     best = _closest(
         Descent(moments, best_partition(target, bases, levels, chords=chords)).run() for levels, chords in starts
     )
@@ -107,59 +105,13 @@ def place_knots(target: Target, bases: int, timesteps: int) -> Descent:
             break
         best = relocated
     if timesteps <= ROUGH_TIMESTEPS:
-        best = Descent(_Moments(target, timesteps, rounding=True), np.array(best.knots)).run()
+        best = Descent(SegmentMoments(target, timesteps, rounding=True), np.array(best.knots)).run()
     return best
 
 
 def _closest(banks: Iterable[Descent]) -> Descent:
     """The first bank that no later one betters by the margin."""
     return reduce(lambda best, bank: bank if bank.error < best.error * (1.0 - MARGIN) else best, banks)
-
-
-class _Moments:
-    """The moments of segments of a target, each computed once: descents meet the same segments again and again.
-
-    Attributes:
-        target: what the bank is fitted to.
-        levels: M, above zero in each segment.
-    """
-
-    def __init__(self, target: Target, timesteps: int, *, rounding: bool = False) -> None:
-        self.target, self.levels, self.rounding = target, 2.0**timesteps - 1.0, rounding
-        self._known: dict[tuple[float, float, bool, bool], Matrix] = {}
-
-    def __call__(self, left: float, right: float, *, first: bool, last: bool) -> Matrix:
-        """Those of the segment from knot `left` to knot `right`, which may be the first or the last one."""
-        segment = left, right, first, last
-        if segment not in self._known:
-            self._known[segment] = self._sums(*segment).tolist()
-        return self._known[segment]
-
-    def references(self, knots: Sequence[float], *, first: bool) -> Float64:
-        """The function at `knots`, about: solving for differences avoids cancellation."""
-        values = np.interp(knots, self.target.points, self.target.values)
-        if first and self.target.anchored:
-            values[0] = 0.0
-        return values
-
-    def _sums(self, left: float, right: float, first: bool, last: bool) -> Float64:
-        """Weighted sums of the products of (1 - q, q, residual) over the points of the segment: float64 [3, 3].
-
-        Rounding adds the noise (v_n+1 - v_n)**2 / (12 M**2) to each point: one more residual to be squared.
-        """
-        points, values, weight = self.target[:3]
-        start, stop = points.searchsorted((left, right))
-        inside = slice(None if first else start, None if last else stop)
-        q = np.minimum(np.maximum((points[inside] - left) / (right - left), 0.0), 1.0)
-        if self.rounding:
-            q = np.floor(q * self.levels + 0.5) / self.levels
-        below, above = self.references((left, right), first=first)
-        features = np.stack([1.0 - q, q, values[inside] - below * (1.0 - q) - above * q])
-        moments: Float64 = ((features * weight[inside])[:, None] * features).sum(axis=-1)
-        if not self.rounding:
-            rise = np.array([-1.0, 1.0, below - above])
-            moments += weight[start:stop].sum() / (12.0 * self.levels**2) * np.outer(rise, rise)
-        return moments
 
 
 class Descent:
@@ -170,7 +122,7 @@ class Descent:
         levels: M, above zero in each segment.
     """
 
-    def __init__(self, moments_of: _Moments, start: Float64) -> None:
+    def __init__(self, moments_of: SegmentMoments, start: Float64) -> None:
         self.moments_of, self.target, self.levels = moments_of, moments_of.target, moments_of.levels
         self.grid = 2.0 ** (math.frexp(start[-1] - start[0])[1] - GRID_BITS)
         # Lists, because Python's floats are faster than arrays where they are met one at a time.
@@ -178,7 +130,7 @@ class Descent:
         for n in range(len(start) - 1):
             self.knots[n + 1] = max(self.knots[n + 1], self.knots[n] + self._shortest(n))
         self.moments = [self._segment_moments(n) for n in range(len(start) - 1)]
-        self.elimination = _Elimination(self.moments, anchored=self.target.anchored)
+        self.elimination = eliminate(self.moments, anchored=self.target.anchored)
 
     @property
     def error(self) -> float:
@@ -246,60 +198,6 @@ class Descent:
 
     def _segment_moments(self, n: int) -> Matrix:
         return self.moments_of(self.knots[n], self.knots[n + 1], first=n == 0, last=n + 2 == len(self.knots))
-
-
-class _Elimination:
-    """Gaussian elimination of the tridiagonal normal equations of the values at the knots.
-
-    Attributes:
-        error: what the best values leave of the squared residual.
-    """
-
-    def __init__(self, moments: Sequence[Matrix], *, anchored: bool) -> None:
-        self.anchored = anchored
-        self.coupling: list[float] = []
-        self.pivots: list[float] = []
-        self.carried: list[float] = []
-        self.explained: list[float] = []
-        self._run(moments)
-
-    def resumed(self, moments: Sequence[Matrix], knot: int) -> _Elimination:
-        """That of other `moments`, which differ from segment `knot` on only."""
-        other = object.__new__(_Elimination)
-        other.anchored = self.anchored
-        other.coupling, other.pivots = self.coupling[:knot], self.pivots[:knot]
-        other.carried, other.explained = self.carried[:knot], self.explained[:knot]
-        other._run(moments)
-        return other
-
-    def _run(self, moments: Sequence[Matrix]) -> None:
-        """Eliminate from the first knot that is not done, knot by knot."""
-        for n in range(len(self.pivots), len(moments) + 1):
-            pivot, carried, explained = RIDGE, 0.0, 0.0
-            if n < len(moments):
-                pivot, carried = pivot + moments[n][0][0], moments[n][0][2]
-            if n > 0:
-                pivot, carried = pivot + moments[n - 1][1][1], carried + moments[n - 1][1][2]
-                ratio = self.coupling[-1] / self.pivots[-1]
-                pivot, carried = pivot - ratio * self.coupling[-1], carried - ratio * self.carried[-1]
-                explained = self.explained[-1]
-            held = self.anchored and n == 0
-            if held:
-                carried = 0.0
-            if n < len(moments):
-                self.coupling.append(0.0 if held else moments[n][0][1])
-            self.pivots.append(pivot)
-            self.carried.append(carried)
-            self.explained.append(explained + carried * carried / pivot)
-        residual = float(np.array([segment[2][2] for segment in moments]).sum())
-        self.error = max(residual - self.explained[-1], 0.0)
-
-    def solution(self) -> Float64:
-        """Differences [N + 1] of the best values to the references, by back substitution."""
-        solution = [self.carried[-1] / self.pivots[-1]]
-        for n in range(len(self.coupling) - 1, -1, -1):
-            solution.append((self.carried[n] - self.coupling[n] * solution[-1]) / self.pivots[n])
-        return np.array(solution[::-1])
 
 
 def _dyadic_readout(values: Float64, centre: int, timesteps: int, bits: int) -> tuple[Float64, float]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A tensor as its code sees it, and the codes that are worth considering for it."""
+"""The empirical distribution of an operand after channel scaling, and the codes worth considering for it."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from onnx_snn.config.node_settings import NeuronSettings
-from onnx_snn.fitting.beta_codes import GreedyCode, greedy_codes
-from onnx_snn.fitting.binary_codes import LeanCode, lean_codes
+from onnx_snn.config.neuron_settings import NeuronSettings
+from onnx_snn.fitting.beta_codes import JudgedBetaCode, beta_codes
+from onnx_snn.fitting.binary_codes import JudgedBinaryCode, binary_codes
 from onnx_snn.fitting.density import Density
 from onnx_snn.neurons.mbe import Float32
 
 
 class Signal(NamedTuple):
-    """A tensor as its code sees it.
+    """The empirical distribution of the magnitudes of an operand after channel scaling.
 
     Attributes:
         points: float64 [M], sorted magnitudes after scaling.
@@ -38,18 +38,15 @@ class Signal(NamedTuple):
         return np.asarray(self.counts * self.importance)
 
     def within(self, limit: float) -> Density:
-        """Its density as a code sees it that reaches `limit`."""
+        """Its density where magnitudes beyond `limit` count as `limit`."""
         return Density(np.clip(self.points, 0.0, limit), self.counts / self.counts.sum())
 
+    def binary_codes(self, limit: float, settings: NeuronSettings) -> list[JudgedBinaryCode]:
+        """The Pareto front of its binary codes up to `limit`, from the fewest spikes to the smallest error."""
+        density, importance = self.within(limit), self.importance
+        return binary_codes(density, settings.timesteps, limit=limit, importance=importance, gate=settings.gate)
 
-def lean_front(signal: Signal, limit: float, settings: NeuronSettings) -> list[LeanCode]:
-    """The codes of a signal with few segments, from the fewest spikes to the smallest error."""
-    density = signal.within(limit)
-    timesteps, gate = settings.timesteps, settings.gate
-    return lean_codes(density, timesteps, limit=limit, importance=signal.importance, gate=gate)
-
-
-def greedy_front(signal: Signal, limit: float, settings: NeuronSettings) -> list[GreedyCode]:
-    """The greedy codes of a signal, from the fewest spikes to the smallest error."""
-    density, importance = signal.within(limit), signal.importance
-    return greedy_codes(density, settings.timesteps, limit=limit, importance=importance, gate=settings.gate)
+    def beta_codes(self, limit: float, settings: NeuronSettings) -> list[JudgedBetaCode]:
+        """The Pareto front of its beta codes up to `limit`, from the fewest spikes to the smallest error."""
+        density, importance = self.within(limit), self.importance
+        return beta_codes(density, settings.timesteps, limit=limit, importance=importance, gate=settings.gate)

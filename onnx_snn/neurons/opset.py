@@ -21,6 +21,8 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
+from onnx_snn.neurons.roles import NeuronRole
+
 DOMAIN = "onnx_snn"
 VERSION = 1
 
@@ -42,12 +44,17 @@ class Operator:
     Attributes:
         name: op type in domain `onnx_snn`.
         leading: input names before the neurons' parameters.
-        neurons: prefix of each neuron's inputs, with whether a scale input follows its parameters.
+        roles: its neurons, in the order of their inputs.
     """
 
     name: str
     leading: tuple[str, ...]
-    neurons: tuple[tuple[str, bool], ...]
+    roles: tuple[NeuronRole, ...]
+
+    @property
+    def neurons(self) -> tuple[tuple[str, bool], ...]:
+        """Prefix of each neuron's inputs, with whether a scale input follows its parameters."""
+        return tuple((role.prefix, role.is_scaled) for role in self.roles)
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -68,13 +75,13 @@ class Operator:
         return ("y", *(f"{prefix}spikes" for prefix, _ in self.neurons)) if metered else ("y",)
 
 
-MBE_NEURON = Operator("MbeNeuron", ("x",), (("", True),))
-SPIKING_SOFTMAX = Operator("SpikingSoftmax", ("x",), (("exp2_", False), ("reciprocal_", False)))
+MBE_NEURON = Operator("MbeNeuron", ("x",), (NeuronRole.FUNCTION,))
+SPIKING_SOFTMAX = Operator("SpikingSoftmax", ("x",), (NeuronRole.EXP2, NeuronRole.RECIPROCAL))
 SPIKING_LAYER_NORMALIZATION = Operator(
-    "SpikingLayerNormalization", ("x", "gamma", "beta", "epsilon"), (("deviation_", True), ("rsqrt_", False))
+    "SpikingLayerNormalization", ("x", "gamma", "beta", "epsilon"), (NeuronRole.DEVIATION, NeuronRole.RSQRT)
 )
 SPIKING_RMS_NORMALIZATION = Operator(
-    "SpikingRMSNormalization", ("x", "gamma", "epsilon"), (("deviation_", True), ("rsqrt_", False))
+    "SpikingRMSNormalization", ("x", "gamma", "epsilon"), (NeuronRole.DEVIATION, NeuronRole.RSQRT)
 )
 OPERATORS = {
     operator.name: operator

@@ -66,7 +66,7 @@ def recognise(model: ir.Model) -> Recognition:
             elif isinstance(found, Refusal):
                 for part in found.nodes:
                     refused.setdefault(part, found.reason)
-    sites = sorted(scope.sites.values(), key=lambda site: position[site.nodes[-1]])
+    sites = sorted(scope.sites.values(), key=lambda site: position[site.node])
     return Recognition(sites, _unmatched([node for node in position if node not in claimed], refused, scope))
 
 

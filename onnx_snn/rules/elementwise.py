@@ -16,7 +16,7 @@ from typing import Any
 
 from onnx_snn.graph.constants import scalar
 from onnx_snn.rules.notation import Formula
-from onnx_snn.rules.rule import Match, NoMatch, Rule
+from onnx_snn.rules.rule import Match, NoMatch, Rule, computes
 
 _PLAIN = {
     "Tanh": "tanh",
@@ -32,7 +32,7 @@ _WITH_ATTRIBUTES = {
     "Elu": ("elu", {"alpha": 1.0}),
     "HardSigmoid": ("hard_sigmoid", {"alpha": 0.2, "beta": 0.5}),
 }
-"""Operator: name in the registry, its arguments and the defaults that ONNX gives them."""
+"""Names in the registry by operator, with their arguments and the defaults that ONNX gives these."""
 
 
 def _operator(op_type: str) -> Formula:
@@ -76,9 +76,9 @@ def _from_slope(match: Match) -> str:
 
 
 RULES = (
-    Rule("softplus_as_log", (_softplus_as_log,), function="softplus"),
-    Rule("relu_as_bound", (_relu_as_max, _relu_as_clip), function="relu"),
-    *(Rule(name, (_operator(op_type),), function=name) for op_type, name in _PLAIN.items()),
-    *(Rule(name, (_operator(op_type),), function=_from_attributes) for op_type, (name, _) in _WITH_ATTRIBUTES.items()),
-    Rule("prelu", (_prelu,), function=_from_slope),
+    Rule("softplus_as_log", (_softplus_as_log,), computes("softplus")),
+    Rule("relu_as_bound", (_relu_as_max, _relu_as_clip), computes("relu")),
+    *(Rule(name, (_operator(op_type),), computes(name)) for op_type, name in _PLAIN.items()),
+    *(Rule(name, (_operator(op_type),), computes(_from_attributes)) for op_type, (name, _) in _WITH_ATTRIBUTES.items()),
+    Rule("prelu", (_prelu,), computes(_from_slope)),
 )

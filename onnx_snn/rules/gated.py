@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from onnx_snn.rules.rule import Match, NoMatch, Rule
+from onnx_snn.rules.rule import Match, NoMatch, Rule, computes
 
 
 def _silu(op: Any, x: Any) -> Any:
@@ -79,13 +79,13 @@ def _hard_sigmoid_function(match: Match) -> str:
 
 
 RULES = (
-    Rule("silu", (_silu,), function="silu"),
-    Rule("swish", (_swish,), function=_swish_function),
-    Rule("mish", (_mish, _mish_native), function="mish"),
+    Rule("silu", (_silu,), computes("silu")),
+    Rule("swish", (_swish,), computes(_swish_function)),
+    Rule("mish", (_mish, _mish_native), computes("mish")),
     Rule(
         "hard_swish",
         (_hard_swish, _hard_swish_sixth_on_gate, _hard_swish_sixth_on_x, _hard_swish_native),
-        function="hard_swish",
+        computes("hard_swish"),
     ),
-    Rule("hard_swish_of_hard_sigmoid", (_hard_swish_of_hard_sigmoid,), function=_hard_sigmoid_function),
+    Rule("hard_swish_of_hard_sigmoid", (_hard_swish_of_hard_sigmoid,), computes(_hard_sigmoid_function)),
 )

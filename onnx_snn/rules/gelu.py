@@ -17,7 +17,7 @@ from typing import Any
 
 from onnx_snn.graph.model_io import MICROSOFT
 from onnx_snn.rules.notation import Formula
-from onnx_snn.rules.rule import Match, NoMatch, Parameters, Rule
+from onnx_snn.rules.rule import Match, NoMatch, Rule, computes
 
 _CUBE = 0.044715
 _ROOT = math.sqrt(2 / math.pi)
@@ -87,27 +87,27 @@ def _approximation(match: Match) -> str:
     return "gelu_tanh" if match.root.attributes.get_string("approximate", "none") == "tanh" else "gelu"
 
 
-def _no_bias(match: Match) -> Parameters:
+def _fast_function(match: Match) -> str:
     if len(match.root.inputs) > 1 and match.root.inputs[1] is not None:
         raise NoMatch("FastGelu has a bias; a separate Add before it would be recognised")
-    return {}
+    return "gelu_tanh"
 
 
-def _quick_alpha(match: Match) -> Parameters:
+def _quick_function(match: Match) -> str:
     alpha = match.root.attributes.get_float("alpha", 1.702)
     if abs(alpha - 1.702) > 1e-3:
         raise NoMatch(f"QuickGelu has alpha {alpha:g}; only 1.702 is known")
-    return {}
+    return "gelu_quick"
 
 
 RULES = (
-    Rule("gelu", _associations(_erf), function="gelu"),
-    Rule("gelu_tanh", _associations(_tanh), function="gelu_tanh"),
-    Rule("gelu_tanh_unfolded", _associations(_tanh_cube_unfolded), function="gelu_tanh"),
-    Rule("gelu_tanh_factored", _associations(_tanh_factored), function="gelu_tanh"),
-    Rule("gelu_quick", (_quick,), function="gelu_quick"),
-    Rule("gelu_native", (_native,), function=_approximation),
-    Rule("gelu_contrib", (_contrib,), function="gelu"),
-    Rule("gelu_contrib_fast", (_contrib_fast,), function="gelu_tanh", parameters=_no_bias),
-    Rule("gelu_contrib_quick", (_contrib_quick,), function="gelu_quick", parameters=_quick_alpha),
+    Rule("gelu", _associations(_erf), computes("gelu")),
+    Rule("gelu_tanh", _associations(_tanh), computes("gelu_tanh")),
+    Rule("gelu_tanh_unfolded", _associations(_tanh_cube_unfolded), computes("gelu_tanh")),
+    Rule("gelu_tanh_factored", _associations(_tanh_factored), computes("gelu_tanh")),
+    Rule("gelu_quick", (_quick,), computes("gelu_quick")),
+    Rule("gelu_native", (_native,), computes(_approximation)),
+    Rule("gelu_contrib", (_contrib,), computes("gelu")),
+    Rule("gelu_contrib_fast", (_contrib_fast,), computes(_fast_function)),
+    Rule("gelu_contrib_quick", (_contrib_quick,), computes(_quick_function)),
 )

@@ -14,8 +14,7 @@ outputs of the operators unused.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypedDict
 
 import onnx_ir as ir
 
@@ -23,11 +22,11 @@ from onnx_snn.graph.constants import scalar
 from onnx_snn.graph.model_io import MICROSOFT
 from onnx_snn.rules.notation import Formula
 from onnx_snn.rules.reduction import first_trailing_axis, from_end
-from onnx_snn.rules.rule import Match, NoMatch, Parameters, Rule
-from onnx_snn.rules.site import Kind
+from onnx_snn.rules.rule import Match, NoMatch, Rule
+from onnx_snn.rules.site import LayerNormSite, RmsNormSite
 
 _EPSILON = 1e-5
-"""What ONNX takes where the attribute is absent."""
+"""Default of the attribute `epsilon` in ONNX."""
 
 
 def _mean(op: Any, x: Any) -> Any:
@@ -81,31 +80,60 @@ def _operator(op_type: str, domain: str = "") -> Formula:
     return formula
 
 
-def _decomposed_parameters(match: Match) -> Parameters:
+def _native_layer_norm(match: Match) -> LayerNormSite:
+    gamma, beta = _affine_inputs(match)
+    return LayerNormSite(**match.fields, **_native_statistics(match), gamma=gamma, beta=beta)
+
+
+def _native_rms_norm(match: Match) -> RmsNormSite:
+    gamma, _ = _affine_inputs(match)
+    return RmsNormSite(**match.fields, **_native_statistics(match), gamma=gamma)
+
+
+def _decomposed_layer_norm(match: Match) -> LayerNormSite:
+    gamma, beta = match.values.get("gamma"), match.values.get("beta")
+    return LayerNormSite(**match.fields, **_decomposed_statistics(match, gamma, beta), gamma=gamma, beta=beta)
+
+
+def _decomposed_rms_norm(match: Match) -> RmsNormSite:
+    gamma = match.values.get("gamma")
+    return RmsNormSite(**match.fields, **_decomposed_statistics(match, gamma), gamma=gamma)
+
+
+class _Statistics(TypedDict):
+    """Over what a normalization takes its mean square, and what it adds to it."""
+
+    axis: int
+    epsilon: float
+
+
+def _native_statistics(match: Match) -> _Statistics:
+    attributes = match.root.attributes
+    axis = from_end(attributes.get_int("axis", -1), match.values["x"])
+    return {"axis": axis, "epsilon": attributes.get_float("epsilon", _EPSILON)}
+
+
+def _affine_inputs(match: Match) -> tuple[ir.Value | None, ir.Value | None]:
+    """The inputs gamma and beta of an operator."""
+    gamma, beta = (*match.root.inputs[1:3], None, None)[:2]
+    _require_constants(match, gamma, beta)
+    return gamma, beta
+
+
+def _decomposed_statistics(match: Match, *affine: ir.Value | None) -> _Statistics:
+    """The statistics of a formula whose result goes through the scale and the shift `affine`."""
     axes = {first_trailing_axis(node, match.values["x"]) for node in match.all("ReduceMean")}
     if len(axes) != 1:
         raise NoMatch(f"its means run from different axes: {sorted(axes)}")
     epsilon = scalar(match.values["epsilon"])
     if epsilon is None:
         raise NoMatch("its epsilon is not one constant")
-    affine = {name: match.values.get(name) for name in ("gamma", "beta")}
-    _require_affine(match, affine.values(), rank=-next(iter(axes)))
-    return {"axis": axes.pop(), "epsilon": epsilon, **affine}
+    (axis,) = axes
+    _require_constants(match, *affine, rank=-axis)
+    return {"axis": axis, "epsilon": epsilon}
 
 
-def _native_parameters(match: Match) -> Parameters:
-    gamma, beta = (*match.root.inputs[1:3], None, None)[:2]
-    _require_affine(match, (gamma, beta))
-    attributes = match.root.attributes
-    return {
-        "axis": from_end(attributes.get_int("axis", -1), match.values["x"]),
-        "epsilon": attributes.get_float("epsilon", _EPSILON),
-        "gamma": gamma,
-        "beta": beta,
-    }
-
-
-def _require_affine(match: Match, values: Iterable[ir.Value | None], rank: int | None = None) -> None:
+def _require_constants(match: Match, *values: ir.Value | None, rank: int | None = None) -> None:
     for value in values:
         if value is None:
             continue
@@ -116,7 +144,7 @@ def _require_affine(match: Match, values: Iterable[ir.Value | None], rank: int |
 
 
 RULES = (
-    Rule("layer_norm", (_operator("LayerNormalization"),), Kind.LAYER_NORM, parameters=_native_parameters),
+    Rule("layer_norm", (_operator("LayerNormalization"),), _native_layer_norm),
     Rule(
         "rms_norm",
         (
@@ -124,16 +152,9 @@ RULES = (
             _operator("SimplifiedLayerNormalization"),
             _operator("SimplifiedLayerNormalization", MICROSOFT),
         ),
-        Kind.RMS_NORM,
-        parameters=_native_parameters,
+        _native_rms_norm,
     ),
     # A rule a form: the largest that meets the conditions takes the site.
-    *(
-        Rule("layer_norm_decomposed", (form(_layer),), Kind.LAYER_NORM, parameters=_decomposed_parameters)
-        for form in (_affine, _scaled, _plain)
-    ),
-    *(
-        Rule("rms_norm_decomposed", (form(_rms),), Kind.RMS_NORM, parameters=_decomposed_parameters)
-        for form in (_scaled, _plain)
-    ),
+    *(Rule("layer_norm_decomposed", (form(_layer),), _decomposed_layer_norm) for form in (_affine, _scaled, _plain)),
+    *(Rule("rms_norm_decomposed", (form(_rms),), _decomposed_rms_norm) for form in (_scaled, _plain)),
 )

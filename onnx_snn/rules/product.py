@@ -15,9 +15,9 @@ import onnx_ir as ir
 from onnx_snn.graph.activation_flow import operators
 from onnx_snn.graph.constants import constant
 from onnx_snn.graph.product_operators import Coded, product_operator
-from onnx_snn.rules.repetition import operand
+from onnx_snn.rules.repetition import coded_at
 from onnx_snn.rules.rule import Scope, name_of
-from onnx_snn.rules.site import Kind, Site
+from onnx_snn.rules.site import ActivationMatmulSite, Operand, SoftmaxSite
 
 _KEEPS_PROBABILITIES = operators(
     "Identity Dropout Reshape Transpose Cast Slice Split Squeeze Unsqueeze Expand Flatten Gather"
@@ -25,7 +25,7 @@ _KEEPS_PROBABILITIES = operators(
 """Operators that move or repeat values and change none."""
 
 
-def product(node: ir.Node, scope: Scope) -> Site | None:
+def product(node: ir.Node, scope: Scope) -> ActivationMatmulSite | None:
     """The product of two activations that `node` computes, or None."""
     operator = product_operator(node)
     if operator is None or Coded.PAIRS not in operator.coded or len(node.inputs) < 2:
@@ -35,19 +35,17 @@ def product(node: ir.Node, scope: Scope) -> Site | None:
         return None
     if node.op_type == "Einsum" and len(node.inputs) > 2:
         return None
-    operands = [operand(node, index, axis) for index, axis in enumerate(operator.contraction_axes(node))]
-    return Site(
-        kind=Kind.PRODUCT,
+    first, second = (coded_at(node, index, axis) for index, axis in enumerate(operator.contraction_axes(node)))
+    return ActivationMatmulSite(
         name=name_of(node),
         nodes=(node,),
-        inputs=tuple(found.value for found in operands),
+        inputs=(first.value, second.value),
         output=node.outputs[0],
         rule=f"product_{node.op_type.lower()}",
-        parameters={
-            "probabilities": (_is_probability(a, scope), _is_probability(b, scope)),
-            "contraction_axes": tuple(found.axis for found in operands),
-            "readers": tuple((found.reader, found.place) for found in operands),
-        },
+        operands=(
+            Operand(first.reader, first.contraction_axis, _is_probability(a, scope)),
+            Operand(second.reader, second.contraction_axis, _is_probability(b, scope)),
+        ),
     )
 
 
@@ -57,7 +55,7 @@ def _is_probability(value: ir.Value | None, scope: Scope) -> bool:
         return False
     site = scope.sites.get(value)
     if site is not None:
-        return site.kind is Kind.SOFTMAX
+        return isinstance(site, SoftmaxSite)
     node = value.producer()
     if node is None or node.domain != "":
         return False

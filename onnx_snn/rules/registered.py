@@ -13,10 +13,10 @@ import onnx_ir as ir
 
 from onnx_snn.neurons import functions
 from onnx_snn.rules.rule import Scope, name_of
-from onnx_snn.rules.site import Kind, Site
+from onnx_snn.rules.site import FunctionSite
 
 
-def registered(node: ir.Node, scope: Scope) -> Site | None:
+def registered(node: ir.Node, scope: Scope) -> FunctionSite | None:
     """The registered function that `node` computes by its name, or None."""
     name = node.op_type.lower()
     if len(node.inputs) != 1 or len(node.outputs) != 1 or name not in functions.registered():
@@ -24,8 +24,7 @@ def registered(node: ir.Node, scope: Scope) -> Site | None:
     (x,) = node.inputs
     if x is None or not scope.flow.is_activation(x):
         return None
-    return Site(
-        kind=Kind.FUNCTION,
+    return FunctionSite(
         name=name_of(node),
         nodes=(node,),
         inputs=(x,),

@@ -15,33 +15,32 @@ from typing import NamedTuple
 import onnx_ir as ir
 
 from onnx_snn.graph.constants import constant
+from onnx_snn.rules.site import Reader
 
 _REPETITION = ("Reshape", "Expand", "Unsqueeze")
 _BEFORE_THE_LAST_TWO = (2, -3)
-"""Where an axis is inserted into batch, heads, position and feature, so that heads can be repeated along it."""
+"""Positions of an axis that is inserted into batch, heads, position and feature, to repeat heads along it."""
 
 
-class Operand(NamedTuple):
-    """Where an operand of a product is coded.
+class CodingPoint(NamedTuple):
+    """The place at which an operand of a product is coded.
 
     Attributes:
-        value: What is coded.
-        reader: The node that reads the code in its place: the product, or what starts the repetition.
-        place: Index of that input of `reader`.
-        axis: The axis of `value` that is summed over, from the end; None where there is no single one.
+        value: what is coded.
+        reader: the input that its code becomes: of the product, or of the node that begins the repetition.
+        contraction_axis: the axis of `value` that is summed over, from the end; None where there is no single one.
     """
 
     value: ir.Value
-    reader: ir.Node
-    place: int
-    axis: int | None
+    reader: Reader
+    contraction_axis: int | None
 
 
-def operand(node: ir.Node, index: int, axis: int | None) -> Operand:
-    """Where to code input `index` of the product `node`, which sums over `axis` of it."""
+def coded_at(node: ir.Node, index: int, axis: int | None) -> CodingPoint:
+    """The place at which to code input `index` of the product `node`, which sums over `axis` of it."""
     value = node.inputs[index]
     assert value is not None, "a product has its operands"
-    asked = Operand(value, node, index, axis)
+    asked = CodingPoint(value, Reader(node, index), axis)
     transpose = value.producer()
     if transpose is not None and transpose.op_type == "Transpose" and _is_private(value):
         permutation = transpose.attributes.get_ints("perm", ())
@@ -61,7 +60,7 @@ def operand(node: ir.Node, index: int, axis: int | None) -> Operand:
     # The last two axes alone are as they were before.
     if inserted is None or inserted.numpy().tolist() not in [[axis] for axis in _BEFORE_THE_LAST_TWO]:
         return asked
-    return Operand(value, repeating, 0, axis) if axis in (-1, -2) else asked
+    return CodingPoint(value, Reader(repeating, 0), axis) if axis in (-1, -2) else asked
 
 
 def _is_private(value: ir.Value) -> bool:

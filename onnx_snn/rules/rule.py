@@ -9,16 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TypedDict
 
 import onnx_ir as ir
 from onnxscript.rewriter import pattern
 
 from onnx_snn.graph.activation_flow import ActivationFlow
 from onnx_snn.rules.notation import Formula, compile_formula
-from onnx_snn.rules.site import Kind, Site
-
-Parameters = Mapping[str, Any]
+from onnx_snn.rules.site import FunctionSite, Site
 
 
 class NoMatch(Exception):
@@ -35,12 +33,17 @@ class Refusal:
 
 @dataclass
 class Scope:
-    """What a rule may look at besides the node: the model, its activations and the sites found so far."""
+    """What a rule may look at besides the node.
+
+    Attributes:
+        model: the model.
+        flow: which of its values are activations.
+        sites: the sites found so far, by their output.
+    """
 
     model: ir.Model
     flow: ActivationFlow
     sites: dict[ir.Value, Site] = field(default_factory=dict)
-    """By output."""
 
     @property
     def opset(self) -> int:
@@ -48,10 +51,28 @@ class Scope:
         return self.model.opset_imports.get("", 1)
 
 
+class SiteFields(TypedDict):
+    """What sites of all kinds have."""
+
+    name: str
+    nodes: tuple[ir.Node, ...]
+    inputs: tuple[ir.Value, ...]
+    output: ir.Value
+    rule: str
+
+
 @dataclass(frozen=True)
 class Match:
-    """A formula found in the graph: its nodes, producers first, and the values its variables stand for."""
+    """A formula of the rule of name `rule`, found in the graph.
 
+    Attributes:
+        rule: name of the rule.
+        scope: where it was found.
+        nodes: the matched nodes, producers first.
+        values: what the variables of the formula stand for.
+    """
+
+    rule: str
     scope: Scope
     nodes: tuple[ir.Node, ...]
     values: Mapping[str, ir.Value]
@@ -61,14 +82,30 @@ class Match:
         """The last node."""
         return self.nodes[-1]
 
+    @property
+    def fields(self) -> SiteFields:
+        """The fields that a site takes from its match, whatever its kind."""
+        root = self.root
+        return {
+            "name": name_of(root),
+            "nodes": self.nodes,
+            "inputs": (self.values["x"],),
+            "output": root.outputs[0],
+            "rule": self.rule,
+        }
+
     def all(self, op_type: str) -> list[ir.Node]:
         """The matched nodes of one operator."""
         return [node for node in self.nodes if node.op_type == op_type]
 
 
-def no_parameters(_: Match) -> Parameters:
-    """The check of a rule that has nothing to check."""
-    return {}
+def computes(function: str | Callable[[Match], str]) -> Callable[[Match], FunctionSite]:
+    """What builds the site of a scalar function, given by its name in the registry or how to read it from a match."""
+
+    def site(match: Match) -> FunctionSite:
+        return FunctionSite(**match.fields, function=function if isinstance(function, str) else function(match))
+
+    return site
 
 
 @dataclass(frozen=True)
@@ -76,22 +113,18 @@ class Rule:
     """Formulas that compute one thing.
 
     Attributes:
-        name: Shown in reports.
-        formulas: What matches; the first parameter after `op` is the activation `x`.
-        kind: Kind of the sites.
-        function: Name in the function registry, or how to read it from a match.
-        parameters: Reads the site's parameters from a match.
+        name: shown in reports.
+        formulas: what matches; the first parameter after `op` is the activation `x`.
+        site: builds the site of a match, or raises `NoMatch` where it does not meet a condition.
     """
 
     name: str
     formulas: tuple[Formula, ...]
-    kind: Kind = Kind.FUNCTION
-    function: str | Callable[[Match], str] | None = None
-    parameters: Callable[[Match], Parameters] = no_parameters
+    site: Callable[[Match], Site]
 
     @cached_property
     def _patterns(self) -> dict[str, list[pattern.Pattern]]:
-        """By operator of the last node."""
+        """The compiled formulas by the operator of their last node."""
         patterns: dict[str, list[pattern.Pattern]] = {}
         for formula in self.formulas:
             for root, compiled in compile_formula(formula):
@@ -106,26 +139,13 @@ class Rule:
             graph = node.graph or scope.model.graph
             result = compiled.match(scope.model, graph, node, check_nodes_are_removable=False)
             if result and scope.flow.is_activation(result.bindings["x"]):
-                match = Match(scope, _producers_first(result.nodes, node), result.bindings)
+                match = Match(self.name, scope, _producers_first(result.nodes, node), result.bindings)
                 try:
-                    return self._site(match)
+                    _require_private(match.nodes)
+                    return self.site(match)
                 except NoMatch as reason:
                     refusal = refusal or Refusal(match.nodes, str(reason))
         return refusal
-
-    def _site(self, match: Match) -> Site:
-        _require_private(match.nodes)
-        function = self.function(match) if callable(self.function) else self.function
-        return Site(
-            kind=self.kind,
-            name=name_of(match.root),
-            nodes=match.nodes,
-            inputs=(match.values["x"],),
-            output=match.root.outputs[0],
-            function=function,
-            parameters=self.parameters(match),
-            rule=self.name,
-        )
 
 
 def name_of(node: ir.Node) -> str:

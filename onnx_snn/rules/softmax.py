@@ -14,8 +14,8 @@ from __future__ import annotations
 from typing import Any
 
 from onnx_snn.rules.reduction import from_end, reduced_axes
-from onnx_snn.rules.rule import Match, NoMatch, Parameters, Rule
-from onnx_snn.rules.site import Kind
+from onnx_snn.rules.rule import Match, NoMatch, Rule
+from onnx_snn.rules.site import SoftmaxSite
 
 _PER_AXIS_OPSET = 13
 
@@ -37,22 +37,22 @@ def _plain(op: Any, x: Any) -> Any:
     return _normalised(op, op.Exp(x))
 
 
-def _native_axis(match: Match) -> Parameters:
+def _native_site(match: Match) -> SoftmaxSite:
     per_axis = match.scope.opset >= _PER_AXIS_OPSET
     axis = from_end(match.root.attributes.get_int("axis", -1 if per_axis else 1), match.values["x"])
     if not per_axis and axis != -1:
         raise NoMatch(f"Softmax over axis {axis} flattens all axes from there on before opset 13")
-    return {"axis": axis}
+    return SoftmaxSite(**match.fields, axis=axis)
 
 
-def _reduction_axis(match: Match) -> Parameters:
+def _decomposed_site(match: Match) -> SoftmaxSite:
     axes = {reduced_axes(node, match.values["x"]) for node in match.nodes if node.op_type.startswith("Reduce")}
     if len(axes) != 1 or len(*axes) != 1:
         raise NoMatch(f"its reductions run over axes {sorted(axes)}; one single axis is needed")
-    return {"axis": axes.pop()[0]}
+    return SoftmaxSite(**match.fields, axis=axes.pop()[0])
 
 
 RULES = (
-    Rule("softmax", (_native,), Kind.SOFTMAX, parameters=_native_axis),
-    Rule("softmax_decomposed", (_stable, _plain), Kind.SOFTMAX, parameters=_reduction_axis),
+    Rule("softmax", (_native,), _native_site),
+    Rule("softmax_decomposed", (_stable, _plain), _decomposed_site),
 )

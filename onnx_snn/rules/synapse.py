@@ -17,10 +17,10 @@ import onnx_ir as ir
 
 from onnx_snn.graph.product_operators import Coded, product_operator
 from onnx_snn.rules.rule import Refusal, Scope, name_of
-from onnx_snn.rules.site import Kind, Site
+from onnx_snn.rules.site import WeightMatmulSite
 
 
-def synapse(node: ir.Node, scope: Scope) -> Site | Refusal | None:
+def synapse(node: ir.Node, scope: Scope) -> WeightMatmulSite | Refusal | None:
     """The product of an activation with weights that `node` computes, or None."""
     operator = product_operator(node)
     if operator is None or Coded.BESIDE_WEIGHTS not in operator.coded or len(node.inputs) < 2:
@@ -32,16 +32,13 @@ def synapse(node: ir.Node, scope: Scope) -> Site | Refusal | None:
     x, weight = node.inputs[operand], node.inputs[1 - operand]
     if x is None or weight is None or (len(node.inputs) > 2 and node.op_type == "Einsum"):
         return Refusal((node,), "Einsum of more than two operands")
-    return Site(
-        kind=Kind.SYNAPSE,
+    return WeightMatmulSite(
         name=name_of(node),
         nodes=(node,),
         inputs=(x,),
         output=node.outputs[0],
         rule=f"synapse_{node.op_type.lower()}",
-        parameters={
-            "operand": operand,
-            "contraction_axis": operator.contraction_axes(node)[operand],
-            "contraction_is_fixed": scope.flow.is_constant(weight),
-        },
+        operand=operand,
+        contraction_axis=operator.contraction_axes(node)[operand],
+        contraction_is_fixed=scope.flow.is_constant(weight),
     )

@@ -19,17 +19,15 @@ from onnx_snn.data.specs import Feed, sample_count
 from onnx_snn.graph.activation_flow import ActivationFlow
 from onnx_snn.graph.product_operators import is_product, multiply_accumulates, operands_of
 from onnx_snn.graph.shapes import Shapes
+from onnx_snn.neurons.roles import NeuronRole
 from onnx_snn.profiling.energy import EnergyCosts
 from onnx_snn.profiling.op_counts import is_counted
 from onnx_snn.profiling.uncounted import UncountedNode, uncounted_nodes
-from onnx_snn.rules.site import Kind, Site
+from onnx_snn.rules.site import MatmulSite, Site
 from onnx_snn.runtime.tap_session import ShapeSession
 
 COSTS = EnergyCosts()
 """Energy of operations, for the figures that the solver prints."""
-
-_ROWS = ("reciprocal", "rsqrt")
-"""Neurons that see one value a row."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +70,7 @@ class ProductWork(NamedTuple):
 
 def products_of(model: ir.Model, sites: Iterable[Site]) -> tuple[list[ir.Node], list[ir.Node]]:
     """The products that become ones of spikes at `sites`, and those of `model` that stay ones of numbers."""
-    spiking = dict.fromkeys(site.nodes[-1] for site in sites if site.kind in (Kind.PRODUCT, Kind.SYNAPSE))
+    spiking = dict.fromkeys(site.node for site in sites if isinstance(site, MatmulSite))
     flow = ActivationFlow(model)
     return list(spiking), [node for node in model.graph if node not in spiking and is_product(node, flow)]
 
@@ -96,13 +94,12 @@ def observed_shapes(model: ir.Model, sites: Sequence[Site], feed: Feed) -> Shape
     return ShapeSession(model, names)(feed)
 
 
-def load_of(site: Site, neuron: str, shapes: Shapes, feed: Feed) -> Load:
+def load_of(site: Site, role: NeuronRole, shapes: Shapes, feed: Feed) -> Load:
     """The load of one neuron of `site`, from the shapes that `feed` gives."""
     samples = sample_count(feed)
-    operand = int(neuron.split()[-1]) if neuron.startswith("operand") else 0
-    shape = shapes.of(site.inputs[operand])
-    elements = math.prod(shape[:-1] if neuron in _ROWS else shape)
-    if site.kind not in (Kind.PRODUCT, Kind.SYNAPSE):
+    shape = shapes.of(site.inputs[role.operand or 0])
+    elements = math.prod(shape[:-1] if role.sees_rows else shape)
+    if not isinstance(site, MatmulSite):
         return Load(elements / samples, 1.0)
-    fan_out = multiply_accumulates(site.nodes[-1], shapes) / max(1, elements)
+    fan_out = multiply_accumulates(site.node, shapes) / max(1, elements)
     return Load(elements / samples, fan_out, synaptic=True)

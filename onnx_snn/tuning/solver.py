@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Finds the cheapest choice of neurons that meets a goal: prices of distortion, and bisection along the front."""
+"""The cheapest choice of neurons that meets a goal: prices of distortion, and bisection along the Pareto front."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from onnx_snn.errors import ConfigError
+from onnx_snn.fitting.pareto import pareto_front
 from onnx_snn.neurons.mbe import MAX_TIMESTEPS
-from onnx_snn.tuning.search_space import Candidate, Knob
-from onnx_snn.tuning.trial_runner import TuningPoint, Workbench
+from onnx_snn.tuning.candidates import Candidate
+from onnx_snn.tuning.search_space import Knob
+from onnx_snn.tuning.trial_runner import TrialRunner, TuningPoint
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +26,7 @@ PROBE_ERRORS = (1e-2, 1e-4)
 """Relative squared errors next to which a neuron's sensitivity is measured: those of two and of five spikes or so."""
 
 PRICES = 4000
-"""Points of the predicted front."""
+"""Number of prices that are tried, along the predicted Pareto front."""
 
 OPERATIONS_BESIDE_SPIKES = 0.25
 """Weight of a share of all synaptic operations beside the same share of all spikes, where spikes are saved: for a
@@ -85,17 +87,17 @@ class Solver:
     """Finds the cheapest choice that meets a goal.
 
     Args:
-        bench: runs the network.
+        runner: runs the network.
         goal: what is asked for.
 
     Attributes:
         tried: the choices that were run, and what came out.
     """
 
-    def __init__(self, bench: Workbench, goal: Goal) -> None:
-        self.bench, self.goal = bench, goal
+    def __init__(self, runner: TrialRunner, goal: Goal) -> None:
+        self.runner, self.goal = runner, goal
         self.tried: list[tuple[Choice, TuningPoint]] = []
-        weights = zip(bench.knobs, self._weights(), strict=True)
+        weights = zip(runner.knobs, self._weights(), strict=True)
         self._costs = [[weight * candidate.spikes for candidate in knob.candidates] for knob, weight in weights]
         self._distortions = self._measured()
 
@@ -116,35 +118,35 @@ class Solver:
             )
         return self._try(affordable[-1])
 
-    def front(self, chosen: TuningPoint) -> tuple[TuningPoint, ...]:
+    def pareto_front(self, chosen: TuningPoint) -> tuple[TuningPoint, ...]:
         """What was tried, from the cheapest to the most exact, without what another choice betters in cost and error.
 
         `chosen` is always among it: of two choices of like error the one may turn a decision that the other does not.
         """
-        front: list[TuningPoint] = []
-        for point in sorted(
-            (point for _, point in self.tried), key=lambda each: (self._cost(each), each.relative_error)
-        ):
-            if point == chosen or not front or point.relative_error < min(each.relative_error for each in front):
-                front.append(point)
-        return tuple(dict.fromkeys(front))
+
+        def cost(point: TuningPoint) -> tuple[float, float]:
+            return self._cost(point), point.relative_error
+
+        tried = [point for _, point in self.tried]
+        front = pareto_front(tried, cost=cost, error=lambda point: point.relative_error)
+        return tuple(sorted(dict.fromkeys([*front, chosen]), key=cost))
 
     def _cost(self, point: TuningPoint) -> float:
         return point.operations if self.goal.minimize is Minimize.OPERATIONS else point.spikes
 
     def _weights(self) -> NDArray[np.float64]:
         """What a spike per element of each knob costs, float64 [knobs]."""
-        elements = np.array([knob.load.elements for knob in self.bench.knobs])
-        operations: NDArray[np.float64] = elements * np.array([knob.load.fan_out for knob in self.bench.knobs])
+        elements = np.array([knob.load.elements for knob in self.runner.knobs])
+        operations: NDArray[np.float64] = elements * np.array([knob.load.fan_out for knob in self.runner.knobs])
         if self.goal.minimize is Minimize.OPERATIONS:
             return operations
         return np.asarray(elements / elements.sum() + OPERATIONS_BESIDE_SPIKES * operations / operations.sum())
 
     def _measured(self) -> list[list[float]]:
         """The distortion of every candidate of every knob, interpolated between the probes."""
-        knobs = self.bench.knobs
+        knobs = self.runner.knobs
         probes = [[_nearest(knob.candidates, error) for knob in knobs] for error in PROBE_ERRORS]
-        measured = [self.bench.distortions(each) for each in probes]
+        measured = [self.runner.distortions(each) for each in probes]
         return [
             _interpolated(knob, [(each[i], found[i]) for each, found in zip(probes, measured, strict=True)])
             for i, knob in enumerate(knobs)
@@ -175,7 +177,7 @@ class Solver:
                 "steps, or give more data"
             )
         low, high = -1, len(ladder) - 1
-        with tqdm(desc="solve", disable=None if self.bench.progress else True, unit="trial") as bar:
+        with tqdm(desc="solve", disable=None if self.runner.progress else True, unit="trial") as bar:
             while high - low > 1:
                 middle = (low + high) // 2
                 found = self._try(ladder[middle])
@@ -197,17 +199,17 @@ class Solver:
         return best
 
     def _spikes(self, rung: Sequence[int]) -> float:
-        return self.bench.spikes(self._candidates(rung))
+        return self.runner.spikes(self._candidates(rung))
 
     def _candidates(self, rung: Sequence[int]) -> list[Candidate]:
-        return [knob.candidates[i] for knob, i in zip(self.bench.knobs, rung, strict=True)]
+        return [knob.candidates[i] for knob, i in zip(self.runner.knobs, rung, strict=True)]
 
     def _try(self, rung: Sequence[int]) -> tuple[Choice, TuningPoint]:
         """Run a choice on the tuning data."""
         candidates = self._candidates(rung)
-        point = self.bench.point(candidates)
+        point = self.runner.point(candidates)
         logger.info("tried %s", point)
-        self.tried.append((list(zip(self.bench.knobs, candidates, strict=True)), point))
+        self.tried.append((list(zip(self.runner.knobs, candidates, strict=True)), point))
         return self.tried[-1]
 
 

@@ -21,15 +21,16 @@ from onnx_snn.evaluation.loss_bound import Loss, distortion
 from onnx_snn.evaluation.metrics import Metric
 from onnx_snn.evaluation.switched_graph import parameter_name
 from onnx_snn.evaluation.switched_model import SwitchedModel
-from onnx_snn.rules.site import Kind
+from onnx_snn.rules.site import MatmulSite, Site
+from onnx_snn.tuning.candidates import Candidate
 from onnx_snn.tuning.cost_model import ProductWork
-from onnx_snn.tuning.search_space import Candidate, Knob
+from onnx_snn.tuning.search_space import Knob
 
 PROBE_SAMPLES = 32
 """Samples on which sensitivities are measured; they need to be known to a factor of two or so."""
 
 DIGITS = 3
-"""Of measured distortions: more than matter, fewer than differ between machines."""
+"""Significant digits of measured distortions: more than matter, fewer than differ between machines."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class TuningPoint:
         return self.loss <= target and self.bound <= target
 
 
-class Workbench:
+class TrialRunner:
     """Runs a network with any candidates of its knobs.
 
     Args:
@@ -154,15 +155,15 @@ class Workbench:
         return loss
 
 
-def _place(knob: Knob, outputs: Mapping[Any, str], by_output: Mapping[str, str]) -> tuple[str, str]:
+def _place(knob: Knob, outputs: Mapping[Site, str], by_output: Mapping[str, str]) -> tuple[str, str]:
     """The spiking node that holds the neuron of `knob`, and the prefix of its parameters there."""
-    site, neuron = knob.members[0]
-    if site.kind in (Kind.PRODUCT, Kind.SYNAPSE):
-        place = site.parameters.get("operand", 0) + int(neuron.split()[-1])
-        value = site.nodes[0].inputs[place]
-        assert value is not None, "a product has its operands"
-        return by_output[str(value.name)], ""
-    return by_output[outputs[site]], "" if neuron == "function" else f"{neuron}_"
+    site, role = knob.members[0]
+    if role.operand is None or not isinstance(site, MatmulSite):
+        return by_output[outputs[site]], role.prefix
+    reader = site.readers[role.operand]
+    code = reader.node.inputs[reader.place]
+    assert code is not None, "a product has its operands"
+    return by_output[str(code.name)], role.prefix
 
 
 def _rounded(value: float) -> float:

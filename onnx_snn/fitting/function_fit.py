@@ -1,32 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fitting neurons: from a function or the distribution of a signal to the parameters of an `MbeNeuron`.
-
-- `fit_function` places the N segments of a piecewise-linear function, with T bits inside each;
-- `fit_identity` codes a signal, sparing levels where it is rare;
-- `fit_paper` is the neuron of arXiv 2508.07710, with one resting potential for all bases.
-
-No training and no random start: the same input gives the same bits, on any machine and number of threads.
-"""
+"""Fitting a scalar function: N segments of a piecewise-linear function, with T bits inside each."""
 
 from __future__ import annotations
 
 from onnx_snn.errors import ConfigError
-from onnx_snn.fitting.density import Density, calibrated_density, median, uniform_density
-from onnx_snn.fitting.identity_code import fit_identity
+from onnx_snn.fitting.density import Density, median, uniform_density
 from onnx_snn.fitting.knot_search import check_size, target_of
-from onnx_snn.fitting.paper_neuron import fit_paper
 from onnx_snn.fitting.piecewise_linear import fit_segments
 from onnx_snn.neurons.functions import ScalarFunction
 from onnx_snn.neurons.mbe import MbeNeuron
-
-__all__ = [
-    "Density",
-    "calibrated_density",
-    "fit_function",
-    "fit_identity",
-    "fit_paper",
-    "uniform_density",
-]
 
 
 def fit_function(

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where a conversion is written: checked before the work begins, and filled in one step at its end."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from onnx_snn.errors import ConfigError, OutputError
+from onnx_snn.graph.model_io import ModelSource, check_output
+
+
+def check_destination(output: str | Path | None, source: ModelSource) -> None:
+    """Refuse an output that is missing, cannot be written or would overwrite `source`.
+
+    Raises:
+        ConfigError: it is missing.
+        OutputError: it cannot be written.
+    """
+    if output is None:
+        raise ConfigError("output is missing; name the .onnx file to write, or ask for a dry run")
+    check_output(output, source)
+
+
+@contextmanager
+def staged_folder(folder: Path, source: Path) -> Iterator[Path]:
+    """A temporary folder whose files move to `folder` when the block ends, and vanish when it fails.
+
+    Raises:
+        OutputError: `folder` is the source or a file, or cannot be made.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"output '{folder}' is a file, but a folder is read; name a folder")
+    if folder.exists() and folder.samefile(source):
+        raise OutputError(f"output folder '{folder}' is the folder that is read; name another one")
+    with ExitStack() as stack:
+        try:
+            place = tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent)
+            stage = Path(stack.enter_context(place))
+        except OSError as error:
+            raise OutputError(f"output folder '{folder}' cannot be made ({error})") from error
+        yield stage
+        try:
+            folder.mkdir(exist_ok=True)
+            for file in sorted(stage.iterdir()):
+                file.replace(folder / file.name)
+        except OSError as error:
+            raise OutputError(f"output folder '{folder}' cannot be written ({error})") from error

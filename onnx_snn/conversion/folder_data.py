@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Calibration data for each model of a folder.
+
+    a dict from file name to data           {"encoder_model.onnx": ..., "decoder_model.onnx": ...}
+    a folder with data by the models' names encoder_model.npz, or a folder encoder_model
+    anything else                           data of encoder_model.onnx
+
+Decoders without data of their own get it from that of the encoder, see `onnx_snn/conversion/decoder_feeds.py`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from onnx_snn.conversion.decoder_feeds import DECODERS, ENCODER, DecoderFeeds
+from onnx_snn.data.feeds import Source, open_feeds
+from onnx_snn.data.specs import input_specs
+from onnx_snn.errors import CalibrationError
+from onnx_snn.graph.model_io import load_model
+
+
+def data_by_file(
+    folder: Path, names: Sequence[str], data: Any, *, batch_size: int, max_samples: int | None
+) -> dict[str, Source]:
+    """Calibration data for each of the models `names` in `folder`.
+
+    Args:
+        folder: A folder with several models.
+        names: Their file names.
+        data: What the user gave.
+        batch_size: Samples of the encoder in one run.
+        max_samples: Samples of the encoder to decode from; None for all.
+
+    Raises:
+        CalibrationError: a model has no data, or data has no model.
+        ModelError: decoders need data, and the network cannot decode.
+    """
+    found = _given(folder, names, data)
+    left = [name for name in names if name not in found and name in DECODERS]
+    if left and ENCODER in found:
+        specs = input_specs(load_model(folder / ENCODER))
+        encoder = open_feeds(found[ENCODER], specs, batch_size=batch_size, max_samples=max_samples)
+        found |= {name: DecoderFeeds(folder, encoder, name) for name in left}
+    missing = [name for name in names if name not in found]
+    if missing:
+        raise CalibrationError(
+            f"'{folder}' holds several models; calibration data is missing for {missing}: give a folder with NAME.npz "
+            "for each NAME.onnx, or from Python a dict from file name to data"
+        )
+    return found
+
+
+def _given(folder: Path, names: Sequence[str], data: Any) -> dict[str, Source]:
+    """What the user gave, by file name."""
+    if data is None:
+        return {}
+    if isinstance(data, Mapping) and any(str(key).endswith(".onnx") for key in data):
+        strange = sorted(str(key) for key in data if key not in names)
+        if strange:
+            raise CalibrationError(f"calibration data is given for {strange}, but '{folder}' holds {list(names)}")
+        return dict(data)
+    if isinstance(data, (str, os.PathLike)) and Path(data).is_dir():
+        beside = {name: _beside(Path(data), Path(name).stem) for name in names}
+        found: dict[str, Source] = {name: path for name, path in beside.items() if path is not None}
+        if found:
+            return found
+    return {ENCODER: data} if ENCODER in names else {}
+
+
+def _beside(folder: Path, stem: str) -> Path | None:
+    """The data in `folder` for a model, if there is any."""
+    return next((path for path in (folder / f"{stem}.npz", folder / stem) if path.exists()), None)

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The moments of a segment: what the points in it contribute to the normal equations of the values at its two knots."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from onnx_snn.fitting.knot_search import Target
+
+Float64 = NDArray[np.float64]
+Matrix: TypeAlias = "list[list[float]]"
+
+
+class SegmentMoments:
+    """The moments of segments of a target, each computed once: descents meet the same segments again and again.
+
+    Attributes:
+        target: what the bank is fitted to.
+        levels: M, above zero in each segment.
+    """
+
+    def __init__(self, target: Target, timesteps: int, *, rounding: bool = False) -> None:
+        self.target, self.levels, self.rounding = target, 2.0**timesteps - 1.0, rounding
+        self._known: dict[tuple[float, float, bool, bool], Matrix] = {}
+
+    def __call__(self, left: float, right: float, *, first: bool, last: bool) -> Matrix:
+        """Those of the segment from knot `left` to knot `right`, which may be the first or the last one."""
+        segment = left, right, first, last
+        if segment not in self._known:
+            self._known[segment] = self._sums(*segment).tolist()
+        return self._known[segment]
+
+    def references(self, knots: Sequence[float], *, first: bool) -> Float64:
+        """The function at `knots`, about: solving for differences avoids cancellation."""
+        values = np.interp(knots, self.target.points, self.target.values)
+        if first and self.target.anchored:
+            values[0] = 0.0
+        return values
+
+    def _sums(self, left: float, right: float, first: bool, last: bool) -> Float64:
+        """Weighted sums of the products of (1 - q, q, residual) over the points of the segment: float64 [3, 3].
+
+        Rounding adds the noise (v_n+1 - v_n)**2 / (12 M**2) to each point: one more residual to be squared.
+        """
+        points, values, weight = self.target[:3]
+        start, stop = points.searchsorted((left, right))
+        inside = slice(None if first else start, None if last else stop)
+        q = np.minimum(np.maximum((points[inside] - left) / (right - left), 0.0), 1.0)
+        if self.rounding:
+            q = np.floor(q * self.levels + 0.5) / self.levels
+        below, above = self.references((left, right), first=first)
+        features = np.stack([1.0 - q, q, values[inside] - below * (1.0 - q) - above * q])
+        moments: Float64 = ((features * weight[inside])[:, None] * features).sum(axis=-1)
+        if not self.rounding:
+            rise = np.array([-1.0, 1.0, below - above])
+            moments += weight[start:stop].sum() / (12.0 * self.levels**2) * np.outer(rise, rise)
+        return moments

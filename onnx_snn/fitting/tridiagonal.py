@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The normal equations of the values at the knots of a piecewise-linear function, solved by elimination.
+
+A point depends on the values at the two knots of its segment only, so that the equations are tridiagonal:
+
+    coupling_n-1 * v_n-1  +  pivot_n * v_n  +  coupling_n * v_n+1  =  carried_n
+
+Elimination goes from the first knot to the last. Where one segment changes, what was done for the knots before it
+stays as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from onnx_snn.fitting.segment_moments import Matrix
+
+Float64 = NDArray[np.float64]
+
+RIDGE = 1e-13
+"""Share of the mass that holds the value at a knot without data on the function itself."""
+
+
+@dataclass(frozen=True)
+class Elimination:
+    """The equations of N + 1 knots after elimination; lists, because Python's floats are faster one at a time.
+
+    Attributes:
+        anchored: whether the value at the first knot is held at its reference.
+        coupling: [N], of each knot with the next one.
+        pivots: [N + 1].
+        carried: [N + 1], right-hand sides.
+        explained: [N + 1], squared residual that the values up to each knot explain.
+        error: what the best values leave of the squared residual.
+    """
+
+    anchored: bool
+    coupling: list[float]
+    pivots: list[float]
+    carried: list[float]
+    explained: list[float]
+    error: float
+
+    def resumed(self, moments: Sequence[Matrix], knot: int) -> Elimination:
+        """The elimination of other `moments`, which differ from segment `knot` on only."""
+        done = (each[:knot] for each in (self.coupling, self.pivots, self.carried, self.explained))
+        return _continued(moments, *done, anchored=self.anchored)
+
+    def solution(self) -> Float64:
+        """Differences [N + 1] of the best values to the references, by back substitution."""
+        solution = [self.carried[-1] / self.pivots[-1]]
+        for n in range(len(self.coupling) - 1, -1, -1):
+            solution.append((self.carried[n] - self.coupling[n] * solution[-1]) / self.pivots[n])
+        return np.array(solution[::-1])
+
+
+def eliminate(moments: Sequence[Matrix], *, anchored: bool) -> Elimination:
+    """The elimination of the `moments` [N] of all segments, each 3 x 3 (see `segment_moments`)."""
+    return _continued(moments, [], [], [], [], anchored=anchored)
+
+
+def _continued(
+    moments: Sequence[Matrix],
+    coupling: list[float],
+    pivots: list[float],
+    carried: list[float],
+    explained: list[float],
+    *,
+    anchored: bool,
+) -> Elimination:
+    """Eliminate from the first knot that the lists do not hold, knot by knot; they are extended in place."""
+    for n in range(len(pivots), len(moments) + 1):
+        pivot, right, sum_ = RIDGE, 0.0, 0.0
+        if n < len(moments):
+            pivot, right = pivot + moments[n][0][0], moments[n][0][2]
+        if n > 0:
+            pivot, right = pivot + moments[n - 1][1][1], right + moments[n - 1][1][2]
+            ratio = coupling[-1] / pivots[-1]
+            pivot, right = pivot - ratio * coupling[-1], right - ratio * carried[-1]
+            sum_ = explained[-1]
+        held = anchored and n == 0
+        if held:
+            right = 0.0
+        if n < len(moments):
+            coupling.append(0.0 if held else moments[n][0][1])
+        pivots.append(pivot)
+        carried.append(right)
+        explained.append(sum_ + right * right / pivot)
+    residual = float(np.array([segment[2][2] for segment in moments]).sum())
+    error = max(residual - explained[-1], 0.0)
+    return Elimination(anchored, coupling, pivots, carried, explained, error)
