@@ -132,6 +132,8 @@ def test_parameters_can_be_given_with_each_run(spiking: Path) -> None:
         for read, value in zip(opset.OPERATORS[node.op_type].inputs, node.inputs, strict=True)
         if value is not None and value.const_value is not None
     }
+    every = {parameter_name("gelu", name) for name in (*opset.PARAMETERS, "scale")}
+    assert every <= adjustable.parameters
     given = {name: array for name, array in given.items() if name in adjustable.parameters}
     expected = run(spiking, tokens())["logits"]
     got = adjustable(tokens(), set(adjustable.nodes), ["logits"], given)["logits"]
