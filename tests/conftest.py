@@ -24,8 +24,12 @@ INDEPENDENT = {"test_families", "test_hosts", "test_low_precision", "test_optimi
 """Modules whose tests share nothing and take long, so that any worker may run any of them."""
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
-    """Leave the tests of a module, and those that export with PyTorch, to one worker: it makes what they share."""
+    """Leave the tests of a module, and those that export with PyTorch, to one worker: it makes what they share.
+
+    Before pytest-xdist reads the groups.
+    """
     for item in items:
         name = item.module.__name__
         if name not in INDEPENDENT and item.get_closest_marker("xdist_group") is None:
