@@ -142,7 +142,7 @@ def test_loads_of_packed_products(models: Pair) -> None:
         sites = recognise(model).sites
         (site,) = (site for site in sites if site.name == "product")
         shapes = observed_shapes(model, sites, X)
-        loads.append(load_of(site, "operand 0", shapes, X))
+        loads.append(load_of(site, site.roles[0], shapes, X))
         work.append((product_work(model, sites, shapes, X), product_work(model, [], shapes, X)))
     assert loads[0] == loads[1]
     assert (loads[0].elements, loads[0].fan_out, loads[0].synaptic) == (K, N, True)

@@ -237,7 +237,7 @@ def test_the_command_says_what_is_wrong(files: Path, tmp_path: Path, capsys: pyt
     assert not list(tmp_path.iterdir())
     with pytest.raises(SystemExit):
         main([*command, "--target-loss", "little"])
-    assert "'little' is no number" in capsys.readouterr().err
+    assert "'little' is not a number" in capsys.readouterr().err
 
 
 BRANCH = """

@@ -18,12 +18,18 @@ from typing import NamedTuple
 import onnx_ir as ir
 
 from onnx_snn.graph.activation_flow import ActivationFlow
-from onnx_snn.rules import elementwise, gated, gelu, normalization, softmax
-from onnx_snn.rules.product import product
-from onnx_snn.rules.registered import registered
+from onnx_snn.rules import (
+    activation_matmul,
+    elementwise,
+    gated,
+    gelu,
+    normalization,
+    registered_function,
+    softmax,
+    weight_matmul,
+)
 from onnx_snn.rules.rule import Refusal, Scope, name_of
 from onnx_snn.rules.site import Kind, Site
-from onnx_snn.rules.synapse import synapse
 from onnx_snn.rules.unmatched import reason_to_keep
 
 __all__ = ["RULES", "Kind", "Recognition", "Site", "recognise"]
@@ -34,9 +40,9 @@ FORMULAS = (*gelu.RULES, *gated.RULES, *normalization.RULES, *softmax.RULES, *el
 
 RULES: tuple[Callable[[ir.Node, Scope], Site | Refusal | None], ...] = (
     *(rule.match for rule in FORMULAS),
-    registered,
-    product,
-    synapse,
+    registered_function.match,
+    activation_matmul.match,
+    weight_matmul.match,
 )
 """What turns a node and its surroundings into a site; earlier rules claim their nodes first."""
 

@@ -7,6 +7,7 @@ of its operands that are activations are coded on their way into it.
 
 from __future__ import annotations
 
+import abc
 import enum
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
@@ -134,13 +135,13 @@ class Reader(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class MatmulSite(Site):
+class MatmulSite(Site, abc.ABC):
     """A matrix product, whose node stays and whose activations are coded."""
 
     @property
+    @abc.abstractmethod
     def readers(self) -> tuple[Reader, ...]:
         """The input that the code of each activation becomes, in the order of the roles."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)

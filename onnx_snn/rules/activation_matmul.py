@@ -25,7 +25,7 @@ _KEEPS_PROBABILITIES = operators(
 """Operators that move or repeat values and change none."""
 
 
-def product(node: ir.Node, scope: Scope) -> ActivationMatmulSite | None:
+def match(node: ir.Node, scope: Scope) -> ActivationMatmulSite | None:
     """The product of two activations that `node` computes, or None."""
     operator = product_operator(node)
     if operator is None or Coded.PAIRS not in operator.coded or len(node.inputs) < 2:

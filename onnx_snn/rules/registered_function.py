@@ -16,7 +16,7 @@ from onnx_snn.rules.rule import Scope, name_of
 from onnx_snn.rules.site import FunctionSite
 
 
-def registered(node: ir.Node, scope: Scope) -> FunctionSite | None:
+def match(node: ir.Node, scope: Scope) -> FunctionSite | None:
     """The registered function that `node` computes by its name, or None."""
     name = node.op_type.lower()
     if len(node.inputs) != 1 or len(node.outputs) != 1 or name not in functions.registered():

@@ -20,7 +20,7 @@ from onnx_snn.rules.rule import Refusal, Scope, name_of
 from onnx_snn.rules.site import WeightMatmulSite
 
 
-def synapse(node: ir.Node, scope: Scope) -> WeightMatmulSite | Refusal | None:
+def match(node: ir.Node, scope: Scope) -> WeightMatmulSite | Refusal | None:
     """The product of an activation with weights that `node` computes, or None."""
     operator = product_operator(node)
     if operator is None or Coded.BESIDE_WEIGHTS not in operator.coded or len(node.inputs) < 2:
