@@ -20,7 +20,7 @@ from onnxruntime.quantization import CalibrationDataReader
 
 import onnx_snn
 from onnx_snn import CalibrationError, ConfigError, ConversionReport, ModelError, OutputError, Status
-from onnx_snn.graph import model_io
+from onnx_snn.graph import model_writer
 
 pipeline = importlib.import_module("onnx_snn.conversion.pipeline")  # the package exports the function under that name
 
@@ -506,7 +506,7 @@ def test_external_weights_come_in_and_go_out(tmp_path: Path, monkeypatch: pytest
         == run(onnx.load_from_string(inline), data)["scores"].tobytes()
     )
 
-    monkeypatch.setattr(model_io, "MAX_INLINE_BYTES", 100)
+    monkeypatch.setattr(model_writer, "MAX_INLINE_BYTES", 100)
     onnx_snn.convert(source, tmp_path / "out.onnx", data, body="closed")
     assert (tmp_path / "out.onnx.data").stat().st_size > 0
     assert run(tmp_path / "out.onnx", data)["scores"].tobytes() == run(tmp_path / "in.onnx", data)["scores"].tobytes()

@@ -17,7 +17,7 @@ from networks import normal, relative_error, run, tokens
 import onnx_snn
 from onnx_snn import ModelError
 from onnx_snn.evaluation.switched_model import Switchboard, parameter_name
-from onnx_snn.graph.model_io import load_model
+from onnx_snn.graph.model_reader import load_model
 from onnx_snn.neurons import opset
 
 ROUNDING = 1e-5

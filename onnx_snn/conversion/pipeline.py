@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import json
 import logging
 import math
 import os
@@ -50,17 +49,13 @@ from onnx_snn.data.feeds import Feeds, Source, open_feeds
 from onnx_snn.data.specs import Feed, input_specs
 from onnx_snn.decompositions.decomposer import expand
 from onnx_snn.errors import CalibrationError, ConfigError, ModelError, OutputError
-from onnx_snn.graph.model_io import (
-    MICROSOFT,
-    ModelSource,
-    check_output,
-    copy_sidecars,
-    load_model,
-    model_files,
-    save_model,
-)
+from onnx_snn.graph.domains import MICROSOFT
+from onnx_snn.graph.model_folder import copy_sidecars, model_files
+from onnx_snn.graph.model_reader import ModelSource, load_model
+from onnx_snn.graph.model_writer import check_output, save_model
 from onnx_snn.graph.unique_names import make_names_unique
 from onnx_snn.neurons.opset import DOMAIN
+from onnx_snn.output_files import write_json
 from onnx_snn.rules import recognise
 from onnx_snn.rules.rule import name_of
 from onnx_snn.rules.site import Kind
@@ -196,8 +191,6 @@ class Run:
         with watch("load"):
             original = load_model(source)
             _check_original(original, name)
-            if _LONG_DOMAIN in original.opset_imports:
-                original.opset_imports.setdefault("", original.opset_imports.pop(_LONG_DOMAIN))
             make_names_unique(original)
         return original, *self._recognised(original, name, watch)
 
@@ -263,7 +256,7 @@ class Run:
         with _staged_folder(Path(output), source) as stage:
             reports = [self.model(file, stage / file.name, sources[file.name]) for file in files]
             copy_sidecars(source, stage)
-            (stage / SNN_CONFIG).write_text(json.dumps(self.config.to_json(), indent=2) + "\n")
+            write_json(stage / SNN_CONFIG, self.config.to_json())
         return merged(str(source), str(output), reports)
 
     def _sources(self, folder: Path, files: Sequence[Path], data: Any) -> Mapping[str, Source]:
@@ -374,9 +367,6 @@ def _staged_folder(folder: Path, source: Path) -> Iterator[Path]:
         except OSError as error:
             raise OutputError(f"output folder '{folder}' cannot be written ({error})") from error
 
-
-_LONG_DOMAIN = "ai.onnx"
-"""The other name of the domain of the standard operators, whose usual name is empty."""
 
 _RUNNABLE_DOMAINS = frozenset(
     (

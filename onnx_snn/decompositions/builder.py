@@ -17,7 +17,7 @@ import numpy as np
 import onnx_ir as ir
 
 from onnx_snn.graph.activation_flow import operators
-from onnx_snn.graph.model_io import MICROSOFT
+from onnx_snn.graph.domains import MICROSOFT
 from onnx_snn.rules.rule import name_of
 
 __all__ = ["MICROSOFT", "Constants", "Names", "Operand", "Outputs", "Unsupported", "Writer"]

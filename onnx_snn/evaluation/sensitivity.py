@@ -30,7 +30,7 @@ from onnx_snn.evaluation.error_stats import Difference
 from onnx_snn.evaluation.metrics import Metric, MetricLike, metric_of
 from onnx_snn.evaluation.switched_model import SpikingNode, Switchboard
 from onnx_snn.formatting import json_values, table
-from onnx_snn.graph.model_io import load_model
+from onnx_snn.graph.model_reader import load_model
 from onnx_snn.graph.unique_names import make_names_unique
 
 DEFAULT_SAMPLES = 32

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from onnx_snn.data.specs import Feed
 from onnx_snn.errors import ModelError
-from onnx_snn.graph.model_io import with_mapped_weights
+from onnx_snn.graph.external_weights import with_mapped_weights
 from onnx_snn.metadata import SOURCE_KEY
 from onnx_snn.neurons import opset
 from onnx_snn.runtime.session import add_kernels

@@ -29,7 +29,7 @@ from onnx_snn.errors import ConfigError
 from onnx_snn.evaluation.comparison import Evaluation, compare
 from onnx_snn.evaluation.error_stats import Difference
 from onnx_snn.evaluation.metrics import MetricLike
-from onnx_snn.graph.model_io import load_model
+from onnx_snn.graph.model_reader import load_model
 from onnx_snn.neurons import functions
 from onnx_snn.neurons.composite import spiking_layer_normalization, spiking_rms_normalization, spiking_softmax
 from onnx_snn.neurons.functions import ScalarFunction

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from onnx_snn.graph.model_io import MICROSOFT
+from onnx_snn.graph.domains import MICROSOFT
 from onnx_snn.rules.product import contraction_axes
 from onnx_snn.rules.rule import Refusal, Scope, name_of
 from onnx_snn.rules.site import Kind, Site

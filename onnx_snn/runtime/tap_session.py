@@ -20,7 +20,7 @@ from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from onnx_snn.data.specs import BFLOAT16, Feed
 from onnx_snn.errors import CalibrationError, ModelError
-from onnx_snn.graph.model_io import large_weights, with_mapped_weights
+from onnx_snn.graph.external_weights import large_weights, with_mapped_weights
 from onnx_snn.graph.subgraphs import body_around, graph_of, lifted, places
 
 OptionsFactory: TypeAlias = Callable[[], ort.SessionOptions]
