@@ -17,7 +17,7 @@ from networks import Feeds, normal, relative_error, run
 
 import onnx_snn
 from onnx_snn import Status
-from onnx_snn.calibration.observations import coded_tensors
+from onnx_snn.calibration.observations import StaticAxes, coded_tensors
 from onnx_snn.calibration.statistics import static_axes
 from onnx_snn.graph.activation_flow import ActivationFlow
 from onnx_snn.rules import Kind, recognise
@@ -199,7 +199,7 @@ def test_scales_of_families_run_along_heads_and_features(entry: Entry) -> None:
     model = ir.from_proto(proto)
     products = [site for site in recognise(model).sites if site.kind is Kind.PRODUCT and site.rule != "product_mul"]
     names = sorted({value.name or "" for site in products for value in site.inputs})
-    static = static_axes(model, names, feeds(proto, seed=0))
+    static = StaticAxes(model, static_axes(model, names, feeds(proto, seed=0)))
     assert len(products) == 4
     for site in products:
         for index, tensor in enumerate(coded_tensors(site, static)):

@@ -47,7 +47,7 @@ from onnx_snn.conversion.selection import resolve, select
 from onnx_snn.conversion.verification import check_invariants, check_valid, measure
 from onnx_snn.data.feeds import Feeds, Source, open_feeds
 from onnx_snn.data.specs import Feed, input_specs
-from onnx_snn.decompositions.decomposer import expand
+from onnx_snn.decompositions.decomposer import decompose
 from onnx_snn.errors import CalibrationError, ConfigError, ModelError, OutputError
 from onnx_snn.graph.domains import MICROSOFT
 from onnx_snn.graph.model_folder import copy_sidecars, model_files
@@ -207,17 +207,17 @@ class Run:
         """A copy of `original` with its fused operators written out, its sites, and which of them are wanted."""
         with watch("expand"):
             model = original.clone()
-            expanded = expand(model)
+            decomposed = decompose(model)
         with watch("recognise"):
-            ledger = Ledger(name, recognise(model), expanded.stay)
+            ledger = Ledger(name, recognise(model), decomposed.stay)
             ledger.kept = select(ledger.recognition.sites, self.config)
             ledger.refuse_bodies(model)
-            idle = expanded.origins - ledger.wanted_origins()
+            idle = decomposed.origins - ledger.wanted_origins()
             if idle:
                 model = original.clone()
-                stay = expand(model, held=idle).stay
+                stay = decompose(model, held=idle).stay
                 ledger = ledger.with_held(idle, recognise(model), stay)
-            ledger.expanded = bool(expanded.origins)
+            ledger.expanded = bool(decomposed.origins)
             ledger.check_any()
             resolve(ledger.recognition.sites, self.config)  # settings of nodes that are not there are an error at once
         return model, ledger
@@ -229,12 +229,12 @@ class Run:
         runs = courses(model, ledger.wanted, feeds)
         ledger.refused |= untaken(ledger.wanted, runs, model)
         ledger.check_any()
-        static: dict[str, tuple[int | None, ...]] = {}
+        static = StaticAxes(model)
         for course, feed in runs.items():
             shaped = (site for site in running(ledger.wanted, course, model) if site.kind in _NEED_SHAPES)
             operands = {value.name or "" for site in shaped for value in site.inputs} - static.keys()
             static |= static_axes(model, sorted(operands), feed) if operands else {}
-        observed, needed = observed_model(model, ledger.wanted), observations(ledger.wanted, static)
+        observed, needed = observed_model(model, ledger.wanted, static), observations(ledger.wanted, static)
         if not needed:  # softmax alone: its neurons see mantissas, whatever the data
             return static, Calibration(""), runs
         if self.cache is not None and Path(self.cache).exists():

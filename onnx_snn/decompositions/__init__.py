@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fused operators written out in standard ones, one family a file, so that rules find what is nonlinear in them.
 
-An expansion reads its node and writes the nodes that stand for it; it returns the values that stand for the outputs,
+A decomposition reads its node and writes the nodes that stand for it; it returns the values that stand for the outputs,
 or None where rules know the node as it is. Where a node cannot be written out exactly it raises `Unsupported`, and
 the node stays.
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from onnx_snn.decompositions.attention import attention, multi_head_attention
-from onnx_snn.decompositions.builder import MICROSOFT, Outputs, Unsupported, Writer
+from onnx_snn.decompositions.builder import FormulaBuilder, Outputs, Unsupported
 from onnx_snn.decompositions.function import defining_function, inlined
 from onnx_snn.decompositions.gelu import bias_gelu, fast_gelu, quick_gelu, swish
 from onnx_snn.decompositions.grouped_query_attention import group_query_attention
@@ -21,11 +21,12 @@ from onnx_snn.decompositions.normalization import (
     skip_rms_normalization,
 )
 from onnx_snn.decompositions.product import fused_conv, fused_gemm, fused_mat_mul
+from onnx_snn.graph.domains import MICROSOFT
 
-Expansion = Callable[[Writer], "Outputs | None"]
+Decomposition = Callable[[FormulaBuilder], "Outputs | None"]
 
 
-def _standard_attention(op: Writer) -> Outputs:
+def _standard_attention(op: FormulaBuilder) -> Outputs:
     """Attention of opset 23 and later, as onnx defines it; masked scores are other numbers in onnxruntime."""
     if op.wants(3) and op.node.attributes.get_int("qk_matmul_output_mode", 0) in (1, 2):
         raise Unsupported("Attention returns its masked scores")
@@ -33,7 +34,7 @@ def _standard_attention(op: Writer) -> Outputs:
     return inlined(op, function, function.opset_imports)
 
 
-EXPANSIONS: dict[tuple[str, str], Expansion] = {
+DECOMPOSITIONS: dict[tuple[str, str], Decomposition] = {
     ("", "Attention"): _standard_attention,
     ("", "Swish"): swish,
     (MICROSOFT, "Attention"): attention,
@@ -49,4 +50,4 @@ EXPANSIONS: dict[tuple[str, str], Expansion] = {
     (MICROSOFT, "SkipLayerNormalization"): skip_layer_normalization,
     (MICROSOFT, "SkipSimplifiedLayerNormalization"): skip_rms_normalization,
 }
-"""By domain and operator."""
+"""Decompositions by domain and operator."""

@@ -24,7 +24,7 @@ from tqdm import tqdm
 from onnx_snn.calibration.statistics import GROUP_BYTES
 from onnx_snn.data.feeds import Source, open_feeds
 from onnx_snn.data.specs import Feed, input_specs, sample_count
-from onnx_snn.decompositions.decomposer import expand
+from onnx_snn.decompositions.decomposer import decompose
 from onnx_snn.evaluation.comparison import Comparison, Evaluation, labelled, labels_of, output_name, output_types
 from onnx_snn.evaluation.error_stats import Difference
 from onnx_snn.evaluation.metrics import Metric, MetricLike, metric_of
@@ -138,7 +138,7 @@ def blame(
     model, converted = load_model(original), load_model(spiking)
     name = output_name([output_types(model), output_types(converted)], output)
     make_names_unique(model)
-    expand(model)  # as the conversion did: what lies within fused operators has names then
+    decompose(model)  # as the conversion did: what lies within fused operators has names then
     board = Switchboard(model, converted, kernels=kernels)
     labels = labels_of(data) if labels is None else np.asarray(labels)
     feeds = open_feeds(data, input_specs(model), batch_size=batch_size, max_samples=samples)

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from onnx_snn.data.specs import Feed
 from onnx_snn.errors import ModelError
 from onnx_snn.graph.external_weights import with_mapped_weights
+from onnx_snn.graph.unique_names import UniqueNames
 from onnx_snn.metadata import SOURCE_KEY
 from onnx_snn.neurons import opset
 from onnx_snn.runtime.session import add_kernels
@@ -63,7 +64,8 @@ class Switchboard:
     Attributes:
         nodes: the spiking nodes by name, in graph order.
         outputs: names of the original's outputs.
-        parameters: names of all inputs, those of adjustable parameters among them.
+        parameters: the adjustable parameters by node and name ("exp2_u_rest", "scale", ...), with the names of the
+            inputs that they are given by.
 
     Raises:
         ModelError: `spiking` holds no spiking node, holds one in a branch, or was not converted from `original`.
@@ -75,13 +77,11 @@ class Switchboard:
         wiring = _Wiring(original, with_mapped_weights(spiking))
         self.nodes = {node.name: node for node in wiring.nodes}
         self.outputs = tuple(str(value.name) for value in original.graph.outputs)
-        self._switches = {name: f"{SWITCH}{index}" for index, name in enumerate(self.nodes)}
-        if adjustable:
-            wiring.free_parameters()
+        self._switches = wiring.switches
+        self.parameters = wiring.free_parameters() if adjustable else {}
         taps = [name for node in self.nodes.values() for name in (node.output, node.original)]
         options = _options_with_kernels if kernels else quiet_options
         self._names = list(dict.fromkeys([*self.outputs, *taps]))
-        self.parameters = frozenset(str(value.name) for value in wiring.model.graph.inputs)
         self._observer = Observer(wiring.model, self._names, session_options=options)
 
     def __call__(
@@ -89,7 +89,7 @@ class Switchboard:
         feed: Feed,
         on: Collection[str],
         names: Sequence[str],
-        parameters: Mapping[str, NDArray[np.float32]] | None = None,
+        parameters: Mapping[tuple[str, str], NDArray[np.float32]] | None = None,
     ) -> dict[str, NDArray[Any]]:
         """The tensors `names` (outputs of the network or of spiking nodes) for `feed`, the nodes `on` spiking.
 
@@ -97,13 +97,14 @@ class Switchboard:
             feed: inputs of the network.
             on: names of spiking nodes.
             names: tensors to return.
-            parameters: of all neurons, by `parameter_name`; where they are adjustable.
+            parameters: all of `self.parameters`, where they are adjustable.
 
         Raises:
             CalibrationError: the run fails.
         """
         switches = {switch: np.asarray(name in on) for name, switch in self._switches.items()}
-        return self._observer({**feed, **switches, **(parameters or {})}, names)
+        given = {self.parameters[key]: array for key, array in (parameters or {}).items()}
+        return self._observer({**feed, **switches, **given}, names)
 
 
 def _options_with_kernels() -> Any:
@@ -112,22 +113,24 @@ def _options_with_kernels() -> Any:
     return options
 
 
-def parameter_name(node: str, parameter: str) -> str:
-    """Name of the input that holds a parameter ("exp2_u_rest", "scale", ...) of a spiking node."""
-    return f"{node}.{parameter}"
-
-
 def _is_parameter(name: str) -> bool:
     return name.split("_")[-1] in (*opset.PARAMETERS, "scale")
 
 
 class _Wiring:
-    """Puts the nodes of the original beside the spiking ones of `model`, in place."""
+    """Puts the nodes of the original beside the spiking ones of `model`, in place.
+
+    Attributes:
+        model: the model.
+        nodes: its spiking nodes, in graph order.
+        switches: by the name of each the input that turns it on.
+    """
 
     def __init__(self, original: ir.Model, model: ir.Model) -> None:
         self.model = model
         self._known = _values(model)
         self._original = _values(original)
+        self._names = UniqueNames.of(model, original)
         spiking = [node for node in model.graph if node.domain == opset.DOMAIN]
         if not spiking:
             raise ModelError("it holds no spiking node; give a network that onnx-snn has converted")
@@ -139,19 +142,27 @@ class _Wiring:
         if [str(value.name) for value in model.graph.outputs] != names:
             raise ModelError(f"the spiking network has not the outputs {names}; give the original of this network")
         self._spiking = {node.name or str(node.outputs[0].name): node for node in spiking}
+        self.switches: dict[str, str] = {}
         self.nodes = [self._switch(node, index) for index, node in enumerate(spiking)]
         model.graph.sort()
 
-    def free_parameters(self) -> None:
-        """Turn the parameters of all neurons into inputs of the model, of each node its own."""
+    def free_parameters(self) -> dict[tuple[str, str], str]:
+        """Turn the parameters of all neurons into inputs of the model, of each node its own.
+
+        Returns:
+            The names of these inputs by node and parameter.
+        """
+        inputs = {}
         for name, node in self._spiking.items():
             for place, read in enumerate(opset.OPERATORS[node.op_type].inputs):
                 value = node.inputs[place]
                 if value is not None and value.const_value is not None and _is_parameter(read):
-                    free = ir.val(parameter_name(name, read), dtype=ir.DataType.FLOAT)
+                    inputs[name, read] = self._names.take(f"{name}.{read}")
+                    free = ir.val(inputs[name, read], dtype=ir.DataType.FLOAT)
                     free.shape = ir.Shape([None] * len(value.const_value.shape))
                     node.replace_input_with(place, free)
                     self.model.graph.inputs.append(free)
+        return inputs
 
     def _switch(self, node: ir.Node, index: int) -> SpikingNode:
         """Replace a spiking node by an `If` of it and what it stands for."""
@@ -162,21 +173,23 @@ class _Wiring:
         x = chain[0].inputs[0]
         assert x is not None, "a spiking node reads a tensor"
         exact = [ir.node("Identity", [x])] if source == IDENTITY else self._copied(name)
-        switch = ir.val(f"{SWITCH}{index}", dtype=ir.DataType.BOOL, shape=ir.Shape([]))
+        switch = ir.val(self._names.take(f"{SWITCH}{index}"), dtype=ir.DataType.BOOL, shape=ir.Shape([]))
         self.model.graph.inputs.append(switch)
-        both = ir.node("If", [switch], name=f"{SWITCH}{index}.node")
+        both = ir.node("If", [switch], name=self._names.take(f"{SWITCH}{index}.node"))
         self.model.graph.insert_before(chain[-1], both)
         (switched,) = both.outputs
         output.replace_all_uses_with(switched, replace_graph_outputs=True)
         self.model.graph.remove(chain)
         switched.name, switched.type, switched.shape = name, output.type, output.shape
-        output.name, exact[-1].outputs[0].name = f"{name}/spiking", f"{name}/exact"
+        output.name = self._names.take(f"{name}/spiking")
+        exact[-1].outputs[0].name = self._names.take(f"{name}/exact")
         for branch, nodes in (("then_branch", chain), ("else_branch", exact)):
             last = nodes[-1].outputs[0]
             last.type = output.type or ir.TensorType(ir.DataType.FLOAT)
             graph = ir.Graph([], [last], nodes=nodes, name=f"{branch}.{index}")
             both.attributes[branch] = ir.AttrGraph(branch, graph)
         self._known[name] = switched
+        self.switches[node.name or name] = str(switch.name)
         original = str(x.name) if source == IDENTITY else name
         return SpikingNode(node.name or name, source, name, original, readers)
 
@@ -232,7 +245,8 @@ class _Wiring:
                     version=producer.version,
                 )
                 for old, new in zip(producer.outputs, node.outputs, strict=True):
-                    new.name, copies[old] = f"{name}/exact/{old.name}" if old.name else "", new
+                    new.name = self._names.take(f"{name}/exact/{old.name}") if old.name else ""
+                    copies[old] = new
                 nodes.append(node)
             return copies[value]
 

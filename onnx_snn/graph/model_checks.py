@@ -7,6 +7,7 @@ import sys
 
 import onnx
 import onnx_ir as ir
+from onnx_ir.passes.common import InlinePass
 
 from onnx_snn.errors import ModelError
 from onnx_snn.graph.domains import LONG_STANDARD, MICROSOFT
@@ -28,6 +29,18 @@ def check_graph(model: onnx.ModelProto | str, where: str) -> None:
         onnx.checker.check_model(model if isinstance(model, str) else checkable(model))
     except onnx.checker.ValidationError as error:
         raise ModelError(f"{where} is not valid ONNX: {error}") from error
+
+
+def check_functions(model: ir.Model, where: str) -> None:
+    """Refuse a model whose functions call themselves or each other in a circle: it has no end.
+
+    Raises:
+        ModelError: they do; the message names them in the order of their calls.
+    """
+    try:
+        InlinePass().requires(model)
+    except ir.passes.PreconditionError as error:
+        raise ModelError(f"{where} has functions that call themselves: {error}") from error
 
 
 def check_opset(model: ir.Model, where: str) -> None:

@@ -20,7 +20,7 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx_snn.errors import ModelError
 from onnx_snn.graph.domains import LONG_STANDARD
 from onnx_snn.graph.external_weights import check_external_data, external_tensors, lfs_hint
-from onnx_snn.graph.model_checks import check_graph, check_opset, checkable
+from onnx_snn.graph.model_checks import check_functions, check_graph, check_opset, checkable
 from onnx_snn.graph.model_folder import only_model
 from onnx_snn.graph.node_order import in_order, sort
 from onnx_snn.graph.protobuf_weights import Span, read_model
@@ -43,7 +43,7 @@ def load_model(source: ModelSource) -> ir.Model:
 
     Raises:
         ModelError: the file is missing or no ONNX model, external data is missing or too short, the graph is
-            invalid, or its opset is too old.
+            invalid, its opset is too old, or its functions call themselves.
     """
     if isinstance(source, ir.Model):
         where = "the given ir.Model"
@@ -58,6 +58,7 @@ def load_model(source: ModelSource) -> ir.Model:
     if LONG_STANDARD in model.opset_imports:
         model.opset_imports.setdefault("", model.opset_imports.pop(LONG_STANDARD))
     check_opset(model, where)
+    check_functions(model, where)
     return model
 
 

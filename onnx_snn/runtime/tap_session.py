@@ -21,7 +21,9 @@ from onnx_ir.passes.common import RemoveUnusedNodesPass
 from onnx_snn.data.specs import BFLOAT16, Feed
 from onnx_snn.errors import CalibrationError, ModelError
 from onnx_snn.graph.external_weights import large_weights, with_mapped_weights
+from onnx_snn.graph.node_builder import NodeBuilder
 from onnx_snn.graph.subgraphs import body_around, graph_of, lifted, places
+from onnx_snn.graph.unique_names import UniqueNames
 
 OptionsFactory: TypeAlias = Callable[[], ort.SessionOptions]
 
@@ -62,16 +64,16 @@ class Observer:
     ) -> None:
         self._names = names
         copy = with_mapped_weights(model)
-        outputs = _find_values(copy, names)
+        outputs, unique = _find_values(copy, names), UniqueNames.of(copy)
         options = (session_options or quiet_options)()
         if shapes:
             # The whole model runs, and no declared shape stands in for what it computes.
             options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-            outputs = lifted(copy, [_shape_of(value) for value in outputs])
+            outputs = lifted(copy, [_shape_of(value, unique) for value in outputs])
             copy.graph.outputs.extend(outputs)
         else:
             outputs = lifted(copy, outputs)
-            outputs = [_readable(copy.graph, value) for value in outputs]
+            outputs = [_readable(copy.graph, value, unique) for value in outputs]
             copy.graph.outputs[:] = outputs
             # What is only on the way to the model's own outputs, such as the logits over a vocabulary, is not run.
             RemoveUnusedNodesPass()(copy)
@@ -172,24 +174,20 @@ def _find_values(model: ir.Model, names: Iterable[str]) -> list[ir.Value]:
     return [values[name] for name in names]
 
 
-def _shape_of(value: ir.Value) -> ir.Value:
+def _shape_of(value: ir.Value, names: UniqueNames) -> ir.Value:
     """A new value beside `value`: its shape, int64 [rank]."""
-    node = ir.node("Shape", [value])
-    graph_of(value).append(node)
-    node.outputs[0].name = f"{SHAPE_OF}{value.name}"
-    node.outputs[0].dtype = ir.DataType.INT64
-    return node.outputs[0]
+    builder = NodeBuilder(names, graph_of(value))
+    return builder.named(f"{SHAPE_OF}{value.name}", "Shape", [value], dtype=ir.DataType.INT64)
 
 
-def _readable(graph: ir.Graph, value: ir.Value) -> ir.Value:
+def _readable(graph: ir.Graph, value: ir.Value, names: UniqueNames) -> ir.Value:
     """`value`, or where NumPy has no type for it a new value of the graph with the same numbers in float32."""
     if value.dtype is not ir.DataType.BFLOAT16:
         return value
-    node = ir.node("Cast", [value], {"to": ir.DataType.FLOAT})
-    graph.append(node)
-    node.outputs[0].name = f"{FLOAT_OF}{value.name}"
-    node.outputs[0].dtype, node.outputs[0].shape = ir.DataType.FLOAT, value.shape
-    return node.outputs[0]
+    to = ir.DataType.FLOAT
+    output = NodeBuilder(names, graph).named(f"{FLOAT_OF}{value.name}", "Cast", [value], {"to": to}, dtype=to)
+    output.shape = value.shape
+    return output
 
 
 def for_onnxruntime(feed: Feed) -> dict[str, Any]:

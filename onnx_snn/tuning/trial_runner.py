@@ -19,7 +19,7 @@ from onnx_snn.conversion.rewriter import rewrite
 from onnx_snn.data.specs import Feed
 from onnx_snn.evaluation.loss_bound import Loss, distortion
 from onnx_snn.evaluation.metrics import Metric
-from onnx_snn.evaluation.switched_model import Switchboard, parameter_name
+from onnx_snn.evaluation.switched_model import Switchboard
 from onnx_snn.rules.site import Kind
 from onnx_snn.tuning.cost_model import ProductWork
 from onnx_snn.tuning.search_space import Candidate, Knob
@@ -97,13 +97,13 @@ class Workbench:
             for feed, _ in tqdm(batches, "original", disable=None if progress else True, unit="batch")
         ]
 
-    def _parameters(self, candidates: Sequence[Candidate]) -> dict[str, NDArray[np.float32]]:
-        parameters: dict[str, NDArray[np.float32]] = {}
+    def _parameters(self, candidates: Sequence[Candidate]) -> dict[tuple[str, str], NDArray[np.float32]]:
+        parameters: dict[tuple[str, str], NDArray[np.float32]] = {}
         for (node, prefix), candidate in zip(self._places, candidates, strict=True):
             for name, array in candidate.coding.neuron.tensors().items():
-                parameters[parameter_name(node, prefix + name)] = array
-            parameters[parameter_name(node, f"{prefix}scale")] = candidate.coding.scale
-        return {name: array for name, array in parameters.items() if name in self.board.parameters}
+                parameters[node, prefix + name] = array
+            parameters[node, f"{prefix}scale"] = candidate.coding.scale
+        return {key: array for key, array in parameters.items() if key in self.board.parameters}
 
     def distortions(self, probes: Sequence[int]) -> list[float]:
         """The distortion of the output that each knob makes alone, at its candidate of index `probes`."""
