@@ -1,2 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every graph tool needs: model files, names, constants, subgraphs, and which values are activations."""
+"""What every graph tool needs: models read and written, names, new nodes, constants, subgraphs, activations.
+
+May import `errors`, `output_files` and nothing else of the package.
+"""
