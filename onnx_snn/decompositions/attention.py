@@ -27,7 +27,7 @@ KEYS = 2
 """Axis of the positions in heads, [batch, head, position, feature]."""
 
 
-def attention(op: FormulaBuilder) -> Outputs:
+def fused_attention(op: FormulaBuilder) -> Outputs:
     """com.microsoft.Attention."""
     attributes = op.node.attributes
     for name in ("do_rotary", "past_present_share_buffer"):

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 
 import onnx_ir as ir
 
-from onnx_snn.decompositions import DECOMPOSITIONS
 from onnx_snn.decompositions.builder import FormulaBuilder, Outputs, Target, Unsupported
 from onnx_snn.decompositions.function import inlined
+from onnx_snn.decompositions.registry import DECOMPOSITIONS
 from onnx_snn.decompositions.type_inference import annotate, is_low_precision
 from onnx_snn.metadata import ORIGIN_KEY
 from onnx_snn.neurons.opset import DOMAIN
