@@ -114,7 +114,7 @@ def _options_with_kernels() -> Any:
 
 
 def _is_parameter(name: str) -> bool:
-    return name.split("_")[-1] in (*opset.PARAMETERS, "scale")
+    return name.endswith((*opset.PARAMETERS, "scale"))
 
 
 class _Wiring:
