@@ -25,7 +25,8 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import numpy as np
 import onnxruntime as ort
 
-from onnx_snn.graph.model_io import load_model, save_model
+from onnx_snn.graph.model_reader import load_model
+from onnx_snn.graph.model_writer import save_model
 
 Feeds: TypeAlias = dict[str, np.ndarray[Any, Any]]
 

@@ -29,7 +29,8 @@ from measurement import describe_machine, instruction_set, machine_in_words, on_
 import onnx_snn
 from onnx_snn.conversion.spike_outputs import meter
 from onnx_snn.formatting import table
-from onnx_snn.graph.model_io import load_model, save_model
+from onnx_snn.graph.model_reader import load_model
+from onnx_snn.graph.model_writer import save_model
 from onnx_snn.neurons.opset import Body
 from onnx_snn.profiling.profiler import Profiler
 

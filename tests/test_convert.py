@@ -20,7 +20,7 @@ from onnxruntime.quantization import CalibrationDataReader
 import onnx_snn
 from onnx_snn import CalibrationError, ConfigError, ConversionReport, ModelError, OutputError, Status
 from onnx_snn.conversion import calibrated_sites
-from onnx_snn.graph import model_io
+from onnx_snn.graph import model_writer
 
 X: Feeds = {"x": normal(8, 4, 8)}
 WEIGHT = "float[8,8] weight = {" + ", ".join(str(i % 9 - 4) for i in range(64)) + "}"
@@ -516,7 +516,7 @@ def test_external_weights_come_in_and_go_out(tmp_path: Path, monkeypatch: pytest
         == run(onnx.load_from_string(inline), data)["scores"].tobytes()
     )
 
-    monkeypatch.setattr(model_io, "MAX_INLINE_BYTES", 100)
+    monkeypatch.setattr(model_writer, "MAX_INLINE_BYTES", 100)
     onnx_snn.convert(source, tmp_path / "out.onnx", data, body="closed")
     assert (tmp_path / "out.onnx.data").stat().st_size > 0
     assert run(tmp_path / "out.onnx", data)["scores"].tobytes() == run(tmp_path / "in.onnx", data)["scores"].tobytes()
@@ -635,7 +635,7 @@ def test_a_folder_is_not_written_over_itself_or_a_file(folder: Path, tmp_path: P
 def test_stages_are_logged_and_timed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, logger="onnx_snn.conversion.stopwatch"):
         _, report = converted(graph("y = Gelu (x)"), tmp_path, lean=False)
-    stages = ["load", "expand", "recognise", "calibrate", "fit", "rewrite", "verify", "save"]
+    stages = ["load", "decompose", "recognise", "calibrate", "fit", "rewrite", "verify", "save"]
     assert list(report.seconds) == stages
     assert [record.message for record in caplog.records if record.name == "onnx_snn.conversion.stopwatch"] == stages
 

@@ -19,7 +19,7 @@ from onnx_snn import Status
 from onnx_snn.conversion.decoder_feeds import DECODERS, ENCODER, MERGED, DecoderFeeds
 from onnx_snn.data.feeds import open_feeds
 from onnx_snn.data.specs import input_specs
-from onnx_snn.graph.model_io import load_model
+from onnx_snn.graph.model_reader import load_model
 from onnx_snn.metadata import SOURCE_KEY
 
 pytestmark = [pytest.mark.export, pytest.mark.slow]

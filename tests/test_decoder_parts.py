@@ -18,7 +18,7 @@ from networks import Feeds, normal, relative_error, run
 import onnx_snn
 from onnx_snn import Status
 from onnx_snn.calibration.fixed_sizes import static_axes
-from onnx_snn.calibration.observations import coded_tensors
+from onnx_snn.calibration.observations import StaticAxes, coded_tensors
 from onnx_snn.graph.activation_flow import ActivationFlow
 from onnx_snn.rules import recognise
 from onnx_snn.rules.site import ActivationMatmulSite
@@ -201,7 +201,7 @@ def test_scales_of_families_run_along_heads_and_features(entry: Entry) -> None:
     sites = recognise(model).sites
     products = [site for site in sites if isinstance(site, ActivationMatmulSite) and site.rule != "product_mul"]
     names = sorted({value.name or "" for site in products for value in site.inputs})
-    static = static_axes(model, names, feeds(proto, seed=0))
+    static = StaticAxes(model, static_axes(model, names, feeds(proto, seed=0)))
     assert len(products) == 4
     for site in products:
         for index, tensor in enumerate(coded_tensors(site, static)):

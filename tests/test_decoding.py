@@ -21,7 +21,7 @@ from onnx_snn.conversion.decoder_feeds import DECODER, ENCODER, MERGED, TOKENS, 
 from onnx_snn.conversion.folder_data import data_by_file
 from onnx_snn.data.feeds import open_feeds
 from onnx_snn.data.specs import Feed, input_specs
-from onnx_snn.graph.model_io import load_model
+from onnx_snn.graph.model_reader import load_model
 
 START, END, PAD, VOCABULARY, WIDTH = 1, 15, 0, 16, 8
 

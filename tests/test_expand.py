@@ -12,11 +12,11 @@ import onnx_ir as ir
 import pytest
 from graphs import graph
 from networks import normal, relative_error, run
-from onnx_ir.passes.common import RemoveUnusedFunctionsPass
+from onnx_ir.passes.common import InlinePass, RemoveUnusedFunctionsPass
 
 import onnx_snn
 from onnx_snn import ConversionReport, ModelError, Status
-from onnx_snn.decompositions.decomposer import expand, origin_of
+from onnx_snn.decompositions.decomposer import decompose, origin_of
 
 X = {"x": normal(16, 4, 8)}
 WEIGHT = "float[8,8] w = {" + ", ".join(str((i % 9 - 4) / 8) for i in range(64)) + "}"
@@ -150,7 +150,7 @@ def test_a_function_may_return_what_it_was_given_and_leave_attributes_out() -> N
     """
     model = network("a, b = local.Pass (x) y = Add (a, b)", functions)
     apart = ir.from_proto(model)
-    expand(apart)
+    decompose(apart)
     assert [node.op_type for node in apart.graph] == ["LeakyRelu", "Identity", "Add"]
     np.testing.assert_array_equal(run(apart, X)["y"], X["x"] + np.where(X["x"] < 0, np.float32(0.01), 1) * X["x"])
 
@@ -163,10 +163,44 @@ def test_a_function_of_another_opset_stays(tmp_path: Path) -> None:
     ]
 
 
-def test_functions_that_call_themselves_are_an_error() -> None:
-    functions = '<domain: "local", opset_import: ["" : 20, "local" : 1]> Ever (x) => (y) { y = local.Ever (x) }'
-    with pytest.raises(ModelError, match="call each other more than 64 deep, or themselves"):
-        expand(ir.from_proto(network("y = local.Ever (x)", functions)))
+IMPORTS = 'domain: "local", opset_import: ["" : 20, "local" : 1]'
+EVER = f"<{IMPORTS}> Ever (x) => (y) {{ y = local.Ever (x) }}"
+PING_PONG = f"""
+    <{IMPORTS}> Ping (x) => (y) {{ a = local.Pong (x) b = local.Pong (x) y = Add (a, b) }}
+    <{IMPORTS}> Pong (x) => (y) {{ y = local.Ping (x) }}
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "functions", "circle"),
+    [
+        ("y = local.Ever (x)", EVER, "local::Ever -> local::Ever"),
+        ("y = local.Ping (x)", PING_PONG, "local::P.ng -> local::P.ng -> local::P.ng"),
+    ],
+)
+def test_functions_that_call_themselves_are_named(body: str, functions: str, circle: str, tmp_path: Path) -> None:
+    model = network(body, functions)
+    for source in (model, ir.from_proto(model)):
+        with pytest.raises(ModelError, match=circle):
+            converted(source, tmp_path)
+
+
+def test_functions_may_call_each_other_100_deep(tmp_path: Path) -> None:
+    deep = [f"<{IMPORTS}> F{i} (x) => (y) {{ [c] y = local.F{i + 1} (x) }}" for i in range(99)]
+    model = network("[a] y = local.F0 (x)", "\n".join([*deep, f"<{IMPORTS}> F99 (x) => (y) {{ [t] y = Tanh (x) }}"]))
+    result, report = converted(model, tmp_path)
+    assert statuses(report) == {"a/" + 99 * "c/" + "t": Status.CONVERTED}
+    assert [node.op_type for node in result.graph.node] == ["MbeNeuron"]
+
+
+def test_the_library_s_inlining_loses_which_call_a_node_was_written_for() -> None:
+    """Why calls are taken apart here: names of the nodes of two calls tell them apart, and one call may stay."""
+    model = ir.from_proto(network(BLOCKS))
+    InlinePass()(model)
+    assert not any("one" in str(node.name) or "two" in str(node.name) for node in model.graph)
+    held = ir.from_proto(network(BLOCKS))
+    decompose(held, held={"two"})
+    assert [node.name for node in held.graph] == ["one/dense", "one/act/Sigmoid", "one/act/gate", "one/leak", "two"]
 
 
 def test_a_function_in_a_branch_is_taken_apart_where_it_is_called() -> None:
@@ -175,7 +209,7 @@ def test_a_function_in_a_branch_is_taken_apart_where_it_is_called() -> None:
         else_branch = other () => (e) { e = Identity (x) }
     """
     model = ir.from_proto(network(f"c = Constant <value = bool {{1}}> () y = If (c) <{branches}>"))
-    assert expand(model).origins == {"inner"}
+    assert decompose(model).origins == {"inner"}
     names = [node.name for node in model.graph.all_nodes() if origin_of(node) == "inner"]
     assert names == ["inner/Sigmoid", "inner/gate"]
     np.testing.assert_allclose(run(model, X)["y"], X["x"] / (1 + np.exp(-X["x"])), rtol=1e-5)
@@ -221,7 +255,7 @@ def test_an_excluded_fused_operator_stays_fused(tmp_path: Path) -> None:
 def test_expansion_edits_neither_weights_nor_other_nodes() -> None:
     model = graph(f"{FUSED[: FUSED.index('[skip]')]} y = Mul (a, gamma)")
     before = ir.to_proto(model)
-    expand(model)
+    decompose(model)
     after = ir.to_proto(model)
     assert list(after.graph.initializer) == list(before.graph.initializer)
     assert after.graph.node[-1] == before.graph.node[-1]
@@ -232,13 +266,13 @@ def test_expansion_edits_neither_weights_nor_other_nodes() -> None:
 
 def test_an_operator_that_stays_is_the_only_reader_of_its_inputs() -> None:
     model = graph('y = com.microsoft.FusedGemm <activation = "Elu"> (x, w)', initializers=WEIGHT)
-    assert len(expand(model).stay) == 1
+    assert len(decompose(model).stay) == 1
     assert [len(value.uses()) for value in (*model.graph.inputs, *model.graph.initializers.values())] == [1, 1]
 
 
 def test_what_nothing_reads_is_not_left_behind() -> None:
     model = graph("y, k, v = com.microsoft.MultiHeadAttention <num_heads = 2> (x, x, x)", inputs="float[N,4,8] x")
-    expand(model)
+    decompose(model)
     read = {value for node in model.graph for value in node.inputs} | set(model.graph.outputs)
     assert {value for node in model.graph for value in node.outputs} <= read
     assert set(model.graph.initializers.values()) <= read
@@ -247,7 +281,7 @@ def test_what_nothing_reads_is_not_left_behind() -> None:
 def test_a_model_without_anything_to_take_apart_is_not_touched() -> None:
     model = graph("g = Gelu (x) y = Tanh (g)")
     before = ir.to_proto(model).SerializeToString(deterministic=True)
-    assert not expand(model).origins
+    assert not decompose(model).origins
     assert ir.to_proto(model).SerializeToString(deterministic=True) == before
 
 

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 import onnx_snn
 from onnx_snn import Status
-from onnx_snn.decompositions.decomposer import expand
+from onnx_snn.decompositions.decomposer import decompose
 from onnx_snn.rules import Kind, recognise
 from onnx_snn.rules.site import ActivationMatmulSite
 
@@ -67,7 +67,7 @@ def declare(proto: onnx.ModelProto, outputs: Mapping[str, Array]) -> None:
 def written_out(proto: onnx.ModelProto) -> ir.Model:
     """The model after expansion, which must have left no fused operator."""
     apart = ir.from_proto(proto)
-    assert expand(apart).stay == {}
+    assert decompose(apart).stay == {}
     assert "fused" not in [node.name for node in apart.graph]
     onnx.checker.check_model(ir.to_proto(apart))
     return apart
@@ -138,7 +138,7 @@ def test_a_gate_of_any_slope_is_a_sigmoid_and_a_product(body: str, opset: int) -
 )
 def test_what_a_rule_knows_stays_in_one_piece(body: str, opset: int) -> None:
     apart = ir.from_proto(model(body, {"x": X}, opset=opset))
-    assert not expand(apart).origins
+    assert not decompose(apart).origins
     assert kinds(apart) == [Kind.FUNCTION]
 
 
@@ -493,7 +493,7 @@ def test_rotary_embedding_is_a_fixed_rotation(opset: int) -> None:
     proto = model("y = RotaryEmbedding (x, c, s, position_ids)", feeds | {"position_ids": np.zeros((2, 3), int)})
     proto.opset_import[0].version = opset
     apart = ir.from_proto(proto)
-    assert not expand(apart).origins
+    assert not decompose(apart).origins
     assert recognise(apart) == ([], [])
 
 
@@ -588,6 +588,6 @@ def test_what_cannot_be_written_out_exactly_stays_with_the_reason(
     opset = 20 if "com.microsoft" in body else 23
     proto = model(body, feeds, " ".join(body.split(" = ")[0].replace(",", "").split()), opset=opset)
     apart = ir.from_proto(proto)
-    (why,) = expand(apart).stay.values()
+    (why,) = decompose(apart).stay.values()
     assert reason in why
     assert [node.name for node in apart.graph] == ["fused"]

@@ -14,16 +14,11 @@ import onnxruntime as ort
 import pytest
 
 from onnx_snn.errors import ModelError, OutputError
-from onnx_snn.graph import model_io
-from onnx_snn.graph.model_io import (
-    check_output,
-    copy_sidecars,
-    external_tensors,
-    load_model,
-    model_files,
-    save_model,
-    staged,
-)
+from onnx_snn.graph import model_writer
+from onnx_snn.graph.external_weights import external_tensors
+from onnx_snn.graph.model_folder import copy_sidecars, model_files
+from onnx_snn.graph.model_reader import load_model
+from onnx_snn.graph.model_writer import check_output, save_model
 
 TEXT = """<ir_version: 8, opset_import: ["": 17], metadata_props: ["author": "me"]>
     main (float[N, 64] x, bool flag) => (float[N, 64] y) <float[64, 64] w, float[2] small = {1, 2}> {
@@ -123,7 +118,7 @@ def test_a_saved_model_is_the_same_model(
 
 
 def test_weights_beyond_the_limit_go_to_a_file(inline: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(model_io, "MAX_INLINE_BYTES", WEIGHTS.nbytes)
+    monkeypatch.setattr(model_writer, "MAX_INLINE_BYTES", WEIGHTS.nbytes)
     save_model(load_model(inline), tmp_path / "copy.onnx")
     assert (tmp_path / "copy.onnx.data").stat().st_size >= WEIGHTS.nbytes
     with pytest.raises(OutputError, match=r"bytes of weights do not fit.*external data"):
@@ -332,7 +327,7 @@ def test_a_failed_save_leaves_nothing_and_keeps_what_was(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(onnx, "save", full_disk)
-    monkeypatch.setattr(model_io, "write_model", full_disk)
+    monkeypatch.setattr(model_writer, "write_model", full_disk)
     with pytest.raises(OutputError, match=r"cannot write '.*new\.onnx'.*No space left"):
         save_model(load_model(inline), output, external_data=external_data)
     assert names(tmp_path) == before
@@ -344,23 +339,3 @@ def test_saving_does_not_replace_the_weights_that_are_being_read(external: Path)
     with pytest.raises(OutputError, match=r"holds weights of the model that is being read"):
         save_model(model, external, external_data=True)
     np.testing.assert_array_equal(run(external)[0], run(external)[0])
-
-
-def test_staging_ends_in_a_rename_or_in_nothing(tmp_path: Path) -> None:
-    with staged(tmp_path / "file") as temporary:
-        temporary.write_text("whole")
-        assert not (tmp_path / "file").exists()
-    assert (tmp_path / "file").read_text() == "whole"
-
-
-def test_an_interrupted_staging_leaves_nothing(tmp_path: Path) -> None:
-    def interrupted() -> None:
-        with staged(tmp_path / "file") as temporary:
-            temporary.write_text("half")
-            raise KeyboardInterrupt
-
-    (tmp_path / "file").write_text("whole")
-    with pytest.raises(KeyboardInterrupt):
-        interrupted()
-    assert names(tmp_path) == {"file"}
-    assert (tmp_path / "file").read_text() == "whole"

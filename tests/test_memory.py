@@ -12,7 +12,7 @@ import onnx
 import onnx_ir as ir
 import pytest
 
-from onnx_snn.graph.model_io import save_model
+from onnx_snn.graph.model_writer import save_model
 
 pytestmark = pytest.mark.slow
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 import onnx_snn
 from onnx_snn.conversion.spike_outputs import Meter, add_gates, collect, meter
-from onnx_snn.graph.model_io import load_model
+from onnx_snn.graph.model_reader import load_model
 from onnx_snn.neurons.composite import spiking_layer_normalization, spiking_rms_normalization, spiking_softmax
 from onnx_snn.neurons.mbe import UNSCALED, Float32, MbeNeuron, time_loop
 from onnx_snn.neurons.opset import OPERATORS, Body
@@ -190,12 +190,14 @@ def test_collected_counts_are_the_same_in_few_outputs(spiking: Path) -> None:
     single = networks.run(model, tokens(4))
     groups = collect(model, meters)
     together = networks.run(model, tokens(4))
-    assert sorted({entry.neuron.bases for group in groups for entry in group}) == [4, 8]
-    assert sorted(entry.output for group in groups for entry in group) == sorted(entry.output for entry in meters)
-    assert list(together) == ["logits", "collected/0", "collected/1"]
-    for number, group in enumerate(groups):
+    assert sorted({entry.neuron.bases for group in groups.values() for entry in group}) == [4, 8]
+    assert sorted(entry.output for group in groups.values() for entry in group) == sorted(
+        entry.output for entry in meters
+    )
+    assert list(together) == ["logits", "collected/0", "collected/1"] == ["logits", *groups]
+    for output, group in groups.items():
         expected = np.concatenate([single[entry.output] for entry in group])
-        np.testing.assert_array_equal(together[f"collected/{number}"], expected)
+        np.testing.assert_array_equal(together[output], expected)
 
 
 @pytest.mark.host

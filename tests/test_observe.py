@@ -8,7 +8,7 @@ import pytest
 from graphs import graph
 from networks import normal
 
-from onnx_snn.calibration.observations import coded_tensors, observations, observed_model
+from onnx_snn.calibration.observations import StaticAxes, coded_tensors, observations, observed_model
 from onnx_snn.rules import recognise
 from onnx_snn.runtime.tap_session import Observer
 
@@ -34,7 +34,7 @@ def test_scales_need_an_axis_of_one_size(
     initializers = f"{SQUARE}, {KERNEL}"
     model = graph(body, inputs="float[N,4,8] x, int64[8,8] position_ids", initializers=initializers)
     (site,) = recognise(model).sites
-    (coded,) = coded_tensors(site, {"x": sizes} if sizes else {})
+    (coded,) = coded_tensors(site, StaticAxes(model, {"x": sizes} if sizes else {}))
     assert coded.axes == axes
 
 
@@ -43,9 +43,9 @@ def test_deviation_and_divisor_of_a_layer_normalization_are_observed(opset: int)
     model = graph("y = LayerNormalization<epsilon = 0.5>(x, gamma, beta)", opset=opset)
     sites = recognise(model).sites
     x = normal(2, 4, 8)
-    (coded,) = coded_tensors(sites[0], {})
-    assert {seen.value for seen in observations(sites, {})} == {coded.tensor, coded.divisor}
-    seen = Observer(observed_model(model, sites), ["y/deviation", "y/divisor"])({"x": x})
+    (coded,) = coded_tensors(sites[0], StaticAxes(model))
+    assert {seen.value for seen in observations(sites, StaticAxes(model))} == {coded.tensor, coded.divisor}
+    seen = Observer(observed_model(model, sites, StaticAxes(model)), ["y/deviation", "y/divisor"])({"x": x})
     deviation = x - x.mean(axis=-1, keepdims=True)
     np.testing.assert_allclose(seen[coded.tensor], deviation, atol=1e-6)
     divisor = np.sqrt(np.square(deviation).mean(axis=-1, keepdims=True) + 0.5)
@@ -57,6 +57,6 @@ def test_divisor_of_an_rms_normalization_is_observed_beside_its_input() -> None:
     model = graph(body)
     sites = recognise(model).sites
     x = normal(2, 4, 8)
-    assert [seen.value for seen in observations(sites, {})] == ["x", "y/divisor"]
-    (divisor,) = Observer(observed_model(model, sites), ["y/divisor"])({"x": x}).values()
+    assert [seen.value for seen in observations(sites, StaticAxes(model))] == ["x", "y/divisor"]
+    (divisor,) = Observer(observed_model(model, sites, StaticAxes(model)), ["y/divisor"])({"x": x}).values()
     np.testing.assert_allclose(divisor, np.sqrt(np.square(x).mean(axis=-1, keepdims=True) + 0.5), rtol=1e-5)

@@ -192,5 +192,5 @@ def test_missing_library_is_named_with_its_remedy(module: str, tmp_path: Path, m
 
 
 def test_page_that_cannot_be_written_is_refused(seen: Survey, tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match="cannot write report"):
+    with pytest.raises(OutputError, match="cannot write"):
         write_html(seen, tmp_path / "missing" / "report.html")

@@ -79,7 +79,7 @@ def test_json_is_standard_and_keeps_everything(tmp_path: Path) -> None:
 
 
 def test_a_report_that_cannot_be_saved_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match="cannot write report"):
+    with pytest.raises(OutputError, match="cannot write"):
         REPORT.save(tmp_path / "missing" / "report.json")
 
 

@@ -13,6 +13,7 @@ from graphs import graph
 from hypothesis import given
 from hypothesis import strategies as st
 from networks import normal, relative_error, run
+from onnx_ir.passes.common import NameFixPass
 
 import onnx_snn
 from onnx_snn import Status
@@ -82,6 +83,14 @@ def test_names_that_branches_share_get_the_name_of_the_branch() -> None:
     assert set(names.values()) == {1}
     assert {"deep/t", "shallow/t", "other/t"} < names.keys()
     assert {"h", "y", "r", "a", "b", "d", "e"} < names.keys()
+
+
+def test_the_library_lets_branches_share_names() -> None:
+    """Why names are made unique here: `NameFixPass` has one scope for each branch."""
+    model = graph(NESTED, inputs=INPUTS, initializers=WEIGHT)
+    NameFixPass()(model)
+    names = Counter(value.name for node in model.graph.all_nodes() for value in node.outputs)
+    assert names["t"] > 1
 
 
 def test_names_that_are_taken_are_numbered() -> None:

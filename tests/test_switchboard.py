@@ -16,9 +16,8 @@ from networks import normal, relative_error, run, tokens
 
 import onnx_snn
 from onnx_snn import ModelError
-from onnx_snn.evaluation.switched_graph import parameter_name
 from onnx_snn.evaluation.switched_model import SwitchedModel
-from onnx_snn.graph.model_io import load_model
+from onnx_snn.graph.model_reader import load_model
 from onnx_snn.neurons import opset
 
 pytestmark = pytest.mark.slow
@@ -126,21 +125,21 @@ def test_parameters_can_be_given_with_each_run(spiking: Path) -> None:
     model = load_model(spiking)
     adjustable = SwitchedModel(ir.from_proto(networks.transformer()), model, adjustable=True)
     given = {
-        parameter_name(str(node.name), read): value.const_value.numpy()
+        (str(node.name), read): value.const_value.numpy()
         for node in model.graph
         if node.domain == "onnx_snn"
         for read, value in zip(opset.OPERATORS[node.op_type].inputs, node.inputs, strict=True)
         if value is not None and value.const_value is not None
     }
-    every = {parameter_name("gelu", name) for name in (*opset.PARAMETERS, "scale")}
-    assert every <= adjustable.parameters
-    given = {name: array for name, array in given.items() if name in adjustable.parameters}
+    every = {("gelu", name) for name in (*opset.PARAMETERS, "scale")}
+    assert every <= adjustable.parameters.keys()
+    given = {key: array for key, array in given.items() if key in adjustable.parameters}
     expected = run(spiking, tokens())["logits"]
     got = adjustable(tokens(), set(adjustable.nodes), ["logits"], given)["logits"]
     assert relative_error(expected, got) < ROUNDING
-    silent = given | {parameter_name("gelu", "weight"): 0 * given[parameter_name("gelu", "weight")]}
+    silent = given | {("gelu", "weight"): 0 * given["gelu", "weight"]}
     activated = adjustable(tokens(), {"gelu"}, ["activated"], silent)["activated"]
-    np.testing.assert_array_equal(activated, np.full_like(activated, given[parameter_name("gelu", "bias")]))
+    np.testing.assert_array_equal(activated, np.full_like(activated, given["gelu", "bias"]))
 
 
 def strangers() -> list[tuple[Any, str]]:

@@ -10,7 +10,7 @@ from graphs import graph
 from networks import normal
 
 import onnx_snn
-from onnx_snn.graph.model_io import save_model
+from onnx_snn.graph.model_writer import save_model
 from onnx_snn.tuning import candidates, search_space
 
 REPEATED = """

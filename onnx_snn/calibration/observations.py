@@ -23,7 +23,9 @@ from numpy.typing import NDArray
 
 from onnx_snn.calibration.statistics import Observation
 from onnx_snn.decompositions.type_inference import LOW_PRECISION
+from onnx_snn.graph.node_builder import NodeBuilder, add_initializer
 from onnx_snn.graph.subgraphs import graph_of
+from onnx_snn.graph.unique_names import UniqueNames
 from onnx_snn.neurons.bodies.softmax import REDUCE_AXES_INPUT_OPSET
 from onnx_snn.rules.site import (
     ActivationMatmulSite,
@@ -34,8 +36,18 @@ from onnx_snn.rules.site import (
     WeightMatmulSite,
 )
 
-StaticAxes = Mapping[str, tuple[int | None, ...]]
-"""For each tensor the size of every axis, None where the size varies or is not known."""
+
+class StaticAxes(dict[str, tuple[int | None, ...]]):
+    """For each tensor the size of every axis, None where the size varies or is not known.
+
+    Attributes:
+        names: names of the model that holds the tensors, beside which calibration names what it adds.
+    """
+
+    def __init__(self, model: ir.Model, axes: Mapping[str, tuple[int | None, ...]] | None = None) -> None:
+        super().__init__(axes or {})
+        self.names = UniqueNames.of(model)
+
 
 HEAD_AXIS = -3
 """Axis of the heads in the batched products of attention, [batch, head, position, feature]."""
@@ -70,8 +82,8 @@ def coded_tensors(site: Site, static: StaticAxes) -> tuple[CodedTensor, ...]:
     names = [value.name or "" for value in site.inputs]
     match site:
         case NormSite():
-            seen = deviation_name(site) if isinstance(site, LayerNormSite) else names[0]
-            return (CodedTensor(seen, (-1,), divisor=divisor_name(site)),)
+            seen = _deviation_name(site, static) if isinstance(site, LayerNormSite) else names[0]
+            return (CodedTensor(seen, (-1,), divisor=_divisor_name(site, static)),)
         case WeightMatmulSite():
             return (CodedTensor(names[0], _weight_matmul_axes(site, static.get(names[0])), weighted=True),)
         case ActivationMatmulSite():
@@ -98,72 +110,71 @@ def observations(sites: Iterable[Site], static: StaticAxes) -> list[Observation]
     return list(needed)
 
 
-def observed_model(model: ir.Model, sites: Iterable[Site]) -> ir.Model:
+def observed_model(model: ir.Model, sites: Iterable[Site], static: StaticAxes) -> ir.Model:
     """A copy of `model` in which deviation and divisor of every normalization of `sites` are tensors."""
     observed = model.clone()
+    names = UniqueNames.of(observed)
     values = {value.name: value for value in observed.graph.inputs}
     values |= {value.name: value for node in observed.graph.all_nodes() for value in node.outputs}
     for site in sites:
         if isinstance(site, NormSite):
             x, output = values[site.inputs[0].name], values[site.output.name]
-            writer = _Writer(observed, graph_of(output))
-            x = writer.in_float32(x, f"{site.output.name}/float32")
+            appended = _Appended(observed, NodeBuilder(names, graph_of(output)))
+            x = appended.in_float32(x, f"{site.output.name}/float32")
             if isinstance(site, LayerNormSite):
-                x = writer.add_deviation(x, deviation_name(site))
-            writer.add_divisor(x, site.epsilon, divisor_name(site))
+                x = appended.deviation(x, _deviation_name(site, static))
+            appended.divisor(x, site.epsilon, _divisor_name(site, static))
     return observed
 
 
-def deviation_name(site: NormSite) -> str:
+def _deviation_name(site: NormSite, static: StaticAxes) -> str:
     """Name of x - mean(x) of a layer normalization in the observed model."""
-    return f"{site.output.name}/deviation"
+    return static.names.unused(f"{site.output.name}/deviation")
 
 
-def divisor_name(site: NormSite) -> str:
+def _divisor_name(site: NormSite, static: StaticAxes) -> str:
     """Name of the root of the mean square and epsilon of a normalization in the observed model."""
-    return f"{site.output.name}/divisor"
+    return static.names.unused(f"{site.output.name}/divisor")
 
 
-@dataclass(frozen=True)
-class _Writer:
-    """Appends nodes to the main graph of a model or to a branch in it."""
+class _Appended:
+    """What normalizations compute on the way, appended to a graph in float32.
 
-    model: ir.Model
-    graph: ir.Graph
+    Args:
+        model: The model, whose main graph takes the constants.
+        builder: Appends nodes to the main graph or to a branch in it.
+    """
+
+    def __init__(self, model: ir.Model, builder: NodeBuilder) -> None:
+        self._model, self._builder = model, builder
 
     def in_float32(self, x: ir.Value, name: str) -> ir.Value:
         """`x`, or where it is of low precision a Cast of it: that is what the neurons see."""
         return self._append("Cast", [x], name, {"to": ir.DataType.FLOAT}) if x.dtype in LOW_PRECISION else x
 
-    def add_deviation(self, x: ir.Value, name: str) -> ir.Value:
-        """Append nodes that compute x - mean(x) over the last axis as the tensor `name`."""
+    def deviation(self, x: ir.Value, name: str) -> ir.Value:
+        """x - mean(x) over the last axis, as the tensor `name`."""
         return self._append("Sub", [x, self._mean(x, f"{name}/mean")], name)
 
-    def add_divisor(self, x: ir.Value, epsilon: float, name: str) -> ir.Value:
-        """Append nodes that compute sqrt(mean(x**2) + epsilon) over the last axis as the tensor `name`."""
+    def divisor(self, x: ir.Value, epsilon: float, name: str) -> ir.Value:
+        """sqrt(mean(x**2) + epsilon) over the last axis, as the tensor `name`."""
         square = self._append("Mul", [x, x], f"{name}/square")
-        epsilons = self._initializer(np.asarray(epsilon, np.float32), f"{name}/epsilon")
+        epsilons = self._constant(np.asarray(epsilon, np.float32), f"{name}/epsilon")
         sum_ = self._append("Add", [self._mean(square, f"{name}/mean"), epsilons], f"{name}/sum")
         return self._append("Sqrt", [sum_], name)
 
     def _mean(self, x: ir.Value, name: str) -> ir.Value:
-        if self.model.graph.opset_imports[""] >= REDUCE_AXES_INPUT_OPSET:
-            return self._append("ReduceMean", [x, self._initializer(np.array([-1], np.int64), f"{name}/axes")], name)
+        if self._model.graph.opset_imports[""] >= REDUCE_AXES_INPUT_OPSET:
+            return self._append("ReduceMean", [x, self._constant(np.array([-1], np.int64), f"{name}/axes")], name)
         return self._append("ReduceMean", [x], name, {"axes": [-1]})
 
     def _append(
         self, operator: str, inputs: Sequence[ir.Value], name: str, attributes: Mapping[str, Any] | None = None
     ) -> ir.Value:
-        node = ir.node(operator, inputs, attributes)
-        (output,) = node.outputs
-        output.name, output.type = name, ir.TensorType(ir.DataType.FLOAT)
-        self.graph.append(node)
-        return output
+        return self._builder.named(name, operator, inputs, attributes, dtype=ir.DataType.FLOAT)
 
-    def _initializer(self, array: NDArray[Any], name: str) -> ir.Value:
-        value = ir.val(name, const_value=ir.tensor(array, name=name))
-        self.model.graph.register_initializer(value)
-        return value
+    def _constant(self, array: NDArray[Any], name: str) -> ir.Value:
+        return add_initializer(self._model, self._builder.names, name, array)
 
 
 def _weight_matmul_axes(site: WeightMatmulSite, sizes: Sequence[int | None] | None) -> tuple[int, ...] | None:

@@ -17,7 +17,6 @@ import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -30,8 +29,9 @@ from onnx_snn.calibration.signed_histogram import SignedHistogram
 from onnx_snn.data.feeds import Feeds
 from onnx_snn.data.specs import Feed, sample_count
 from onnx_snn.errors import CalibrationError
-from onnx_snn.graph.model_io import staged, with_mapped_weights
+from onnx_snn.graph.external_weights import with_mapped_weights
 from onnx_snn.graph.subgraphs import EMPTY
+from onnx_snn.output_files import staged
 from onnx_snn.runtime.execution import contiguous
 from onnx_snn.runtime.tap_session import Observer, OptionsFactory, detach_weights
 
@@ -105,9 +105,8 @@ class Calibration:
         """Write everything to one .npz file, whole or not at all.
 
         Raises:
-            CalibrationError: it cannot be written.
+            OutputError: it cannot be written.
         """
-        path = Path(path)
         index = {
             "fingerprint": self.fingerprint,
             "samples": self.samples,
@@ -122,11 +121,8 @@ class Calibration:
         }
         for place, fields in contents.items():
             arrays |= {f"{place}.{name}": array for name, array in fields.items()}
-        try:
-            with staged(path) as temporary, temporary.open("wb") as file:
-                np.savez_compressed(file, **arrays)
-        except OSError as error:
-            raise CalibrationError(f"cannot write calibration cache '{path}': {error}") from error
+        with staged(path) as temporary, temporary.open("wb") as file:
+            np.savez_compressed(file, **arrays)
 
 
 def calibrate(

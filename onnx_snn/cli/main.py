@@ -23,7 +23,8 @@ from onnx_snn.errors import ConfigError, OnnxSnnError
 from onnx_snn.evaluation.comparison import Evaluation, compare
 from onnx_snn.evaluation.sensitivity import DEFAULT_SAMPLES, Sensitivity, sensitivity
 from onnx_snn.exporter import export
-from onnx_snn.graph.model_io import check_output, write_json
+from onnx_snn.graph.model_writer import check_output
+from onnx_snn.output_files import write_json
 from onnx_snn.profiling.energy import EnergyCosts
 from onnx_snn.profiling.inspection import inspect
 from onnx_snn.profiling.profiler import profile

@@ -21,7 +21,7 @@ from onnx_snn.conversion.run_options import RunOptions
 from onnx_snn.data.feeds import Feeds, Source, open_feeds
 from onnx_snn.data.specs import Feed, input_specs
 from onnx_snn.errors import CalibrationError, ModelError
-from onnx_snn.graph.model_io import MICROSOFT
+from onnx_snn.graph.domains import MICROSOFT
 from onnx_snn.rules.rule import name_of
 from onnx_snn.rules.site import MatmulSite
 
@@ -97,7 +97,7 @@ def calibrate_sites(examined: Examined, feeds: Feeds, run: RunOptions) -> Calibr
     refuse_untaken(examined, paths)
     coverage.check_any()
     static = _static_axes(model, coverage, paths)
-    observed, needed = observed_model(model, coverage.wanted), observations(coverage.wanted, static)
+    observed, needed = observed_model(model, coverage.wanted, static), observations(coverage.wanted, static)
     if not needed:  # softmax alone: its neurons see mantissas, whatever the data
         return CalibratedSites(static, Calibration(""), paths)
     if run.cache is not None and Path(run.cache).exists():
@@ -116,7 +116,7 @@ def refuse_untaken(examined: Examined, paths: Mapping[ExecutionPath, Feed]) -> N
 
 def _static_axes(model: ir.Model, coverage: Coverage, paths: Mapping[ExecutionPath, Feed]) -> StaticAxes:
     """Which axes of the operands of products have a fixed size: their channel axes depend on it."""
-    static: dict[str, tuple[int | None, ...]] = {}
+    static = StaticAxes(model)
     for path, feed in paths.items():
         products = (site for site in running(coverage.wanted, path, model) if isinstance(site, MatmulSite))
         operands = {value.name or "" for site in products for value in site.inputs} - static.keys()

@@ -29,7 +29,7 @@ class Coverage:
     """Nodes that could not be written out, and why."""
     held: list[NodeReport] = field(default_factory=list)
     """Functions and fused operators that stay in one piece, as nothing in them is converted."""
-    expanded: bool = False
+    decomposed: bool = False
     """Whether functions or fused operators were written out."""
     kept: dict[Site, str] = field(default_factory=dict)
     refused: dict[Site, str] = field(default_factory=dict)

@@ -9,7 +9,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from onnx_snn.errors import ConfigError, OutputError
-from onnx_snn.graph.model_io import ModelSource, check_output
+from onnx_snn.graph.model_reader import ModelSource
+from onnx_snn.graph.model_writer import check_output
 
 
 def check_destination(output: str | Path | None, source: ModelSource) -> None:

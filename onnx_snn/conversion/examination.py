@@ -13,18 +13,15 @@ from onnx_snn.config.convert_config import ConvertConfig
 from onnx_snn.conversion.coverage import Coverage
 from onnx_snn.conversion.selection import resolve, select
 from onnx_snn.conversion.stopwatch import Stopwatch
-from onnx_snn.decompositions.decomposer import expand
+from onnx_snn.decompositions.decomposer import decompose
 from onnx_snn.errors import ModelError
-from onnx_snn.graph.model_io import ModelSource, load_model
+from onnx_snn.graph.model_reader import ModelSource, load_model
 from onnx_snn.graph.unique_names import make_names_unique
 from onnx_snn.neurons.opset import DOMAIN
 from onnx_snn.rules import recognise
 
 CACHES = ("past_", "present")
 """How the names of inputs and outputs begin that hold the keys and values of earlier tokens."""
-
-_LONG_DOMAIN = "ai.onnx"
-"""The other name of the domain of the standard operators, whose usual name is empty."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +49,6 @@ def load_original(source: ModelSource, watch: Stopwatch) -> ir.Model:
         # Codes of codes would only add error.
         if any(node.domain == DOMAIN for node in original.graph.all_nodes()):
             raise ModelError(f"{name_of_source(source)}: it is a spiking network already; convert the original instead")
-        if _LONG_DOMAIN in original.opset_imports:
-            original.opset_imports.setdefault("", original.opset_imports.pop(_LONG_DOMAIN))
         make_names_unique(original)
     return original
 
@@ -70,19 +65,19 @@ def examine(original: ir.Model, name: str, config: ConvertConfig, watch: Stopwat
         ConfigError: a name in `config` matches no node.
         ModelError: nothing in it can be converted.
     """
-    with watch("expand"):
+    with watch("decompose"):
         model = original.clone()
-        expanded = expand(model)
+        decomposed = decompose(model)
     with watch("recognise"):
-        coverage = Coverage(name, recognise(model), expanded.stay)
+        coverage = Coverage(name, recognise(model), decomposed.stay)
         coverage.kept = select(coverage.recognition.sites, config)
         coverage.refuse_bodies(model)
-        idle = expanded.origins - coverage.wanted_origins()
+        idle = decomposed.origins - coverage.wanted_origins()
         if idle:
             model = original.clone()
-            stay = expand(model, held=idle).stay
+            stay = decompose(model, held=idle).stay
             coverage = coverage.with_held(idle, recognise(model), stay)
-        coverage.expanded = bool(expanded.origins)
+        coverage.decomposed = bool(decomposed.origins)
         coverage.check_any()
         resolve(coverage.recognition.sites, config)  # settings of nodes that are not there are an error at once
     return Examined(model, coverage)

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,8 @@ from onnx_snn.conversion.report import ConversionReport, merged
 from onnx_snn.conversion.run_options import RunOptions
 from onnx_snn.data.feeds import Source
 from onnx_snn.errors import ConfigError
-from onnx_snn.graph.model_io import copy_sidecars, model_files
+from onnx_snn.graph.model_folder import copy_sidecars, model_files
+from onnx_snn.output_files import write_json
 
 SNN_CONFIG = "snn_config.json"
 """File in a converted folder that records the options, as Optimum's `ort_config.json` does."""
@@ -42,7 +42,7 @@ def convert_folder(
     with staged_folder(Path(output), source) as stage:
         reports = [convert_model(file, stage / file.name, sources[file.name]) for file in files]
         copy_sidecars(source, stage)
-        (stage / SNN_CONFIG).write_text(json.dumps(run.config.to_json(), indent=2) + "\n")
+        write_json(stage / SNN_CONFIG, run.config.to_json())
     return merged(str(source), str(output), reports)
 
 

@@ -19,7 +19,7 @@ from onnx_snn.conversion.decoder_feeds import DECODERS, ENCODER, DecoderFeeds
 from onnx_snn.data.feeds import Source, open_feeds
 from onnx_snn.data.specs import input_specs
 from onnx_snn.errors import CalibrationError
-from onnx_snn.graph.model_io import load_model
+from onnx_snn.graph.model_reader import load_model
 
 
 def data_by_file(

@@ -2,7 +2,7 @@
 """Conversion of one model or of an Optimum folder, stage by stage.
 
 1. load        the original, checked
-2. expand      functions and fused operators, written out in standard operators
+2. decompose   functions and fused operators, written out in standard operators
 3. recognise   the sites where spiking ops can stand, and of these what the user wants converted; what holds none of
                it goes back to one piece
 4. calibrate   ranges and histograms of their tensors, on real data
@@ -44,7 +44,8 @@ from onnx_snn.conversion.verification import Comparison, check_invariants, check
 from onnx_snn.data.feeds import Source
 from onnx_snn.data.specs import Feed
 from onnx_snn.errors import ConfigError, ModelError
-from onnx_snn.graph.model_io import ModelSource, save_model
+from onnx_snn.graph.model_reader import ModelSource
+from onnx_snn.graph.model_writer import save_model
 
 
 def convert(
@@ -184,6 +185,6 @@ def _converted(
         check_invariants(original, model)
         check_valid(model)
         taps = [coverage.outputs[plan.site] for plan in coverage.plans]
-        reference = original if coverage.expanded else apart
+        reference = original if coverage.decomposed else apart
         comparison = measure(reference, closed_body_copy(model, coverage.plans), verified, taps, apart=apart)
     return Converted(model, coverage, comparison)

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,8 +13,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from onnx_snn.config.convert_config import ConvertConfig
-from onnx_snn.errors import OutputError
 from onnx_snn.formatting import json_values, table
+from onnx_snn.output_files import write_json
 
 
 class Status(enum.Enum):
@@ -125,10 +124,7 @@ class ConversionReport:
         Raises:
             OutputError: it cannot be written.
         """
-        try:
-            Path(path).write_text(json.dumps(self.to_json(), indent=2, allow_nan=False) + "\n")
-        except OSError as error:
-            raise OutputError(f"cannot write report '{path}': {error}") from error
+        write_json(path, self.to_json())
 
     def text(self, *, nodes: bool = False) -> str:
         """The report for a terminal; with `nodes`, one line for each node as well."""

@@ -10,7 +10,6 @@ is touched. Neurons compute in float32; beside a tensor of float16 or bfloat16 s
 from __future__ import annotations
 
 import hashlib
-import itertools
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
@@ -18,7 +17,9 @@ import onnx_ir as ir
 
 from onnx_snn.conversion.plan import Coding, SitePlan
 from onnx_snn.decompositions.type_inference import LOW_PRECISION
+from onnx_snn.graph.node_builder import NodeBuilder, SharedInitializers
 from onnx_snn.graph.subgraphs import graph_of
+from onnx_snn.graph.unique_names import UniqueNames
 from onnx_snn.metadata import SOURCE_KEY
 from onnx_snn.neurons import opset
 from onnx_snn.neurons.mbe import Float32
@@ -39,55 +40,50 @@ def rewrite(model: ir.Model, plans: Sequence[SitePlan]) -> list[str]:
     Returns:
         The spiking op types that the model now uses, sorted.
     """
-    writer = _Writer(model)
+    rewriter = _Rewriter(model)
     for plan in plans:
         if plan.site.kind in _OPERATORS:
-            writer.replace(plan)
+            rewriter.replace(plan)
     for plan in plans:
         if isinstance(plan.site, MatmulSite):
-            writer.code_operands(plan.site, plan.neurons)
+            rewriter.code_operands(plan.site, plan.neurons)
     model.graph.opset_imports[opset.DOMAIN] = opset.VERSION
-    return sorted(writer.used)
+    return sorted(rewriter.used)
 
 
-class _Writer:
+class _Rewriter:
     """Adds spiking nodes and their parameters to one model."""
 
     def __init__(self, model: ir.Model) -> None:
-        self.model = model
         self.used: set[str] = set()
-        self._constants: dict[str, ir.Value] = {}
+        self._names = UniqueNames.of(model)
+        self._constants = SharedInitializers(model, self._names)
         self._coded: dict[tuple[ir.Value, int, ir.Graph], ir.Value] = {}
         self._replaced: dict[ir.Value, ir.Value] = {}
-        self._taken = {value.name for node in model.graph.all_nodes() for value in node.outputs}
-        for graph in model.graphs():
-            self._taken |= {*graph.initializers, *(value.name for value in graph.inputs)}
 
     def replace(self, plan: SitePlan) -> None:
         """Put one spiking node in the place of the nodes of a site."""
         site, operator = plan.site, _OPERATORS[plan.site.kind]
-        chain = _Chain(self._replaced.get(site.inputs[0], site.inputs[0]))
-        chain.cast(ir.DataType.FLOAT)
+        builder = NodeBuilder(self._names)
+        affine = self._affine(site, builder)
+        x = self._replaced.get(site.inputs[0], site.inputs[0])
         permutation = _to_last_axis(site)
-        chain.transpose(permutation)
-        casts, affine = self._affine(site)
-        inputs = [chain.value, *affine]
+        inputs = [_transposed(builder, _cast(builder, x, x.dtype, ir.DataType.FLOAT), permutation), *affine]
         for role in operator.roles:
             inputs += self._parameters(plan.neurons[role], role.is_scaled)
         polarity, source = plan.neurons[operator.roles[0]].neuron.polarity, site.function_name or site.rule
-        chain.append(self._node(operator, inputs, site.name, source=source, polarity=polarity))
-        chain.transpose(permutation)
-        chain.cast(site.output.dtype)
-        graph_of(site.node).insert_before(site.node, [*casts, *chain.nodes])
-        for node in [*casts, *chain.nodes[:-1]]:
-            node.outputs[0].name = self._free_name(f"{site.name}_output")
-        self._take_over(site, chain.value)
+        y = self._spiking(builder, operator, inputs, site.name, source=source, polarity=polarity)
+        y = _transposed(builder, y, permutation)
+        y = _cast(builder, y, _computed_type(x), site.output.dtype)
+        graph_of(site.node).insert_before(site.node, builder.nodes)
+        builder.name_outputs(builder.nodes[:-1], f"{site.name}_output")
+        self._take_over(site, y)
 
     def _take_over(self, site: Site, output: ir.Value) -> None:
         """Give `output` the name, type and readers of the site's output and remove what is dead then."""
         old, name = site.output, site.output.name
         output.shape, output.type = old.shape, old.type
-        old.name = self._free_name(f"{name}_replaced")
+        old.name = self._names.take(f"{name}_replaced")
         output.name = name
         old.replace_all_uses_with(output, replace_graph_outputs=True)
         self._replaced[old] = output
@@ -107,39 +103,36 @@ class _Writer:
         """
         key = (value, id(coding), graph)
         if key not in self._coded:
-            name = self._free_name(f"{value.name}/code")
-            chain = _Chain(value)
-            chain.cast(ir.DataType.FLOAT)
-            inputs = [chain.value, *self._parameters(coding, scaled=True)]
+            builder, name = NodeBuilder(self._names), self._names.take(f"{value.name}/code")
+            inputs = [_cast(builder, value, value.dtype, ir.DataType.FLOAT), *self._parameters(coding, scaled=True)]
             polarity = coding.neuron.polarity
-            chain.append(self._node(opset.MBE_NEURON, inputs, name, source="identity", polarity=polarity))
-            chain.cast(value.dtype)
-            for node in chain.nodes:
-                node.outputs[0].name = self._free_name(f"{name}_output")
-            chain.value.shape, chain.value.type = value.shape, value.type
+            y = self._spiking(builder, opset.MBE_NEURON, inputs, name, source="identity", polarity=polarity)
+            y = _cast(builder, y, _computed_type(value), value.dtype)
+            builder.name_outputs(builder.nodes, f"{name}_output")
+            y.shape, y.type = value.shape, value.type
             producer = value.producer()
             if producer is not None and producer.graph is graph:
-                graph.insert_after(producer, chain.nodes)
+                graph.insert_after(producer, builder.nodes)
             else:
-                graph.insert_before(graph[0], chain.nodes)
-            self._coded[key] = chain.value
+                graph.insert_before(graph[0], builder.nodes)
+            self._coded[key] = y
         return self._coded[key]
 
-    def _node(
+    def _spiking(
         self,
+        builder: NodeBuilder,
         operator: opset.Operator,
         inputs: Sequence[ir.Value],
         name: str,
         *,
         source: str,
         polarity: int = 0,
-    ) -> ir.Node:
-        attributes = {"polarity": polarity} if operator.polarized else None
+    ) -> ir.Value:
         self.used.add(operator.name)
-        return ir.node(
+        return builder.op(
             operator.name,
             inputs,
-            attributes,
+            {"polarity": polarity} if operator.polarized else None,
             domain=opset.DOMAIN,
             version=opset.VERSION,
             name=name,
@@ -150,64 +143,39 @@ class _Writer:
         arrays = list(coding.neuron.tensors().values()) + ([coding.scale] if scaled else [])
         return [self._constant(array) for array in arrays]
 
-    def _affine(self, site: Site) -> tuple[list[ir.Node], list[ir.Value]]:
-        """Inputs gamma, beta and epsilon of a normalization, and the nodes that bring them to float32."""
+    def _affine(self, site: Site, builder: NodeBuilder) -> list[ir.Value]:
+        """Inputs gamma, beta and epsilon of a normalization, in float32."""
         if not isinstance(site, NormSite):
-            return [], []
-        affine = [_Chain(site.gamma or self._constant(np.ones(1, np.float32)))]
+            return []
+        affine = [site.gamma or self._constant(np.ones(1, np.float32))]
         if isinstance(site, LayerNormSite):
-            affine.append(_Chain(site.beta or self._constant(np.zeros(1, np.float32))))
-        for chain in affine:
-            chain.cast(ir.DataType.FLOAT)
+            affine.append(site.beta or self._constant(np.zeros(1, np.float32)))
         epsilon = self._constant(np.asarray(site.epsilon, np.float32))
-        return [node for chain in affine for node in chain.nodes], [*(chain.value for chain in affine), epsilon]
+        return [*(_cast(builder, value, value.dtype, ir.DataType.FLOAT) for value in affine), epsilon]
 
     def _constant(self, array: Float32) -> ir.Value:
-        """An initializer that holds `array`; equal arrays share one."""
+        """An initializer that holds `array`; equal arrays share one, which is named after their content."""
         digest = hashlib.sha256(repr(array.shape).encode() + array.tobytes()).hexdigest()
-        if digest not in self._constants:
-            name = self._free_name(f"onnx_snn.{digest[:12]}")
-            value = ir.val(name, const_value=ir.tensor(array, name=name))
-            self.model.graph.register_initializer(value)
-            self._constants[digest] = value
-        return self._constants[digest]
-
-    def _free_name(self, name: str) -> str:
-        """`name`, numbered when the model uses it already."""
-        candidates = itertools.chain([name], (f"{name}_{i}" for i in itertools.count(1)))
-        free = next(candidate for candidate in candidates if candidate not in self._taken)
-        self._taken.add(free)
-        return free
+        return self._constants.get(array, ir.DataType.FLOAT, f"onnx_snn.{digest[:12]}")
 
 
-class _Chain:
-    """Nodes one after the other, from a value on.
+def _cast(builder: NodeBuilder, value: ir.Value, given: ir.DataType | None, wanted: ir.DataType | None) -> ir.Value:
+    """`value`, of type `given`, as `wanted` where either is of low precision; neurons compute in float32."""
+    if given is wanted or not LOW_PRECISION & {given, wanted}:
+        return value
+    cast = builder.op("Cast", [value], {"to": wanted})
+    cast.type = None if wanted is None else ir.TensorType(wanted)
+    return cast
 
-    Attributes:
-        value: What comes out at the end.
-        nodes: The nodes.
-    """
 
-    def __init__(self, value: ir.Value) -> None:
-        self.value, self.nodes = value, list[ir.Node]()
-        self._dtype = value.dtype
+def _computed_type(value: ir.Value) -> ir.DataType | None:
+    """Type in which a neuron behind `value` computes, and its output comes: that of the value unless it was cast."""
+    return ir.DataType.FLOAT if value.dtype in LOW_PRECISION else value.dtype
 
-    def append(self, node: ir.Node) -> None:
-        """Add a node that reads the value."""
-        self.nodes.append(node)
-        self.value = node.outputs[0]
 
-    def cast(self, dtype: ir.DataType | None) -> None:
-        """Bring the value to `dtype` where either is of low precision; neurons compute in float32."""
-        if self._dtype is not dtype and LOW_PRECISION & {self._dtype, dtype}:
-            self.append(ir.node("Cast", [self.value], {"to": dtype}))
-            self.value.type = None if dtype is None else ir.TensorType(dtype)
-            self._dtype = dtype
-
-    def transpose(self, permutation: list[int] | None) -> None:
-        """Swap axes where `permutation` is given."""
-        if permutation:
-            self.append(ir.node("Transpose", [self.value], {"perm": permutation}))
+def _transposed(builder: NodeBuilder, value: ir.Value, permutation: list[int] | None) -> ir.Value:
+    """`value` with its axes swapped where `permutation` is given."""
+    return builder.op("Transpose", [value], {"perm": permutation}) if permutation else value
 
 
 def _remove_dead(nodes: Iterable[ir.Node]) -> None:

@@ -19,6 +19,8 @@ from typing import NamedTuple
 import onnx_ir as ir
 
 from onnx_snn.errors import ModelError
+from onnx_snn.graph.node_builder import NodeBuilder, add_initializer
+from onnx_snn.graph.unique_names import UniqueNames
 from onnx_snn.metadata import SOURCE_KEY
 from onnx_snn.neurons import function_bodies, opset
 from onnx_snn.neurons.mbe import MbeNeuron
@@ -91,14 +93,12 @@ def meter(model: ir.Model, body: Body) -> list[Meter]:
     nodes = spiking_nodes(model)
     if all(len(node.outputs) > 1 for node in nodes):
         return [Meter(node, prefix, str(value.name)) for node in nodes for prefix, value in _counts(node)]
-    taken = {value.name for value in model.graph.outputs}
-    taken |= {value.name for node in model.graph.all_nodes() for value in node.outputs}
-    meters = []
+    names, meters = UniqueNames.of(model), []
     for node in nodes:
         operator = OPERATORS[node.op_type]
         node.resize_outputs(len(operator.outputs(metered=True)))
         for name, (prefix, value) in zip(operator.outputs(metered=True)[1:], _counts(node), strict=True):
-            value.name = _free_name(f"{node.name}/{name}", taken)
+            value.name = names.take(f"{node.name}/{name}")
             value.type, value.shape = ir.TensorType(ir.DataType.INT64), ir.Shape(_kernel_shape(node, prefix))
             model.graph.outputs.append(value)
             meters.append(Meter(node, prefix, value.name))
@@ -111,38 +111,38 @@ def add_gates(model: ir.Model, meters: Iterable[Meter]) -> None:
 
     Counts [T, N] become [T + 1, N]: what a saturated element fires at the gate is missing at every other step.
     """
+    unique = UniqueNames.of(model)
     for entry in meters:
         neuron, node = entry.neuron, entry.node
         if neuron.sizes is None or neuron.sizes.gate:
             continue
         names = OPERATORS[node.op_type].inputs
         for parameter, kernel in size_kernels(neuron.sizes.steps, gate=True).items():
-            name = f"{entry.output}/gated_{parameter}"
-            value = ir.val(name, const_value=ir.tensor(kernel, name=name))
-            model.graph.register_initializer(value)
+            value = add_initializer(model, unique, f"{entry.output}/gated_{parameter}", kernel)
             node.replace_input_with(names.index(entry.prefix + parameter), value)
         count = dict(_counts(node))[entry.prefix]
         count.shape = ir.Shape((neuron.timesteps + 1, neuron.bases))
 
 
-def collect(model: ir.Model, meters: Sequence[Meter]) -> list[list[Meter]]:
+def collect(model: ir.Model, meters: Sequence[Meter]) -> dict[str, list[Meter]]:
     """Make one output of all counts that have the same number of bases, in place of many small ones.
 
-    To fetch an output costs more than to count. The new outputs `collected/<n>` hold the counts of the meters in the
-    n-th of the lists below each other: int64 [all their steps, N]; they stand behind the model's own.
+    To fetch an output costs more than to count. The new outputs `collected/<n>` stand behind the model's own.
+
+    Returns:
+        By the name of each new output the meters whose counts it holds below each other, int64 [all their steps, N].
     """
     groups: dict[int, list[Meter]] = {}
     for entry in meters:
         groups.setdefault(entry.neuron.bases, []).append(entry)
-    collected = list(groups.values())
     model.graph.outputs[:] = [value for value in model.graph.outputs if not is_count(value)]
-    for number, group in enumerate(collected):
-        node = ir.node("Concat", [dict(_counts(entry.node))[entry.prefix] for entry in group], {"axis": 0})
-        (output,) = node.outputs
-        output.name, output.type = f"{COLLECTED}{number}", ir.TensorType(ir.DataType.INT64)
+    builder, collected = NodeBuilder(UniqueNames.of(model), model.graph), {}
+    for number, group in enumerate(groups.values()):
+        counts = [dict(_counts(entry.node))[entry.prefix] for entry in group]
+        output = builder.named(f"{COLLECTED}{number}", "Concat", counts, {"axis": 0}, dtype=ir.DataType.INT64)
         output.shape = ir.Shape((None, group[0].neuron.bases))
-        model.graph.append(node)
         model.graph.outputs.append(output)
+        collected[str(output.name)] = group
     return collected
 
 
@@ -166,13 +166,3 @@ def _kernel_shape(node: ir.Node, prefix: str) -> tuple[int | None, ...]:
     if value is None or value.const_value is None:
         return None, None
     return tuple(value.const_value.shape.numpy())
-
-
-def _free_name(name: str, taken: set[str | None]) -> str:
-    """`name`, numbered when a value has it already."""
-    free, number = name, 0
-    while free in taken:
-        number += 1
-        free = f"{name}_{number}"
-    taken.add(free)
-    return free

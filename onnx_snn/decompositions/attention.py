@@ -17,7 +17,7 @@ from collections.abc import Sequence
 
 import onnx_ir as ir
 
-from onnx_snn.decompositions.builder import Outputs, Unsupported, Writer
+from onnx_snn.decompositions.builder import FormulaBuilder, Outputs, Unsupported
 
 _MASK_FILTER = -10000.0
 """What onnxruntime adds to masked scores where the attribute is absent."""
@@ -27,7 +27,7 @@ KEYS = 2
 """Axis of the positions in heads, [batch, head, position, feature]."""
 
 
-def attention(op: Writer) -> Outputs:
+def fused_attention(op: FormulaBuilder) -> Outputs:
     """com.microsoft.Attention."""
     attributes = op.node.attributes
     for name in ("do_rotary", "past_present_share_buffer"):
@@ -52,7 +52,7 @@ def attention(op: Writer) -> Outputs:
     return [merge_heads(op, context), present]
 
 
-def multi_head_attention(op: Writer) -> Outputs:
+def multi_head_attention(op: FormulaBuilder) -> Outputs:
     """com.microsoft.MultiHeadAttention."""
     if op.input(8) is not None or op.input(9) is not None:
         raise Unsupported("MultiHeadAttention with a shared buffer or beams in its cache")
@@ -69,7 +69,7 @@ def multi_head_attention(op: Writer) -> Outputs:
 
 
 def attend(
-    op: Writer,
+    op: FormulaBuilder,
     q: ir.Value,
     k: ir.Value,
     v: ir.Value,
@@ -103,27 +103,27 @@ def attend(
     return op.MatMul(op.Slice(probabilities, [0], [-1], [-1]), v)
 
 
-def split_heads(op: Writer, x: ir.Value, heads: int) -> ir.Value:
+def split_heads(op: FormulaBuilder, x: ir.Value, heads: int) -> ir.Value:
     """[batch, position, head * feature] as [batch, head, position, feature]."""
     return op.Transpose(op.Reshape(x, [0, 0, heads, -1]), perm=[0, 2, 1, 3])
 
 
-def merge_heads(op: Writer, x: ir.Value) -> ir.Value:
+def merge_heads(op: FormulaBuilder, x: ir.Value) -> ir.Value:
     """[batch, head, position, feature] as [batch, position, head * feature]."""
     return op.Reshape(op.Transpose(x, perm=[0, 2, 1, 3]), [0, 0, -1])
 
 
-def scale_of(op: Writer, head_size: int) -> float:
+def scale_of(op: FormulaBuilder, head_size: int) -> float:
     """The factor of the scores: the attribute, or one over the root of the head's size where it is absent or 0."""
     return op.node.attributes.get_float("scale", 0.0) or 1.0 / math.sqrt(head_size)
 
 
-def positions(op: Writer, x: ir.Value, axis: int = KEYS) -> ir.Value:
+def positions(op: FormulaBuilder, x: ir.Value, axis: int = KEYS) -> ir.Value:
     """0, 1, 2, ... along an axis of `x`, int64 [size]."""
     return op.Range(0, op.Squeeze(op.Gather(op.Shape(x), [axis]), [0]), 1)
 
 
-def hidden(op: Writer, visible: ir.Value, like: ir.Value, value: float) -> ir.Value:
+def hidden(op: FormulaBuilder, visible: ir.Value, like: ir.Value, value: float) -> ir.Value:
     """A mask to be added: 0 where `visible`, else `value`, in the type of `like`."""
     dtype = op.float_type(like)
     # A finite value stays finite in any type: a row that is hidden altogether has probabilities all the same.
@@ -131,7 +131,7 @@ def hidden(op: Writer, visible: ir.Value, like: ir.Value, value: float) -> ir.Va
     return op.Where(visible, op.constant(0.0, dtype), op.constant(value if math.isinf(value) else finite, dtype))
 
 
-def _heads_of_inputs(op: Writer, heads: int) -> tuple[ir.Value, ir.Value, ir.Value, int]:
+def _heads_of_inputs(op: FormulaBuilder, heads: int) -> tuple[ir.Value, ir.Value, ir.Value, int]:
     """Heads of queries, keys and values, with the width of the queries."""
     query, key, value, bias = op.required(0), op.input(1), op.input(2), op.input(3)
     if key is None or value is None or op.rank(query) != 3:
@@ -149,7 +149,9 @@ def _heads_of_inputs(op: Writer, heads: int) -> tuple[ir.Value, ir.Value, ir.Val
     return q, k, v, width
 
 
-def _masks(op: Writer, mask: ir.Value | None, q: ir.Value, k: ir.Value, past: ir.Value | None) -> list[ir.Value]:
+def _masks(
+    op: FormulaBuilder, mask: ir.Value | None, q: ir.Value, k: ir.Value, past: ir.Value | None
+) -> list[ir.Value]:
     """What is added to the scores [batch, head, query, key] for the mask and for causality."""
     value = op.node.attributes.get_float("mask_filter_value", _MASK_FILTER)
     masks = [] if mask is None else [hidden(op, _visible(op, mask, q, k), q, value)]
@@ -158,7 +160,7 @@ def _masks(op: Writer, mask: ir.Value | None, q: ir.Value, k: ir.Value, past: ir
     return masks
 
 
-def _not_after(op: Writer, q: ir.Value, k: ir.Value, past: ir.Value | None) -> ir.Value:
+def _not_after(op: FormulaBuilder, q: ir.Value, k: ir.Value, past: ir.Value | None) -> ir.Value:
     """Which keys a query sees [query, key]: the `past` ones and as many new ones as there are queries up to it.
 
     The last query sees all, which matters where there are more new keys than queries.
@@ -170,7 +172,7 @@ def _not_after(op: Writer, q: ir.Value, k: ir.Value, past: ir.Value | None) -> i
     return op.Or(op.LessOrEqual(columns, rows), is_last)
 
 
-def _visible(op: Writer, mask: ir.Value, q: ir.Value, k: ir.Value) -> ir.Value:
+def _visible(op: FormulaBuilder, mask: ir.Value, q: ir.Value, k: ir.Value) -> ir.Value:
     """Which keys count, to be broadcast to [batch, head, query, key]."""
     rank = op.rank(mask)
     zero = op.constant(0, mask.dtype or ir.DataType.INT32)

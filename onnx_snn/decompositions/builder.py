@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How an expansion is written: as a formula, whose operators become nodes.
+"""How a decomposition is written: as a formula, whose operators become nodes.
 
     op.Mul(x, op.Sigmoid(op.Mul(x, 1.702)))
 
@@ -8,78 +8,52 @@ A float stands for a constant of the type of the first operand, an integer or a 
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, TypeAlias
 
-import numpy as np
 import onnx_ir as ir
 
+from onnx_snn.decompositions.type_inference import is_low_precision
 from onnx_snn.graph.activation_flow import operators
-from onnx_snn.graph.model_io import MICROSOFT
+from onnx_snn.graph.node_builder import NodeBuilder, SharedInitializers
+from onnx_snn.graph.unique_names import UniqueNames
 from onnx_snn.rules.rule import name_of
-
-__all__ = ["MICROSOFT", "Constants", "Names", "Operand", "Outputs", "Unsupported", "Writer"]
 
 Operand: TypeAlias = "ir.Value | float | int | Sequence[int] | None"
 Outputs: TypeAlias = "Sequence[ir.Value | None]"
 
-_TRUTH = operators("Equal Less LessOrEqual Greater GreaterOrEqual And Or Not IsNaN")
-_COUNT = operators("Shape Size")
+_BOOL_OUTPUT = operators("Equal Less LessOrEqual Greater GreaterOrEqual And Or Not IsNaN")
+_INT64_OUTPUT = operators("Shape Size")
 _TYPE_OF_SECOND = operators("Where CastLike")
+
+_CONSTANT = "onnx_snn.constant"
+"""Name of the initializers that formulas add, numbered."""
 
 
 class Unsupported(Exception):  # noqa: N818 - not an error: it becomes a line of the report
     """Why a node cannot be taken apart exactly."""
 
 
-class Names:
-    """The names that a model uses, and new ones."""
+class Target:
+    """The model that formulas are written into.
+
+    Attributes:
+        opset: Version of the standard operators that it imports.
+        names: Its names.
+        constants: Initializers that formulas add to it.
+        all_float32: Whether no tensor of it is declared in float16 or bfloat16.
+    """
 
     def __init__(self, model: ir.Model) -> None:
-        self._taken: set[str | None] = set()
-        for graph in model.graphs():
-            self._taken |= {*graph.initializers, *(value.name for value in graph.inputs)}
-            for node in graph:
-                self._taken |= {node.name, *(value.name for value in node.outputs)}
-
-    def free(self, name: str) -> str:
-        """`name`, numbered when it is taken; it is taken then."""
-        candidates = itertools.chain([name], (f"{name}_{i}" for i in itertools.count(1)))
-        found = next(candidate for candidate in candidates if candidate not in self._taken)
-        self._taken.add(found)
-        return found
+        self.opset = model.opset_imports.get("", 1)
+        self.names = UniqueNames.of(model)
+        self.constants = SharedInitializers(model, self.names)
+        self.all_float32 = not is_low_precision(model)
 
 
-class Constants:
-    """Initializers of the main graph that expansions add; equal ones are shared."""
-
-    def __init__(self, model: ir.Model, names: Names) -> None:
-        self._model, self._names = model, names
-        self._known: dict[tuple[ir.DataType, tuple[int, ...], bytes], ir.Value] = {}
-
-    def get(self, number: Any, dtype: ir.DataType) -> ir.Value:
-        """The initializer that holds `number`, a number or a list of numbers."""
-        array = np.asarray(number).astype(dtype.numpy())
-        key = (dtype, array.shape, array.tobytes())
-        if key not in self._known:
-            name = self._names.free("onnx_snn.constant")
-            tensor = ir.Tensor(array, dtype=dtype, name=name)
-            value = ir.Value(name=name, shape=tensor.shape, type=ir.TensorType(dtype), const_value=tensor)
-            self._model.graph.register_initializer(value)
-            self._known[key] = value
-        return self._known[key]
-
-    def sweep(self) -> None:
-        """Remove those that nothing reads."""
-        for value in self._known.values():
-            if not value.uses():
-                self._model.graph.initializers.pop(value.name or "")
-
-
-class Writer:
-    """Writes the nodes that stand for one node.
+class FormulaBuilder:
+    """Writes the nodes that stand for one node, and tells what is known of its inputs and outputs.
 
     Attributes:
         node: What is taken apart.
@@ -87,11 +61,10 @@ class Writer:
         opset: Version of the standard operators that the model imports.
     """
 
-    def __init__(self, node: ir.Node, opset: int, names: Names, constants: Constants, *, all_float32: bool) -> None:
-        self.node, self.opset = node, opset
-        self._all_float32 = all_float32
+    def __init__(self, node: ir.Node, target: Target) -> None:
+        self.node, self.opset = node, target.opset
         self.nodes: list[ir.Node] = []
-        self._names, self._constants = names, constants
+        self._target, self._builder = target, NodeBuilder(target.names)
 
     def __getattr__(self, op_type: str) -> Callable[..., ir.Value]:
         """The standard operator `op_type`, to be called with operands and attributes."""
@@ -105,7 +78,7 @@ class Writer:
 
     def constant(self, number: Any, dtype: ir.DataType) -> ir.Value:
         """An initializer that holds `number`."""
-        return self._constants.get(number, dtype)
+        return self._target.constants.get(number, dtype, _CONSTANT)
 
     def input(self, index: int) -> ir.Value | None:
         """Input `index` of the node, None where it is absent."""
@@ -137,7 +110,7 @@ class Writer:
         """
         if like is not None and like.dtype is not None:
             return like.dtype
-        if not self._all_float32:
+        if not self._target.all_float32:
             raise Unsupported(f"the type of {None if like is None else like.name!r} is not known")
         return ir.DataType.FLOAT
 
@@ -170,10 +143,9 @@ class Writer:
         self.nodes.clear()
 
     def adopt(self, nodes: Iterable[ir.Node]) -> None:
-        """Take nodes that were made elsewhere, under names of this expansion."""
+        """Take nodes that were made elsewhere, under names that tell what they are written for."""
         for node in nodes:
-            self._christen(node, node.name or node.op_type)
-            self.nodes.append(node)
+            self._record(node, node.name or node.op_type)
 
     def _write_one(self, op_type: str, *operands: Operand, domain: str = "", **attributes: Any) -> ir.Value:
         return self._write(op_type, operands, attributes, 1, domain)[0]
@@ -185,34 +157,35 @@ class Writer:
         inputs = [self._value(operand, like) for operand in operands]
         while inputs and inputs[-1] is None:
             inputs.pop()
-        node = ir.node(op_type, inputs, attributes, domain=domain, num_outputs=outputs)
-        for output in node.outputs:
+        written = self._builder.op_multi_out(op_type, inputs, attributes, domain=domain, num_outputs=outputs)
+        node = self._builder.nodes[-1]
+        for output in written:
             dtype = _type_of(node, None if like is None else like.dtype)
             output.type = None if dtype is None else ir.TensorType(dtype)
-        self._christen(node, op_type)
-        self.nodes.append(node)
-        return node.outputs
+        self._record(node, op_type)
+        return written
 
     def _value(self, operand: Operand, like: ir.Value | None) -> ir.Value | None:
         if operand is None or isinstance(operand, ir.Value):
             return operand
         if isinstance(operand, float):
-            return self._constants.get(operand, self.float_type(like))
-        return self._constants.get(operand, ir.DataType.INT64)
+            return self.constant(operand, self.float_type(like))
+        return self.constant(operand, ir.DataType.INT64)
 
-    def _christen(self, node: ir.Node, name: str) -> None:
-        """Name `node` and its outputs after the node that is taken apart."""
-        node.name = self._names.free(f"{name_of(self.node)}/{name}")
+    def _record(self, node: ir.Node, name: str) -> None:
+        """Keep `node`, which is called `name` within the node that is taken apart, as are its outputs."""
+        node.name = self._target.names.take(f"{name_of(self.node)}/{name}")
         for output in node.outputs:
             suffix = f"_{output.index()}" if len(node.outputs) > 1 else ""
-            output.name = self._names.free(f"{node.name}_output{suffix}")
+            output.name = self._target.names.take(f"{node.name}_output{suffix}")
+        self.nodes.append(node)
 
 
 def _type_of(node: ir.Node, like: ir.DataType | None) -> ir.DataType | None:
     """Element type of what `node` computes; `like` is that of its first operand."""
-    if node.op_type in _TRUTH:
+    if node.op_type in _BOOL_OUTPUT:
         return ir.DataType.BOOL
-    if node.op_type in _COUNT:
+    if node.op_type in _INT64_OUTPUT:
         return ir.DataType.INT64
     if node.op_type == "Cast":
         return ir.DataType(node.attributes.get_int("to", 0))

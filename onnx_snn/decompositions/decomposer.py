@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Expand: take functions and fused operators apart, so that recognition sees what is nonlinear in them.
+"""Functions and fused operators taken apart, so that recognition sees what is nonlinear in them.
 
 Every node that is written carries the name of the node it stands for. Nothing else of the model is edited; the names
 of the outputs stay.
@@ -12,21 +12,17 @@ from dataclasses import dataclass, field
 
 import onnx_ir as ir
 
-from onnx_snn.decompositions import EXPANSIONS
-from onnx_snn.decompositions.builder import Constants, Names, Outputs, Unsupported, Writer
+from onnx_snn.decompositions.builder import FormulaBuilder, Outputs, Target, Unsupported
 from onnx_snn.decompositions.function import inlined
+from onnx_snn.decompositions.registry import DECOMPOSITIONS
 from onnx_snn.decompositions.type_inference import annotate, is_low_precision
-from onnx_snn.errors import ModelError
 from onnx_snn.metadata import ORIGIN_KEY
 from onnx_snn.neurons.opset import DOMAIN
 from onnx_snn.rules.rule import name_of
 
-MAX_DEPTH = 64
-"""Calls within calls; functions that call themselves are no ONNX."""
-
 
 @dataclass
-class Expanded:
+class Decomposed:
     """What was taken apart.
 
     Attributes:
@@ -43,47 +39,46 @@ def origin_of(node: ir.Node) -> str | None:
     return node.metadata_props.get(ORIGIN_KEY)
 
 
-def expand(model: ir.Model, held: Collection[str] = ()) -> Expanded:
+def decompose(model: ir.Model, held: Collection[str] = ()) -> Decomposed:
     """Take apart, in place, every call of a function and every fused operator but those named in `held`.
 
-    Raises:
-        ModelError: functions call themselves.
+    Args:
+        model: The model, of which no function calls itself: `load_model` refuses such a one.
+        held: Names of nodes that stay in one piece.
     """
-    expander = _Expander(model, held)
-    expander.all(expander.called)
-    fused = any((node.domain, node.op_type) in EXPANSIONS for node in model.graph.all_nodes())
+    decomposer = _Decomposer(model, held)
+    decomposer.replace_all(decomposer.function_body)
+    fused = any((node.domain, node.op_type) in DECOMPOSITIONS for node in model.graph.all_nodes())
     if fused or is_low_precision(model):
         annotate(model)
     if fused:
-        expander.all(expander.written_out)
-    expander.sweep()
+        decomposer.replace_all(decomposer.fused_operator)
+    decomposer.sweep()
     if fused:
         annotate(model)
-    return expander.expanded
+    return decomposer.decomposed
 
 
-class _Expander:
+class _Decomposer:
     """Takes nodes of one model apart."""
 
     def __init__(self, model: ir.Model, held: Collection[str]) -> None:
         self.model, self.held = model, held
-        self.expanded = Expanded()
-        self._names = Names(model)
-        self._constants = Constants(model, self._names)
+        self.decomposed = Decomposed()
+        self._target = Target(model)
         self._called: set[ir.OperatorIdentifier] = set()
         self._written: list[ir.Node] = []
-        self._all_float32 = not is_low_precision(model)
 
-    def all(self, write: Callable[[Writer], Outputs | None]) -> None:
+    def replace_all(self, write: Callable[[FormulaBuilder], Outputs | None]) -> None:
         """Replace every node for which `write` gives other values, and then what was written, until nothing changes."""
-        for _ in range(MAX_DEPTH):
-            replaced = [self._replace(node, write) for node in list(self.model.graph.all_nodes())]
-            if not any(replaced):
-                return
-        raise ModelError(f"functions of the model call each other more than {MAX_DEPTH} deep, or themselves")
+        replaced = True
+        while replaced:
+            replaced = False
+            for node in list(self.model.graph.all_nodes()):
+                replaced |= self._replace(node, write)
 
-    def called(self, op: Writer) -> Outputs | None:
-        """The body of the function that the node calls."""
+    def function_body(self, op: FormulaBuilder) -> Outputs | None:
+        """The body of the function that the node calls; None where it calls none."""
         identifier = op.node.op_identifier()
         function = self.model.functions.get(identifier)
         if function is None or function.domain == DOMAIN:
@@ -94,19 +89,19 @@ class _Expander:
             self.model.opset_imports.setdefault(domain, version)
         return outputs
 
-    def written_out(self, op: Writer) -> Outputs | None:
-        """What the expansion of the operator writes."""
+    def fused_operator(self, op: FormulaBuilder) -> Outputs | None:
+        """What the decomposition of the operator writes; None where there is none."""
         if op.node.op_identifier() in self.model.functions:
             return None
-        expansion = EXPANSIONS.get((op.node.domain, op.node.op_type))
-        return None if expansion is None else expansion(op)
+        decomposition = DECOMPOSITIONS.get((op.node.domain, op.node.op_type))
+        return None if decomposition is None else decomposition(op)
 
     def sweep(self) -> None:
         """Remove what nothing reads: written nodes, constants, and functions in the place of all their calls."""
         for node in reversed(self._written):
             if node.graph is not None and not any(out.uses() or out.is_graph_output() for out in node.outputs):
                 node.graph.remove(node, safe=True)
-        self._constants.sweep()
+        self._target.constants.remove_unused()
         while unused := self._called - self._used_functions():
             for identifier in unused:
                 del self.model.functions[identifier]
@@ -116,49 +111,56 @@ class _Expander:
         graphs: list[ir.Graph | ir.Function] = [self.model.graph, *self.model.functions.values()]
         return {node.op_identifier() for graph in graphs for node in graph.all_nodes()}
 
-    def _replace(self, node: ir.Node, write: Callable[[Writer], Outputs | None]) -> bool:
-        if node.graph is None or name_of(node) in self.held or node in self.expanded.stay:
+    def _replace(self, node: ir.Node, write: Callable[[FormulaBuilder], Outputs | None]) -> bool:
+        """Put what `write` gives in the place of `node`; whether it gave anything."""
+        if node.graph is None or name_of(node) in self.held or node in self.decomposed.stay:
             return False
-        opset = self.model.opset_imports.get("", 1)
-        writer = Writer(node, opset, self._names, self._constants, all_float32=self._all_float32)
+        builder = FormulaBuilder(node, self._target)
         try:
-            outputs = write(writer)
+            outputs = write(builder)
         except Unsupported as reason:
-            self.expanded.stay[node] = str(reason)
+            self.decomposed.stay[node] = str(reason)
             outputs = None
         if outputs is None:
-            writer.discard()
+            builder.discard()
             return False
+        self._insert(builder, outputs)
+        return True
+
+    def _insert(self, builder: FormulaBuilder, outputs: Outputs) -> None:
+        """Put what was written in the place of the node, `outputs` in the place of its outputs."""
+        node = builder.node
+        assert node.graph is not None, "what is taken apart lies in a graph"
         origin = origin_of(node) or name_of(node)
-        self.expanded.origins.add(origin)
-        replacements = self._replacements(writer, outputs)
-        for written in _with_inner(writer.nodes):
+        self.decomposed.origins.add(origin)
+        replacements = _replacements(builder, outputs)
+        for written in _with_inner(builder.nodes):
             written.metadata_props[ORIGIN_KEY] = origin
-        self._written += writer.nodes
-        node.graph.insert_before(node, writer.nodes)
+        self._written += builder.nodes
+        node.graph.insert_before(node, builder.nodes)
         for old, new in replacements:
             self._take_over(old, new)
         node.graph.remove(node, safe=True)
-        return True
-
-    def _replacements(self, writer: Writer, outputs: Outputs) -> list[tuple[ir.Value, ir.Value]]:
-        """The outputs of the node that are read, each with a new value of its own."""
-        fresh = {value for node in writer.nodes for value in node.outputs}
-        pairs = []
-        for old, new in zip(writer.node.outputs, outputs, strict=False):
-            if new is None or not writer.wants(old.index() or 0):
-                continue
-            own = new if new in fresh else writer.Identity(new)
-            fresh.discard(own)
-            pairs.append((old, own))
-        return pairs
 
     def _take_over(self, old: ir.Value, new: ir.Value) -> None:
         """Give `new` the name, type and readers of `old`."""
         new.shape, new.type, name = old.shape or new.shape, old.type or new.type, old.name
-        old.name = self._names.free(f"{name}_expanded")
+        old.name = self._target.names.take(f"{name}_decomposed")
         new.name = name
         old.replace_all_uses_with(new, replace_graph_outputs=True)
+
+
+def _replacements(builder: FormulaBuilder, outputs: Outputs) -> list[tuple[ir.Value, ir.Value]]:
+    """The outputs of the node that are read, each with a new value of its own."""
+    fresh = {value for node in builder.nodes for value in node.outputs}
+    pairs = []
+    for old, new in zip(builder.node.outputs, outputs, strict=False):
+        if new is None or not builder.wants(old.index() or 0):
+            continue
+        own = new if new in fresh else builder.Identity(new)
+        fresh.discard(own)
+        pairs.append((old, own))
+    return pairs
 
 
 def _with_inner(nodes: Iterable[ir.Node]) -> Iterable[ir.Node]:

@@ -9,11 +9,15 @@ from typing import Any
 import onnx
 import onnx_ir as ir
 
-from onnx_snn.decompositions.builder import Outputs, Unsupported, Writer
+from onnx_snn.decompositions.builder import FormulaBuilder, Outputs, Unsupported
 
 
-def inlined(op: Writer, function: ir.Function, imports: Mapping[str, int]) -> Outputs:
+def inlined(op: FormulaBuilder, function: ir.Function, imports: Mapping[str, int]) -> Outputs:
     """The nodes of `function`, called with the inputs and attributes of the node.
+
+    `onnx_ir.passes.common.InlinePass` inlines all calls of a function or none, gives the nodes of two calls the names
+    that they have in the function, and stops at a function of another opset: here one call may stay in one piece, and
+    reports name nodes after the call that they are written for.
 
     Raises:
         Unsupported: it is written for another version of the operators than `imports`, or takes graphs.
@@ -41,7 +45,7 @@ def inlined(op: Writer, function: ir.Function, imports: Mapping[str, int]) -> Ou
     return outputs
 
 
-def defining_function(op: Writer) -> ir.Function:
+def defining_function(op: FormulaBuilder) -> ir.Function:
     """The function that defines the standard operator of the node, for the types of its inputs.
 
     Raises:

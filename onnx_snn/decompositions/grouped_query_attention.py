@@ -18,7 +18,7 @@ from typing import NamedTuple
 import onnx_ir as ir
 
 from onnx_snn.decompositions.attention import KEYS, attend, hidden, merge_heads, positions, scale_of, split_heads
-from onnx_snn.decompositions.builder import Outputs, Unsupported, Writer
+from onnx_snn.decompositions.builder import FormulaBuilder, Outputs, Unsupported
 from onnx_snn.decompositions.rotary import rotate
 
 _UNSUPPORTED_INPUTS = {12: "k_scale", 13: "v_scale", 14: "q_norm_weight", 15: "k_norm_weight"}
@@ -41,7 +41,7 @@ class _Lengths(NamedTuple):
     longest: ir.Value
 
 
-def group_query_attention(op: Writer) -> Outputs:
+def group_query_attention(op: FormulaBuilder) -> Outputs:
     """com.microsoft.GroupQueryAttention."""
     _check(op)
     attributes = op.node.attributes
@@ -74,7 +74,7 @@ def group_query_attention(op: Writer) -> Outputs:
     return [merge_heads(op, context), present_k, present_v]
 
 
-def _check(op: Writer) -> None:
+def _check(op: FormulaBuilder) -> None:
     attributes = op.node.attributes
     for index, name in _UNSUPPORTED_INPUTS.items():
         if op.input(index) is not None:
@@ -88,7 +88,7 @@ def _check(op: Writer) -> None:
         raise Unsupported("GroupQueryAttention returns its scores")
 
 
-def _parts(op: Writer, heads: int, groups: int) -> tuple[ir.Value, ir.Value, ir.Value, int]:
+def _parts(op: FormulaBuilder, heads: int, groups: int) -> tuple[ir.Value, ir.Value, ir.Value, int]:
     """Queries, keys and values [batch, position, head * feature], and the size of a head."""
     query, key, value = op.required(0), op.input(1), op.input(2)
     if key is not None and value is not None:
@@ -98,7 +98,7 @@ def _parts(op: Writer, heads: int, groups: int) -> tuple[ir.Value, ir.Value, ir.
     return q, k, v, head_size
 
 
-def _lengths(op: Writer, q: ir.Value) -> _Lengths:
+def _lengths(op: FormulaBuilder, q: ir.Value) -> _Lengths:
     longest = op.Reshape(op.Cast(op.required(6), to=_LENGTH), [1])
     total = op.Add(op.Reshape(op.Cast(op.required(5), to=_LENGTH), [-1, 1, 1, 1]), 1)
     new = op.Gather(op.Shape(q), [KEYS])
@@ -108,7 +108,7 @@ def _lengths(op: Writer, q: ir.Value) -> _Lengths:
     return _Lengths(is_prompt, past, op.Add(past, new), longest)
 
 
-def _places(op: Writer, rows: ir.Value, lengths: _Lengths) -> ir.Value:
+def _places(op: FormulaBuilder, rows: ir.Value, lengths: _Lengths) -> ir.Value:
     """The positions [batch, position] that queries and new keys are turned by: where they stand, or as given."""
     stand, given = op.Squeeze(rows, [1, 3]), op.input(9)
     if given is None:
@@ -118,7 +118,9 @@ def _places(op: Writer, rows: ir.Value, lengths: _Lengths) -> ir.Value:
     return op.Where(lengths.is_prompt, op.Add(stand, first), given)
 
 
-def _rotated(op: Writer, q: ir.Value, k: ir.Value, places: ir.Value, head_size: int) -> tuple[ir.Value, ir.Value]:
+def _rotated(
+    op: FormulaBuilder, q: ir.Value, k: ir.Value, places: ir.Value, head_size: int
+) -> tuple[ir.Value, ir.Value]:
     cosines, sines = op.required(7), op.required(8)
     cos, sin = (op.Unsqueeze(op.Gather(table, places), [1]) for table in (cosines, sines))
     rotated = 2 * op.size(cosines, 1)
@@ -129,7 +131,7 @@ def _rotated(op: Writer, q: ir.Value, k: ir.Value, places: ir.Value, head_size: 
     return q, k
 
 
-def _appended(op: Writer, past: ir.Value | None, new: ir.Value, lengths: _Lengths) -> ir.Value:
+def _appended(op: FormulaBuilder, past: ir.Value | None, new: ir.Value, lengths: _Lengths) -> ir.Value:
     """The cache with `new` heads behind the past ones of each sequence, as long as its buffer or the longest."""
     if past is None:
         return new
@@ -147,7 +149,7 @@ def _appended(op: Writer, past: ir.Value | None, new: ir.Value, lengths: _Length
     return op.Where(op.Less(columns, lengths.end), gathered, nothing)
 
 
-def _sink(op: Writer, q: ir.Value) -> ir.Value | None:
+def _sink(op: FormulaBuilder, q: ir.Value) -> ir.Value | None:
     """Scores [1, head, 1, 1] of a key without value, which smooth the softmax; None where nothing does."""
     sink = op.input(11)
     if sink is not None:
@@ -156,7 +158,7 @@ def _sink(op: Writer, q: ir.Value) -> ir.Value | None:
     return op.constant([[[[0.0]]]], op.float_type(q)) if smooth else None
 
 
-def _repeated(op: Writer, x: ir.Value, heads: int, groups: int, head_size: int) -> ir.Value:
+def _repeated(op: FormulaBuilder, x: ir.Value, heads: int, groups: int, head_size: int) -> ir.Value:
     """Each head of `x` for a group of heads of the queries."""
     if heads == groups:
         return x
@@ -164,7 +166,7 @@ def _repeated(op: Writer, x: ir.Value, heads: int, groups: int, head_size: int) 
     return op.Reshape(repeated, [0, heads, -1, head_size])
 
 
-def _visible(op: Writer, rows: ir.Value, keys: ir.Value) -> ir.Value:
+def _visible(op: FormulaBuilder, rows: ir.Value, keys: ir.Value) -> ir.Value:
     """Which keys a query sees, [batch, 1, query, key]."""
     columns = positions(op, keys)
     visible = op.LessOrEqual(columns, rows)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from onnx_snn.decompositions.builder import Outputs, Unsupported, Writer
+from onnx_snn.decompositions.builder import FormulaBuilder, Outputs, Unsupported
 
 _LAYER_OPSET = 17
 _RMS_OPSET = 23
@@ -25,19 +25,19 @@ _EPSILON = 1e-12
 """What onnxruntime takes where the attribute is absent."""
 
 
-def skip_layer_normalization(op: Writer) -> Outputs:
+def skip_layer_normalization(op: FormulaBuilder) -> Outputs:
     """LayerNormalization(x + skip + bias)."""
     total = _sum(op, bias=4)
     return [layer_normalization(op, total, op.required(2), op.input(3), _epsilon(op)), None, None, total]
 
 
-def skip_rms_normalization(op: Writer) -> Outputs:
+def skip_rms_normalization(op: FormulaBuilder) -> Outputs:
     """RMSNormalization(x + skip + bias)."""
     total = _sum(op, bias=3)
     return [rms_normalization(op, total, op.required(2), _epsilon(op)), None, None, total]
 
 
-def embed_layer_normalization(op: Writer) -> Outputs:
+def embed_layer_normalization(op: FormulaBuilder) -> Outputs:
     """LayerNormalization(word[ids] + position[positions] + segment[segments])."""
     ids, segments, mask, positions = op.required(0), op.input(1), op.input(7), op.input(8)
     words, position_table, segment_table = op.required(2), op.required(3), op.input(4)
@@ -52,7 +52,9 @@ def embed_layer_normalization(op: Writer) -> Outputs:
     return [layer_normalization(op, total, op.required(5), op.required(6), _epsilon(op)), lengths, total]
 
 
-def layer_normalization(op: Writer, x: ir.Value, gamma: ir.Value, beta: ir.Value | None, epsilon: float) -> ir.Value:
+def layer_normalization(
+    op: FormulaBuilder, x: ir.Value, gamma: ir.Value, beta: ir.Value | None, epsilon: float
+) -> ir.Value:
     """(x - mean) / Sqrt(mean((x - mean)**2) + epsilon) * gamma + beta over the last axis."""
     if op.opset >= _LAYER_OPSET:
         return op.LayerNormalization(x, gamma, beta, axis=-1, epsilon=epsilon)
@@ -61,14 +63,14 @@ def layer_normalization(op: Writer, x: ir.Value, gamma: ir.Value, beta: ir.Value
     return scaled if beta is None else op.Add(scaled, beta)
 
 
-def rms_normalization(op: Writer, x: ir.Value, gamma: ir.Value, epsilon: float) -> ir.Value:
+def rms_normalization(op: FormulaBuilder, x: ir.Value, gamma: ir.Value, epsilon: float) -> ir.Value:
     """x / Sqrt(mean(x**2) + epsilon) * gamma over the last axis."""
     if op.opset >= _RMS_OPSET:
         return op.RMSNormalization(x, gamma, axis=-1, epsilon=epsilon)
     return op.Mul(_over_root_mean_square(op, x, epsilon), gamma)
 
 
-def _sum(op: Writer, bias: int) -> ir.Value:
+def _sum(op: FormulaBuilder, bias: int) -> ir.Value:
     if op.wants(1) or op.wants(2):
         raise Unsupported(f"{op.node.op_type} returns its mean or inverse deviation, which are for training")
     total = op.Add(op.required(0), op.required(1))
@@ -76,20 +78,20 @@ def _sum(op: Writer, bias: int) -> ir.Value:
     return total if shift is None else op.Add(total, shift)
 
 
-def _lengths(op: Writer, ids: ir.Value, mask: ir.Value | None) -> ir.Value:
+def _lengths(op: FormulaBuilder, ids: ir.Value, mask: ir.Value | None) -> ir.Value:
     """Number of unmasked tokens of each sequence, int32 [batch]; 0 where there is no mask, as in onnxruntime."""
     if mask is None:
         return op.Expand(op.constant(0, ir.DataType.INT32), op.Gather(op.Shape(ids), [0]))
     return op.ReduceSum(mask, [1], keepdims=0)
 
 
-def _epsilon(op: Writer) -> float:
+def _epsilon(op: FormulaBuilder) -> float:
     return op.node.attributes.get_float("epsilon", _EPSILON)
 
 
-def _over_root_mean_square(op: Writer, x: ir.Value, epsilon: float) -> ir.Value:
+def _over_root_mean_square(op: FormulaBuilder, x: ir.Value, epsilon: float) -> ir.Value:
     return op.Div(x, op.Sqrt(op.Add(_mean(op, op.Mul(x, x)), epsilon)))
 
 
-def _mean(op: Writer, x: ir.Value) -> ir.Value:
+def _mean(op: FormulaBuilder, x: ir.Value) -> ir.Value:
     return op.ReduceMean(x, [-1]) if op.opset >= _AXES_INPUT_OPSET else op.ReduceMean(x, axes=[-1])

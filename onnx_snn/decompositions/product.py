@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import onnx_ir as ir
 
-from onnx_snn.decompositions.builder import Outputs, Unsupported, Writer
+from onnx_snn.decompositions.builder import FormulaBuilder, Outputs, Unsupported
 
 _PARAMETERS: dict[str, tuple[str, ...]] = {
     "": (),
@@ -27,7 +27,7 @@ _PARAMETERS: dict[str, tuple[str, ...]] = {
 """Activations that take their parameters as attributes, in the order in which fused operators list them."""
 
 
-def fused_mat_mul(op: Writer) -> Outputs:
+def fused_mat_mul(op: FormulaBuilder) -> Outputs:
     """alpha * MatMul(a', b')."""
     attributes = op.node.attributes
     a, b = (
@@ -39,7 +39,7 @@ def fused_mat_mul(op: Writer) -> Outputs:
     return [product if alpha == 1.0 else op.Mul(product, alpha)]
 
 
-def fused_gemm(op: Writer) -> Outputs:
+def fused_gemm(op: FormulaBuilder) -> Outputs:
     """activation(Gemm(a, b, c))."""
     given = op.node.attributes
     kept = {name: given[name].value for name in ("alpha", "beta", "transA", "transB") if name in given}
@@ -48,7 +48,7 @@ def fused_gemm(op: Writer) -> Outputs:
     return [_activated(op, product, parameters)]
 
 
-def fused_conv(op: Writer) -> Outputs:
+def fused_conv(op: FormulaBuilder) -> Outputs:
     """activation(Conv(x, w, b) + z)."""
     kept = {name: attribute.value for name, attribute in op.node.attributes.items() if "activation" not in name}
     product = op.Conv(op.required(0), op.required(1), op.input(2), **kept)
@@ -57,7 +57,7 @@ def fused_conv(op: Writer) -> Outputs:
     return [_activated(op, total, list(op.node.attributes.get_floats("activation_params", ())))]
 
 
-def _transposed(op: Writer, x: ir.Value, swap_last: bool, batch: str) -> ir.Value:
+def _transposed(op: FormulaBuilder, x: ir.Value, swap_last: bool, batch: str) -> ir.Value:
     """`x` with its axes in the order that MatMul takes."""
     moves_first = bool(op.node.attributes.get_int(batch, 0))
     if not (swap_last or moves_first):
@@ -71,7 +71,7 @@ def _transposed(op: Writer, x: ir.Value, swap_last: bool, batch: str) -> ir.Valu
     return op.Transpose(x, perm=order)
 
 
-def _activated(op: Writer, x: ir.Value, parameters: Sequence[float]) -> ir.Value:
+def _activated(op: FormulaBuilder, x: ir.Value, parameters: Sequence[float]) -> ir.Value:
     activation = op.node.attributes.get_string("activation", "")
     if activation == "Clip" and len(parameters) == 2:
         return op.Clip(x, float(parameters[0]), float(parameters[1]))

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from onnx_snn.decompositions.builder import Writer
+from onnx_snn.decompositions.builder import FormulaBuilder
 
 
 def rotate(
-    op: Writer,
+    op: FormulaBuilder,
     x: ir.Value,
     cos: ir.Value,
     sin: ir.Value,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Annotate: give tensors the element types and ranks that onnxruntime infers for them.
+"""Element types and ranks of tensors, as onnxruntime infers them where the model declares none.
 
 onnx infers nothing behind an operator of another domain, and most exporters declare nothing within a graph.
 """

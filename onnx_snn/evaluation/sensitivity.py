@@ -24,14 +24,14 @@ from tqdm import tqdm
 from onnx_snn.calibration.statistics import GROUP_BYTES
 from onnx_snn.data.feeds import Source, open_feeds
 from onnx_snn.data.specs import Feed, input_specs, sample_count
-from onnx_snn.decompositions.decomposer import expand
+from onnx_snn.decompositions.decomposer import decompose
 from onnx_snn.evaluation.comparison import Comparison, Evaluation, labelled, labels_of, output_name, output_names
 from onnx_snn.evaluation.error_stats import Difference
 from onnx_snn.evaluation.metrics import Metric, MetricLike, metric_of
 from onnx_snn.evaluation.switched_graph import SpikingNode
 from onnx_snn.evaluation.switched_model import SwitchedModel
 from onnx_snn.formatting import json_values, table
-from onnx_snn.graph.model_io import load_model
+from onnx_snn.graph.model_reader import load_model
 from onnx_snn.graph.unique_names import make_names_unique
 
 DEFAULT_SAMPLES = 32
@@ -139,7 +139,7 @@ def sensitivity(
     model, converted = load_model(original), load_model(spiking)
     name = output_name([output_names(model), output_names(converted)], output)
     make_names_unique(model)
-    expand(model)  # as the conversion did: what lies within fused operators has names then
+    decompose(model)  # as the conversion did: what lies within fused operators has names then
     switched = SwitchedModel(model, converted, kernels=kernels)
     labels = labels_of(data) if labels is None else np.asarray(labels)
     feeds = open_feeds(data, input_specs(model), batch_size=batch_size, max_samples=samples)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from onnx_snn.errors import ModelError
+from onnx_snn.graph.unique_names import UniqueNames
 from onnx_snn.metadata import SOURCE_KEY
 from onnx_snn.neurons import opset
 
@@ -37,11 +38,6 @@ class SpikingNode:
     readers: tuple[str, ...]
 
 
-def parameter_name(node: str, parameter: str) -> str:
-    """Name of the input that holds a parameter ("exp2_u_rest", "scale", ...) of a spiking node."""
-    return f"{node}.{parameter}"
-
-
 class SwitchedGraph:
     """A spiking network in which every spiking node lies in an `If` beside the nodes of the original it stands for.
 
@@ -51,7 +47,8 @@ class SwitchedGraph:
 
     Attributes:
         model: the network with switches.
-        nodes: its spiking nodes, in graph order; the switch of the n-th is the input `SWITCH` n.
+        nodes: its spiking nodes, in graph order.
+        switches: by the name of each node the input, bool [], that turns it on.
 
     Raises:
         ModelError: `model` holds no spiking node, holds one in a branch, or was not converted from `original`.
@@ -61,26 +58,35 @@ class SwitchedGraph:
         self.model = model
         self._known = _values(model)
         self._original = _values(original)
+        self._names = UniqueNames.of(model, original)
         spiking = _spiking_nodes(model)
         names = [str(value.name) for value in original.graph.outputs]
         del model.graph.outputs[len(names) :]  # the counts of a metered network
         if [str(value.name) for value in model.graph.outputs] != names:
             raise ModelError(f"the spiking network has not the outputs {names}; give the original of this network")
         self._spiking = {node.name or str(node.outputs[0].name): node for node in spiking}
+        self.switches: dict[str, str] = {}
         self.nodes = [self._switch(node, index) for index, node in enumerate(spiking)]
         model.graph.sort()
 
-    def free_parameters(self) -> None:
-        """Turn the parameters of all neurons into inputs of the model, of each node its own."""
+    def free_parameters(self) -> dict[tuple[str, str], str]:
+        """Turn the parameters of all neurons into inputs of the model, of each node its own.
+
+        Returns:
+            The names of these inputs by node and parameter ("exp2_u_rest", "scale", ...).
+        """
+        inputs = {}
         for name, node in self._spiking.items():
             operator = opset.OPERATORS[node.op_type]
             for place in range(len(operator.leading), len(operator.inputs)):
                 read, value = operator.inputs[place], node.inputs[place]
                 if value is not None and value.const_value is not None:
-                    free = ir.val(parameter_name(name, read), dtype=ir.DataType.FLOAT)
+                    inputs[name, read] = self._names.take(f"{name}.{read}")
+                    free = ir.val(inputs[name, read], dtype=ir.DataType.FLOAT)
                     free.shape = ir.Shape([None] * len(value.const_value.shape))
                     node.replace_input_with(place, free)
                     self.model.graph.inputs.append(free)
+        return inputs
 
     def _switch(self, node: ir.Node, index: int) -> SpikingNode:
         """Replace a spiking node by an `If` of it and what it stands for."""
@@ -99,9 +105,9 @@ class SwitchedGraph:
         """The output of a new `If` in the place of `chain`, which runs by switch `index`, or else `exact` does."""
         output = chain[-1].outputs[0]
         name = str(output.name)
-        switch = ir.val(f"{SWITCH}{index}", dtype=ir.DataType.BOOL, shape=ir.Shape([]))
+        switch = ir.val(self._names.take(f"{SWITCH}{index}"), dtype=ir.DataType.BOOL, shape=ir.Shape([]))
         self.model.graph.inputs.append(switch)
-        both = ir.node("If", [switch], name=f"{SWITCH}{index}.node")
+        both = ir.node("If", [switch], name=self._names.take(f"{SWITCH}{index}.node"))
         self.model.graph.insert_before(chain[-1], both)
         (switched,) = both.outputs
         output.replace_all_uses_with(switched, replace_graph_outputs=True)
@@ -159,7 +165,8 @@ class SwitchedGraph:
                     return self._added_initializer(value)
                 node = _with_inputs(producer, [copy(read) for read in producer.inputs])
                 for old, new in zip(producer.outputs, node.outputs, strict=True):
-                    new.name, copies[old] = f"{name}/exact/{old.name}" if old.name else "", new
+                    new.name = self._names.take(f"{name}/exact/{old.name}") if old.name else ""
+                    copies[old] = new
                 nodes.append(node)
             return copies[value]
 

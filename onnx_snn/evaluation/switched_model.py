@@ -17,8 +17,8 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from onnx_snn.data.specs import Feed
-from onnx_snn.evaluation.switched_graph import SWITCH, SwitchedGraph
-from onnx_snn.graph.model_io import with_mapped_weights
+from onnx_snn.evaluation.switched_graph import SwitchedGraph
+from onnx_snn.graph.external_weights import with_mapped_weights
 from onnx_snn.runtime.tap_session import Observer, quiet_options, quiet_options_with_kernels
 
 
@@ -34,7 +34,8 @@ class SwitchedModel:
     Attributes:
         nodes: the spiking nodes by name, in graph order.
         outputs: names of the original's outputs.
-        parameters: names of all inputs, those of adjustable parameters among them.
+        parameters: the adjustable parameters by node and name ("exp2_u_rest", "scale", ...), with the names of the
+            inputs that they are given by.
 
     Raises:
         ModelError: `spiking` holds no spiking node, holds one in a branch, or was not converted from `original`.
@@ -46,13 +47,11 @@ class SwitchedModel:
         switched = SwitchedGraph(original, with_mapped_weights(spiking))
         self.nodes = {node.name: node for node in switched.nodes}
         self.outputs = tuple(str(value.name) for value in original.graph.outputs)
-        self._switches = {name: f"{SWITCH}{index}" for index, name in enumerate(self.nodes)}
-        if adjustable:
-            switched.free_parameters()
+        self._switches = switched.switches
+        self.parameters = switched.free_parameters() if adjustable else {}
         taps = [name for node in self.nodes.values() for name in (node.output, node.original)]
         options = quiet_options_with_kernels if kernels else quiet_options
         self._names = list(dict.fromkeys([*self.outputs, *taps]))
-        self.parameters = frozenset(str(value.name) for value in switched.model.graph.inputs)
         self._observer = Observer(switched.model, self._names, session_options=options)
 
     def __call__(
@@ -60,7 +59,7 @@ class SwitchedModel:
         feed: Feed,
         on: Collection[str],
         names: Sequence[str],
-        parameters: Mapping[str, NDArray[np.float32]] | None = None,
+        parameters: Mapping[tuple[str, str], NDArray[np.float32]] | None = None,
     ) -> dict[str, NDArray[Any]]:
         """The tensors `names` (outputs of the network or of spiking nodes) for `feed`, the nodes `on` spiking.
 
@@ -68,10 +67,11 @@ class SwitchedModel:
             feed: inputs of the network.
             on: names of spiking nodes.
             names: tensors to return.
-            parameters: of all neurons, by `parameter_name`; where they are adjustable.
+            parameters: all of `self.parameters`, where they are adjustable.
 
         Raises:
             CalibrationError: the run fails.
         """
         switches = {switch: np.asarray(name in on) for name, switch in self._switches.items()}
-        return self._observer({**feed, **switches, **(parameters or {})}, names)
+        given = {self.parameters[key]: array for key, array in (parameters or {}).items()}
+        return self._observer({**feed, **switches, **given}, names)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every graph tool needs: model files, unique names, constants, subgraphs, and which values are activations.
+"""What every graph tool needs: models read and written, names, new nodes, constants, subgraphs, activations.
 
 Begin with `activation_flow`: it tells the activations of a model from its constants.
-May import `errors`, `version`, `formatting` and `metadata`.
+May import the modules at the top of the package: `errors`, `output_files`, `formatting`, `metadata`, `version`.
 """

@@ -19,7 +19,7 @@ import onnx_ir as ir
 
 from onnx_snn.graph import mac_counts
 from onnx_snn.graph.activation_flow import ActivationFlow
-from onnx_snn.graph.model_io import MICROSOFT
+from onnx_snn.graph.domains import MICROSOFT
 from onnx_snn.graph.shapes import Shape, Shapes
 
 Axes: TypeAlias = tuple[int | None, ...]

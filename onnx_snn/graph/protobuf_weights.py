@@ -4,8 +4,8 @@
 A protobuf message is whole in memory before a parser sees it and once more after that; of a network, nearly all of it
 are weights. Here only their places are found, or left free: what is parsed and serialised is the graph around them.
 
-In the wire format a field is a tag, which has its number and how it is stored, and its content; messages within a
-message are fields with a length before their content.
+In protobuf's wire format (https://protobuf.dev/programming-guides/encoding) a field is a tag, which holds its number
+and how it is stored, and its content; messages within a message are fields with a length before their content.
 """
 
 from __future__ import annotations
@@ -29,8 +29,10 @@ INITIALIZER = onnx.GraphProto.INITIALIZER_FIELD_NUMBER
 RAW_DATA = onnx.TensorProto.RAW_DATA_FIELD_NUMBER
 
 VARINT, LENGTH_DELIMITED = 0, 2
+"""Wire types: an integer of variable length, and a content with its length before it."""
+
 FIXED_SIZES = {1: 8, 5: 4}
-"""Bytes of the fields that are stored in neither of these ways."""
+"""Bytes of the fields of the other wire types, which have a fixed size."""
 
 INLINE_BYTES = 1 << 10
 """Weights up to this size stay in the message, where shape inference reads them."""
@@ -130,7 +132,7 @@ def _varint(buffer: Buffer, start: int) -> tuple[int, int]:
 
 
 def _encoded(value: int) -> bytes:
-    """`value` as such an integer."""
+    """`value` as a protobuf integer, seven bits a byte from the lowest on."""
     encoded = bytearray()
     while value >= 0x80:
         encoded.append(value & 0x7F | 0x80)

@@ -15,6 +15,8 @@ import numpy as np
 import onnx_ir as ir
 from onnx_ir.passes.common import ShapeInferencePass
 
+from onnx_snn.graph.unique_names import UniqueNames
+
 BRANCHES = ("then_branch", "else_branch")
 
 LIFTED = "onnx_snn.lifted."
@@ -78,17 +80,18 @@ def lifted(model: ir.Model, values: Sequence[ir.Value]) -> list[ir.Value]:
     known = places(model)
     if any(value.dtype is None and graph_of(value) in known for value in values):
         ShapeInferencePass()(model)
-    return [_lifted(value, known) for value in values]
+    names = UniqueNames.of(model)
+    return [_lifted(value, known, names) for value in values]
 
 
-def _lifted(value: ir.Value, known: Places) -> ir.Value:
+def _lifted(value: ir.Value, known: Places, names: UniqueNames) -> ir.Value:
     name = f"{LIFTED}{value.name}"
     for depth, place in enumerate(around(graph_of(value), known)):
-        value = _passed_out(value, place, f"{name}.{depth}")
+        value = _passed_out(value, place, f"{name}.{depth}", names)
     return value
 
 
-def _passed_out(value: ir.Value, place: Place, name: str) -> ir.Value:
+def _passed_out(value: ir.Value, place: Place, name: str, names: UniqueNames) -> ir.Value:
     """The new output `name` of the If at `place` that holds `value`, a value of the branch there, or is empty."""
     # By Identity, because a value can be an output only once.
     dtype = value.dtype or ir.DataType.FLOAT
@@ -97,11 +100,11 @@ def _passed_out(value: ir.Value, place: Place, name: str) -> ir.Value:
         node = taken if branch == place.attribute else empty
         graph = place.node.attributes[branch].as_graph()
         graph.append(node)
-        node.outputs[0].name, node.outputs[0].dtype = f"{name}.{branch}", dtype
+        node.outputs[0].name, node.outputs[0].dtype = names.take(f"{name}.{branch}"), dtype
         graph.outputs.append(node.outputs[0])
     place.node.resize_outputs(len(place.node.outputs) + 1)
     output = place.node.outputs[-1]
-    output.name, output.dtype = name, dtype
+    output.name, output.dtype = names.take(name), dtype
     return output
 
 

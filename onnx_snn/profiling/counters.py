@@ -11,7 +11,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from onnx_snn.conversion.spike_outputs import COLLECTED, Meter, add_gates, collect, meter
+from onnx_snn.conversion.spike_outputs import Meter, add_gates, collect, meter
 from onnx_snn.data.specs import Feed
 from onnx_snn.graph.activation_flow import ActivationFlow
 from onnx_snn.graph.product_operators import operands_of
@@ -139,11 +139,11 @@ class Counters:
 class _Layout:
     """How the counts of all neurons lie in the collected ones."""
 
-    def __init__(self, meters: Sequence[Meter], collected: Sequence[Sequence[Meter]]) -> None:
-        self.names = [f"{COLLECTED}{number}" for number in range(len(collected))]
+    def __init__(self, meters: Sequence[Meter], collected: Mapping[str, Sequence[Meter]]) -> None:
+        self.names = list(collected)
         places = {entry.output: index for index, entry in enumerate(meters)}
-        self._order = [[places[entry.output] for entry in group] for group in collected]
-        steps = [[entry.neuron.timesteps for entry in group] for group in collected]
+        self._order = [[places[entry.output] for entry in group] for group in collected.values()]
+        steps = [[entry.neuron.timesteps for entry in group] for group in collected.values()]
         self._starts = [np.cumsum([0, *group[:-1]]) for group in steps]
         self._size = len(meters)
 

@@ -14,7 +14,7 @@ import onnx_ir as ir
 
 from onnx_snn.errors import ModelError
 from onnx_snn.formatting import table
-from onnx_snn.graph.model_io import load_model
+from onnx_snn.graph.model_reader import load_model
 from onnx_snn.metadata import CONFIG_KEY, SOURCE_KEY, VERSION_KEY
 from onnx_snn.neurons import opset
 

@@ -24,7 +24,7 @@ from collections.abc import Sequence
 import onnx_ir as ir
 
 from onnx_snn.graph.activation_flow import ActivationFlow
-from onnx_snn.graph.model_io import MICROSOFT
+from onnx_snn.graph.domains import MICROSOFT
 from onnx_snn.graph.shapes import Shape
 from onnx_snn.neurons.opset import MBE_NEURON, SPIKING_LAYER_NORMALIZATION, SPIKING_SOFTMAX
 from onnx_snn.profiling.activity import NeuronActivity, ProductActivity

@@ -23,7 +23,6 @@ not counted, such as those in subgraphs (If, Loop, Scan), are named (`Profile.un
 from __future__ import annotations
 
 import dataclasses
-import json
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
@@ -38,9 +37,11 @@ from tqdm import tqdm
 from onnx_snn.conversion.spike_outputs import spiking_nodes
 from onnx_snn.data.feeds import Source, open_feeds
 from onnx_snn.data.specs import Feed, input_specs, sample_count
-from onnx_snn.errors import ModelError, OutputError
+from onnx_snn.errors import ModelError
 from onnx_snn.formatting import table
-from onnx_snn.graph.model_io import ModelSource, load_model, save_model
+from onnx_snn.graph.model_reader import ModelSource, load_model
+from onnx_snn.graph.model_writer import save_model
+from onnx_snn.output_files import write_json
 from onnx_snn.profiling.activity import NeuronActivity, ProductActivity, ProductKind
 from onnx_snn.profiling.counters import Counters
 from onnx_snn.profiling.energy import EnergyCosts, EnergyFigure, EnergyReport
@@ -91,10 +92,7 @@ class Profile:
         Raises:
             OutputError: it cannot be written.
         """
-        try:
-            Path(path).write_text(json.dumps(self.to_json(), indent=1, allow_nan=False) + "\n")
-        except OSError as error:
-            raise OutputError(f"cannot write profile '{path}': {error}") from error
+        write_json(path, self.to_json())
 
     def text(self, *, nodes: bool = False) -> str:
         """The figures for a terminal; with `nodes`, one line for each node as well."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from onnx_snn.graph.activation_flow import ActivationFlow, operators
-from onnx_snn.graph.model_io import MICROSOFT
+from onnx_snn.graph.domains import MICROSOFT
 from onnx_snn.neurons.opset import DOMAIN
 from onnx_snn.rules.rule import name_of
 

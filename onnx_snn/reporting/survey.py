@@ -17,7 +17,7 @@ from onnx_snn.data.specs import Feed, input_specs
 from onnx_snn.errors import ConfigError
 from onnx_snn.evaluation.comparison import compare
 from onnx_snn.evaluation.metrics import MetricLike
-from onnx_snn.graph.model_io import load_model
+from onnx_snn.graph.model_reader import load_model
 from onnx_snn.profiling.energy import EnergyCosts
 from onnx_snn.profiling.inspection import inspect
 from onnx_snn.profiling.profiler import profile

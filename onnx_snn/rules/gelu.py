@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from onnx_snn.graph.model_io import MICROSOFT
+from onnx_snn.graph.domains import MICROSOFT
 from onnx_snn.rules.notation import Formula
 from onnx_snn.rules.rule import Match, NoMatch, Rule, computes
 

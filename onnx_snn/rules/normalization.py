@@ -19,7 +19,7 @@ from typing import Any, TypedDict
 import onnx_ir as ir
 
 from onnx_snn.graph.constants import scalar
-from onnx_snn.graph.model_io import MICROSOFT
+from onnx_snn.graph.domains import MICROSOFT
 from onnx_snn.rules.notation import Formula
 from onnx_snn.rules.reduction import first_trailing_axis, from_end
 from onnx_snn.rules.rule import Match, NoMatch, Rule

@@ -6,7 +6,7 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from onnx_snn.graph.activation_flow import ActivationFlow, operators
-from onnx_snn.graph.model_io import MICROSOFT
+from onnx_snn.graph.domains import MICROSOFT
 
 _LINEAR = operators(
     # moves and selects by position

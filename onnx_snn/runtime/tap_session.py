@@ -20,9 +20,11 @@ from onnx_ir.passes.common import RemoveUnusedNodesPass
 from onnx_snn.data.element_types import element_type, widened
 from onnx_snn.data.specs import Feed
 from onnx_snn.errors import CalibrationError, ModelError
-from onnx_snn.graph.model_io import large_weights, with_mapped_weights
+from onnx_snn.graph.external_weights import large_weights, with_mapped_weights
+from onnx_snn.graph.node_builder import NodeBuilder
 from onnx_snn.graph.shapes import Shapes
 from onnx_snn.graph.subgraphs import body_around, graph_of, lifted, places
+from onnx_snn.graph.unique_names import UniqueNames
 from onnx_snn.runtime.execution import ort_value, run
 from onnx_snn.runtime.session import add_kernels
 
@@ -62,12 +64,12 @@ class Observer:
     ) -> None:
         self._names = names
         copy = with_mapped_weights(model)
-        outputs = _find_values(copy, names)
+        outputs, unique = _find_values(copy, names), UniqueNames.of(copy)
         options = (session_options or quiet_options)()
         if shapes:
             # The whole model runs, and no declared shape stands in for what it computes.
             options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-            outputs = lifted(copy, [_shape_of(value) for value in outputs])
+            outputs = lifted(copy, [_shape_of(value, unique) for value in outputs])
             copy.graph.outputs.extend(outputs)
         else:
             outputs = lifted(copy, outputs)
@@ -193,13 +195,10 @@ def _find_values(model: ir.Model, names: Iterable[str]) -> list[ir.Value]:
     return [values[name] for name in names]
 
 
-def _shape_of(value: ir.Value) -> ir.Value:
+def _shape_of(value: ir.Value, names: UniqueNames) -> ir.Value:
     """A new value beside `value`: its shape, int64 [rank]."""
-    node = ir.node("Shape", [value])
-    graph_of(value).append(node)
-    node.outputs[0].name = f"{SHAPE_OF}{value.name}"
-    node.outputs[0].dtype = ir.DataType.INT64
-    return node.outputs[0]
+    builder = NodeBuilder(names, graph_of(value))
+    return builder.named(f"{SHAPE_OF}{value.name}", "Shape", [value], dtype=ir.DataType.INT64)
 
 
 def detach_weights(model: ir.Model) -> dict[str, ir.TensorProtocol]:

@@ -19,7 +19,6 @@ from onnx_snn.conversion.rewriter import rewrite
 from onnx_snn.data.specs import Feed
 from onnx_snn.evaluation.loss_bound import Loss, distortion
 from onnx_snn.evaluation.metrics import Metric
-from onnx_snn.evaluation.switched_graph import parameter_name
 from onnx_snn.evaluation.switched_model import SwitchedModel
 from onnx_snn.rules.site import MatmulSite, Site
 from onnx_snn.tuning.candidates import Candidate
@@ -99,13 +98,13 @@ class TrialRunner:
             for feed, _ in tqdm(batches, "original", disable=None if progress else True, unit="batch")
         ]
 
-    def _parameters(self, candidates: Sequence[Candidate]) -> dict[str, NDArray[np.float32]]:
-        parameters: dict[str, NDArray[np.float32]] = {}
+    def _parameters(self, candidates: Sequence[Candidate]) -> dict[tuple[str, str], NDArray[np.float32]]:
+        parameters: dict[tuple[str, str], NDArray[np.float32]] = {}
         for (node, prefix), candidate in zip(self._places, candidates, strict=True):
             for name, array in candidate.coding.neuron.tensors().items():
-                parameters[parameter_name(node, prefix + name)] = array
-            parameters[parameter_name(node, f"{prefix}scale")] = candidate.coding.scale
-        return {name: array for name, array in parameters.items() if name in self.board.parameters}
+                parameters[node, prefix + name] = array
+            parameters[node, f"{prefix}scale"] = candidate.coding.scale
+        return {key: array for key, array in parameters.items() if key in self.board.parameters}
 
     def distortions(self, probes: Sequence[int]) -> list[float]:
         """The distortion of the output that each knob makes alone, at its candidate of index `probes`."""

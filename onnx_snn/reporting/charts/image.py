@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from onnx_snn.errors import OutputError
+from onnx_snn.output_files import staged
 from onnx_snn.reporting.charts.chart import GRID, INK, Axis, Band, Bars, Cells, Chart, Line, Mark, Points, Uprights
 from onnx_snn.reporting.charts.required import required
 
@@ -46,12 +47,12 @@ def write_charts(charts: Iterable[Chart], folder: str | Path) -> list[Path]:
     files = []
     try:
         Path(folder).mkdir(exist_ok=True)
-        for chart in charts:
-            files.append(Path(folder) / f"{chart.key}.png")
-            with matplotlib.rc_context(STYLE):
-                draw(chart).savefig(files[-1], dpi=DOTS_AN_INCH)
     except OSError as error:
-        raise OutputError(f"cannot write pictures to '{folder}': {error}") from error
+        raise OutputError(f"folder '{folder}' cannot be made: {error}") from error
+    for chart in charts:
+        files.append(Path(folder) / f"{chart.key}.png")
+        with matplotlib.rc_context(STYLE), staged(files[-1]) as temporary:
+            draw(chart).savefig(temporary, dpi=DOTS_AN_INCH)
     return files
 
 

@@ -15,8 +15,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from onnx_snn.errors import ConfigError, OutputError
-from onnx_snn.graph.model_io import check_output, staged
+from onnx_snn.errors import ConfigError
+from onnx_snn.graph.model_writer import check_output
+from onnx_snn.output_files import write_text
 from onnx_snn.profiling.uncounted import note
 from onnx_snn.reporting.charts import families, image, interactive, neuron, overview, summary
 from onnx_snn.reporting.charts.chart import Chart
@@ -59,13 +60,7 @@ def write_html(survey: Survey, path: str | Path) -> None:
         ConfigError: plotly or Jinja2 is not installed.
         OutputError: the file cannot be written.
     """
-    content = page(survey)
-    path = Path(path)
-    try:
-        with staged(path) as temporary:
-            temporary.write_text(content, encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"cannot write report '{path}': {error}") from error
+    write_text(path, page(survey))
 
 
 def write_images(survey: Survey, folder: str | Path) -> list[Path]:

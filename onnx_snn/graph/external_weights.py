@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Weights in external data files: found, checked and mapped into memory, never copied."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import onnx_ir as ir
+
+from onnx_snn.errors import ModelError
+from onnx_snn.graph.protobuf_weights import INLINE_BYTES
+
+
+def external_tensors(model: ir.Model) -> Iterator[ir.ExternalTensor]:
+    """Every tensor of the model, subgraphs and constants included, whose values lie in another file."""
+    for graph in model.graphs():
+        attributes = (attr for node in graph for attr in node.attributes.values())
+        tensors = [value.const_value for value in graph.initializers.values()]
+        tensors += [attr.value for attr in attributes if attr.type == ir.AttributeType.TENSOR]
+        yield from (tensor for tensor in tensors if isinstance(tensor, ir.ExternalTensor))
+
+
+def with_mapped_weights(model: ir.Model) -> ir.Model:
+    """A copy of `model` with its external tensors as arrays mapped from their files, so that no path ties it down."""
+    copy = model.clone()
+    for graph in copy.graphs():
+        for value in graph.initializers.values():
+            if isinstance(value.const_value, ir.ExternalTensor):
+                value.const_value = _mapped(value.const_value)
+        for node in graph:
+            for name, attr in node.attributes.items():
+                if attr.type == ir.AttributeType.TENSOR and isinstance(attr.value, ir.ExternalTensor):
+                    node.attributes[name] = ir.AttrTensor(name, _mapped(attr.value))
+    return copy
+
+
+def large_weights(model: ir.Model) -> dict[str, ir.Value]:
+    """Initializers of the main graph that are worth keeping out of a message, and that NumPy stores as ONNX does."""
+    return {
+        name: value
+        for name, value in model.graph.initializers.items()
+        if (tensor := value.const_value) is not None
+        # Strings, and types under a byte, have another layout in NumPy than in files.
+        and tensor.dtype != ir.DataType.STRING
+        and tensor.dtype.bitwidth >= 8
+        and tensor.nbytes > INLINE_BYTES
+    }
+
+
+def check_external_data(model: ir.Model, where: str) -> None:
+    """Refuse a model of which a tensor does not lie wholly in its file, before hours of work end in a crash.
+
+    Args:
+        model: The model.
+        where: What messages call it.
+
+    Raises:
+        ModelError: a file is missing, too short, or cannot be mapped into memory.
+    """
+    for tensor in external_tensors(model):
+        path = Path(tensor.path)
+        what = f"{where} keeps tensor '{tensor.name}' in '{path}'"
+        if not path.is_file():
+            raise ModelError(f"{what}, which does not exist; put that file beside the model, or load by path")
+        end = (tensor.offset or 0) + max(tensor.length or 0, tensor.nbytes)
+        if path.stat().st_size < end:
+            size = path.stat().st_size
+            raise ModelError(f"{what}{lfs_hint(path)}, which has {size} bytes of at least {end}: fetch it again")
+        try:
+            tensor.numpy()
+        except (OSError, ValueError) as error:
+            raise ModelError(f"{what}, which cannot be mapped: {error}") from error
+        tensor.release()
+
+
+def lfs_hint(path: Path) -> str:
+    """Why a file may not be what its name says: git leaves pointers where large files were not fetched."""
+    with path.open("rb") as file:
+        pointer = file.read(64).startswith(b"version https://git-lfs")
+    return " (it is a Git LFS pointer: run `git lfs pull`)" if pointer else ""
+
+
+def _mapped(tensor: ir.ExternalTensor) -> ir.TensorProtocol:
+    return ir.Tensor(tensor.numpy(), dtype=tensor.dtype, name=tensor.name)

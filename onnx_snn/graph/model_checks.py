@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Checks of a model that was read: is its graph valid ONNX, and of an opset whose meaning is known?"""
+
+from __future__ import annotations
+
+import sys
+
+import onnx
+import onnx_ir as ir
+from onnx_ir.passes.common import InlinePass
+
+from onnx_snn.errors import ModelError
+from onnx_snn.graph.domains import LONG_STANDARD, MICROSOFT
+
+MIN_OPSET = 13
+"""First opset whose Softmax, ReduceSum, Squeeze and Unsqueeze mean what they mean today."""
+
+_STANDARD_SINCE = {"LayerNormalization": 17, "SimplifiedLayerNormalization": sys.maxsize}
+"""Operators that onnxruntime knows in the standard domain earlier than onnx, and since when onnx does."""
+
+
+def check_graph(model: onnx.ModelProto | str, where: str) -> None:
+    """Let onnx check a model in memory, or in a file, where it finds the external data too.
+
+    Raises:
+        ModelError: it is not valid ONNX.
+    """
+    try:
+        onnx.checker.check_model(model if isinstance(model, str) else checkable(model))
+    except onnx.checker.ValidationError as error:
+        raise ModelError(f"{where} is not valid ONNX: {error}") from error
+
+
+def check_functions(model: ir.Model, where: str) -> None:
+    """Refuse a model whose functions call themselves or each other in a circle: it has no end.
+
+    Raises:
+        ModelError: they do; the message names them in the order of their calls.
+    """
+    try:
+        InlinePass().requires(model)
+    except ir.passes.PreconditionError as error:
+        raise ModelError(f"{where} has functions that call themselves: {error}") from error
+
+
+def check_opset(model: ir.Model, where: str) -> None:
+    """Refuse a model of an opset that is too old.
+
+    Raises:
+        ModelError: it is, or the model imports none.
+    """
+    version = model.opset_imports.get("")
+    if version is None:
+        raise ModelError(f"{where} imports no version of the ONNX operators")
+    if version < MIN_OPSET:
+        raise ModelError(
+            f"{where} has opset {version}; {MIN_OPSET} or later is needed: export it again with a later one "
+            "or convert it with onnx.version_converter"
+        )
+
+
+def checkable(model: onnx.ModelProto) -> onnx.ModelProto:
+    """What onnx's checker is to see of `model`.
+
+    onnxruntime's optimizer writes operators of its own into the standard domain, which onnx does not know there: in
+    the copy that is returned they stand in onnxruntime's domain.
+    """
+    version = next((entry.version for entry in model.opset_import if entry.domain in ("", LONG_STANDARD)), 0)
+    private = [node for node in model.graph.node if not node.domain and version < _STANDARD_SINCE.get(node.op_type, 0)]
+    if not private:
+        return model
+    names = {node.output[0] for node in private}
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    for node in copy.graph.node:
+        if node.output and node.output[0] in names:
+            node.domain = MICROSOFT
+    if all(entry.domain != MICROSOFT for entry in copy.opset_import):
+        copy.opset_import.add(domain=MICROSOFT, version=1)
+    return copy
