@@ -14,7 +14,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 JOBS ?= auto
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadgroup
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadscope
 KERNELS := build/kernels-address,undefined build/kernels-thread
 BUILD := pyproject.toml custom_ops/CMakeLists.txt $(wildcard custom_ops/src/*)
 
