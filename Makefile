@@ -9,13 +9,13 @@
 # which the versions are locked, and the compiler; `make test` also needs Node.js. Where Chromium is installed
 # (apt-get install chromium), it opens a report in it as well. Everything else is installed into .venv.
 #
-# Slow are tests that take a second or more, among them all that export with PyTorch, run Node.js or a browser, or
-# convert a trained network. Tests run in JOBS processes, one for each core by default.
+# Slow are tests of which one case takes a second or all cases take several, among them all that export with PyTorch,
+# run Node.js or a browser, or convert a trained network. Tests run in JOBS processes, one for each core by default.
 
 PYTHON ?= python3
 BIN := .venv/bin
 JOBS ?= auto
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadgroup
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadscope
 KERNELS := build/kernels-address,undefined build/kernels-thread
 BUILD := pyproject.toml custom_ops/CMakeLists.txt $(wildcard custom_ops/src/* custom_ops/src/*/*)
 

@@ -23,17 +23,33 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 INDEPENDENT = {"test_families", "test_hosts", "test_low_precision", "test_optimized"}
 """Modules whose tests share nothing and take long, so that any worker may run any of them."""
 
+EXPORTING = {"test_convert_decoders", "test_convert_exports", "test_exports"}
+"""Modules that load PyTorch, which one worker does for all."""
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
-    """Leave the tests of a module, and those that export with PyTorch, to one worker: it makes what they share.
+MODELS = sorted(path.parent.name for path in (Path(__file__).parents[1] / "models").glob("*/model.onnx"))
 
-    Before pytest-xdist reads the groups.
-    """
-    for item in items:
-        name = item.module.__name__
-        if name not in INDEPENDENT and item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group("export" if item.get_closest_marker("export") else name))
+
+def work_unit(nodeid: str) -> str:
+    """What `nodeid` shares conversions with; one worker runs all of it."""
+    module = Path(nodeid.split("::")[0]).stem
+    if module in INDEPENDENT:
+        return nodeid
+    if module in EXPORTING:
+        return "exports"
+    network = next((name for name in MODELS if name in nodeid), "") if module == "test_models" else ""
+    return f"{module} {network}"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Divide the tests by `work_unit`, those with the most tests first."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return work_unit(nodeid)
+
+    return Scheduling(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -190,6 +190,7 @@ def test_each_operand_of_a_matrix_squared_has_its_own_code(tmp_path: Path) -> No
     assert relative_error(run(square, {"x": uneven})["y"], run(path, {"x": uneven})["y"]) < 0.005
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("timesteps", range(1, 17))
 def test_every_number_of_time_steps_is_as_exact_as_it_promises(timesteps: int, tmp_path: Path) -> None:
     model = networks.classifier()
@@ -403,6 +404,7 @@ def test_weights_that_are_inputs_as_well_stay_so(tmp_path: Path) -> None:
     assert [value.name for value in onnx.load(path).graph.input] == ["x", "first_weight", "second_weight"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("opset", [13, 15, 17, 18, 20, 21, 22, 23, 24, 25, 26, 27, 28])
 def test_every_opset_from_13_on_is_converted(opset: int, tmp_path: Path) -> None:
     model = graph("p = Softmax <axis = -1> (x) y = Tanh (p)", opset=opset)

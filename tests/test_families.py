@@ -41,6 +41,7 @@ def assert_no_worse(coverage: dict[str, Any], row: dict[str, Any]) -> None:
     assert {reason: count for reason, count in coverage["kept"].items() if count > row["kept"].get(reason, 0)} == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ENTRIES)
 def test_recognition_finds_what_the_page_says(name: str) -> None:
     assert_no_worse(recognised(ENTRIES[name]), ROWS[name])

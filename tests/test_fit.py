@@ -142,6 +142,7 @@ def test_segments_are_disjoint(name: str, size: tuple[int, int]) -> None:
     assert (((k > 0) & (k < 2**timesteps - 1)).sum(axis=0) <= 1).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", names())
 @pytest.mark.parametrize(("bases", "timesteps"), [(8, 1), (8, 4), (8, 8)])
 def test_sums_are_exact_in_float32_up_to_eight_timesteps(name: str, bases: int, timesteps: int) -> None:

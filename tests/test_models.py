@@ -23,11 +23,6 @@ NAMES = sorted(str(file.parent.relative_to(MODELS)) for file in MODELS.glob("**/
 SAMPLES = 16
 """Enough that a broken conversion shows; accuracy proper is measured in benchmarks/accuracy.py."""
 
-every_network = pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in NAMES]
-)
-"""The tests of one network share its conversions."""
-
 Converted = Callable[..., tuple[Path, onnx_snn.ConversionReport]]
 
 
@@ -59,13 +54,13 @@ def test_the_three_networks_are_there() -> None:
     assert {"vit-cifar10", "roberta-mr", "gpt2-war-and-peace"} <= set(NAMES)
 
 
-@every_network
+@pytest.mark.parametrize("name", NAMES)
 def test_every_nonlinear_node_is_converted(name: str, converted: Converted) -> None:
     _, report = converted(name)
     assert report.count(onnx_snn.Status.CONVERTED) == len(report.nodes) > 0
 
 
-@every_network
+@pytest.mark.parametrize("name", NAMES)
 def test_decisions_stay(name: str, converted: Converted) -> None:
     """Agreement of 93 %, one sample of 16 apart, where the benchmark over all test data finds 99.5 % or more."""
     path, _ = converted(name)
@@ -77,7 +72,7 @@ def test_decisions_stay(name: str, converted: Converted) -> None:
 
 
 @pytest.mark.parametrize("source", ["identity", "function"])
-@every_network
+@pytest.mark.parametrize("name", NAMES)
 def test_sensitivity_finds_a_spoiled_node(name: str, source: str, converted: Converted, tmp_path: Path) -> None:
     """The middle code, and the middle function, with a quarter of its range: the worst of all nodes."""
     path, report = converted(name)
@@ -92,7 +87,7 @@ def test_sensitivity_finds_a_spoiled_node(name: str, source: str, converted: Con
 
 
 @pytest.mark.parametrize("timesteps", [8, 4])
-@every_network
+@pytest.mark.parametrize("name", NAMES)
 def test_kernels_and_functions_give_equal_outputs(name: str, timesteps: int, converted: Converted) -> None:
     """Whole networks, bit for bit: nothing but the spiking nodes differs between the two sessions."""
     path, _ = converted(name, timesteps)
@@ -110,7 +105,7 @@ def first_sample(name: str) -> dict[str, NDArray[Any]]:
 
 @pytest.mark.host
 @pytest.mark.parametrize("backend", ["node", "web"])
-@every_network
+@pytest.mark.parametrize("name", NAMES)
 def test_other_runtimes_give_equal_outputs(name: str, backend: str, converted: Converted) -> None:
     """Equal but for native products, which sum in another order and may move a value across a level."""
     assert javascript_missing() is None, javascript_missing()
