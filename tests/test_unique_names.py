@@ -15,7 +15,7 @@ from networks import normal, run
 
 import onnx_snn
 from onnx_snn.conversion.spike_outputs import add_gates, collect, meter
-from onnx_snn.evaluation.switched_model import Switchboard
+from onnx_snn.evaluation.switched_model import SwitchedModel
 from onnx_snn.graph.model_reader import load_model
 from onnx_snn.graph.node_builder import NodeBuilder, SharedInitializers, add_initializer
 from onnx_snn.graph.unique_names import UniqueNames
@@ -158,7 +158,7 @@ def test_tensors_of_branches_are_observed_beside_tensors_of_their_names() -> Non
 def test_a_switched_network_runs_beside_tensors_of_its_names(name: str, initializer: bool, tmp_path: Path) -> None:
     model = network(name, initializer=initializer)
     converted = spiking(model, tmp_path / "spiking.onnx")
-    board = Switchboard(model, converted, adjustable=True)
+    board = SwitchedModel(model, converted, adjustable=True)
     node = next(node for node in converted.graph if node.domain == "onnx_snn")
     tensors = dict(zip(OPERATORS[node.op_type].inputs, node.inputs, strict=True))
     given = {key: tensors[key[1]].const_value.numpy() for key in board.parameters}  # type: ignore[union-attr]

@@ -97,27 +97,29 @@ class SwitchedGraph:
         x = chain[0].inputs[0]
         assert x is not None, "a spiking node reads a tensor"
         exact = [ir.node("Identity", [x])] if source == IDENTITY else self._copied(name)
-        self._known[name] = self._chosen(index, chain, exact)
+        switch = ir.val(self._names.take(f"{SWITCH}{index}"), dtype=ir.DataType.BOOL, shape=ir.Shape([]))
+        self.model.graph.inputs.append(switch)
+        self.switches[node.name or name] = str(switch.name)
+        self._known[name] = self._chosen(switch, chain, exact)
         original = str(x.name) if source == IDENTITY else name
         return SpikingNode(node.name or name, source, name, original, readers)
 
-    def _chosen(self, index: int, chain: list[ir.Node], exact: list[ir.Node]) -> ir.Value:
-        """The output of a new `If` in the place of `chain`, which runs by switch `index`, or else `exact` does."""
+    def _chosen(self, switch: ir.Value, chain: list[ir.Node], exact: list[ir.Node]) -> ir.Value:
+        """The output of a new `If` in the place of `chain`: where `switch` is true `chain` runs, else `exact`."""
         output = chain[-1].outputs[0]
         name = str(output.name)
-        switch = ir.val(self._names.take(f"{SWITCH}{index}"), dtype=ir.DataType.BOOL, shape=ir.Shape([]))
-        self.model.graph.inputs.append(switch)
-        both = ir.node("If", [switch], name=self._names.take(f"{SWITCH}{index}.node"))
+        both = ir.node("If", [switch], name=self._names.take(f"{switch.name}.node"))
         self.model.graph.insert_before(chain[-1], both)
         (switched,) = both.outputs
         output.replace_all_uses_with(switched, replace_graph_outputs=True)
         self.model.graph.remove(chain)
         switched.name, switched.type, switched.shape = name, output.type, output.shape
-        output.name, exact[-1].outputs[0].name = f"{name}/spiking", f"{name}/exact"
+        output.name = self._names.take(f"{name}/spiking")
+        exact[-1].outputs[0].name = self._names.take(f"{name}/exact")
         for branch, nodes in (("then_branch", chain), ("else_branch", exact)):
             last = nodes[-1].outputs[0]
             last.type = output.type or ir.TensorType(ir.DataType.FLOAT)
-            graph = ir.Graph([], [last], nodes=nodes, name=f"{branch}.{index}")
+            graph = ir.Graph([], [last], nodes=nodes, name=f"{switch.name}.{branch}")
             both.attributes[branch] = ir.AttrGraph(branch, graph)
         return switched
 
