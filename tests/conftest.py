@@ -23,7 +23,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 INDEPENDENT = {"test_families", "test_hosts", "test_low_precision", "test_optimized"}
 """Modules whose tests share nothing and take long, so that any worker may run any of them."""
 
-EXPORTING = {"test_convert_decoders", "test_convert_exports", "test_exports"}
+EXPORTING = {"test_convert_decoders", "test_convert_exports", "test_rules_exports"}
 """Modules that load PyTorch, which one worker does for all."""
 
 MODELS = sorted(path.parent.name for path in (Path(__file__).parents[1] / "models").glob("*/model.onnx"))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from onnx_snn.fitting.density import Density
-from onnx_snn.neurons.mbe import MAX_TIMESTEPS, UNSCALED, Float32, MbeNeuron
+from onnx_snn.neurons.mbe import MAX_TIMESTEPS, UNSCALED, Float32, MbeNeuron, halving_neuron
 from onnx_snn.neurons.step_kernels import halving_kernels
 
 MOST_BASES = 32
@@ -138,7 +138,7 @@ def critical_inputs(neuron: MbeNeuron, rng: np.random.Generator, levels: int = 2
 
 
 def critical_charges(neuron: MbeNeuron, rng: np.random.Generator, levels: int) -> Float32:
-    """Initial potentials [levels, N] whose course through the time steps meets a threshold exactly."""
+    """Initial potentials [levels, N] which meet a threshold exactly at one of the time steps."""
     s = rng.integers(0, neuron.timesteps, levels)
     earlier = rng.integers(0, 2, (levels, neuron.timesteps)) * (np.arange(neuron.timesteps) < s[:, None])
     reset = np.where(np.isinf(neuron.reset), 0, neuron.reset)
@@ -157,6 +157,14 @@ def with_neighbours(values: Float32) -> Float32:
 def mirrored(values: Float32) -> Float32:
     """`values` and their negatives."""
     return np.concatenate([values, -values])
+
+
+def sample_case(polarity: int, scale: Float32) -> Case:
+    """A gated neuron, and its critical inputs in two rows."""
+    u_rest, gain, weight = [-1.5, 0.3, 2], [0.7, -1.1, 3], [0.5, -0.75, 0.125]
+    neuron = halving_neuron(u_rest, gain, weight, -0.25, 6, gate=True, polarity=polarity)
+    x = critical_inputs(neuron, np.random.default_rng(1))
+    return Case(neuron, np.stack([x, x[::-1]]), scale)
 
 
 DENSITY_POINTS = 400
