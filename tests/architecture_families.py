@@ -9,8 +9,7 @@ from typing import Any
 
 import torch
 from corpus import BATCH, FRAMES, IMAGE, LENGTH, MELS, SHAPES, VOCABULARY
-
-LAYERS = 2
+from exports import LAYERS, T5, WIDTHS
 
 
 @dataclass(frozen=True)
@@ -38,12 +37,11 @@ class Family:
     normalized: float | None = None
 
 
-_WIDTHS = {"hidden_size": 32, "num_hidden_layers": LAYERS, "num_attention_heads": 4, "intermediate_size": 64}
 _WORDS = {"vocab_size": VOCABULARY, "max_position_embeddings": 64}
-_BERT = {**_WIDTHS, **_WORDS, "pad_token_id": 1}
-_LLAMA = {**_WIDTHS, **_WORDS, "num_key_value_heads": 2, "pad_token_id": 1, "bos_token_id": 2, "eos_token_id": 3}
-_PHI = {**_WIDTHS, **_WORDS, "pad_token_id": 1, "bos_token_id": 2, "eos_token_id": 3}
-_VIT = {**_WIDTHS, "image_size": IMAGE, "patch_size": 8}
+_BERT = {**WIDTHS, **_WORDS, "pad_token_id": 1}
+_LLAMA = {**WIDTHS, **_WORDS, "num_key_value_heads": 2, "pad_token_id": 1, "bos_token_id": 2, "eos_token_id": 3}
+_PHI = {**WIDTHS, **_WORDS, "pad_token_id": 1, "bos_token_id": 2, "eos_token_id": 3}
+_VIT = {**WIDTHS, "image_size": IMAGE, "patch_size": 8}
 _SPECIAL = {"pad_token_id": 1, "bos_token_id": 2, "eos_token_id": 3, "decoder_start_token_id": 2}
 _BART = {
     **_WORDS,
@@ -61,18 +59,7 @@ _WHISPER = {
     "begin_suppress_tokens": None,
     "suppress_tokens": None,
 }
-_T5 = {
-    "vocab_size": VOCABULARY,
-    "d_model": 32,
-    "d_kv": 8,
-    "d_ff": 64,
-    "num_layers": LAYERS,
-    "num_heads": 4,
-    "pad_token_id": 1,
-    "eos_token_id": 3,
-    "decoder_start_token_id": 2,
-}
-_CLIP = {"text_config": {**_WIDTHS, **_WORDS, "eos_token_id": 3}, "vision_config": _VIT, "projection_dim": 32}
+_CLIP = {"text_config": {**WIDTHS, **_WORDS, "eos_token_id": 3}, "vision_config": _VIT, "projection_dim": 32}
 _TEXT, _CAUSAL, _IMAGE = "text-classification", "text-generation", "image-classification"
 
 
@@ -166,7 +153,7 @@ FAMILIES: dict[str, Family] = {
     "siglip": Family(
         "SiglipModel",
         "text and pixels",
-        {"text_config": {**_WIDTHS, **_WORDS, "projection_size": 32}, "vision_config": _VIT},
+        {"text_config": {**WIDTHS, **_WORDS, "projection_size": 32}, "vision_config": _VIT},
         "zero-shot-image-classification",
     ),
     "bert": Family("BertForSequenceClassification", "text", _BERT, _TEXT),
@@ -227,11 +214,11 @@ FAMILIES: dict[str, Family] = {
         {"n_embd": 32, "n_layer": LAYERS, "n_head": 4, "vocab_size": VOCABULARY, "n_positions": 64, "rotary_dim": 4},
         _CAUSAL,
     ),
-    "gpt-neox": Family("GPTNeoXForCausalLM", "text", {**_WIDTHS, **_WORDS, "rotary_pct": 0.5}, _CAUSAL),
+    "gpt-neox": Family("GPTNeoXForCausalLM", "text", {**WIDTHS, **_WORDS, "rotary_pct": 0.5}, _CAUSAL),
     "opt": Family(
         "OPTForCausalLM",
         "text",
-        {**_WIDTHS, **_WORDS, "ffn_dim": 64, "word_embed_proj_dim": 32, "pad_token_id": 1},
+        {**WIDTHS, **_WORDS, "ffn_dim": 64, "word_embed_proj_dim": 32, "pad_token_id": 1},
         _CAUSAL,
     ),
     "bloom": Family(
@@ -240,7 +227,7 @@ FAMILIES: dict[str, Family] = {
         {"vocab_size": VOCABULARY, "hidden_size": 32, "n_layer": LAYERS, "n_head": 4},
         _CAUSAL,
     ),
-    "falcon": Family("FalconForCausalLM", "text", {**_WIDTHS, **_WORDS, "alibi": False}, _CAUSAL),
+    "falcon": Family("FalconForCausalLM", "text", {**WIDTHS, **_WORDS, "alibi": False}, _CAUSAL),
     "llama": Family("LlamaForCausalLM", "text", _LLAMA, _CAUSAL),
     "mistral": Family("MistralForCausalLM", "text", {**_LLAMA, "sliding_window": 8}, _CAUSAL),
     "mixtral": Family("MixtralForCausalLM", "text", {**_LLAMA, "num_local_experts": 4, "num_experts_per_tok": 2}, None),
@@ -251,11 +238,11 @@ FAMILIES: dict[str, Family] = {
     "gemma3": Family("Gemma3ForCausalLM", "text", {**_LLAMA, "head_dim": 8, "sliding_window": 8}, _CAUSAL),
     "phi": Family("PhiForCausalLM", "text", {**_PHI, "partial_rotary_factor": 0.5}, _CAUSAL),
     "phi3": Family("Phi3ForCausalLM", "text", _LLAMA, _CAUSAL),
-    "t5": Family("T5ForConditionalGeneration", "text to text", _T5, "text2text-generation", merged=True),
+    "t5": Family("T5ForConditionalGeneration", "text to text", T5, "text2text-generation", merged=True),
     "flan-t5": Family(
         "T5ForConditionalGeneration",
         "text to text",
-        {**_T5, "feed_forward_proj": "gated-gelu", "tie_word_embeddings": False},
+        {**T5, "feed_forward_proj": "gated-gelu", "tie_word_embeddings": False},
         "text2text-generation",
     ),
     "bart": Family("BartForConditionalGeneration", "text to text", _BART, "text2text-generation", merged=True),

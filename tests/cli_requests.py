@@ -10,6 +10,7 @@ from typing import Any
 import networks
 import numpy as np
 import onnx
+import pytest
 from networks import normal
 
 import onnx_snn
@@ -42,8 +43,9 @@ class Request:
         return arguments
 
 
-def good_request(folder: Path) -> Request:
-    """A request that succeeds, its files in `folder`."""
-    onnx.save(networks.classifier(), folder / "model.onnx")
-    np.savez(folder / "data.npz", x=normal(SAMPLES, 8))
-    return Request(folder / "model.onnx", folder / "spiking.onnx", folder / "data.npz")
+@pytest.fixture
+def good(tmp_path: Path) -> Request:
+    """A request that succeeds."""
+    onnx.save(networks.classifier(), tmp_path / "model.onnx")
+    np.savez(tmp_path / "data.npz", x=normal(SAMPLES, 8))
+    return Request(tmp_path / "model.onnx", tmp_path / "spiking.onnx", tmp_path / "data.npz")

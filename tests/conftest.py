@@ -20,6 +20,8 @@ settings.register_profile(
 settings.register_profile("search", deadline=None, max_examples=2000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
+pytest_plugins = ["cli_requests", "weighted_model"]
+
 INDEPENDENT = {"test_families", "test_hosts", "test_low_precision", "test_optimized"}
 """Modules whose tests share nothing and take long, so that any worker may run any of them."""
 

@@ -12,17 +12,11 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from cli_requests import SAMPLES, Request, good_request
+from cli_requests import SAMPLES, Request
 from networks import normal, spiking_nodes
 
 import onnx_snn
 from onnx_snn.cli.main import main
-
-
-@pytest.fixture
-def good(tmp_path: Path) -> Request:
-    return good_request(tmp_path)
-
 
 # --- what works ----------------------------------------------------------------------------------
 

@@ -14,18 +14,12 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 import pytest
-from cli_requests import SAMPLES, Request, good_request
+from cli_requests import SAMPLES, Request
 from graphs import graph
 from networks import normal
 
 from onnx_snn import CalibrationError, ConfigError, ModelError, OutputError
 from onnx_snn.cli.main import main
-
-
-@pytest.fixture
-def good(tmp_path: Path) -> Request:
-    return good_request(tmp_path)
-
 
 Spoil = Callable[[Request], Request]
 BAD: dict[str, tuple[type[Exception], str, Spoil]] = {}

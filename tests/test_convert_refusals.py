@@ -121,7 +121,7 @@ def test_an_operator_that_cannot_run_is_named(tmp_path: Path) -> None:
     [("LayerNormalization", 17), ("RMSNormalization", 23)],
 )
 def test_a_norm_over_more_than_the_last_axis_is_refused(operator: str, opset: int, tmp_path: Path) -> None:
-    """The twin of what is converted: the spiking norms know one axis, and a wrong one would go unseen."""
+    """Spiking norms know one axis, and a wrong one would go unseen."""
     text = f"""<ir_version: 10, opset_import: ["" : {opset}]>
         network (float[N, 4, 8] x) => (float[N, 4, 8] y) <float[4, 8] gamma = {{{", ".join(["1"] * 32)}}}> {{
             h = {operator} <axis = -2> (x, gamma)

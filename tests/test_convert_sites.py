@@ -51,7 +51,7 @@ def test_every_number_of_time_steps_is_as_exact_as_it_promises(timesteps: int, t
 
 @pytest.mark.slow
 @pytest.mark.parametrize("timesteps", [4, 8, 16])
-def test_lean_neurons_fire_less_and_err_by_less_than_a_hundredth(timesteps: int, tmp_path: Path) -> None:
+def test_sparse_neurons_fire_less_and_err_by_less_than_a_hundredth(timesteps: int, tmp_path: Path) -> None:
     model = networks.classifier()
     spikes = {}
     for lean in (False, True):
@@ -63,7 +63,7 @@ def test_lean_neurons_fire_less_and_err_by_less_than_a_hundredth(timesteps: int,
 
 
 @pytest.mark.slow
-def test_lean_neurons_that_lose_too_much_are_fitted_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_sparse_neurons_that_lose_too_much_are_fitted_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     deep = " ".join(f"h{n + 1} = MatMul (h{n}, weight)" for n in range(12))
     model = graph(f"h0 = Gelu (x) {deep} y = MatMul (h12, weight)", initializers=WEIGHT)
     with caplog.at_level(logging.INFO, logger="onnx_snn.conversion.stopwatch"):
@@ -73,7 +73,7 @@ def test_lean_neurons_that_lose_too_much_are_fitted_again(tmp_path: Path, caplog
 
 
 @pytest.mark.slow
-def test_lean_is_the_default_of_eight_time_steps_alone(tmp_path: Path) -> None:
+def test_option_lean_is_the_default_of_eight_time_steps_alone(tmp_path: Path) -> None:
     model, data = networks.classifier(), {"x": normal(64, 8)}
     for timesteps, default in ((8, True), (4, False), (16, False)):
         path, _ = converted(model, tmp_path, data, timesteps=timesteps)
@@ -83,7 +83,7 @@ def test_lean_is_the_default_of_eight_time_steps_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("name", "lean"), [("past_key_values.0.key", False), ("pasture", True)])
-def test_a_network_with_a_cache_gets_no_lean_neurons_by_default(name: str, lean: bool, tmp_path: Path) -> None:
+def test_a_network_with_a_cache_gets_no_sparse_neurons_by_default(name: str, lean: bool, tmp_path: Path) -> None:
     model = ir.to_proto(graph("y = MatMul (x, weight)", initializers=WEIGHT))
     model.graph.input.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["batch", 1]))
     data = {"x": normal(64, 4, 8), name: normal(64, 1)}

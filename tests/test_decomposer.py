@@ -41,7 +41,7 @@ def test_an_excluded_fused_operator_stays_fused(tmp_path: Path) -> None:
     assert "skip" not in [initializer.name for initializer in result.graph.initializer]
 
 
-def test_expansion_edits_neither_weights_nor_other_nodes() -> None:
+def test_decomposition_edits_neither_weights_nor_other_nodes() -> None:
     model = graph(f"{FUSED[: FUSED.index('[skip]')]} y = Mul (a, gamma)")
     before = ir.to_proto(model)
     decompose(model)

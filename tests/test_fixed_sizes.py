@@ -63,7 +63,7 @@ def test_sizes_computed_from_symbols_follow_them() -> None:
 
 
 def test_an_empty_cache_does_not_say_how_large_its_symbol_is() -> None:
-    """Of a decoder that reads no cache, where one is declared as long as another input; it fails on nothing at all."""
+    """A decoder that reads no cache may declare one as long as another input; it fails on nothing at all."""
     text = """main (float[N, S, 2] x, float[N, S, 2] cache) => (float[N, S, 2] y) <int64[3] same = {-1, 0, 2}> {
         y = Reshape(x, same)
     }"""

@@ -78,7 +78,7 @@ def test_more_spikes_than_a_counter_holds_are_counted(timesteps: int, gate: bool
 @pytest.mark.parametrize("timesteps", [4, 8, 16, 17])
 @pytest.mark.parametrize("polarity", [0, 1], ids=["one_sided", "odd"])
 @pytest.mark.parametrize("bias", [0.0, 0.375])
-def test_greedy_code_has_the_same_bits(timesteps: int, polarity: int, bias: float) -> None:
+def test_beta_code_has_the_same_bits(timesteps: int, polarity: int, bias: float) -> None:
     """One basis whose kernels decay, but not by halves; up to 16 time steps have a way of their own."""
     decay = (np.round(4096 * 0.7 ** np.arange(timesteps)) / 4096).astype(np.float32)[:, None]
     neuron = MbeNeuron(

@@ -24,7 +24,7 @@ def test_distortion_is_the_divergence_of_what_logits_say() -> None:
 
 
 def losses_of(metric: str, change: float) -> list[Loss]:
-    """400 draws of 500 samples of a classifier whose decisions are as sure as it says, and of its noisy twin."""
+    """Losses by noise of a classifier whose decisions are as sure as it says: 400 draws of 500 samples."""
     rng = np.random.default_rng(0)
     found = []
     for _ in range(400):
@@ -37,7 +37,7 @@ def losses_of(metric: str, change: float) -> list[Loss]:
 
 @pytest.mark.parametrize("metric", ["accuracy", "agreement", "perplexity"])
 def test_other_data_exceeds_the_bound_once_in_twenty_times(metric: str) -> None:
-    """Of a hundred and more; the losses of decisions come in steps, so that fewer exceed it."""
+    """The bound holds from a hundred samples on; losses of decisions come in steps, so that fewer exceed it."""
     losses = losses_of(metric, 0.05)
     exceeded = [later.relative > loss.bound for loss, later in itertools.pairwise(losses)]
     assert np.mean(exceeded) <= 0.08

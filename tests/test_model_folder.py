@@ -6,14 +6,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from weighted_model import inline_file, names
+from weighted_model import names
 
 from onnx_snn.errors import OutputError
 from onnx_snn.graph.model_folder import copy_sidecars, model_files
 
 
+@pytest.mark.usefixtures("inline")
 def test_models_and_sidecars_of_a_folder(tmp_path: Path) -> None:
-    inline_file(tmp_path)
     (tmp_path / "decoder_model.onnx").touch()
     (tmp_path / "onnx").mkdir()
     sidecars = {"config.json", "tokenizer.json", "vocab.txt", "spiece.model"}

@@ -11,23 +11,12 @@ import onnx
 import onnx_ir as ir
 import onnxruntime as ort
 import pytest
-from weighted_model import WEIGHTS, external_file, inline_file, proto
+from weighted_model import WEIGHTS, proto
 
 from onnx_snn.errors import ModelError
 from onnx_snn.graph.external_weights import external_tensors
 from onnx_snn.graph.model_reader import load_model
 from onnx_snn.graph.model_writer import save_model
-
-
-@pytest.fixture
-def inline(tmp_path: Path) -> Path:
-    return inline_file(tmp_path)
-
-
-@pytest.fixture
-def external(tmp_path: Path) -> Path:
-    return external_file(tmp_path)
-
 
 UNUSUAL = {
     "nodes out of order": ("y = Add (h, x) h = MatMul (x, w)", ["MatMul", "Add"]),

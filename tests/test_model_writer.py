@@ -10,22 +10,12 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 import pytest
-from weighted_model import WEIGHTS, external_file, inline_file, names, proto, run
+from weighted_model import WEIGHTS, names, proto, run
 
 from onnx_snn.errors import OutputError
 from onnx_snn.graph import model_writer
 from onnx_snn.graph.model_reader import load_model
 from onnx_snn.graph.model_writer import check_output, save_model
-
-
-@pytest.fixture
-def inline(tmp_path: Path) -> Path:
-    return inline_file(tmp_path)
-
-
-@pytest.fixture
-def external(tmp_path: Path) -> Path:
-    return external_file(tmp_path)
 
 
 @pytest.mark.parametrize("target", [True, False, None])

@@ -121,7 +121,7 @@ def test_time_steps_stay_within_theirs(files: Path, tmp_path: Path) -> None:
 
 
 def test_operations_are_saved_in_place_of_spikes(report: TuningReport, files: Path, tmp_path: Path) -> None:
-    """But for a tenth, because single decisions decide which choice keeps the target."""
+    """Within a tenth, because single decisions decide which choice keeps the target."""
     saved = tuned(files, tmp_path / "tuned.onnx", target_loss=0.05, minimize="operations")
     costs = [point.operations for point in saved.front]
     assert costs == sorted(costs)
@@ -134,15 +134,15 @@ def test_beta_codes_err_less_for_the_same_spikes_where_the_body_allows_them(
     files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(search_space, "TIMESTEPS", (2, 4, 6, 12))
-    greedy, halving = (
+    beta, halving = (
         tuned(files, tmp_path / f"{body}.onnx", max_spikes=2.0, config=ConvertConfig(body=body))  # type: ignore[arg-type]
         for body in ("loop", "closed")
     )
-    assert any(entry.decay is not None for entry in greedy.config.nodes)
+    assert any(entry.decay is not None for entry in beta.config.nodes)
     assert all(entry.decay is None for entry in halving.config.nodes)
-    assert greedy.chosen.relative_error < 0.8 * halving.chosen.relative_error
+    assert beta.chosen.relative_error < 0.8 * halving.chosen.relative_error
     onnx_snn.convert(
-        files / "model.onnx", tmp_path / "again.onnx", files / "calibration.npz", config=greedy.config, progress=False
+        files / "model.onnx", tmp_path / "again.onnx", files / "calibration.npz", config=beta.config, progress=False
     )
     assert (tmp_path / "again.onnx").read_bytes() == (tmp_path / "loop.onnx").read_bytes()
 

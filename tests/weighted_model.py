@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 import onnxruntime as ort
+import pytest
 
 from onnx_snn.graph.model_writer import save_model
 
@@ -46,16 +47,18 @@ def names(folder: Path) -> set[str]:
     return {file.name for file in folder.iterdir()}
 
 
-def inline_file(folder: Path) -> Path:
-    """The file of the model in `folder`, its weights inside."""
-    path = folder / "model.onnx"
+@pytest.fixture
+def inline(tmp_path: Path) -> Path:
+    """The file of the model, its weights inside."""
+    path = tmp_path / "model.onnx"
     onnx.save(proto(), path)
     return path
 
 
-def external_file(folder: Path) -> Path:
-    """The file of the model in `folder`, its weights beside it."""
-    path = folder / "model.onnx"
+@pytest.fixture
+def external(tmp_path: Path) -> Path:
+    """The file of the model, its weights beside it."""
+    path = tmp_path / "model.onnx"
     save_model(ir.from_proto(proto()), path, external_data=True)
-    assert (folder / "model.onnx.data").stat().st_size >= WEIGHTS.nbytes
+    assert (tmp_path / "model.onnx.data").stat().st_size >= WEIGHTS.nbytes
     return path
