@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
+from onnx_snn.fitting.fits import fit_function, fit_identity, uniform_density
 
 from onnx_snn.config.convert_config import default_bases
-from onnx_snn.fitting.fits import fit_function, fit_identity, uniform_density
 from onnx_snn.neurons.function_bodies import function_protos
 from onnx_snn.neurons.functions import get
 from onnx_snn.neurons.mbe import UNSCALED, Float32, MbeNeuron

@@ -10,14 +10,14 @@ from pathlib import Path
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 LAYERS = 2
-_WIDTHS = {"hidden_size": 32, "num_hidden_layers": LAYERS, "num_attention_heads": 4, "intermediate_size": 64}
-_TEXT = {**_WIDTHS, "vocab_size": 96, "max_position_embeddings": 64, "pad_token_id": 1}
+WIDTHS = {"hidden_size": 32, "num_hidden_layers": LAYERS, "num_attention_heads": 4, "intermediate_size": 64}
+_TEXT = {**WIDTHS, "vocab_size": 96, "max_position_embeddings": 64, "pad_token_id": 1}
 
 FAMILIES: dict[str, tuple[str, str, dict[str, object]]] = {
     "vit": (
         "ViTForImageClassification",
         "image-classification",
-        {**_WIDTHS, "image_size": 16, "patch_size": 8},
+        {**WIDTHS, "image_size": 16, "patch_size": 8},
     ),
     "roberta": ("RobertaForSequenceClassification", "text-classification", _TEXT),
     "bert": ("BertForSequenceClassification", "text-classification", _TEXT),
@@ -37,19 +37,23 @@ FAMILIES: dict[str, tuple[str, str, dict[str, object]]] = {
 FAMILIES["gpt2-with-past"] = (FAMILIES["gpt2"][0], "text-generation-with-past", FAMILIES["gpt2"][2])
 
 
+T5 = {
+    "vocab_size": 96,
+    "d_model": 32,
+    "d_kv": 8,
+    "d_ff": 64,
+    "num_layers": LAYERS,
+    "num_heads": 4,
+    "pad_token_id": 1,
+    "eos_token_id": 3,
+    "decoder_start_token_id": 2,
+}
+
 TRANSLATOR = (
     "T5ForConditionalGeneration",
     "text2text-generation-with-past",
     {
-        "vocab_size": 96,
-        "d_model": 32,
-        "d_kv": 8,
-        "d_ff": 64,
-        "num_layers": LAYERS,
-        "num_heads": 4,
-        "pad_token_id": 1,
-        "eos_token_id": 3,
-        "decoder_start_token_id": 2,
+        **T5,
         # With a random head of its own each text goes another way; a tied one repeats the token that it has read.
         "tie_word_embeddings": False,
     },

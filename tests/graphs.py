@@ -68,6 +68,18 @@ def operand_orders(body: str) -> Iterator[str]:
         yield "".join(varied)
 
 
+def assert_found_in_every_order(function: str, body: str) -> None:
+    """Whatever the order of its operands, all of `body`, from x to y, is one site of `function`."""
+    for ordered in operand_orders(body):
+        model = graph(ordered)
+        found = recognise(model)
+        assert [site.function for site in found.sites] == [function], ordered
+        assert found.unmatched == []
+        (site,) = found.sites
+        assert set(site.nodes) == set(model.graph)
+        assert (site.inputs[0].name, site.output.name, site.name) == ("x", "y", "y")
+
+
 def functions(model: ir.Model) -> list[str | None]:
     """The functions that recognition finds, in graph order."""
     return [site.function for site in recognise(model).sites if site.kind is Kind.FUNCTION]

@@ -6,11 +6,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+import pytest
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from onnx_snn.fitting.density import Density
-from onnx_snn.neurons.mbe import MAX_TIMESTEPS, UNSCALED, Float32, MbeNeuron
+from onnx_snn.neurons.mbe import MAX_TIMESTEPS, UNSCALED, Float32, MbeNeuron, fired_slots, halving_neuron, time_loop
 from onnx_snn.neurons.step_kernels import halving_kernels
 
 MOST_BASES = 32
@@ -138,7 +139,7 @@ def critical_inputs(neuron: MbeNeuron, rng: np.random.Generator, levels: int = 2
 
 
 def critical_charges(neuron: MbeNeuron, rng: np.random.Generator, levels: int) -> Float32:
-    """Initial potentials [levels, N] whose course through the time steps meets a threshold exactly."""
+    """Initial potentials [levels, N] which meet a threshold exactly at one of the time steps."""
     s = rng.integers(0, neuron.timesteps, levels)
     earlier = rng.integers(0, 2, (levels, neuron.timesteps)) * (np.arange(neuron.timesteps) < s[:, None])
     reset = np.where(np.isinf(neuron.reset), 0, neuron.reset)
@@ -159,6 +160,14 @@ def mirrored(values: Float32) -> Float32:
     return np.concatenate([values, -values])
 
 
+def sample_case(polarity: int, scale: Float32) -> Case:
+    """A gated neuron, and its critical inputs in two rows."""
+    u_rest, gain, weight = [-1.5, 0.3, 2], [0.7, -1.1, 3], [0.5, -0.75, 0.125]
+    neuron = halving_neuron(u_rest, gain, weight, -0.25, 6, gate=True, polarity=polarity)
+    x = critical_inputs(neuron, np.random.default_rng(1))
+    return Case(neuron, np.stack([x, x[::-1]]), scale)
+
+
 DENSITY_POINTS = 400
 
 densities = st.builds(
@@ -169,7 +178,7 @@ densities = st.builds(
     st.integers(0, 2**16),
     st.floats(0.3, 4.0),
 )
-"""Of magnitudes, from ones with a long tail to ones about a mean."""
+"""Densities of magnitudes, from ones with a long tail to ones about a mean."""
 
 
 def half_normal(limit: float = 4.0) -> Density:
@@ -183,3 +192,12 @@ def typical_power(density: Density) -> float:
     """Mean square of a signal without the thousandth of its values that are largest."""
     reach = min(int(np.searchsorted(np.cumsum(density.mass), 0.999)), density.points.size - 1)
     return float((density.mass * np.minimum(density.points, density.points[reach]) ** 2).sum())
+
+
+def assert_as_promised(neuron: MbeNeuron, density: Density, *, error: float, spikes: float) -> None:
+    """The neuron errs, relative to the typical power of `density`, and fires as a code said of it."""
+    x = density.points.astype(np.float32)
+    found = np.sqrt((density.mass * (time_loop(neuron, x).y - x) ** 2).sum() / typical_power(density))
+    # A point that float32 moves over the edge of a step answers the other sum.
+    assert found == pytest.approx(error, rel=0.02, abs=1e-6)
+    assert (fired_slots(neuron, x) * density.mass).sum() == pytest.approx(spikes, abs=0.1)

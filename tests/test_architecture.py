@@ -31,6 +31,14 @@ MODULE_LINES, FUNCTION_LINES = 300, 60
 
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 FOLDERS = sorted({path.parent for path in SOURCES})
+SURROUNDINGS = sorted(
+    path
+    for folder in ("tests", "benchmarks")
+    for path in (ROOT / folder).rglob("*.py")
+    if "node_modules" not in path.parts
+)
+"""Modules that are no part of the package, and as short."""
+
 CPP_SOURCES = sorted([*KERNELS.rglob("*.cc"), *KERNELS.rglob("*.h")])
 
 
@@ -223,7 +231,7 @@ def long_blocks(source: str) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("path", [*SOURCES, *CPP_SOURCES], ids=relative)
+@pytest.mark.parametrize("path", [*SOURCES, *SURROUNDINGS, *CPP_SOURCES], ids=relative)
 def test_modules_and_functions_are_short(path: Path) -> None:
     source = path.read_text()
     assert len(source.splitlines()) <= MODULE_LINES

@@ -129,7 +129,7 @@ def test_optimum_generates_the_same_texts_with_it(merged: bool, translators: Tra
 
 
 def generated(folder: Path, merged: bool) -> dict[str, Any]:
-    """Greedy texts int64 [texts, tokens + 1] and the probabilities [texts, tokens, vocabulary] of each token."""
+    """The likeliest texts, int64 [texts, tokens + 1], and probabilities of each token [texts, tokens, vocabulary]."""
     import torch
     from optimum.onnxruntime import ORTModelForSeq2SeqLM
 

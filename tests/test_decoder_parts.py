@@ -25,6 +25,16 @@ from onnx_snn.rules.site import ActivationMatmulSite
 
 VOCABULARY, WIDTH, GROUPS, HEAD_SIZE = 32, 16, 2, 4
 
+ROTATION = """
+    NAME_low = Slice (NAME_heads, first, second, last)
+    NAME_high = Slice (NAME_heads, second, all, last)
+    NAME_minus = Neg (NAME_high)
+    NAME_turned = Concat <axis = -1> (NAME_minus, NAME_low)
+    [NAME_cosine] NAME_along = Mul (NAME_heads, cosine)
+    [NAME_sine] NAME_across = Mul (NAME_turned, sine)
+    NAME_rotated = Add (NAME_along, NAME_across)
+"""
+
 LAYER = """
 <ir_version: 9, opset_import: ["": 18]>
 layer (int64[batch, sequence] input_ids) => (float[batch, sequence, 32] logits)
@@ -51,20 +61,7 @@ layer (int64[batch, sequence] input_ids) => (float[batch, sequence, 32] logits)
     angles = Mul (column, frequencies)
     [cosine] cosine = Cos (angles)
     [sine] sine = Sin (angles)
-    q_low = Slice (q_heads, first, second, last)
-    q_high = Slice (q_heads, second, all, last)
-    q_minus = Neg (q_high)
-    q_turned = Concat <axis = -1> (q_minus, q_low)
-    [q_cosine] q_along = Mul (q_heads, cosine)
-    [q_sine] q_across = Mul (q_turned, sine)
-    q_rotated = Add (q_along, q_across)
-    k_low = Slice (k_heads, first, second, last)
-    k_high = Slice (k_heads, second, all, last)
-    k_minus = Neg (k_high)
-    k_turned = Concat <axis = -1> (k_minus, k_low)
-    [k_cosine] k_along = Mul (k_heads, cosine)
-    [k_sine] k_across = Mul (k_turned, sine)
-    k_rotated = Add (k_along, k_across)
+    ROTATIONS
     k_apart = Unsqueeze (k_rotated, repeats)
     k_expanded = Expand (k_apart, repeated)
     k_all = Reshape (k_expanded, joined)
@@ -84,7 +81,7 @@ layer (int64[batch, sequence] input_ids) => (float[batch, sequence, 32] logits)
     head = Transpose <perm = [1, 0]> (table)
     [head] logits = MatMul (residual, head)
 }
-"""
+""".replace("ROTATIONS", "".join(ROTATION.replace("NAME", name) for name in "qk"))
 EXACT = ["q_cosine", "q_sine", "k_cosine", "k_sine"]
 
 

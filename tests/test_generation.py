@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Greedy texts of the GPT-2 in models/, with its cache: converted, it goes on as before but for near ties."""
+"""Texts of the GPT-2 in models/ with its cache: converted, it writes the same tokens but for near ties."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ NEAR_TIE = 5e-3
 def continuations(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> list[tuple[generation.Continuation, generation.Continuation]]:
-    """Of the original and of the spiking network at T=8, which is as exact as it can be."""
+    """Continuations by the original and by the spiking network at T=8, which is as exact as it can be."""
     spiking = tmp_path_factory.mktemp("generation") / "spiking.onnx"
     options = {"body": "closed", "lean": False, "progress": False}
     onnx_snn.convert(MODEL / "model.onnx", spiking, MODEL / "calibration.npz", **options)

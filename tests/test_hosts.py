@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from composites import COMPOSITES, DEVIATION, EXP2, RECIPROCAL, RSQRT, affine, one_nan
 from hosts.runner import BACKENDS, javascript_missing, run
 from portable import IR_VERSION, OPSET, assert_same_bits, model_of, neuron_feeds, parameters
 from strategies import critical_inputs
-from test_composite import COMPOSITES, DEVIATION, EXP2, RECIPROCAL, RSQRT, affine, one_nan
 
 from onnx_snn.neurons.composite import spiking_layer_normalization, spiking_softmax
 from onnx_snn.neurons.function_bodies import function_protos

@@ -11,11 +11,11 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 import pytest
+from conversions import SITES, as_written
 from corpus import entries, feeds
 from graphs import graph
 from networks import normal, relative_error, run, tokens
-from test_convert import SITES, as_written
-from test_optimized import by_optimizer
+from onnxruntime_tools import by_optimizer
 
 import onnx_snn
 from onnx_snn import ModelError, Status

@@ -13,11 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from numpy.typing import NDArray
-from portable import Native, assert_same_bits, model_of, neuron_feeds
-from strategies import Case, cases, neurons
-from test_composite import (
+from composites import (
     COMPOSITES,
     Composite,
     layer_normalization_of,
@@ -26,6 +22,10 @@ from test_composite import (
     rows,
     softmax_of,
 )
+from hypothesis import given, settings
+from numpy.typing import NDArray
+from portable import Native, assert_same_bits, model_of, neuron_feeds
+from strategies import Case, cases, neurons
 
 from onnx_snn.neurons.mbe import Float32, MbeNeuron, time_loop
 from onnx_snn.neurons.opset import DOMAIN, MBE_NEURON, OPERATORS, VERSION, Body, Operator

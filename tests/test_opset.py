@@ -10,7 +10,7 @@ import onnx
 import pytest
 from hypothesis import given, settings
 from portable import OPSET, Portable, assert_same_bits, model_of, neuron_feeds
-from strategies import SPECIAL, Case, cases, critical_inputs, with_neighbours
+from strategies import SPECIAL, Case, cases, sample_case, with_neighbours
 
 from onnx_snn.neurons.bodies.mbe_neuron import ALLOWZERO_OPSET
 from onnx_snn.neurons.function_bodies import closed_body_fits, function_protos
@@ -65,14 +65,6 @@ def test_every_opset(opset: int, body: Body) -> None:
     for polarity in (0, 1):
         for scale in (np.float32([1]), np.float32([[0.25], [8]])):
             assert_runtimes_agree(sample_case(polarity, scale), body, opset=opset)
-
-
-def sample_case(polarity: int, scale: np.ndarray) -> Case:
-    """A gated neuron, and its critical inputs in two rows."""
-    u_rest, gain, weight = [-1.5, 0.3, 2], [0.7, -1.1, 3], [0.5, -0.75, 0.125]
-    neuron = halving_neuron(u_rest, gain, weight, -0.25, 6, gate=True, polarity=polarity)
-    x = critical_inputs(neuron, np.random.default_rng(1))
-    return Case(neuron, np.stack([x, x[::-1]]), scale)
 
 
 @pytest.mark.parametrize("body", Body)

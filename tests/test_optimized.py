@@ -13,6 +13,7 @@ import onnxruntime
 import pytest
 from corpus import Feeds, entries, feeds
 from networks import relative_error, run
+from onnxruntime_tools import by_optimizer
 from support import nonlinear_nodes
 
 import onnx_snn
@@ -32,25 +33,6 @@ def by_session(model: onnx.ModelProto, path: Path) -> None:
     options.optimized_model_filepath = str(path)
     options.log_severity_level = 4
     onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-
-
-def by_optimizer(model: onnx.ModelProto, path: Path, kind: str, *, multi_head: bool = False) -> None:
-    """Write what onnxruntime's optimizer for Transformers of a `kind` makes of `model`."""
-    from onnxruntime.transformers import optimizer
-    from onnxruntime.transformers.fusion_options import FusionOptions
-
-    fusions = FusionOptions(kind)
-    fusions.use_multi_head_attention = multi_head
-    onnx.save(model, path.with_name("original.onnx"))
-    optimized = optimizer.optimize_model(
-        str(path.with_name("original.onnx")),
-        model_type=kind,
-        num_heads=4,
-        hidden_size=32,
-        optimization_options=fusions,
-        opt_level=0,
-    )
-    optimized.save_model_to_file(str(path))
 
 
 @pytest.fixture(autouse=True)

@@ -66,19 +66,21 @@ NAMES = [
     "write_images",
 ]
 
+COMPARISON = [
+    "original",
+    "spiking",
+    "data",
+    "labels",
+    "metric",
+    "output",
+    "batch_size",
+    "samples",
+    "progress",
+    "kernels",
+]
+
 PARAMETERS = {
-    "sensitivity": [
-        "original",
-        "spiking",
-        "data",
-        "labels",
-        "metric",
-        "output",
-        "batch_size",
-        "samples",
-        "progress",
-        "kernels",
-    ],
+    "sensitivity": COMPARISON,
     "convert": [
         "model",
         "output",
@@ -91,18 +93,7 @@ PARAMETERS = {
         "progress",
         "options",
     ],
-    "compare": [
-        "original",
-        "spiking",
-        "data",
-        "labels",
-        "metric",
-        "output",
-        "batch_size",
-        "samples",
-        "progress",
-        "kernels",
-    ],
+    "compare": COMPARISON,
     "export": ["model", "output", "task", "opset"],
     "get_library_path": [],
     "inspect": ["path"],

@@ -11,45 +11,24 @@ import numpy as np
 import onnx
 import pytest
 from networks import Feeds, normal, relative_error, run, tokens
-from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_dynamic, quantize_static
+from onnxruntime.quantization import quantize_dynamic
+from onnxruntime_tools import quantized
 
 import onnx_snn
 from onnx_snn import ConversionReport, Status
 
 ERROR_BOUNDS = {8: 0.02, 12: 1e-3}
-"""By time steps: where a neuron is off by a fraction of one of the 256 steps, some elements take the neighbouring
-one, which is 0.4 % of a tensor's range. Quantization itself costs 6 %."""
-
-
-class _Reader(CalibrationDataReader):  # type: ignore[misc]
-    """Calibration data as onnxruntime's quantization takes it."""
-
-    def __init__(self, feeds: Feeds) -> None:
-        self._feeds = iter([feeds])
-
-    def get_next(self) -> Feeds | None:
-        return next(self._feeds, None)
-
-
-def quantized(model: onnx.ModelProto, folder: Path, feeds: Feeds) -> Path:
-    """The file of `model` in the QDQ format."""
-    onnx.save(model, folder / "float.onnx")
-    quantize_static(
-        folder / "float.onnx",
-        folder / "model.onnx",
-        _Reader(feeds),
-        quant_format=QuantFormat.QDQ,
-        activation_type=QuantType.QUInt8,
-        weight_type=QuantType.QInt8,
-        # A quantized sum with a mask of -10000 would leave nothing of the scores.
-        op_types_to_quantize=["MatMul", "Gather", "LayerNormalization", "Gelu"],
-    )
-    return folder / "model.onnx"
+"""Largest relative errors by time steps: where a neuron is off by a fraction of one of the 256 steps, some elements
+take the neighbouring one, which is 0.4 % of a tensor's range. Quantization itself costs 6 %."""
 
 
 def converted(path: Path, feeds: Feeds, timesteps: int = 8) -> tuple[Path, ConversionReport]:
     result = path.with_name("spiking.onnx")
-    options = {"body": "closed", "timesteps": timesteps, "lean": False}  # steps of 8 bits are as wide as lean errors
+    options = {
+        "body": "closed",
+        "timesteps": timesteps,
+        "lean": False,
+    }  # steps of 8 bits are as wide as the errors of sparse neurons
     return result, onnx_snn.convert(path, result, feeds, progress=False, **options)
 
 

@@ -13,22 +13,25 @@ LAYER = (
     "m = ReduceMean(x, last) d = Sub(x, m) p = Pow(d, two) v = ReduceMean(p, last) w = Add(v, eps) "
     "s = Sqrt(w) n = Div(d, s) g = Mul(n, gamma) y = Add(g, beta)"
 )
+RMS = "p = Pow(x, two) v = ReduceMean(p, last) w = Add(v, eps) s = Sqrt(w) n = Div(x, s) y = Mul(n, gamma)"
+
+
+def forms(norm: str, d: str) -> list[str]:
+    """`norm`, which divides `d` by its deviation, with a square and a quotient of every form."""
+    return [
+        norm,
+        norm.replace(f"Pow({d}, two)", f"Mul({d}, {d})"),
+        norm.replace(f"n = Div({d}, s)", f"r = Reciprocal(s) n = Mul({d}, r)"),
+        norm.replace(f"n = Div({d}, s)", f"r = Div(one, s) n = Mul({d}, r)"),
+        norm.replace(f"s = Sqrt(w) n = Div({d}, s)", f"r = Pow(w, minushalf) n = Mul({d}, r)"),
+    ]
+
+
 LAYER_FORMS = [
-    LAYER,
-    LAYER.replace("Pow(d, two)", "Mul(d, d)"),
-    LAYER.replace("n = Div(d, s)", "r = Reciprocal(s) n = Mul(d, r)"),
-    LAYER.replace("n = Div(d, s)", "r = Div(one, s) n = Mul(d, r)"),
-    LAYER.replace("s = Sqrt(w) n = Div(d, s)", "r = Pow(w, minushalf) n = Mul(d, r)"),
+    *forms(LAYER, "d"),
     LAYER.replace("Div(d, s)", "Div(again, s)").replace("d = Sub", "again = Sub(x, m) d = Sub"),
 ]
-RMS = "p = Pow(x, two) v = ReduceMean(p, last) w = Add(v, eps) s = Sqrt(w) n = Div(x, s) y = Mul(n, gamma)"
-RMS_FORMS = [
-    RMS,
-    RMS.replace("Pow(x, two)", "Mul(x, x)"),
-    RMS.replace("n = Div(x, s)", "r = Reciprocal(s) n = Mul(x, r)"),
-    RMS.replace("n = Div(x, s)", "r = Div(one, s) n = Mul(x, r)"),
-    RMS.replace("s = Sqrt(w) n = Div(x, s)", "r = Pow(w, minushalf) n = Mul(x, r)"),
-]
+RMS_FORMS = forms(RMS, "x")
 CASES = [(Kind.LAYER_NORM, body) for body in LAYER_FORMS] + [(Kind.RMS_NORM, body) for body in RMS_FORMS]
 LAYER_WITHOUT_SHIFT = LAYER.replace("g = Mul(n, gamma) y = Add(g, beta)", "y = Mul(n, gamma)")
 LAYER_WITHOUT_SCALE = LAYER.replace("n = Div(d, s) g = Mul(n, gamma) y = Add(g, beta)", "y = Div(d, s)")

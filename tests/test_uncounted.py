@@ -14,7 +14,7 @@ import pytest
 from graphs import graph
 from networks import normal, tokens
 from onnxruntime.quantization import quantize_dynamic
-from test_quantized import quantized
+from onnxruntime_tools import quantized
 
 import onnx_snn
 from onnx_snn import Profile

@@ -1,60 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Functions and fused operators in a conversion: what is taken apart, what is put back, and how it is named."""
+"""Functions in a conversion: what is taken apart, what is put back, and how it is named."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
 import onnx_ir as ir
 import pytest
-from graphs import graph
-from networks import normal, relative_error, run
-from onnx_ir.passes.common import InlinePass, RemoveUnusedFunctionsPass
+from conversions import statuses
+from local_functions import X, converted, network
+from networks import relative_error, run
+from onnx_ir.passes.common import InlinePass
 
 import onnx_snn
-from onnx_snn import ConversionReport, ModelError, Status
+from onnx_snn import ModelError, Status
 from onnx_snn.decompositions.decomposer import decompose, origin_of
 
-X = {"x": normal(16, 4, 8)}
-WEIGHT = "float[8,8] w = {" + ", ".join(str((i % 9 - 4) / 8) for i in range(64)) + "}"
-
-FUNCTIONS = """
-    <domain: "local", opset_import: ["" : 20, "local" : 1]> Block <slope> (x, w) => (y) {
-        [dense] h = MatMul (x, w)
-        [act] g = local.Gate (h)
-        [leak] y = LeakyRelu <alpha: float = @slope> (g)
-    }
-    <domain: "local", opset_import: ["" : 20]> Gate (x) => (y) { s = Sigmoid (x) [gate] y = Mul (x, s) }
-    <domain: "local", opset_import: ["" : 20]> Shift (x) => (y) { y = Add (x, x) }
-    <domain: "local", opset_import: ["" : 20]> Root (x) => (y) { [size] a = Abs (x) r = Sqrt (a) y = Add (r, x) }
-"""
-
-
-def network(body: str, functions: str = FUNCTIONS) -> onnx.ModelProto:
-    """A model from `x` to `y` with those of the functions that it calls."""
-    header = '<ir_version: 10, opset_import: ["" : 20, "local" : 1, "com.microsoft" : 1]>'
-    text = f"{header} main (float[N, 4, 8] x) => (float[N, 4, 8] y) <{WEIGHT}> {{ {body} }} {functions}"
-    model = ir.from_proto(onnx.parser.parse_model(text))
-    RemoveUnusedFunctionsPass()(model)
-    return ir.to_proto(model)
-
-
 BLOCKS = "[one] a = local.Block <slope = 0.3> (x, w) [two] y = local.Block <slope = 0.1> (a, w)"
-
-
-def converted(model: Any, folder: Path, **options: Any) -> tuple[onnx.ModelProto, ConversionReport]:
-    report = onnx_snn.convert(model, folder / "spiking.onnx", X, progress=False, **options)
-    return onnx.load(folder / "spiking.onnx"), report
-
-
-def statuses(report: ConversionReport) -> dict[str, Status]:
-    return {node.name: node.status for node in report.nodes}
-
-
-# --- functions ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.slow
@@ -226,105 +190,3 @@ def test_what_cannot_be_converted_counts_before_what_is_kept(tmp_path: Path) -> 
         ("act", Status.CONVERTED, ""),
         ("both", Status.REFUSED, "holds both/size: no rule knows what Abs computes here"),
     ]
-
-
-# --- fused operators -----------------------------------------------------------------------------------
-
-FUSED = """
-    [bias] a = com.microsoft.BiasGelu (x, beta)
-    [skip] y = com.microsoft.SkipLayerNormalization (a, x, gamma, beta)
-"""
-
-
-def test_fused_operators_are_converted_and_named(tmp_path: Path) -> None:
-    model = graph(FUSED)
-    result, report = converted(model, tmp_path)
-    assert statuses(report) == {"bias/Gelu": Status.CONVERTED, "skip/LayerNormalization": Status.CONVERTED}
-    assert {node.domain for node in result.graph.node} == {"", "onnx_snn"}
-    assert relative_error(run(model, X)["y"], run(result, X)["y"]) < 0.005
-
-
-def test_an_excluded_fused_operator_stays_fused(tmp_path: Path) -> None:
-    model = graph(FUSED)
-    result, report = converted(model, tmp_path, exclude="skip")
-    assert statuses(report) == {"bias/Gelu": Status.CONVERTED, "skip": Status.KEPT}
-    assert ir.to_proto(model).graph.node[1] in list(result.graph.node)
-    assert "skip" not in [initializer.name for initializer in result.graph.initializer]
-
-
-def test_expansion_edits_neither_weights_nor_other_nodes() -> None:
-    model = graph(f"{FUSED[: FUSED.index('[skip]')]} y = Mul (a, gamma)")
-    before = ir.to_proto(model)
-    decompose(model)
-    after = ir.to_proto(model)
-    assert list(after.graph.initializer) == list(before.graph.initializer)
-    assert after.graph.node[-1] == before.graph.node[-1]
-    assert [(value.name, value.type) for value in after.graph.output] == [
-        (value.name, value.type) for value in before.graph.output
-    ]
-
-
-def test_an_operator_that_stays_is_the_only_reader_of_its_inputs() -> None:
-    model = graph('y = com.microsoft.FusedGemm <activation = "Elu"> (x, w)', initializers=WEIGHT)
-    assert len(decompose(model).stay) == 1
-    assert [len(value.uses()) for value in (*model.graph.inputs, *model.graph.initializers.values())] == [1, 1]
-
-
-def test_what_nothing_reads_is_not_left_behind() -> None:
-    model = graph("y, k, v = com.microsoft.MultiHeadAttention <num_heads = 2> (x, x, x)", inputs="float[N,4,8] x")
-    decompose(model)
-    read = {value for node in model.graph for value in node.inputs} | set(model.graph.outputs)
-    assert {value for node in model.graph for value in node.outputs} <= read
-    assert set(model.graph.initializers.values()) <= read
-
-
-def test_a_model_without_anything_to_take_apart_is_not_touched() -> None:
-    model = graph("g = Gelu (x) y = Tanh (g)")
-    before = ir.to_proto(model).SerializeToString(deterministic=True)
-    assert not decompose(model).origins
-    assert ir.to_proto(model).SerializeToString(deterministic=True) == before
-
-
-# --- operators that nobody knows -----------------------------------------------------------------------
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("model", "name", "reason"),
-    [
-        pytest.param(
-            network("[gate] a = local.Gate (x) [other] y = local.Root (a)"),
-            "other",
-            "holds other/size: no rule knows what Abs computes here",
-            id="function",
-        ),
-        pytest.param(
-            graph("[gate] g = Gelu (x) [other] y = com.microsoft.Inverse (g)", inputs="float[N,4,4] x"),
-            "other",
-            "no rule knows the operator com.microsoft.Inverse",
-            id="operator",
-        ),
-        pytest.param(
-            graph("[gate] g = Gelu (x) [other] y = com.microsoft.RotaryEmbedding (g, position_ids, c, c)",
-                  inputs="float[N,4,32] x, int64[1] position_ids",
-                  initializers="float[9,16] c = {" + ",".join(["1"] * 144) + "}"),
-            None,
-            "",
-            id="rotation",
-        ),
-    ],
-)  # fmt: skip
-def test_a_network_is_converted_around_what_nobody_knows(
-    model: Any, name: str | None, reason: str, tmp_path: Path
-) -> None:
-    proto = ir.to_proto(model) if isinstance(model, ir.Model) else model
-    shape = [dim.dim_value or 16 for dim in proto.graph.input[0].type.tensor_type.shape.dim]
-    feeds = {"x": normal(*shape)} | ({"position_ids": np.zeros(1, int)} if len(proto.graph.input) > 1 else {})
-    path = tmp_path / "spiking.onnx"
-    report = onnx_snn.convert(model, path, [feeds], progress=False)
-    assert report.count(Status.CONVERTED) == 1
-    assert [(node.name, node.reason) for node in report.nodes if node.status is Status.REFUSED] == (
-        [(name, reason)] if name else []
-    )
-    assert "other" in [node.name for node in onnx.load(path).graph.node]
-    assert relative_error(run(proto, feeds)["y"], run(path, feeds)["y"]) < 0.05

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lean codes: what they promise is what the neuron does, and nothing that was tried is better in both respects."""
+"""Binary codes: what they promise is what the neuron does, and nothing that was tried is better in both respects."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import densities, half_normal, typical_power
+from strategies import assert_as_promised, densities, half_normal
 
 from onnx_snn.config.convert_config import Allowance
 from onnx_snn.fitting.binary_codes import JudgedBinaryCode, _level_sizes, binary_codes, within_allowance
 from onnx_snn.fitting.density import Density
-from onnx_snn.neurons.mbe import fired_slots, time_loop
 
 
 @settings(deadline=None, max_examples=25)
@@ -24,15 +23,11 @@ def test_error_and_spikes_are_those_of_the_neuron(
 ) -> None:
     limit = headroom * density.points[-1]
     front = binary_codes(density, timesteps, limit=limit, gate=gate)
-    x = density.points.astype(np.float32)
     for code in (front[0], front[len(front) // 2], front[-1]):
         neuron = code.neuron(one_sided=one_sided, gate=gate)
         assert neuron.timesteps == timesteps + gate
         assert neuron.halving is not None
-        error = np.sqrt((density.mass * (time_loop(neuron, x).y - x) ** 2).sum() / typical_power(density))
-        # A point that float32 moves over the edge of a level answers the other one.
-        assert error == pytest.approx(code.error, rel=0.02, abs=1e-6)
-        assert (fired_slots(neuron, x) * density.mass).sum() == pytest.approx(code.spikes, abs=0.1)
+        assert_as_promised(neuron, density, error=code.error, spikes=code.spikes)
 
 
 @settings(deadline=None, max_examples=25)

@@ -146,7 +146,7 @@ def test_octaves_make_the_segments_of_a_code(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_decay_makes_a_greedy_code(tmp_path: Path) -> None:
+def test_a_decay_makes_a_beta_code(tmp_path: Path) -> None:
     entries = [
         {"name": "scores", "decay": 0.75, "halvings": 2, "timesteps": 12},
         {"name": "context", "neuron": "operand 0", "octaves": [0, 2]},

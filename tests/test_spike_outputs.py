@@ -184,7 +184,7 @@ def test_gates_change_no_output_and_move_saturated_spikes(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("spiking", ["paper"], indirect=True)
 def test_collected_counts_are_the_same_in_few_outputs(spiking: Path) -> None:
-    """Of neurons with 4 and with 8 bases."""
+    """The network holds neurons with 4 and with 8 bases."""
     model = load_model(spiking)
     meters = meter(model, Body.LOOP)
     single = networks.run(model, tokens(4))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import densities, half_normal, typical_power
+from strategies import assert_as_promised, densities, half_normal
 
 from onnx_snn.config.neuron_settings import BetaCode
 from onnx_snn.fitting.beta_codes import DECAYS, MOST_HALVINGS, TWO_SEGMENTS, BetaSteps, beta_codes
@@ -34,15 +34,11 @@ def test_error_and_spikes_are_those_of_the_neuron(
 ) -> None:
     limit = headroom * density.points[-1]
     front = beta_codes(density, timesteps, limit=limit, gate=gate)
-    x = density.points.astype(np.float32)
     for code in (front[0], front[len(front) // 2], front[-1]):
         neuron = code.steps.neuron(limit, one_sided=one_sided, gate=gate)
         segments = len(code.steps.code.octaves)
         assert (neuron.bases, neuron.timesteps) == (segments, timesteps + (gate and segments > 1))
-        error = np.sqrt((density.mass * (time_loop(neuron, x).y - x) ** 2).sum() / typical_power(density))
-        # A point that float32 moves over the edge of a step answers the other sum.
-        assert error == pytest.approx(code.error, rel=0.02, abs=1e-6)
-        assert (fired_slots(neuron, x) * density.mass).sum() == pytest.approx(code.spikes, abs=0.1)
+        assert_as_promised(neuron, density, error=code.error, spikes=code.spikes)
 
 
 @given(steps, st.floats(1e-20, 1e20))

@@ -12,37 +12,19 @@ import onnx
 import onnx_ir as ir
 import onnxruntime as ort
 import pytest
+from observed_network import WEIGHTS, feeds, network
 
 from onnx_snn.calibration import statistics as module
 from onnx_snn.calibration.channel_histogram import ChannelHistogram
 from onnx_snn.calibration.fixed_sizes import static_axes
 from onnx_snn.calibration.signed_histogram import SignedHistogram
 from onnx_snn.calibration.statistics import Calibration, Observation, calibrate, fingerprint, load_cache
-from onnx_snn.data.feeds import Feeds, open_feeds
-from onnx_snn.data.specs import Feed, input_specs
+from onnx_snn.data.feeds import open_feeds
+from onnx_snn.data.specs import input_specs
 from onnx_snn.errors import CalibrationError, ModelError, OutputError
 from onnx_snn.graph.model_reader import load_model
 from onnx_snn.graph.model_writer import save_model
 
-NETWORK = """<ir_version: 8, opset_import: ["": 17]>
-    main (float[batch, length, 32] x, bool flag) => (float[batch, length, 32] y) <float[32, 32] w> {
-        h = MatMul(x, w)
-        heads = Constant<value = int64[4] {0, 0, 4, 8}>()
-        split = Reshape(h, heads)
-        k = Transpose<perm = [0, 2, 3, 1]>(split)
-        q = Transpose<perm = [0, 2, 1, 3]>(split)
-        scores = MatMul(q, k)
-        root = Sqrt(h)
-        size = Shape(h)
-        twice = Constant<value = int64 {2}>()
-        last = Loop(twice, , h) <body = body (int64 i, bool go, float[batch, length, 32] u)
-            => (bool on, float[batch, length, 32] v) { on = Identity(go) step = Relu(u) v = Neg(step) }>
-        y = If(flag) <
-            then_branch = yes () => (float[batch, length, 32] a) { inner = Relu(h) a = Neg(inner) },
-            else_branch = no () => (float[batch, length, 32] b) { b = Relu(h) }
-        >
-    }"""
-WEIGHTS = np.random.default_rng(0).standard_normal((32, 32)).astype(np.float32)
 OBSERVATIONS = [
     Observation("x"),
     Observation("h", (2,)),
@@ -55,18 +37,7 @@ OBSERVATIONS = [
 
 @pytest.fixture
 def model() -> ir.Model:
-    proto = onnx.parser.parse_model(NETWORK)
-    proto.graph.initializer.append(onnx.numpy_helper.from_array(WEIGHTS, "w"))
-    return ir.from_proto(proto)
-
-
-def feeds(model: ir.Model, samples: int = 10) -> Feeds:
-    rng = np.random.default_rng(1)
-    data = [
-        {"x": rng.standard_normal((size, 5, 32)).astype(np.float32), "flag": np.array(True)}
-        for size in (4,) * (samples // 4) + (samples % 4,)
-    ]
-    return open_feeds(data, input_specs(model))
+    return network()
 
 
 def expected(model: ir.Model) -> dict[str, list[np.ndarray]]:
@@ -271,77 +242,3 @@ def test_a_cache_that_cannot_be_read_is_named(content: bytes | None, model: ir.M
 def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"cannot write '.*nowhere"):
         Calibration("").save_cache(tmp_path / "nowhere" / "cache.npz")
-
-
-def test_static_axes(model: ir.Model) -> None:
-    assert static_axes(model, ["x", "h", "k", "scores", "w"], feeds(model).first()) == {
-        "x": (None, None, 32),
-        "h": (None, None, 32),
-        "k": (None, 4, 8, None),
-        "scores": (None, 4, None, None),
-        "w": (32, 32),
-    }
-
-
-def static(text: str, value: str, feed: Feed) -> tuple[int | None, ...]:
-    model = ir.from_proto(onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["": 17]> {text}'))
-    return static_axes(model, [value], feed)[value]
-
-
-def test_sizes_that_the_model_fixes_are_static_though_it_calls_them_symbolic() -> None:
-    weights = ", ".join(["0.5"] * 96)
-    position = ", ".join(["1"] * 32)
-    text = f"""main (float[batch, channels, height, width] x) => (float[batch, p, 2] y)
-        <float[2, 3, 4, 4] w = {{{weights}}}, float[1, 16, 2] position = {{{position}}},
-         int64[3] flat = {{0, 2, -1}}> {{
-            patches = Conv<strides = [4, 4]>(x, w)
-            rows = Reshape(patches, flat)
-            tokens = Transpose<perm = [0, 2, 1]>(rows)
-            y = Add(tokens, position)
-        }}"""
-    assert static(text, "tokens", {"x": np.ones((2, 3, 16, 16), np.float32)}) == (None, 16, 2)
-
-
-def test_sizes_computed_from_symbols_follow_them() -> None:
-    model = ir.from_proto(
-        onnx.parser.parse_model("""<ir_version: 8, opset_import: ["": 17]>
-            main (float[N, S, 2] x, float[N, past, 2] cache, float[N, total] mask) => (float[N, total, 2] y) {
-                both = Concat<axis = 1>(cache, x)
-                axes = Constant<value = int64[1] {-1}>()
-                column = Unsqueeze(mask, axes)
-                y = Mul(both, column)
-            }""")
-    )
-    model.graph.inputs[2].shape = ir.Shape(["N", "past + S"])
-    for past in (3, 0):
-        feed = {
-            "x": np.ones((1, 4, 2), np.float32),
-            "cache": np.ones((1, past, 2), np.float32),
-            "mask": np.ones((1, past + 4), np.float32),
-        }
-        assert static_axes(model, ["y", "cache"], feed) == {"y": (None, None, 2), "cache": (None, None, 2)}
-
-
-def test_an_empty_cache_does_not_say_how_large_its_symbol_is() -> None:
-    """Of a decoder that reads no cache, where one is declared as long as another input; it fails on nothing at all."""
-    text = """main (float[N, S, 2] x, float[N, S, 2] cache) => (float[N, S, 2] y) <int64[3] same = {-1, 0, 2}> {
-        y = Reshape(x, same)
-    }"""
-    feed = {"x": np.ones((4, 6, 2), np.float32), "cache": np.ones((4, 0, 2), np.float32)}
-    assert static(text, "y", feed) == (None, None, 2)
-
-
-def test_nameless_dimensions_that_must_agree_are_changed_together() -> None:
-    text = "main (float[?, ?] a, float[?, ?] b) => (float[?, ?] y) { y = Add(a, b) }"
-    feed = {"a": np.ones((4, 6), np.float32), "b": np.ones((4, 6), np.float32)}
-    assert static(text, "y", feed) == (None, None)
-
-
-def test_a_fully_static_model_has_static_axes() -> None:
-    text = "main (float[2, 3] x) => (float[3, 2] y) { y = Transpose(x) }"
-    assert static(text, "y", {"x": np.ones((2, 3), np.float32)}) == (3, 2)
-
-
-def test_nothing_is_known_where_no_other_size_runs() -> None:
-    text = """main (float[N] x) => (float[7] y) <float[7] w = {1, 2, 3, 4, 5, 6, 7}> { y = Add(x, w) }"""
-    assert static(text, "y", {"x": np.ones(7, np.float32)}) == (None,)

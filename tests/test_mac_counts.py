@@ -103,7 +103,7 @@ def test_operators_that_are_counted_but_not_coded_are_no_site(operator: str) -> 
 
 @pytest.mark.parametrize("operator", ["MatMulNBits", "MatMulBnb4"])
 def test_packed_weights_are_no_operand(operator: str) -> None:
-    """What they hold is not what their shape says, and they are weights whatever they are computed from."""
+    """The shape of packed weights does not count what they hold; they are weights wherever they come from."""
     model = graph(f"y = com.microsoft.{operator} <K = 8, N = 8, block_size = 16> (x, packed, scales)")
     (node,) = model.graph
     flow = ActivationFlow(model)

@@ -29,50 +29,50 @@ ROUNDING = 1e-5
 @pytest.fixture(scope="module")
 def spiking(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny Transformer at T=4, so that errors show."""
-    path = tmp_path_factory.mktemp("switchboard") / "spiking.onnx"
+    path = tmp_path_factory.mktemp("switched") / "spiking.onnx"
     onnx_snn.convert(networks.transformer(), path, tokens(), timesteps=4, body="closed")
     return path
 
 
 @pytest.fixture(scope="module")
-def board(spiking: Path) -> SwitchedModel:
+def switched(spiking: Path) -> SwitchedModel:
     return SwitchedModel(ir.from_proto(networks.transformer()), load_model(spiking))
 
 
-def test_it_knows_every_spiking_node(board: SwitchedModel, spiking: Path) -> None:
-    assert list(board.nodes) == [node.name for node in networks.spiking_nodes(spiking)]
-    (code,) = (node for node in board.nodes.values() if node.original == "normed" and node.source == "identity")
+def test_it_knows_every_spiking_node(switched: SwitchedModel, spiking: Path) -> None:
+    assert list(switched.nodes) == [node.name for node in networks.spiking_nodes(spiking)]
+    (code,) = (node for node in switched.nodes.values() if node.original == "normed" and node.source == "identity")
     assert code.readers == ("query", "key", "value")
-    assert board.nodes["gelu"].output == board.nodes["gelu"].original == "activated"
+    assert switched.nodes["gelu"].output == switched.nodes["gelu"].original == "activated"
 
 
-def test_nothing_on_is_the_original(board: SwitchedModel) -> None:
+def test_nothing_on_is_the_original(switched: SwitchedModel) -> None:
     expected = run(networks.transformer(), tokens(seed=2))["logits"]
-    assert relative_error(expected, board(tokens(seed=2), (), ["logits"])["logits"]) < ROUNDING
+    assert relative_error(expected, switched(tokens(seed=2), (), ["logits"])["logits"]) < ROUNDING
 
 
-def test_everything_on_is_the_spiking_network(board: SwitchedModel, spiking: Path) -> None:
+def test_everything_on_is_the_spiking_network(switched: SwitchedModel, spiking: Path) -> None:
     expected = run(spiking, tokens(seed=2))["logits"]
     original = run(networks.transformer(), tokens(seed=2))["logits"]
-    got = board(tokens(seed=2), set(board.nodes), ["logits"])["logits"]
+    got = switched(tokens(seed=2), set(switched.nodes), ["logits"])["logits"]
     assert relative_error(expected, got) < ROUNDING < relative_error(original, got)
 
 
 @pytest.mark.parametrize("name", ["norm_1", "softmax", "gelu"])
-def test_one_node_on_changes_nothing_before_it(name: str, board: SwitchedModel) -> None:
-    nodes = list(board.nodes.values())
-    place = list(board.nodes).index(name)
+def test_one_node_on_changes_nothing_before_it(name: str, switched: SwitchedModel) -> None:
+    nodes = list(switched.nodes.values())
+    place = list(switched.nodes).index(name)
     taps = [node.output for node in nodes]
-    exact, alone = board(tokens(), (), taps), board(tokens(), {name}, taps)
+    exact, alone = switched(tokens(), (), taps), switched(tokens(), {name}, taps)
     for node in nodes[:place]:
         np.testing.assert_array_equal(exact[node.output], alone[node.output])
     assert 0.0 < relative_error(exact[nodes[place].output], alone[nodes[place].output]) < 0.1
 
 
-def test_it_runs_without_kernels(board: SwitchedModel, spiking: Path) -> None:
+def test_it_runs_without_kernels(switched: SwitchedModel, spiking: Path) -> None:
     portable = SwitchedModel(ir.from_proto(networks.transformer()), load_model(spiking), kernels=False)
     on = {"softmax", "gelu"}
-    expected, got = (each(tokens(), on, ["logits"])["logits"] for each in (board, portable))
+    expected, got = (each(tokens(), on, ["logits"])["logits"] for each in (switched, portable))
     assert relative_error(expected, got) < ROUNDING
 
 

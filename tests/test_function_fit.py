@@ -1,15 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fitted neurons: how close they come, the structure that kernels rely on, and that they are reproducible."""
+"""Fitted neurons: how close they come, the structure that kernels rely on, and what is refused."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -261,109 +257,6 @@ def test_fixed_domain_is_not_left() -> None:
 def test_density_must_be_one(density: Density) -> None:
     with pytest.raises(ConfigError, match="density"):
         fit_function(get("gelu"), 4, 4, density)
-
-
-# Densities --------------------------------------------------------------------------------------------
-
-
-def test_uniform_density() -> None:
-    points, mass = uniform_density(-3.0, 5.0, 1000)
-    assert (points[0], points[-1]) == (-3.0, 5.0)
-    assert np.all(np.diff(points) > 0.0)
-    cell = np.floor((points[1:-1] + 3.0) / 8.0 * 1000)
-    np.testing.assert_array_equal(cell, np.arange(1, 999))
-    np.testing.assert_array_equal(mass, 1e-3)
-
-
-@given(
-    st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=30, unique=True),
-    st.floats(-1e3, 0.0),
-    st.floats(1e-3, 1e3),
-)
-def test_calibrated_density(points: list[float], lo: float, extent: float) -> None:
-    hi = lo + extent
-    counts = np.arange(1, len(points) + 1)
-    density = calibrated_density(np.sort(points), counts, lo, hi)
-    assert density.points.size <= 4096
-    assert np.all(np.diff(density.points) > 0.0)
-    assert density.points[0] == lo
-    assert density.points[-1] == pytest.approx(hi, abs=1e-12 * extent)
-    assert np.isclose(density.mass.sum(), 1.0, rtol=1e-12)
-    assert density.mass.min() > 0.0
-    # The mean is that of the clipped histogram, but for the floors' 2e-4 of the range.
-    mean = np.average(np.sort(points).clip(lo, hi), weights=counts)
-    assert abs(np.average(density.points, weights=density.mass) - mean) <= 2.1e-4 * extent
-
-
-def test_long_histogram_is_thinned() -> None:
-    points = np.linspace(-1.0, 1.0, 50001)
-    density = calibrated_density(points, np.ones(50001), -2.0, 2.0)
-    assert density.points.size <= 4096
-    assert abs(np.average(density.points**2, weights=density.mass) - np.mean(points**2)) <= 1e-3
-
-
-@pytest.mark.parametrize(
-    ("points", "counts", "lo", "hi", "message"),
-    [
-        ([0.0], [1], 1.0, 1.0, "the range to be fitted"),
-        ([0.0], [1], 0.0, np.inf, "the range to be fitted"),
-        ([0.0, 1.0], [1], 0.0, 1.0, "shapes"),
-        ([0.0], [0], 0.0, 1.0, "not all zero"),
-        ([0.0, 1.0], [2, -1], 0.0, 1.0, "finite masses >= 0"),
-        ([np.nan], [1], 0.0, 1.0, "finite points"),
-    ],
-)
-def test_bad_histogram(points: list[float], counts: list[int], lo: float, hi: float, message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
-        calibrated_density(points, counts, lo, hi)
-
-
-# Reproducibility and cost -----------------------------------------------------------------------------
-
-FINGERPRINT = """
-import hashlib
-import numpy as np
-from onnx_snn.fitting.density import Density, calibrated_density
-from onnx_snn.fitting.function_fit import fit_function
-from onnx_snn.fitting.identity_code import fit_identity
-from onnx_snn.fitting.paper_neuron import fit_paper
-from onnx_snn.neurons.functions import get
-
-points = np.arange(-64, 512) / 8.0
-counts = 1.0 / (1.0 + points * points * points * points)
-calibrated = calibrated_density(points, counts, -16.0, 256.0)
-magnitudes = Density(points[64:], counts[64:])
-neurons = [fit_function(get(name), n, t) for name in ("gelu", "erf") for n, t in ((8, 2), (8, 4), (8, 8))]
-neurons += [fit_function(get(name), 16, 8, calibrated) for name in ("silu", "relu")]
-neurons += [fit_identity(magnitudes, 8, t, limit=256.0) for t in (2, 4, 8, 16)]
-neurons += [fit_paper(get("tanh"), 4, 16)]
-tensors = [tensor.tobytes() for neuron in neurons for tensor in neuron.tensors().values()]
-print(hashlib.sha256(b"".join(tensors)).hexdigest())
-"""
-
-
-def fingerprint(**environment: str) -> str:
-    run = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", FINGERPRINT],
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])} | environment,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return run.stdout.strip()
-
-
-@pytest.mark.slow
-def test_same_bits_on_every_machine() -> None:
-    plain = fingerprint(OPENBLAS_NUM_THREADS="1")
-    assert len(plain) == 64
-    # Other matrix kernels, and vector units no wider than SSE's: exp differs in its last bit there.
-    other = fingerprint(
-        OPENBLAS_NUM_THREADS="2",
-        OPENBLAS_CORETYPE="Nehalem",
-        NPY_DISABLE_CPU_FEATURES="X86_V3 X86_V4 AVX512_ICL AVX2 FMA3 AVX512F AVX512CD AVX512_SKX",
-    )
-    assert other == plain
 
 
 @pytest.mark.parametrize(("bases", "timesteps"), [(32, 8), (16, 16), (32, 2)])

@@ -88,7 +88,7 @@ def test_elements_are_those_of_the_data(transformer: Path) -> None:
     ids=str,
 )
 def test_spikes_and_saturated_elements_of_a_code(options: dict[str, Any], gate: bool, tmp_path: Path) -> None:
-    """Of the code of the network's input, element by element in NumPy; one sample is far out of range."""
+    """The code is that of the network's input, counted by element in NumPy; one sample is far out of range."""
     path = converted(networks.classifier(), X, tmp_path, **{"timesteps": 4, **options})
     x = normal(7, 8, seed=8)
     x[3] *= 100
@@ -169,7 +169,7 @@ def test_weights_and_activations_are_told_apart(transformer: Path) -> None:
 
 
 def test_elements_at_a_border_have_fewer_synapses(tmp_path: Path) -> None:
-    """Of ones everywhere each element fires alike: operations are spikes a tap times taps that fall on the image."""
+    """Where all is one each element fires alike: operations are spikes a tap times taps that fall on the image."""
     body = "y = Conv <pads = [1, 1, 1, 1]> (x, weight)"
     ones = "float[2,1,3,3] weight = {" + ", ".join("1" for _ in range(18)) + "}"
     model = graph(body, inputs="float[N,1,4,5] x", outputs="float[N,2,4,5] y", initializers=ones)

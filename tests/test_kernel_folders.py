@@ -12,8 +12,8 @@ CUSTOM_OPS = Path(__file__).resolve().parent.parent / "custom_ops"
 SOURCES = CUSTOM_OPS / "src"
 
 
-def rooms() -> list[str]:
-    """Lowest first."""
+def kernel_folders() -> list[str]:
+    """The folders that the map lists, lowest first."""
     return re.findall(r"^\*\*(\w+)/\*\*", (CUSTOM_OPS / "README.md").read_text(), re.MULTILINE)
 
 
@@ -21,16 +21,16 @@ def includes(source: Path) -> list[str]:
     return re.findall(r'^#include "(.+)"', source.read_text(), re.MULTILINE)
 
 
-def test_every_room_is_listed() -> None:
-    assert sorted(rooms()) == sorted(path.name for path in SOURCES.iterdir() if path.is_dir())
+def test_every_folder_is_listed() -> None:
+    assert sorted(kernel_folders()) == sorted(path.name for path in SOURCES.iterdir() if path.is_dir())
 
 
-@pytest.mark.parametrize("room", rooms())
-def test_no_include_leads_upwards(room: str) -> None:
-    below = rooms()[: rooms().index(room) + 1]
+@pytest.mark.parametrize("folder", kernel_folders())
+def test_no_include_leads_upwards(folder: str) -> None:
+    below = kernel_folders()[: kernel_folders().index(folder) + 1]
     upwards = {
         f"{source.name}: {name}"
-        for source in (SOURCES / room).iterdir()
+        for source in (SOURCES / folder).iterdir()
         for name in includes(source)
         if name.split("/")[0] not in below or not (SOURCES / name).is_file()
     }

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a conversion leaves as it is, and the reason that it gives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from conversions import WEIGHT, X, converted, statuses
+from graphs import graph
+from networks import normal, relative_error, run
+
+from onnx_snn import ModelError, Status
+
+BRANCHES = """
+    g = Gelu (x)
+    sum = ReduceSum <keepdims = 0> (g)
+    positive = Greater (sum, zero)
+    y = If (positive) <
+        then_branch = yes () => (float[N,4,8] a) { a = Gelu (x) },
+        else_branch = no () => (float[N,4,8] b) { t = Tanh (g) b = MatMul (t, weight) }
+    >
+"""
+
+
+@pytest.mark.slow
+def test_what_lies_in_branches_is_converted_where_it_lies(tmp_path: Path) -> None:
+    model = graph(BRANCHES, initializers=WEIGHT)
+    both = [{"x": sign * np.abs(X["x"])} for sign in (1, -1)]
+    path, report = converted(model, tmp_path, both)
+    assert statuses(report) == dict.fromkeys("gatb", Status.CONVERTED)
+    assert all(node.sqnr_db is not None and node.sqnr_db > 40 for node in report.nodes)
+    (choice,) = (node for node in onnx.load(path).graph.node if node.op_type == "If")
+    spiking = {a.name: [node.op_type for node in a.g.node if node.domain == "onnx_snn"] for a in choice.attribute}
+    assert spiking == {"then_branch": ["MbeNeuron"], "else_branch": ["MbeNeuron"] * 2}
+    for feeds in both:
+        assert relative_error(run(model, feeds)["y"], run(path, feeds)["y"]) < 0.005
+
+
+def test_a_branch_that_the_data_does_not_take_is_refused_and_runs_as_before(tmp_path: Path) -> None:
+    model = graph(BRANCHES, initializers=WEIGHT)
+    path, report = converted(model, tmp_path)
+    refused = {node.name: node.reason for node in report.nodes if node.status is Status.REFUSED}
+    reason = "lies in else_branch of the node 'y', which no calibration sample takes"
+    assert refused == dict.fromkeys("tb", reason)
+    feeds = {"x": -X["x"]}
+    assert relative_error(run(model, feeds)["y"], run(path, feeds)["y"]) < 0.02
+
+
+REFUSED = {
+    "in a branch never taken": (
+        """zeros = Sub (x, x) any = ReduceMax <keepdims = 0> (zeros) c = Cast <to = 9> (any) y = If (c) <
+            then_branch = yes () => (float[N,4,8] a) { a = Gelu (x) },
+            else_branch = no () => (float[N,4,8] b) { b = Neg (x) } >""",
+        "lies in then_branch of the node 'y', which no calibration sample takes",
+    ),
+    "in a loop": (
+        """n = Constant <value_int = 2> () y = Loop (n, , x) <
+            body = b (int64 i, bool go, float[N,4,8] v) => (bool on, float[N,4,8] w) {
+                on = Identity (go) w = Gelu (v)
+            } >""",
+        "lies in the body of the Loop 'y', which runs many times",
+    ),
+    "normalization over two axes": (
+        "y = LayerNormalization <axis = -2> (x, scale)",
+        "normalizes from axis -2; only the last axis",
+    ),
+    "softmax of unknown rank": (
+        "r = Reshape (x, shape) p = Softmax <axis = 1> (r) y = Reshape (p, shape)",
+        "the rank of its input is unknown",
+    ),
+    "NaN": ("n = Log (x) y = Gelu (n)", "calibration saw [0-9]+ NaN"),
+    "vanishing values": (
+        "c = Constant <value_float = 1e-20> () v = Mul (x, c) y = Gelu (v)",
+        "calibration saw values from -.*e-20 to .*e-20",
+    ),
+    "other operator": ("y = Det (x)", "no rule knows what Det computes"),
+}
+INITIALIZERS = ", ".join([WEIGHT, "int64[3] shape = {-1, 4, 8}", "float[4,8] scale = {" + ", ".join(["1"] * 32) + "}"])
+
+
+@pytest.mark.parametrize(("body", "reason"), REFUSED.values(), ids=REFUSED.keys())
+def test_where_nothing_can_be_converted_the_error_says_why(body: str, reason: str, tmp_path: Path) -> None:
+    outputs = "float[N] y" if "Det" in body else "float[N,4,8] y"
+    inputs = "float[N,4,4] x" if "Det" in body else "float[N,4,8] x"
+    model = graph(body, inputs=inputs, outputs=outputs, initializers=INITIALIZERS)
+    with pytest.raises(ModelError, match=f"nothing can be converted: .*{reason}"):
+        converted(model, tmp_path, {"x": X["x"][..., : 4 if "Det" in body else 8]})
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("dtype", ["double"])
+def test_other_floats_are_refused(dtype: str, tmp_path: Path) -> None:
+    model = graph("y = Tanh (x)", inputs=f"{dtype}[N,4,8] x", outputs=f"{dtype}[N,4,8] y")
+    with pytest.raises(ModelError, match="spiking ops compute in FLOAT"):
+        converted(model, tmp_path, {"x": X["x"].astype(dtype)})
+
+
+@pytest.mark.slow
+def test_strict_makes_an_error_of_a_refusal(tmp_path: Path) -> None:
+    model = graph("g = Gelu (x) y = Log (g)")
+    assert statuses(converted(model, tmp_path)[1]) == {"g": Status.CONVERTED, "y": Status.REFUSED}
+    with pytest.raises(ModelError, match="strict, but not converted: y: no rule knows what Log"):
+        converted(model, tmp_path, strict=True)
+
+
+def test_strict_accepts_what_the_user_keeps(tmp_path: Path) -> None:
+    _, report = converted(graph("g = Gelu (x) y = Tanh (g)"), tmp_path, strict=True, exclude="y")
+    assert statuses(report) == {"g": Status.CONVERTED, "y": Status.KEPT}
+
+
+def test_an_operator_that_cannot_run_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"knows no operator acme\.Mystery; convert the model without it"):
+        converted(graph("h = acme.Mystery (x) y = Gelu (h)"), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("operator", "opset"),
+    [("LayerNormalization", 17), ("RMSNormalization", 23)],
+)
+def test_a_norm_over_more_than_the_last_axis_is_refused(operator: str, opset: int, tmp_path: Path) -> None:
+    """Spiking norms know one axis, and a wrong one would go unseen."""
+    text = f"""<ir_version: 10, opset_import: ["" : {opset}]>
+        network (float[N, 4, 8] x) => (float[N, 4, 8] y) <float[4, 8] gamma = {{{", ".join(["1"] * 32)}}}> {{
+            h = {operator} <axis = -2> (x, gamma)
+            y = Tanh (h)
+        }}"""
+    _, report = converted(onnx.parser.parse_model(text), tmp_path, {"x": normal(8, 4, 8)})
+    reasons = {node.kind: node.reason for node in report.nodes if node.status is Status.REFUSED}
+    assert list(reasons.values()) == ["normalizes from axis -2; only the last axis is supported"]
