@@ -172,7 +172,7 @@ def no_calibration_data(good: Request) -> Request:
     return dataclasses.replace(good, calibration=None)
 
 
-@bad(CalibrationError, "does not exist")
+@bad(CalibrationError, "data file .* does not exist; give an .npz file or a folder")
 def missing_calibration_data(good: Request) -> Request:
     return dataclasses.replace(good, calibration=good.model.parent / "none.npz")
 
@@ -205,7 +205,7 @@ BAD |= {
     "other size": (CalibrationError, "fixes axis 1 to 8", data(x=normal(SAMPLES, 9))),
     "other rank": (CalibrationError, "expects 2 axes", data(x=normal(SAMPLES, 2, 8))),
     "other type": (CalibrationError, "has dtype float64", data(x=normal(SAMPLES, 8).astype(float))),
-    "no samples": (CalibrationError, "has 0 samples", data(x=normal(0, 8))),
+    "no samples": (CalibrationError, "the data is empty; give at least one sample", data(x=normal(0, 8))),
     "NaN": (CalibrationError, r"holds nan at \(3, 2\)", data(x=holes)),
     "no time steps": (ConfigError, "timesteps is 0; expected 1 to 16", options(timesteps=0)),
     "too many time steps": (ConfigError, "timesteps is 17; expected 1 to 16", options(timesteps=17)),
@@ -405,6 +405,32 @@ def test_inspect_and_compare_speak_json(good: Request, capsys: pytest.CaptureFix
     assert evaluation["relative_error"] < 0.01
     assert main(["compare", *files]) == 0
     assert "agreement of predictions" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "convert -m {model} -o {other} -c {none}",
+        "compare {model} {spiking} {none}",
+        "compare {model} {spiking} {none} --per-node",
+        "profile {spiking} {none}",
+        "tune -m {model} -o {other} -c {data} --data {none} --target-loss 1%",
+        "report {model} {spiking} {none} --png {folder}",
+    ],
+)
+@pytest.mark.parametrize("missing", ["test.npz", "test"])
+def test_a_missing_data_file_is_not_called_calibration_data(
+    command: str, missing: str, good: Request, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if command.startswith("report"):
+        pytest.importorskip("matplotlib")
+    good.convert()
+    none = tmp_path / missing
+    files = {"model": good.model, "spiking": good.output, "data": good.calibration, "none": none}
+    words = command.format(**files, other=tmp_path / "other.onnx", folder=tmp_path / "charts").split()
+    assert main(words) == 1
+    message = capsys.readouterr().err.splitlines()[-1]
+    assert message == f"onnx-snn: error: data file '{none}' does not exist; give an .npz file or a folder"
 
 
 @pytest.mark.parametrize("command", ["", "export", "convert", "inspect", "compare", "demo"])
