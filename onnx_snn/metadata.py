@@ -10,5 +10,8 @@ CONFIG_KEY = "onnx_snn.config"
 SOURCE_KEY = "pkg.onnx_snn.source"
 """Key of a spiking node's metadata: the function that it replaces, such as "gelu"; "identity" for a code."""
 
+IDENTITY = "identity"
+"""Value under `SOURCE_KEY` for a code, which replaces no function: it converts an activation into spikes."""
+
 ORIGIN_KEY = "pkg.onnx_snn.origin"
 """Key of the metadata of a node of a decomposition: the name of the original's fused node that was decomposed."""
