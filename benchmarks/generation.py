@@ -33,10 +33,10 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "8, lean": {"timesteps": 8, "lean": True},
     "4": {"timesteps": 4},
 }
-"""Options of the conversions by what the page calls them."""
+"""Options of the compared conversions, by their labels on the page."""
 
 HORIZONS = (50, 100, 200)
-"""Numbers of tokens up to which the share of equal continuations is told."""
+"""Lengths of continuations, in tokens, for which the share of equal continuations is reported."""
 
 HEADER = ("T", *(f"equal up to {horizon}" for horizon in HORIZONS), "first tokens", "median gap", "largest gap")
 PARTED_HEADER = ("T", "prompt", "token", "original", "its p", "spiking", "its p", "gap")

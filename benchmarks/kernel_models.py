@@ -19,7 +19,7 @@ from onnx_snn.neurons.opset import DOMAIN, MBE_NEURON, SPIKING_SOFTMAX, VERSION,
 
 CHANNELS = 1024
 CODE_LIMIT = 16.0
-"""Magnitude up to which the identity code reaches."""
+"""Largest magnitude that the identity code represents."""
 
 OPSET, IR_VERSION = 17, 9
 MICROSOFT = "com.microsoft"

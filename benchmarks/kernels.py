@@ -67,10 +67,11 @@ BASES = (4, 8, 16, 32)
 TIMESTEPS = (4, 8, 16)
 THREADS = (1, 2)
 ELEMENTS = {2**18: 31, 2**22: 9}
-"""Sizes of the tensors, that fit a cache and that do not, with the rounds that each takes turns for."""
+"""Numbers of elements of the tensors (one fits a cache, one does not), with the number of timed rounds of each."""
 
 PORTABLE_ELEMENTS, PORTABLE_ROUNDS = 2**18, 3
-"""The functions hold N values an element, and are slower by orders of magnitude."""
+"""Number of elements and of timed rounds for the ONNX functions, which hold N values per element in memory and are
+slower than the kernels by orders of magnitude."""
 
 
 class Comparison(NamedTuple):

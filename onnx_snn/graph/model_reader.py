@@ -29,7 +29,7 @@ from onnx_snn.output_files import PathLike
 ModelSource: TypeAlias = "PathLike | onnx.ModelProto | ir.Model"
 
 MAX_MESSAGE_BYTES = 2**31 - 1
-"""What protobuf can serialise, and so what the checker can be given in memory."""
+"""Largest size of a serialised protobuf message, in bytes; the checker takes no larger model from memory."""
 
 
 def load_model(source: ModelSource) -> ir.Model:

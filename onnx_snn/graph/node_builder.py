@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""New nodes and initializers for a model, under names that it has only once."""
+"""New nodes and initializers for a model, with unique names."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sessions for converted networks: ordinary onnxruntime sessions, with the native kernels if they are installed.
 
-A converted file runs in any onnxruntime by the ONNX functions in it. The library of kernels in the wheel is faster and bit-identical. An installation that was built without a C++ compiler has no library; nothing else differs.
+A converted file runs in any onnxruntime by the ONNX functions in it. The library of kernels in the wheel is faster
+and bit-identical. An installation that was built without a C++ compiler has no library; nothing else differs.
 """
 
 from __future__ import annotations
