@@ -28,7 +28,7 @@ MICROSOFT = "com.microsoft"
 
 
 class Variant(NamedTuple):
-    """What a neuron does beside its sum."""
+    """Options of a neuron that change the work of its kernel."""
 
     odd: bool
     scaled: bool

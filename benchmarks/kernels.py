@@ -109,7 +109,7 @@ class BoundRun:
         self.session.run_with_iobinding(self.binding)
 
     def bits(self) -> np.ndarray[Any, Any]:
-        """What it returns, to the bit."""
+        """Bits of the output of one run, int32."""
         self()
         return self.y.numpy().view(np.int32)
 
@@ -182,7 +182,7 @@ def measure_exact() -> Iterator[dict[str, Any]]:
 
 
 def entry(seconds: Seconds, elements: int, **ratios: tuple[str, str]) -> dict[str, Any]:
-    """What every row tells: speed of the kernel, and times of one run over those of another."""
+    """Fields of every row: elements per second of the kernel, and ratios of the times of two runs."""
     return {
         "size": elements,
         "billions_per_second": elements / statistics.median(seconds["kernel"]) / 1e9,

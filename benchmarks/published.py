@@ -19,13 +19,13 @@ SHOWN = ((PAPER, 16), (OURS, 16), (OURS, 8), (OURS, 4))
 
 
 class Counterpart(NamedTuple):
-    """What was published for a network of the same kind.
+    """Published results for a similar network.
 
     Attributes:
         name: network and task.
         original: metric of the original network.
-        spiking: metric by time steps.
-        rising: whether more is better.
+        spiking: metric of the spiking network by time steps T.
+        rising: whether a higher metric is better.
     """
 
     name: str

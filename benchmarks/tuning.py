@@ -119,7 +119,7 @@ def _measured(folder: Path, missing: Sequence[tuple[float, onnx_snn.Minimize]]) 
 
 
 def _uniform(folder: Path, seen: dict[str, Any]) -> list[TuningPoint]:
-    """What the uniform settings cost and lose."""
+    """Cost and loss of each uniform setting."""
     run = RunOptions(CONFIG, batch_size=BATCH_SIZE)
     network = prepare(run, folder / "model.onnx", folder / "calibration.npz", TuningData(seen), max_timesteps=8)
     settings = [NeuronSettings(steps, CONFIG.gate, CONFIG.headroom, FittedBases(bases)) for steps, bases in UNIFORM]
