@@ -144,7 +144,7 @@ class ChannelHistogram:
         return self._maximum.astype(np.float64)
 
     def rms(self) -> Float64:
-        """Root mean square of each channel, float64 [C], from its bins: the order of the data has no say."""
+        """Root mean square of each channel, float64 [C], computed from its bins and so independent of the order of data."""
         squares = _channel_centres(np.arange(self.BINS)) ** 2
         squares[0] = 0.0
         total = np.array([float((row * squares).sum()) for row in self._bins])
@@ -214,7 +214,7 @@ class ChannelHistogram:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> ChannelHistogram:
-        """The histogram of which `to_arrays` gave `arrays`."""
+        """The histogram that `to_arrays` turned into `arrays`."""
         histogram = cls(len(arrays["maximum"]))
         histogram._bins = arrays["bins"].copy()
         histogram._maximum = arrays["maximum"].copy()

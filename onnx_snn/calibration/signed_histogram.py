@@ -109,7 +109,7 @@ class SignedHistogram:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> SignedHistogram:
-        """The histogram of which `to_arrays` gave `arrays`."""
+        """The histogram that `to_arrays` turned into `arrays`."""
         histogram = cls()
         histogram._bins[arrays["bins"]] = arrays["counts"]
         histogram.minimum, histogram.maximum = map(float, arrays["range"])

@@ -125,7 +125,7 @@ class ActivationFlow:
             self._add(node.outputs, [chosen_by | self._origin(value) for value in body.outputs])
 
     def _visit_body(self, node: ir.Node) -> None:
-        """Repeat the body of a Loop or Scan until what it carries from step to step has settled."""
+        """Visit the body of a Loop or Scan until the origins of its loop-carried values no longer change."""
         body = node.attributes["body"].as_graph()
         self._add(body.inputs, [_Origin.INPUT] * len(body.inputs))
         given, inputs, outputs = node.inputs, body.inputs, body.outputs

@@ -77,7 +77,7 @@ class SharedInitializers:
         return self._known[key]
 
     def remove_unused(self) -> None:
-        """Remove those that nothing reads from the model."""
+        """Remove the shared initializers that no node reads."""
         for value in self._known.values():
             if not value.uses():
                 self._model.graph.initializers.pop(value.name or "")

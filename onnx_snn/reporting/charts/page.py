@@ -136,7 +136,7 @@ def _options(config: Mapping[str, Any]) -> str:
 
 
 def _title(view: NeuronView) -> str:
-    """Name of a neuron and what it computes, if the name does not tell."""
+    """Name of a neuron, with the function that it computes unless the name says so."""
     activity = view.activity
     return activity.name if activity.neuron else f"{activity.name} ({activity.kind})"
 

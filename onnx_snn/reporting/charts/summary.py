@@ -96,7 +96,7 @@ def _decibels(value: float) -> str:
 
 
 def facts(survey: Survey) -> Iterator[Fact]:
-    """The most important figures, each with what it means."""
+    """The key figures at the top of the page, each with its meaning."""
     spiking = survey.spiking
     yield from _losses(spiking.evaluation)
     yield Fact(str(spiking.timesteps), "time steps")
@@ -121,7 +121,7 @@ def _losses(evaluation: Evaluation) -> Iterator[Fact]:
 
 
 def file(candidate: Candidate) -> dict[str, str]:
-    """A converted file and what it loses."""
+    """A converted file with its time steps, spikes and loss, as texts for the template."""
     evaluation = candidate.evaluation
     return {
         "name": candidate.name,
@@ -133,7 +133,7 @@ def file(candidate: Candidate) -> dict[str, str]:
 
 
 def rule(figure: EnergyFigure, survey: Survey) -> dict[str, str]:
-    """A rule of counting energy, and what it counts for a sample."""
+    """A rule of counting and its energies of one sample, as texts for the template."""
     samples = survey.spiking.profile.samples
     original, spiking = (joules(energy / samples) for energy in (figure.original, figure.spiking))
     return {
