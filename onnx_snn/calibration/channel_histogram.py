@@ -144,7 +144,7 @@ class ChannelHistogram:
         return self._maximum.astype(np.float64)
 
     def rms(self) -> Float64:
-        """Root mean square of each channel, float64 [C], computed from its bins and so independent of the order of data."""
+        """Root mean square of each channel, float64 [C], from its bins, hence independent of the order of data."""
         squares = _channel_centres(np.arange(self.BINS)) ** 2
         squares[0] = 0.0
         total = np.array([float((row * squares).sum()) for row in self._bins])

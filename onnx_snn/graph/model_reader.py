@@ -35,8 +35,8 @@ MAX_MESSAGE_BYTES = 2**31 - 1
 def load_model(source: ModelSource) -> ir.Model:
     """Load and check a model; a model in memory is copied, not changed.
 
-    Nodes are sorted topologically, which onnxruntime does not require of a file. The domain of the standard operators is
-    imported under its empty name.
+    Nodes are sorted topologically, which onnxruntime does not require of a file. The domain of the standard operators
+    is imported under its empty name.
 
     Args:
         source: Path of an .onnx file or of a folder that holds a `model.onnx`, or a model in memory.
