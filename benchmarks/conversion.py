@@ -32,7 +32,7 @@ PACKAGES = ("numpy", "onnx", "onnx-ir", "onnxruntime")
 MEGABYTE, GIBIBYTE = 1e6, 2**30
 
 TIME_BARS = {"vit-base": 30.0, "gpt2-medium": 90.0, "gpt2-medium-external": 90.0}
-"""Seconds within which a conversion at T=8 is meant to end, on two cores."""
+"""Target for the time of a conversion at T=8 on two cores, in seconds, by network."""
 
 HEADER = (
     "network",

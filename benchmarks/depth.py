@@ -33,10 +33,10 @@ DEPTHS = (3, 6, 12, 24)
 TIMESTEPS = (8, 4)
 WIDTH, HEADS, VOCABULARY, TOKENS, SAMPLES = 128, 4, 512, 512, 4
 OUTLIERS = {17: 30.0, 59: 60.0, 101: 40.0}
-"""Channels, and how many times they stand above the others."""
+"""Outlier channels of the residual stream, with their magnitude relative to the other channels."""
 
 NOISE = 1e-3
-"""Standard deviation of the noise relative to each element."""
+"""Standard deviation of the multiplicative noise, relative to each element."""
 
 HEADER = ("network", "error of", *(f"depth {depth}" for depth in DEPTHS), "growth", "root of depth")
 

@@ -33,10 +33,10 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "8, lean": {"timesteps": 8, "lean": True},
     "4": {"timesteps": 4},
 }
-"""Options of the conversions by what the page calls them."""
+"""Options of the compared conversions, by their labels on the page."""
 
 HORIZONS = (50, 100, 200)
-"""Numbers of tokens up to which the share of equal continuations is told."""
+"""Lengths of continuations, in tokens, for which the share of equal continuations is reported."""
 
 HEADER = ("T", *(f"equal up to {horizon}" for horizon in HORIZONS), "first tokens", "median gap", "largest gap")
 PARTED_HEADER = ("T", "prompt", "token", "original", "its p", "spiking", "its p", "gap")
@@ -45,11 +45,11 @@ Tokens = NDArray[np.int64]
 
 
 class Continuation(NamedTuple):
-    """What greedy decoding gives.
+    """A continuation by greedy decoding.
 
     Attributes:
-        tokens: int64 [tokens].
-        logits: float32 [tokens, vocabulary] that they were chosen by.
+        tokens: int64 [tokens], the generated tokens.
+        logits: float32 [tokens, vocabulary], the logits whose argmax each token is.
     """
 
     tokens: Tokens
@@ -57,7 +57,7 @@ class Continuation(NamedTuple):
 
 
 class Parting(NamedTuple):
-    """Where two continuations part, and what the original network thought there of either token."""
+    """The first position at which two continuations differ, with the original's probabilities of both tokens there."""
 
     setting: str
     prompt: int
@@ -109,7 +109,7 @@ class Generator:
 
 
 def parting(setting: str, prompt: int, ann: Continuation, snn: Continuation) -> Parting | None:
-    """Where the two part; None where they do not."""
+    """The first difference of the two continuations; None if they are equal."""
     different = np.flatnonzero(ann.tokens != snn.tokens)
     if different.size == 0:
         return None

@@ -9,9 +9,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
-from onnx_snn.fitting.fits import fit_function, fit_identity, uniform_density
 
 from onnx_snn.config.convert_config import default_bases
+from onnx_snn.fitting.density import uniform_density
+from onnx_snn.fitting.function_fit import fit_function
+from onnx_snn.fitting.identity_code import fit_identity
 from onnx_snn.neurons.function_bodies import function_protos
 from onnx_snn.neurons.functions import get
 from onnx_snn.neurons.mbe import UNSCALED, Float32, MbeNeuron
@@ -19,14 +21,14 @@ from onnx_snn.neurons.opset import DOMAIN, MBE_NEURON, SPIKING_SOFTMAX, VERSION,
 
 CHANNELS = 1024
 CODE_LIMIT = 16.0
-"""Magnitude up to which the identity code reaches."""
+"""Largest magnitude that the identity code represents."""
 
 OPSET, IR_VERSION = 17, 9
 MICROSOFT = "com.microsoft"
 
 
 class Variant(NamedTuple):
-    """What a neuron does beside its sum."""
+    """Options of a neuron that change the work of its kernel."""
 
     odd: bool
     scaled: bool

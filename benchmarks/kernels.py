@@ -67,10 +67,11 @@ BASES = (4, 8, 16, 32)
 TIMESTEPS = (4, 8, 16)
 THREADS = (1, 2)
 ELEMENTS = {2**18: 31, 2**22: 9}
-"""Sizes of the tensors, that fit a cache and that do not, with the rounds that each takes turns for."""
+"""Numbers of elements of the tensors (one fits a cache, one does not), with the number of timed rounds of each."""
 
 PORTABLE_ELEMENTS, PORTABLE_ROUNDS = 2**18, 3
-"""The functions hold N values an element, and are slower by orders of magnitude."""
+"""Number of elements and of timed rounds for the ONNX functions, which hold N values per element in memory and are
+slower than the kernels by orders of magnitude."""
 
 
 class Comparison(NamedTuple):
@@ -108,7 +109,7 @@ class BoundRun:
         self.session.run_with_iobinding(self.binding)
 
     def bits(self) -> np.ndarray[Any, Any]:
-        """What it returns, to the bit."""
+        """Bits of the output of one run, int32."""
         self()
         return self.y.numpy().view(np.int32)
 
@@ -181,7 +182,7 @@ def measure_exact() -> Iterator[dict[str, Any]]:
 
 
 def entry(seconds: Seconds, elements: int, **ratios: tuple[str, str]) -> dict[str, Any]:
-    """What every row tells: speed of the kernel, and times of one run over those of another."""
+    """Fields of every row: elements per second of the kernel, and ratios of the times of two runs."""
     return {
         "size": elements,
         "billions_per_second": elements / statistics.median(seconds["kernel"]) / 1e9,

@@ -14,7 +14,7 @@ HEADER = ("network", "batch", "tokens", "past", "T", "scope", "ANN, ms", "SNN / 
 PROFILE_HEADER = ("op type", "ANN, ms", "nodes", "SNN, ms", "nodes", "difference, ms")
 
 SMALLEST_SHARE = 0.005
-"""Share of the time of either network below which op types are summed up in one line of a profile."""
+"""Smallest fraction of a network's time for which an op type has its own line in a profile; others share one line."""
 
 
 def key_of(row: dict[str, Any]) -> str:

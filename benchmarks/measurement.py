@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the benchmarks share: runs that take turns, the machine in words, and one pool of threads for all sessions.
+"""Helpers of the benchmarks: interleaved timing, description of the machine, one pool of threads for all sessions.
 
 Every session has threads of its own by default, which wait actively for a while after a run: those of an idle
 session would take the cores from the one that is timed. With one pool for the whole process there are never more

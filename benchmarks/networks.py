@@ -35,7 +35,7 @@ TOKENS = 128
 EXTERNAL = "-external"
 
 OUTLIERS = {57: 10.0, 138: 20.0, 378: 12.0, 447: 16.0}
-"""Channels of the residual stream that are larger than the others at every depth, and how many times."""
+"""Outlier channels of the residual stream at every depth, with their magnitude relative to the other channels."""
 
 VIT_WRITERS = {
     "cls_token": -1,

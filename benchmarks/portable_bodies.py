@@ -23,7 +23,7 @@ from onnx_snn.neurons.opset import DOMAIN, MBE_NEURON, PARAMETERS, VERSION, Body
 
 BASES = 16
 ELEMENTS = 197 * 768
-"""One activation of ViT-Base."""
+"""Number of elements of the tensors: one activation of ViT-Base, [197, 768]."""
 
 REPETITIONS = 15
 

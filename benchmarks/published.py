@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 OURS, PAPER = "default", "paper"
 
 FITS = ((PAPER, 16), (PAPER, 8), (OURS, 16), (OURS, 8), (OURS, 4))
-"""Neurons of the table of functions: preset and time steps."""
+"""Preset and time steps of the neurons in the table of functions."""
 
 SETTINGS = tuple((OURS, steps) for steps in (16, 12, 10, 8, 4)) + tuple((PAPER, steps) for steps in (16, 12, 10, 8))
 """Conversions of every network: the time steps of the published tables, and 4, which those do not reach."""
@@ -19,13 +19,13 @@ SHOWN = ((PAPER, 16), (OURS, 16), (OURS, 8), (OURS, 4))
 
 
 class Counterpart(NamedTuple):
-    """What was published for a network of the same kind.
+    """Published results for a similar network.
 
     Attributes:
         name: network and task.
         original: metric of the original network.
-        spiking: metric by time steps.
-        rising: whether more is better.
+        spiking: metric of the spiking network by time steps T.
+        rising: whether a higher metric is better.
     """
 
     name: str
@@ -51,7 +51,7 @@ COUNTERPARTS = {
     ),
     "resnet-cifar10": Counterpart("ResNet34, ImageNet top-1", 76.31, {10: 75.57}, rising=True),
 }
-"""Networks of models/ that have one."""
+"""Published result of the most similar network, for each network in models/ that has one."""
 
 PUBLISHED_SPIKES: Mapping[str, tuple[float | None, float | None]] = {
     "2^x of softmax": (60, 4.7),
@@ -62,11 +62,11 @@ PUBLISHED_SPIKES: Mapping[str, tuple[float | None, float | None]] = {
     "operand of an activation product": (11, 1.6),
     "operand of a weight product": (None, None),
 }
-"""Spikes per element at T=16: in the paper, and in PASN, the follow-up that fires least. The paper codes squares of a
-norm apart, with 49 spikes; ours come from the coded input."""
+"""Published spikes per element at T=16 by kind of neuron: in arXiv 2508.07710, and in PASN, a follow-up with fewer
+spikes. The paper has separate neurons for the squares of a normalization (49 spikes); here they use the coded input."""
 
 PUBLISHED_ENERGY = 0.1729
-"""Of the original's, ViT-M/16, 4.6 pJ a multiply-accumulate and 0.9 pJ an accumulate."""
+"""Published energy of ViT-M/16 as a fraction of the original's, at 4.6 pJ per MAC and 0.9 pJ per accumulate."""
 
 Row = dict[str, Any]
 

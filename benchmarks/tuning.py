@@ -32,10 +32,10 @@ from onnx_snn.tuning.trial_runner import TuningPoint
 NETWORKS = ("vit-cifar10", "roberta-mr", "gpt2-war-and-peace")
 TARGETS = (0.005, 0.002)
 SAMPLES = {"gpt2-war-and-peace": 256}
-"""Of the half on which losses are measured; the texts hold 128 tokens each. All samples elsewhere."""
+"""Number of test samples that are used, by network (texts of 128 tokens); all samples for networks not listed."""
 
 UNIFORM = [(timesteps, bases) for timesteps in (4, 5, 6, 7, 8) for bases in (2, 3, 4, 6, 12)]
-"""Time steps and bases of the uniform settings."""
+"""Time steps and bases of the conversions with one setting for all neurons, against which tuning is compared."""
 
 BATCH_SIZE = 16
 CONFIG = onnx_snn.ConvertConfig()
@@ -119,7 +119,7 @@ def _measured(folder: Path, missing: Sequence[tuple[float, onnx_snn.Minimize]]) 
 
 
 def _uniform(folder: Path, seen: dict[str, Any]) -> list[TuningPoint]:
-    """What the uniform settings cost and lose."""
+    """Cost and loss of each uniform setting."""
     run = RunOptions(CONFIG, batch_size=BATCH_SIZE)
     network = prepare(run, folder / "model.onnx", folder / "calibration.npz", TuningData(seen), max_timesteps=8)
     settings = [NeuronSettings(steps, CONFIG.gate, CONFIG.headroom, FittedBases(bases)) for steps, bases in UNIFORM]

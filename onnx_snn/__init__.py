@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""onnx-snn: pretrained ONNX networks into spiking ONNX networks, without training.
+"""onnx-snn converts pretrained ONNX networks into spiking ONNX networks, without training.
 
 Usage::
 
@@ -103,14 +103,14 @@ __all__ = [
 ]
 
 _RENAMED = {"Blame": "Sensitivity", "NodeBlame": "NodeSensitivity", "blame": "sensitivity"}
-"""Old names of public things that still work, by which new ones."""
+"""Deprecated public names, each with the name that replaces it."""
 
 
 def __getattr__(name: str) -> Any:
-    """The thing that had the public name `name` in an earlier version.
+    """Resolve a deprecated public name, with a DeprecationWarning that tells the new one.
 
     Raises:
-        AttributeError: nothing had.
+        AttributeError: `name` is neither a current nor a deprecated name of this package.
     """
     if name not in _RENAMED:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

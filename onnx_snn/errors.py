@@ -11,7 +11,7 @@ class ModelError(OnnxSnnError):
 
 
 class CalibrationError(OnnxSnnError):
-    """The calibration data does not fit the model, is empty or is not finite."""
+    """Input data, for calibration or for evaluation, is missing, does not fit the model, is empty or is not finite."""
 
 
 class ConfigError(OnnxSnnError, ValueError):
@@ -23,7 +23,7 @@ class NeuronError(OnnxSnnError, ValueError):
 
 
 class LibraryError(OnnxSnnError):
-    """The library with the kernels is not installed, or onnxruntime does not take it."""
+    """The library with the kernels is not installed, or onnxruntime cannot load it."""
 
 
 class OutputError(OnnxSnnError):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Export of Transformers models to ONNX: Optimum does the work, this module only calls it."""
+"""Export of Transformers models to ONNX, by Hugging Face Optimum."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def export(model: str | Path, output: str | Path, *, task: str = "auto", opset: 
         model: folder of the model, or its name on a hub that Transformers can reach.
         output: folder to write.
         task: Optimum's task name, such as "text-generation-with-past"; inferred by default.
-        opset: ONNX opset; Optimum's default where None.
+        opset: version of the ONNX operator set; Optimum's default where None.
 
     Raises:
         ConfigError: Optimum is not installed.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Figures as JSON values and as tables of text."""
+"""Dataclasses as JSON values, and plain-text tables."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 
 def json_values(entry: Any) -> dict[str, Any]:
-    """Fields of a dataclass for JSON, which knows neither enumerations nor numbers that are not finite."""
+    """Fields of a dataclass as JSON values: enumeration members become their values, NaN and infinities become None."""
 
     def value_of(value: Any) -> Any:
         if isinstance(value, float) and not math.isfinite(value):

@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keys of the metadata that a converted model and its nodes carry."""
+"""Metadata keys (`metadata_props`) of a converted model and of its nodes."""
 
 VERSION_KEY = "onnx_snn.version"
-"""Model: the version of onnx-snn that converted it."""
+"""Key of a model's metadata: the version of onnx-snn that converted it."""
 
 CONFIG_KEY = "onnx_snn.config"
-"""Model: the options of the conversion, as JSON."""
+"""Key of a model's metadata: the options of the conversion, as JSON."""
 
 SOURCE_KEY = "pkg.onnx_snn.source"
-"""Spiking node: what it stands for, such as "gelu"; "identity" for a code."""
+"""Key of a spiking node's metadata: the function that it replaces, such as "gelu"; "identity" for a code."""
+
+IDENTITY = "identity"
+"""Value under `SOURCE_KEY` for a code, which replaces no function: it converts an activation into spikes."""
 
 ORIGIN_KEY = "pkg.onnx_snn.origin"
-"""Node of a decomposition: the name of the node of the original that it was written for."""
+"""Key of the metadata of a node of a decomposition: the name of the original's fused node that was decomposed."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files that the package writes: each is written whole or not at all, and an existing one is replaced in one step."""
+"""Atomic writing of files: each is written whole or not at all, and an existing one is replaced in one step."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ PathLike: TypeAlias = "str | os.PathLike[str]"
 
 @contextmanager
 def staged(path: PathLike) -> Iterator[Path]:
-    """A temporary path, of the same file name, that becomes `path` when the block ends and vanishes when it fails.
+    """A temporary path with the same file name, renamed to `path` when the block ends and deleted when it raises.
 
-    It lies in a folder of its own beside `path`, so that the last step is a rename and helper files vanish.
+    It lies in a temporary folder on the same file system as `path`. Sidecar files that are written there are deleted.
 
     Raises:
         OutputError: the file cannot be written (any OSError of the block), or `path` is a folder, device or pipe,

@@ -191,6 +191,32 @@ def test_arguments_that_cannot_be_parsed_exit_with_2(
     assert not good.output.exists()
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        "convert -m {model} -o {other} -c {none}",
+        "compare {model} {spiking} {none}",
+        "compare {model} {spiking} {none} --per-node",
+        "profile {spiking} {none}",
+        "tune -m {model} -o {other} -c {data} --data {none} --target-loss 1%",
+        "report {model} {spiking} {none} --png {folder}",
+    ],
+)
+@pytest.mark.parametrize("missing", ["test.npz", "test"])
+def test_a_missing_data_file_is_not_called_calibration_data(
+    command: str, missing: str, good: Request, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if command.startswith("report"):
+        pytest.importorskip("matplotlib")
+    good.convert()
+    none = tmp_path / missing
+    files = {"model": good.model, "spiking": good.output, "data": good.calibration, "none": none}
+    words = command.format(**files, other=tmp_path / "other.onnx", folder=tmp_path / "charts").split()
+    assert main(words) == 1
+    message = capsys.readouterr().err.splitlines()[-1]
+    assert message == f"onnx-snn: error: data file '{none}' does not exist; give an .npz file or a folder"
+
+
 @pytest.mark.parametrize("command", ["", "export", "convert", "inspect", "compare", "demo"])
 def test_help_names_the_arguments(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as exit_of:

@@ -130,7 +130,7 @@ def no_calibration_data(good: Request) -> Request:
     return dataclasses.replace(good, calibration=None)
 
 
-@bad(CalibrationError, "does not exist")
+@bad(CalibrationError, "data file .* does not exist; give an .npz file or a folder")
 def missing_calibration_data(good: Request) -> Request:
     return dataclasses.replace(good, calibration=good.model.parent / "none.npz")
 
@@ -163,7 +163,7 @@ BAD |= {
     "other size": (CalibrationError, "fixes axis 1 to 8", data(x=normal(SAMPLES, 9))),
     "other rank": (CalibrationError, "expects 2 axes", data(x=normal(SAMPLES, 2, 8))),
     "other type": (CalibrationError, "has dtype float64", data(x=normal(SAMPLES, 8).astype(float))),
-    "no samples": (CalibrationError, "has 0 samples", data(x=normal(0, 8))),
+    "no samples": (CalibrationError, "the data is empty; give at least one sample", data(x=normal(0, 8))),
     "NaN": (CalibrationError, r"holds nan at \(3, 2\)", data(x=holes)),
     "no time steps": (ConfigError, "timesteps is 0; expected 1 to 16", options(timesteps=0)),
     "too many time steps": (ConfigError, "timesteps is 17; expected 1 to 16", options(timesteps=17)),

@@ -141,9 +141,9 @@ def test_samples_limit_the_data(classifiers: tuple[Path, Path]) -> None:
         (LABELS[:, None].repeat(3, axis=1), r"labels have shape \(8, 3\) for an output of shape \(8, 5\)"),
         (LABELS[:12], "there are 12 labels for at least 16 samples"),
         (np.append(LABELS, 0), "there are 21 labels for 20 samples"),
-        (LABELS + 1, "labels are not whole numbers from 0 to 4"),
-        (LABELS - 1, "labels are not whole numbers from 0 to 4"),
-        (LABELS.astype(float), "labels are not whole numbers from 0 to 4"),
+        (LABELS + 1, "labels must be integers from 0 to 4"),
+        (LABELS - 1, "labels must be integers from 0 to 4"),
+        (LABELS.astype(float), "labels must be integers from 0 to 4"),
     ],
 )
 def test_labels_that_do_not_fit_are_refused(labels: NDArray[Any], says: str, classifiers: tuple[Path, Path]) -> None:

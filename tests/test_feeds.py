@@ -188,7 +188,7 @@ INFINITE[0, 0, 1] = -np.inf
 BAD_FEEDS = [
     (bad_feed(images=None), ["lacks model input 'images'", "mask"]),
     (bad_feed(images=None, image=feed()["images"]), ["lacks model input 'images'", "did you mean 'image'"]),
-    (bad_feed(labels=np.ones(4)), ["'labels', which is no model input", "images"]),
+    (bad_feed(labels=np.ones(4)), ["'labels', which is not a model input", "images"]),
     (bad_feed(images=feed()["images"].astype(np.float64)), ["'images'", "float64", "astype('float32')"]),
     (bad_feed(mask=np.ones((4, 2), np.int32)), ["'mask'", "int32", "astype('int64')"]),
     (bad_feed(images=np.ones((4, 3), np.float32)), ["'images'", "(4, 3)", "3 axes", "[batch, 3, size]"]),
@@ -210,7 +210,7 @@ def test_a_feed_that_does_not_fit_is_named(bad: Any, messages: list[str]) -> Non
 
 def test_a_bad_feed_is_named_by_its_number() -> None:
     feeds = open_feeds([feed(), bad_feed(images=NAN)], SPECS)
-    with pytest.raises(CalibrationError, match=r"calibration feed 1: input 'images' holds nan"):
+    with pytest.raises(CalibrationError, match=r"feed 1 of the data: input 'images' holds nan"):
         list(feeds)
 
 
@@ -218,12 +218,12 @@ BAD_SOURCES = [
     ([], "empty"),
     (iter([]), "empty"),
     (Reader([]), "empty"),
-    (feed(0), "has 0 samples"),
+    (feed(0), "the data is empty; give at least one sample"),
     (feed() | {"mask": np.ones((3, 2), np.int64)}, r"differ.*'images': 4, 'mask': 3"),
     ({"mask": feed()["mask"], "image": 1}, "lacks model input 'images'; did you mean 'image'"),
     (feed() | {"mask": np.int64(1)}, "'mask' is a scalar"),
     (3, "is a int; expected a reader"),
-    ("nowhere.npz", "'nowhere.npz' does not exist"),
+    ("nowhere.npz", "data file 'nowhere.npz' does not exist"),
 ]
 
 

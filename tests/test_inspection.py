@@ -41,7 +41,7 @@ def test_text_and_json_hold_it(conversion: tuple[Path, onnx_snn.ConversionReport
     text = inspection.text()
     assert f"converted by onnx-snn {onnx_snn.__version__}" in text
     assert "timesteps 5" in text
-    assert "3 of 5 nodes spike" in text
+    assert "3 of 5 nodes are spiking" in text
 
 
 def test_a_file_without_functions_needs_the_kernels(
@@ -50,7 +50,7 @@ def test_a_file_without_functions_needs_the_kernels(
     model = onnx.load(conversion[0])
     del model.functions[:]
     onnx.save(model, tmp_path / "bare.onnx")
-    assert "none, it needs the kernels" in inspect(tmp_path / "bare.onnx").text()
+    assert "none; it needs the kernels" in inspect(tmp_path / "bare.onnx").text()
 
 
 def test_an_original_has_nothing_that_spikes(tmp_path: Path) -> None:

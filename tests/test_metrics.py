@@ -84,9 +84,9 @@ def test_bad_requests_are_refused() -> None:
         metric_of("f1", None)
     broken = metric_of(lambda *_: float("nan"), None)
     assert broken is not None
-    with pytest.raises(CalibrationError, match="the metric returned nan"):
+    with pytest.raises(CalibrationError, match=r"the metric .* returned nan"):
         broken.evidence(OUTPUT, OUTPUT, None)
     with pytest.raises(CalibrationError, match=r"labels have shape \(4,\)"):
         score("accuracy", OUTPUT, OUTPUT, LABELS[:4])
-    with pytest.raises(CalibrationError, match="not whole numbers from 0 to 2"):
+    with pytest.raises(CalibrationError, match="must be integers from 0 to 2"):
         score("accuracy", OUTPUT, OUTPUT, LABELS + 1)

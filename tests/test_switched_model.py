@@ -148,7 +148,7 @@ def strangers() -> list[tuple[Any, str]]:
     for node in renamed.graph.node:
         node.output[:] = [name if name == "logits" else f"other_{name}" for name in node.output]
         node.input[:] = [f"other_{name}" if name in _INNER else name for name in node.input]
-    return [(other, "has not the outputs"), (renamed, "is not in the original")]
+    return [(other, "give the original of this network"), (renamed, "is not in the original")]
 
 
 _INNER = {name for node in networks.transformer().graph.node for name in node.output} - {"logits"}

@@ -121,7 +121,7 @@ def test_tuning_and_the_report_name_them_too(tmp_path: Path) -> None:
     assert [node.node for node in tuned.uncounted] == ["sum"]
     survey = onnx_snn.survey(*files, x, progress=False)
     onnx_snn.write_html(survey, tmp_path / "report.html")
-    line = "not counted, in neither network: 1 CumSum (operator without known counts: sum)"
+    line = "not counted in either network: 1 CumSum (operator without known counts: sum)"
     assert line in tuned.text()
     assert line in (tmp_path / "report.html").read_text()
     assert tuned.to_json()["uncounted"] == survey.spiking.profile.to_json()["uncounted"]

@@ -24,8 +24,10 @@ from transformers import GPT2Config, GPT2LMHeadModel, GPT2TokenizerFast
 
 # isort: off
 import common
+import measures
 from common import LOG, Arrays
 from kneser_ney import KneserNey
+from muon import Optimizers
 
 # isort: on
 
@@ -118,7 +120,7 @@ def train(texts: dict[str, np.ndarray], newline: int, args: argparse.Namespace) 
     """Train for the budget, resuming from the checkpoint if there is one; return the averaged weights."""
     model = GPT2LMHeadModel(make_config(args.dropout, fused=True))
     per_epoch = len(texts["train"]) // (BATCH * CONTEXT)
-    optimizers = common.Optimizers(
+    optimizers = Optimizers(
         model,
         muon={"lr": 0.01, "weight_decay": 0.1, "transposed": True},
         adam={"lr": 2e-3, "betas": (0.9, 0.98), "weight_decay": 0.1},
@@ -185,9 +187,9 @@ def with_past(model: GPT2LMHeadModel, tokens: np.ndarray, count: int, new: int) 
 
 def check(path: Path, arrays: Arrays, name: str) -> None:
     """Log the perplexity of an exported model on a sample."""
-    logits = common.run_onnx(path, arrays, batch=16)
+    logits = measures.run_onnx(path, arrays, batch=16)
     labels = arrays["labels"]
-    LOG.info("%s: perplexity %.3f of %d tokens", name, common.perplexity(logits, labels), labels.size)
+    LOG.info("%s: perplexity %.3f of %d tokens", name, measures.perplexity(logits, labels), labels.size)
 
 
 def export(model: GPT2LMHeadModel, texts: dict[str, np.ndarray], args: argparse.Namespace) -> None:
@@ -213,7 +215,7 @@ def export(model: GPT2LMHeadModel, texts: dict[str, np.ndarray], args: argparse.
     check(args.output / "model.onnx", sample, "test.npz")
     check(past / "model.onnx", sample_past, "with-past/test.npz")
     ids = torch.from_numpy(inputs[:128])
-    common.log_extremes(common.activation_extremes(model, lambda: model(ids)))
+    measures.log_extremes(measures.activation_extremes(model, lambda: model(ids)))
 
 
 def baseline(texts: dict[str, np.ndarray], newline: int) -> None:

@@ -21,6 +21,7 @@ from torch import nn
 
 # isort: off
 import common
+import measures
 from cifar10 import CLASSES, SEED, SIDE, augment, class_balanced, load_split, normalize
 from common import LOG
 
@@ -117,7 +118,7 @@ def train(model: ResNet, images: torch.Tensor, labels: torch.Tensor, args: argpa
 
 
 def drop_traces(path: Path) -> None:
-    """Remove what the exporter notes of this machine's files."""
+    """Remove the exporter's node metadata, which holds stack traces with file paths."""
     exported = onnx.load(path)
     for node in exported.graph.node:
         del node.metadata_props[:]
@@ -145,12 +146,12 @@ def export(model: ResNet, args: argparse.Namespace) -> None:
     chosen = class_balanced(labels.numpy(), args.test_samples, SEED)
     sample = {"pixel_values": normalize(images[chosen]).numpy(), "labels": labels[chosen].numpy()}
     common.write_npz(args.output / "test.npz", sample)
-    logits = common.run_onnx(args.output / "model.onnx", sample)
+    logits = measures.run_onnx(args.output / "model.onnx", sample)
     difference = np.abs(logits - logits_of(model, images[chosen]).numpy()).max()
     LOG.info("largest difference between torch and onnxruntime: %.2e", difference)
-    LOG.info("test.npz: accuracy %.4f", common.accuracy(logits, sample["labels"]))
-    whole = common.run_onnx(args.output / "model.onnx", {"pixel_values": normalize(images).numpy()})
-    LOG.info("whole test split: accuracy %.4f of %d", common.accuracy(whole, labels.numpy()), len(labels))
+    LOG.info("test.npz: accuracy %.4f", measures.accuracy(logits, sample["labels"]))
+    whole = measures.run_onnx(args.output / "model.onnx", {"pixel_values": normalize(images).numpy()})
+    LOG.info("whole test split: accuracy %.4f of %d", measures.accuracy(whole, labels.numpy()), len(labels))
 
 
 def main() -> None:

@@ -30,7 +30,9 @@ from transformers import (
 
 # isort: off
 import common
+import measures
 from common import LOG, Arrays
+from muon import Optimizers
 
 # isort: on
 
@@ -140,7 +142,7 @@ def hide(ids: torch.Tensor, rate: float) -> tuple[torch.Tensor, torch.Tensor]:
 def pretrain(rows: list[list[int]], args: argparse.Namespace) -> RobertaForMaskedLM:
     """Masked-language pre-training, resuming from the checkpoint if there is one."""
     model = RobertaForMaskedLM(make_config(0.1))
-    optimizers = common.Optimizers(
+    optimizers = Optimizers(
         model,
         muon={"lr": 0.01, "weight_decay": 0.05},
         adam={"lr": 2e-3, "betas": (0.9, 0.98), "weight_decay": 0.05},
@@ -197,7 +199,7 @@ def finetune(
     model = RobertaForSequenceClassification(make_config(0.2))
     missing = model.roberta.load_state_dict(pretrained.roberta.state_dict(), strict=False)
     LOG.info("fine-tuning starts from the pre-trained encoder: %s", missing)
-    optimizers = common.Optimizers(
+    optimizers = Optimizers(
         model,
         muon={"lr": 0.005, "weight_decay": 0.1},
         adam={"lr": 1e-3, "betas": (0.9, 0.98), "weight_decay": 0.1},
@@ -250,14 +252,14 @@ def export(
     common.write_npz(args.output / "calibration.npz", sample_of(rows["train"][:256], length))
     sample = {**sample_of(rows["test"], length), "labels": np.array(labels["test"], dtype=np.int64)}
     common.write_npz(args.output / "test.npz", sample)
-    logits = common.run_onnx(args.output / "model.onnx", sample)
+    logits = measures.run_onnx(args.output / "model.onnx", sample)
     ids, mask = pad(rows["test"], length)
     with torch.inference_mode():
         reference = model(ids, attention_mask=mask).logits.numpy()
     LOG.info("largest difference between torch and onnxruntime: %.2e", np.abs(logits - reference).max())
-    LOG.info("test.npz: accuracy %.4f", common.accuracy(logits, sample["labels"]))
+    LOG.info("test.npz: accuracy %.4f", measures.accuracy(logits, sample["labels"]))
     some = {"input_ids": ids[:512], "attention_mask": mask[:512]}
-    common.log_extremes(common.activation_extremes(model, lambda: model(**some)))
+    measures.log_extremes(measures.activation_extremes(model, lambda: model(**some)))
 
 
 def main() -> None:

@@ -22,8 +22,10 @@ from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessor
 
 # isort: off
 import common
+import measures
 from cifar10 import CLASSES, SEED, SIDE, augment, class_balanced, load_split, normalize
 from common import LOG
+from muon import Optimizers
 
 # isort: on
 
@@ -142,7 +144,7 @@ def train(
     held_images, held_labels = images[:HELD_OUT], labels[:HELD_OUT]
     images, labels = images[HELD_OUT:], labels[HELD_OUT:]
     padded = nn.functional.pad(images, (4, 4, 4, 4), mode="reflect")
-    optimizers = common.Optimizers(
+    optimizers = Optimizers(
         model,
         muon={"lr": 0.012, "weight_decay": 0.05},
         adam={"lr": 1.5e-3, "betas": (0.9, 0.98), "weight_decay": 0.05},
@@ -192,14 +194,14 @@ def export(model: ViTForImageClassification, data: Path, args: argparse.Namespac
     chosen = class_balanced(labels.numpy(), args.test_samples, SEED)
     sample = {"pixel_values": normalize(images[chosen]).numpy(), "labels": labels[chosen].numpy()}
     common.write_npz(args.output / "test.npz", sample)
-    logits = common.run_onnx(args.output / "model.onnx", sample)
+    logits = measures.run_onnx(args.output / "model.onnx", sample)
     with torch.inference_mode():
         reference = model(torch.from_numpy(sample["pixel_values"])).logits.numpy()
     LOG.info("largest difference between torch and onnxruntime: %.2e", np.abs(logits - reference).max())
-    LOG.info("test.npz: accuracy %.4f", common.accuracy(logits, sample["labels"]))
-    whole = common.run_onnx(args.output / "model.onnx", {"pixel_values": normalize(images).numpy()})
-    LOG.info("whole test split: accuracy %.4f of %d", common.accuracy(whole, labels.numpy()), len(labels))
-    common.log_extremes(common.activation_extremes(model, lambda: model(normalize(images[:1000]))))
+    LOG.info("test.npz: accuracy %.4f", measures.accuracy(logits, sample["labels"]))
+    whole = measures.run_onnx(args.output / "model.onnx", {"pixel_values": normalize(images).numpy()})
+    LOG.info("whole test split: accuracy %.4f of %d", measures.accuracy(whole, labels.numpy()), len(labels))
+    measures.log_extremes(measures.activation_extremes(model, lambda: model(normalize(images[:1000]))))
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the tensors of a network hold on real data: histograms, channel norms and the branches taken.
+"""Calibration: statistics of a network's tensors on real data, as histograms, and the branches that the data takes.
 
-Begin with `statistics`: it runs the original and counts every element of the tensors to be coded.
+Begin with `statistics`: it runs the original network and adds every element of the observed tensors to histograms.
 May import `fitting` and what that imports.
 """

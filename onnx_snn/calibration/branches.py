@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which branches of If nodes the calibration data takes.
+"""Branches of If nodes that the calibration data takes.
 
-Of a decoder that is two in one, with and without a cache, a run shows one; what lies in the other is seen in the runs
-that take it. An *execution path* is a set of branches that run together, and the first feed that takes it stands for it
-where one feed would do for a network without branches.
+In a merged decoder, with and without a cache, one run executes one of the two branches, so each branch is observed only
+in the runs that take it. An *execution path* is a set of branches that run together. Where a single feed suffices for a
+network without branches, one feed per execution path is used: the first that takes it.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ from onnx_snn.rules.site import Site
 from onnx_snn.runtime.tap_session import Observer
 
 Branch = tuple[str, str]
-"""The first output of an If and the name of the attribute: what a branch and its copies in other models share."""
+"""Key of a branch: name of the first output of its If, and name of the attribute; the same in copies of the model."""
 
 ExecutionPath = frozenset[Branch]
+"""Branches that run together in one run of the model."""
 
 
 def execution_paths(model: ir.Model, sites: Iterable[Site], feeds: Feeds) -> dict[ExecutionPath, Feed]:
-    """The first feed of each execution path, as far as branches with `sites` tell paths apart; at least one.
+    """The first feed of each execution path; paths are distinguished by the branches that hold `sites`. At least one.
 
     Raises:
         CalibrationError: the model fails on the data.
@@ -44,7 +45,7 @@ def execution_paths(model: ir.Model, sites: Iterable[Site], feeds: Feeds) -> dic
 
 
 def running(sites: Iterable[Site], path: ExecutionPath, model: ir.Model) -> list[Site]:
-    """Those of `sites` that run on `path`: in branches that it takes, or in the main graph."""
+    """The sites that run on `path`: sites in branches that it takes, and sites in the main graph."""
     known = places(model)
     placed = ((site, known.get(graph_of(site.node))) for site in sites)
     return [site for site, place in placed if place is None or _branch(place) in path]
@@ -78,7 +79,7 @@ class _Choice:
 
         def taken(place: Place) -> bool:
             condition = conditions[_condition(place.node)]
-            # That of an If that does not run is empty.
+            # The condition of an If that does not run is empty.
             return condition.size > 0 and place.attribute == ("then_branch" if condition.item() else "else_branch")
 
         return frozenset(branch for branch, found in self._around.items() if all(map(taken, found)))

@@ -24,26 +24,26 @@ from onnx_snn.calibration.float_bits import (
 )
 
 MAGNITUDE = np.uint32(0x7FFFFFFF)
-"""Mask of everything but the sign bit; read as an integer, what remains orders values by magnitude."""
+"""Bit mask of float32 without the sign bit; the masked bits, read as an integer, order values by magnitude."""
 
 INFINITY = np.uint32(0x7F800000)
-"""Smallest magnitude bits that are no finite number: infinity, then NaN."""
+"""Magnitude bits of float32 infinity; NaNs are larger, all finite values smaller."""
 
 CHANNEL_BITS = 3
-"""Mantissa bits that tell bins apart: 8 bins an octave, for scales that are rounded to whole octaves."""
+"""Number of leading mantissa bits in a bin number: 8 bins per octave, enough for scales that are powers of two."""
 
 CHANNEL_OCTAVES = range(-24, 40)
-"""Octaves that a channel resolves: smaller magnitudes count as zero, larger ones into the last bin."""
+"""Exponents of the octaves with bins of their own; smaller magnitudes count as zero, larger ones go to the last bin."""
 
 SPREAD = 8
-"""Number of points over which the count of a bin is spread for a fit."""
+"""Number of points over which the count of a bin is spread evenly for a fit."""
 
 MAX_SHIFT = 24
-"""Largest power of two by which a channel may differ from the median channel."""
+"""Largest absolute exponent of the power-of-two scale of a channel relative to the median channel."""
 
 
 class ScaledHistogram(NamedTuple):
-    """Magnitudes of all channels after each was divided by its scale.
+    """Empirical distribution of the magnitudes of an operand after channel scaling.
 
     Attributes:
         points: float64 [P], centres of the occupied bins in ascending order, none above `maximum`.
@@ -144,7 +144,7 @@ class ChannelHistogram:
         return self._maximum.astype(np.float64)
 
     def rms(self) -> Float64:
-        """Root mean square of each channel, float64 [C], from its bins: the order of the data has no say."""
+        """Root mean square of each channel, float64 [C], from its bins, hence independent of the order of data."""
         squares = _channel_centres(np.arange(self.BINS)) ** 2
         squares[0] = 0.0
         total = np.array([float((row * squares).sum()) for row in self._bins])
@@ -214,7 +214,7 @@ class ChannelHistogram:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> ChannelHistogram:
-        """The histogram of which `to_arrays` gave `arrays`."""
+        """The histogram that `to_arrays` turned into `arrays`."""
         histogram = cls(len(arrays["maximum"]))
         histogram._bins = arrays["bins"].copy()
         histogram._maximum = arrays["maximum"].copy()

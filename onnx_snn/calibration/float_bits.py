@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bins of float32 values, read off their own bits: sign, exponent and the top bits of the mantissa.
+"""Logarithmic bins of float32 values, whose numbers are their top bits: sign, exponent and leading mantissa bits.
 
-Every octave is cut alike, so that the few huge activations that decide the loss of a network keep their resolution, and
-a scaling by a power of two moves each count to another bin and changes none.
+All octaves have the same number of bins, so that the few massive activations that determine the loss of a network keep
+their relative resolution, and scaling by a power of two shifts bins without changing any count.
 """
 
 from __future__ import annotations
@@ -18,10 +18,13 @@ Float64 = NDArray[np.float64]
 Int64 = NDArray[np.int64]
 
 BLOCK = 1 << 16
-"""Number of elements that are counted at a time: their bin numbers stay in the second-level cache."""
+"""Number of elements that are counted at a time, so that their bin numbers fit into the second-level cache."""
 
 MANTISSA_BITS = 23
+"""Number of stored mantissa bits of float32."""
+
 EXPONENT_BIAS = 127
+"""Exponent bias of float32."""
 
 
 @np.errstate(over="ignore")

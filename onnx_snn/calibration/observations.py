@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which tensors calibration has to see, and along which axes each coded one is scaled.
+"""Tensors that calibration observes, and the channel axes of each tensor to be coded.
 
-A function needs the histogram of its argument. A coded operand needs the magnitudes of each of its channels,
-which decide the powers of two that bring its channels to one range. Channels are
+A function needs the histogram of its argument. A coded operand needs a histogram of magnitudes for each of its
+channels, from which the power-of-two scales of the channels are computed. Channels are
 
     weight product        the axis that the weights sum over
     normalization         the normalized axis, of x - mean for a layer normalization
@@ -50,7 +50,7 @@ class StaticAxes(dict[str, tuple[int | None, ...]]):
 
 
 HEAD_AXIS = -3
-"""Axis of the heads in the batched products of attention, [batch, head, position, feature]."""
+"""Axis of the heads in batched attention operands, [batch, head, position, feature]."""
 
 
 @dataclass(frozen=True)
@@ -58,11 +58,11 @@ class CodedTensor:
     """A tensor to be coded.
 
     Attributes:
-        tensor: its name in the observed model.
-        axes: axes that index its channels, from the end; None for one scale over all.
-        probabilities: whether it lies in [0, 1].
-        divisor: the tensor that a normalization divides it by, row by row; None where nothing does.
-        weighted: whether it meets weights.
+        tensor: name of the tensor in the observed model.
+        axes: axes that index its channels, counted from the end; None for one scale for the whole tensor.
+        probabilities: whether its values are probabilities in [0, 1].
+        divisor: name of the tensor by which a normalization divides it, row by row; None if it is not normalized.
+        weighted: whether the other operand of its product is a weight.
     """
 
     tensor: str

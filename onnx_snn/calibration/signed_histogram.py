@@ -24,7 +24,8 @@ from onnx_snn.calibration.float_bits import (
 )
 
 SIGNED_BITS = 5
-"""Mantissa bits that tell bins apart: with 32 bins an octave a bin's centre is within 1.6 % of what it holds."""
+"""Number of leading mantissa bits in a bin number: 32 bins per octave, so that a bin's centre is within 1.6 % of its
+values."""
 
 
 class SignedHistogram:
@@ -108,7 +109,7 @@ class SignedHistogram:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> SignedHistogram:
-        """The histogram of which `to_arrays` gave `arrays`."""
+        """The histogram that `to_arrays` turned into `arrays`."""
         histogram = cls()
         histogram._bins[arrays["bins"]] = arrays["counts"]
         histogram.minimum, histogram.maximum = map(float, arrays["range"])

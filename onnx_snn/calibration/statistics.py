@@ -41,10 +41,12 @@ Axes: TypeAlias = tuple[int, ...]
 Shape: TypeAlias = tuple[int, ...]
 
 METHOD_VERSION = 1
-"""Version of the histograms, part of a cache's fingerprint: raise it when the same data would give other ones."""
+"""Version of the method of calibration, part of a cache's fingerprint; increase it when histograms of the same data
+change."""
 
 GROUP_BYTES = 1 << 30
-"""Largest number of bytes observed in one run of the model; every further group costs one more pass over the data."""
+"""Largest size in bytes of the tensors observed in one run of the model; larger sets of tensors are split into groups,
+each of which takes one pass over the data."""
 
 
 @dataclass(frozen=True)
@@ -62,10 +64,10 @@ class Observation:
 
 @dataclass
 class Calibration:
-    """What was observed.
+    """Statistics of the observed tensors.
 
     Attributes:
-        fingerprint: Digest of the model, the observations and the method; empty where no cache was meant.
+        fingerprint: Digest of the model, the observations and the method; empty if no cache is used.
         signed: Histogram of each observed tensor.
         channels: Histograms of the channels of a tensor, by its name and channel axes.
         shapes: The shapes that each tensor had.
@@ -142,7 +144,7 @@ def calibrate(
         model: The original model; it is left as it is.
         observations: The tensors; one may be asked for with several channel axes.
         feeds: The data, from `onnx_snn.data.feeds.open_feeds`.
-        typical: Feeds that show how large the tensors are; the first one where none is given.
+        typical: Feeds from which the sizes of the tensors are found; by default the first one.
         providers: onnxruntime's execution providers; None for the CPU.
         session_options: Makes the options of a session, for instance to register custom operators.
         cached: Take the fingerprint that a cache needs, for which all weights are read.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Demonstration: convert the models that come with the repository and compare each with its original."""
+"""The demonstration: converts the models of the repository and compares each with its original."""
 
 from __future__ import annotations
 
@@ -15,22 +15,33 @@ from onnx_snn.neurons.opset import Body
 MODEL, CALIBRATION, TEST = "model.onnx", "calibration.npz", "test.npz"
 
 DEMO_SAMPLES = 200
-"""Test samples of each model: enough to see that nothing is lost, in a minute or two without kernels."""
+"""Number of test samples of each model: the comparison takes a minute or two even without kernels."""
 
 BATCH_SIZE = 16
+"""Number of samples in one run of a network."""
 
 
 def demo(models: str | Path, *, timesteps: int, progress: bool = True) -> Iterator[str]:
-    """Convert every model folder below `models`; yields the text to print, one model after the other.
+    """Convert every model folder below `models`, and compare each spiking network with its original.
 
     A model folder holds `model.onnx`, `calibration.npz` (from training data) and `test.npz` (with `labels`).
 
+    Args:
+        models: folder of the model folders.
+        timesteps: time steps T of the conversions.
+        progress: show progress bars on a terminal.
+
+    Yields:
+        Text to print: the conversion report and the comparison of each model.
+
     Raises:
-        ModelError: there is no such folder.
+        ModelError: `models` holds no model folder.
     """
     folders = [path.parent for path in sorted(Path(models).glob(f"*/{MODEL}")) if (path.parent / TEST).is_file()]
     if not folders:
-        raise ModelError(f"'{models}' holds no model folder with {MODEL} and {TEST}; run from the repository's root")
+        raise ModelError(
+            f"'{models}' holds no model folder with {MODEL} and {TEST}; run the demo from the repository's root"
+        )
     with tempfile.TemporaryDirectory() as scratch:
         for folder in folders:
             spiking = Path(scratch) / f"{folder.name}.onnx"

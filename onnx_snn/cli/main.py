@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Command line: `onnx-snn export | convert | tune | inspect | compare | profile | report | demo`.
 
-Results go to standard output, progress and errors to standard error. The exit status is 0 on success, 1 when
-the work cannot be done (one line says what is wrong and what to do), 2 when the arguments are wrong.
+Results go to standard output, progress and errors to standard error. The exit status is 0 on success, 1 when a command
+fails (one line says what is wrong and what to do), 2 when the arguments cannot be parsed.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import dataclasses
 import json
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from onnx_snn.cli.demo import demo
@@ -36,7 +36,14 @@ from onnx_snn.version import __version__
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit status."""
+    """Run one command of the command line.
+
+    Args:
+        arguments: the arguments; those of the process by default.
+
+    Returns:
+        The exit status.
+    """
     options = parser_of(f"onnx-snn {__version__}\nkernels: {_kernels()}").parse_args(arguments)
     level = logging.WARNING - 10 * min(options.verbose, 2)
     logging.basicConfig(level=level, format="%(name)s: %(message)s", stream=sys.stderr)
@@ -52,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _convert(options: argparse.Namespace) -> None:
-    if options.report:  # before hours of work
+    if options.report:  # checked now, since the conversion may take hours
         check_output(options.report, options.model)
     report = convert(
         options.model,
@@ -75,7 +82,8 @@ def _convert(options: argparse.Namespace) -> None:
 
 def _config(options: argparse.Namespace) -> ConvertConfig:
     """Options from `--config`, overridden by the flags that were given."""
-    fields = {field.name for field in dataclasses.fields(ConvertConfig)} - {"nodes"}  # whose flag asks for a report
+    # `--nodes` asks for a report of every node; settings of single nodes come from `--config` alone.
+    fields = {field.name for field in dataclasses.fields(ConvertConfig)} - {"nodes"}
     names = sorted(name for name in fields if hasattr(options, name))
     given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     base = ConvertConfig.from_json(Path(options.config)).to_json() if options.config else {}
@@ -110,7 +118,8 @@ def _tune(options: argparse.Namespace) -> None:
     _note_missing_kernels(options)
     if not options.quiet:
         _write(
-            f"{report.text()}\n\n{options.output}: written; the same file again: onnx-snn convert --config {settings}"
+            f"{report.text()}\n\nwritten: {options.output}; to make the same file again: "
+            f"onnx-snn convert --config {settings}"
         )
 
 
@@ -175,7 +184,11 @@ def _report(options: argparse.Namespace) -> None:
 
 
 def _costs(given: Sequence[str]) -> EnergyCosts:
-    """Energy costs from entries NAME=PICOJOULES; operations that no entry names keep their default."""
+    """Energy costs from entries NAME=PICOJOULES; the others have their defaults.
+
+    Raises:
+        ConfigError: an entry is malformed, names no operation, or its cost is negative or not finite.
+    """
     costs: dict[str, float] = {}
     for entry in given:
         name, _, cost = entry.partition("=")
@@ -202,14 +215,16 @@ def _demo(options: argparse.Namespace) -> None:
 
 
 def _kernels() -> str:
-    """The library that runs spiking nodes in this installation, for people to read."""
-    return str(find_library() or "none; functions inside the files run")
+    """Path of the library with the kernels, or what runs without it, for the output of `--version`."""
+    return str(find_library() or "none; networks run by the functions in their files")
 
 
 def _note_missing_kernels(options: argparse.Namespace) -> None:
-    """Tell the user of an installation without kernels that it works more slowly."""
+    """Write a note to standard error if this installation has no kernels."""
     if find_library() is None and not options.quiet:
-        sys.stderr.write("onnx-snn: note: no kernels installed: same bits, but slower (see README, Install)\n")
+        sys.stderr.write(
+            "onnx-snn: note: no kernels installed: results are bit-identical, but slower (see README, Install)\n"
+        )
 
 
 def _write(text: str) -> None:
@@ -217,7 +232,7 @@ def _write(text: str) -> None:
     sys.stdout.flush()
 
 
-COMMANDS = {
+COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
     "export": _export,
     "convert": _convert,
     "tune": _tune,
@@ -227,3 +242,4 @@ COMMANDS = {
     "report": _report,
     "demo": _demo,
 }
+"""The function that runs each command, by the command's name."""

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+from typing import TypeAlias
 
 from onnx_snn.config.convert_config import ConvertConfig, Preset, Scope
 from onnx_snn.evaluation.metrics import METRICS
@@ -13,7 +14,10 @@ from onnx_snn.neurons.opset import Body
 from onnx_snn.profiling.energy import EnergyCosts
 from onnx_snn.tuning.solver import Minimize
 
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
 DEFAULTS = ConvertConfig()
+"""Options of a conversion whose defaults the help texts quote."""
 
 
 def parser_of(version: str) -> argparse.ArgumentParser:
@@ -42,7 +46,7 @@ def parser_of(version: str) -> argparse.ArgumentParser:
     return parser
 
 
-def _add_export(commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:
+def _add_export(commands: Commands, common: argparse.ArgumentParser) -> None:
     parser = commands.add_parser(
         "export",
         parents=[common],
@@ -54,9 +58,7 @@ def _add_export(commands: argparse._SubParsersAction[argparse.ArgumentParser], c
     parser.add_argument("--opset", type=int, help="ONNX opset, Optimum's default if not given")
 
 
-def _add_convert(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser
-) -> None:
+def _add_convert(commands: Commands, common: argparse.ArgumentParser) -> None:
     parser = commands.add_parser("convert", parents=[common], help="convert a network into a spiking one")
     files = parser.add_argument_group("files")
     files.add_argument("-m", "--model", required=True, help=".onnx file, or a folder as Optimum writes it")
@@ -97,14 +99,20 @@ def _add_convert(
 
 
 def _add_network(network: argparse._ArgumentGroup) -> None:
-    network.add_argument("--scope", choices=[scope.value for scope in Scope], help="full (default): weight matmuls too")
-    network.add_argument("--preset", choices=[preset.value for preset in Preset], help="paper: arXiv 2508.07710")
-    network.add_argument("--body", choices=[body.value for body in Body], help="functions with time loops, or closed")
+    network.add_argument(
+        "--scope", choices=[scope.value for scope in Scope], help="full (default): inputs of weight matmuls too"
+    )
+    network.add_argument(
+        "--preset", choices=[preset.value for preset in Preset], help="paper: neurons of arXiv 2508.07710"
+    )
+    network.add_argument(
+        "--body", choices=[body.value for body in Body], help="functions in the file: time loops, or closed form"
+    )
     network.add_argument(
         "--gate",
         action=argparse.BooleanOptionalAction,
         default=None,
-        help="let a saturated basis fire once, in a step before the first, instead of in every step",
+        help="saturation spike: a saturated basis fires once, in a step before the first, instead of in every step",
     )
     network.add_argument(
         "--lean",
@@ -118,7 +126,7 @@ def _add_network(network: argparse._ArgumentGroup) -> None:
     network.add_argument(
         "--headroom",
         type=float,
-        help="largest magnitude that a code reaches, in multiples of the largest calibrated one",
+        help="largest magnitude that an identity code represents, in multiples of the largest calibrated magnitude",
     )
 
 
@@ -135,7 +143,7 @@ def _add_choice(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_tune(commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:
+def _add_tune(commands: Commands, common: argparse.ArgumentParser) -> None:
     parser = commands.add_parser(
         "tune", parents=[common], help="find the cheapest neurons that keep a target loss, and convert with them"
     )
@@ -143,13 +151,15 @@ def _add_tune(commands: argparse._SubParsersAction[argparse.ArgumentParser], com
     files.add_argument("-m", "--model", required=True, help=".onnx file")
     files.add_argument("-o", "--output", required=True, help=".onnx file to write")
     files.add_argument("-c", "--calibration", metavar="DATA", required=True, help="real inputs, as for convert")
-    files.add_argument("--data", help="inputs with `labels` on which the loss is measured (default: those of -c)")
+    files.add_argument(
+        "--data", help="inputs with `labels` on which the loss is measured (default: the calibration data)"
+    )
     files.add_argument(
         "--calibration-cache",
         metavar="NPZ",
         help="cache of the calibration statistics: read if it exists, else written",
     )
-    files.add_argument("--config", metavar="JSON", help="other options of the conversion from a file")
+    files.add_argument("--config", metavar="JSON", help="other options of the conversion, from a file")
     files.add_argument(
         "--settings", metavar="JSON", help="where to write the configuration for convert (default: beside the output)"
     )
@@ -176,7 +186,7 @@ def _add_tune(commands: argparse._SubParsersAction[argparse.ArgumentParser], com
         help="what to minimise: spikes (default), or synaptic operations (spikes times their fan-out)",
     )
     goal.add_argument("--metric", choices=sorted(METRICS), help="task metric (default: what the labels suggest)")
-    goal.add_argument("--compared-output", metavar="NAME", help="output that the metric sees (default: the first)")
+    goal.add_argument("--compared-output", metavar="NAME", help="output that the metric judges (default: the first)")
     _add_network(parser.add_argument_group("network"))
     _add_choice(parser)
     work = parser.add_argument_group("work")
@@ -194,11 +204,9 @@ def _fraction(text: str) -> float:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number; expected one such as 0.2% or 0.002") from None
 
 
-def _add_inspect(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser
-) -> None:
+def _add_inspect(commands: Commands, common: argparse.ArgumentParser) -> None:
     parser = commands.add_parser(
-        "inspect", parents=[common], help="show how a file was converted and which nodes spike"
+        "inspect", parents=[common], help="show how a file was converted and which nodes are spiking"
     )
     parser.add_argument("model", help="converted .onnx file")
     parser.add_argument("--json", action="store_true", help="as JSON")
@@ -218,7 +226,7 @@ def _add_runs(parser: argparse.ArgumentParser) -> None:
         "--kernels",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="run by the kernels where they are installed (default), or by the functions in the file",
+        help="run spiking nodes by the kernels if installed (default), or by the ONNX functions in the file",
     )
 
 
@@ -233,9 +241,7 @@ def _add_costs(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_compare(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser
-) -> None:
+def _add_compare(commands: Commands, common: argparse.ArgumentParser) -> None:
     parser = commands.add_parser(
         "compare", parents=[common], help="compare the outputs and the task metric of original and spiking network"
     )
@@ -245,14 +251,12 @@ def _add_compare(
     parser.add_argument(
         "--per-node",
         action="store_true",
-        help=f"rank spiking nodes by sensitivity, alone and left out (default: {DEFAULT_SAMPLES} samples)",
+        help=f"rank spiking nodes by their effect on the output (default: {DEFAULT_SAMPLES} samples)",
     )
     parser.add_argument("--json", action="store_true", help="as JSON")
 
 
-def _add_profile(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser
-) -> None:
+def _add_profile(commands: Commands, common: argparse.ArgumentParser) -> None:
     parser = commands.add_parser(
         "profile",
         parents=[common],
@@ -266,24 +270,28 @@ def _add_profile(
     _add_costs(parser)
 
 
-def _add_report(commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:
+def _add_report(commands: Commands, common: argparse.ArgumentParser) -> None:
     parser = commands.add_parser(
         "report", parents=[common], help="chart errors, fits, spikes and energy of a spiking network in one HTML file"
     )
     _add_networks(parser)
-    parser.add_argument("--html", metavar="FILE", help="write one page that loads nothing")
+    parser.add_argument("--html", metavar="FILE", help="write one self-contained HTML page")
     parser.add_argument("--png", metavar="FOLDER", help="write the charts as PNG files")
     parser.add_argument(
-        "--also", nargs="+", default=(), metavar="FILE", help="other converted files, for loss by time steps and spikes"
+        "--also",
+        nargs="+",
+        default=(),
+        metavar="FILE",
+        help="other converted files of the same original, for the charts of loss by time steps and by spikes",
     )
     parser.add_argument(
-        "--sample", type=int, default=0, metavar="K", help="sample whose spikes are charted one by one (default: 0)"
+        "--sample", type=int, default=0, metavar="K", help="index of the sample of the spike raster plots (default: 0)"
     )
     _add_runs(parser)
     _add_costs(parser)
 
 
-def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:
+def _add_demo(commands: Commands, common: argparse.ArgumentParser) -> None:
     parser = commands.add_parser("demo", parents=[common], help="convert the models that come with the repository")
     parser.add_argument("--models", default="models", help="folder of the models (default: models)")
     parser.add_argument("-T", "--timesteps", type=int, default=DEFAULTS.timesteps, help="time steps")

@@ -25,6 +25,7 @@ from onnx_snn.metadata import SOURCE_KEY
 from onnx_snn.neurons import function_bodies, opset
 from onnx_snn.neurons.mbe import MbeNeuron
 from onnx_snn.neurons.opset import DOMAIN, OPERATORS, PARAMETERS, Body
+from onnx_snn.neurons.roles import NeuronRole
 from onnx_snn.neurons.step_kernels import size_kernels
 
 COLLECTED = "collected/"
@@ -43,6 +44,11 @@ class Meter(NamedTuple):
     node: ir.Node
     prefix: str
     output: str
+
+    @property
+    def role(self) -> NeuronRole:
+        """The role of the neuron in its spiking op."""
+        return next(role for role in OPERATORS[self.node.op_type].roles if role.prefix == self.prefix)
 
     @property
     def source(self) -> str:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Inputs of a network: what it takes, and the data that users give for it.
+"""Input data of a network: specifications of its inputs, and readers of calibration and evaluation data.
 
-Begin with `feeds`: whatever users have becomes a sequence of checked feeds.
+Begin with `feeds`: it turns every supported source of data into a sequence of checked feeds.
 May import `neurons` and what that imports.
 """

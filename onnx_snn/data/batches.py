@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Arrays whose first axis counts samples, cut into feeds."""
+"""Arrays whose first axis counts samples, split into feeds of a batch each."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from onnx_snn.data.specs import Feed, InputSpec, suggestion
 from onnx_snn.errors import CalibrationError
@@ -17,9 +18,12 @@ logger = logging.getLogger(__name__)
 
 
 def shared_inputs(specs: Sequence[InputSpec]) -> frozenset[str]:
-    """Inputs that all samples of a feed share: of one element, beside inputs whose first axis is free.
+    """Inputs that all samples of a feed share: those of shape [1] in a model whose other inputs have a free first axis.
 
-    Such is the `use_cache_branch` of a decoder that holds two in one.
+    An example is `use_cache_branch` of a merged decoder, which selects the branch with or without a cache.
+
+    Returns:
+        Names of these inputs; empty where another input fixes its first axis too.
     """
     single = frozenset(spec.name for spec in specs if spec.shape == (1,))
     rest = [spec.shape[0] for spec in specs if spec.shape and spec.name not in single]
@@ -27,13 +31,13 @@ def shared_inputs(specs: Sequence[InputSpec]) -> frozenset[str]:
 
 
 class Batches:
-    """Feeds of a few samples each, cut from arrays whose first axis counts samples.
+    """Feeds of at most `batch_size` samples each, split from arrays whose first axis counts samples.
 
-    An input that the samples of a feed share has one element for all samples, or one for each: then feeds end where
-    it changes.
+    An input that the samples of a feed share (`shared_inputs`) has either one element for all samples or one for each
+    sample; in the latter case a feed ends where its value changes.
 
     Args:
-        arrays: by name; what is no input of the model is left out.
+        arrays: arrays by name, [samples, ...]; names that are no model input, such as "labels", are ignored.
         specs: the inputs of the model.
         batch_size: samples in a feed, unless the model fixes another number.
         max_samples: use at most this many samples.
@@ -49,11 +53,10 @@ class Batches:
         batch_size: int,
         max_samples: int | None,
     ) -> None:
-        # Arrays that are no model input, such as labels, may lie beside those that are.
         missing = [spec.name for spec in specs if spec.name not in arrays]
         if missing:
             found = suggestion(missing[0], arrays)
-            raise CalibrationError(f"the calibration data lacks model input '{missing[0]}'{found}")
+            raise CalibrationError(f"the data lacks model input '{missing[0]}'{found}")
         self._arrays = {spec.name: np.asarray(arrays[spec.name]) for spec in specs}
         self._shared = shared_inputs(specs)
         samples = _common_length(self._arrays, self._shared)
@@ -64,46 +67,68 @@ class Batches:
             self._samples -= self._samples % fixed
             logger.warning("the model fixes batches of %s: %s of %s samples used", fixed, self._samples, samples)
         if self._samples == 0:
-            raise CalibrationError(f"the calibration data has {samples} samples; the model takes {self._step}")
+            raise CalibrationError(
+                f"the data has {samples} samples; the model fixes batches of {self._step}: give at least that many"
+                if samples
+                else "the data is empty; give at least one sample"
+            )
 
     def __len__(self) -> int:
         return len(self._spans())
 
     def __iter__(self) -> Iterator[Feed]:
         for start, stop in self._spans():
-            yield {
-                name: array[start:stop] if name not in self._shared else array[start:][:1] if len(array) > 1 else array
-                for name, array in self._arrays.items()
-            }
+            yield {name: self._slice(name, start, stop) for name in self._arrays}
+
+    def _slice(self, name: str, start: int, stop: int) -> NDArray[Any]:
+        """The array of input `name` for samples `start` to `stop`; one element for an input that they share."""
+        array = self._arrays[name]
+        if name not in self._shared:
+            return array[start:stop]
+        return array[start : start + 1] if len(array) > 1 else array
 
     def _spans(self) -> list[tuple[int, int]]:
-        """First sample of each feed, and the one after its last."""
-        changes = (np.flatnonzero(self._arrays[name][1:] != self._arrays[name][:-1]) + 1 for name in self._shared)
-        edges = sorted({0, *(int(edge) for found in changes for edge in found if edge < self._samples), self._samples})
+        """The half-open ranges of samples [start, stop) of all feeds."""
+        edges = {0, self._samples}
+        for name in self._shared:
+            array = self._arrays[name]
+            changes = np.flatnonzero(array[1:] != array[:-1]) + 1
+            edges.update(int(edge) for edge in changes if edge < self._samples)
         return [
             (start, min(start + self._step, end))
-            for begin, end in itertools.pairwise(edges)
+            for begin, end in itertools.pairwise(sorted(edges))
             for start in range(begin, end, self._step)
         ]
 
 
 def _common_length(arrays: Feed, shared: Collection[str]) -> int:
+    """The number of samples of `arrays`; inputs in `shared` may have one element instead.
+
+    Raises:
+        CalibrationError: an array is a scalar, or the arrays differ in their number of samples.
+    """
     scalars = [name for name, array in arrays.items() if array.ndim == 0]
     if scalars:
         raise CalibrationError(
-            f"calibration array '{scalars[0]}' is a scalar; its first axis must count samples (an input that "
+            f"the data's array '{scalars[0]}' is a scalar; its first axis must count samples (an input that "
             "all samples share needs an iterable of feeds)"
         )
     lengths = {name: len(array) for name, array in arrays.items() if name not in shared or len(array) != 1}
     if len(set(lengths.values())) > 1:
-        raise CalibrationError(f"calibration arrays differ in their number of samples: {lengths}")
+        raise CalibrationError(f"the arrays of the data differ in their number of samples: {lengths}")
     return next(iter(lengths.values()), 0)
 
 
 def _fixed_batch_size(specs: Sequence[InputSpec]) -> int | None:
+    """The batch size that the inputs fix, or None where their first axis is free.
+
+    Raises:
+        CalibrationError: inputs fix different sizes.
+    """
     sizes = {spec.name: spec.shape[0] for spec in specs if spec.shape and isinstance(spec.shape[0], int)}
     if len(set(sizes.values())) > 1:
         raise CalibrationError(
-            f"the model fixes different first axes, {sizes}: arrays cannot be cut into feeds; give an iterable of feeds"
+            f"inputs of the model fix first axes of different sizes, {sizes}, so arrays cannot be split into feeds; "
+            "give an iterable of feeds"
         )
     return next((int(size) for size in sizes.values()), None)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files of calibration and evaluation data: .npz archives, and tensors as the ONNX backend tests keep them."""
+"""Files of calibration and evaluation data: .npz archives, and TensorProto files as ONNX backend tests have them."""
 
 from __future__ import annotations
 
@@ -20,11 +20,21 @@ from onnx_snn.data.specs import Feed, InputSpec
 from onnx_snn.errors import CalibrationError
 
 
-def read_npz(path: Path, specs: Sequence[InputSpec]) -> Feed:
-    """The arrays of an .npz file that are model inputs, or all where one is missing.
+def check_exists(path: str | os.PathLike[str]) -> None:
+    """Refuse a data file or folder that does not exist.
 
     Raises:
-        CalibrationError: it cannot be read.
+        CalibrationError: it does not.
+    """
+    if not Path(path).exists():
+        raise CalibrationError(f"data file '{path}' does not exist; give an .npz file or a folder")
+
+
+def read_npz(path: Path, specs: Sequence[InputSpec]) -> Feed:
+    """The arrays of an .npz file that are model inputs; all of its arrays where a model input is missing.
+
+    Raises:
+        CalibrationError: the file cannot be read.
     """
     with open_npz(path) as file:
         wanted = [spec.name for spec in specs]
@@ -34,11 +44,12 @@ def read_npz(path: Path, specs: Sequence[InputSpec]) -> Feed:
 
 @contextmanager
 def open_npz(path: str | os.PathLike[str]) -> Iterator[np.lib.npyio.NpzFile]:
-    """The arrays of an .npz file by name.
+    """An open .npz file, whose arrays are read by name.
 
     Raises:
-        CalibrationError: it cannot be read.
+        CalibrationError: the file does not exist, cannot be read, or holds a single array without a name.
     """
+    check_exists(path)
     try:
         file = np.load(path, allow_pickle=False)
         if not isinstance(file, np.lib.npyio.NpzFile):
@@ -50,10 +61,10 @@ def open_npz(path: str | os.PathLike[str]) -> Iterator[np.lib.npyio.NpzFile]:
 
 
 def open_folder(path: Path, specs: Sequence[InputSpec], batch_size: int) -> Iterable[Feed]:
-    """The feeds of a folder of .npz files, or of one in the layout of the ONNX backend tests.
+    """The feeds of a folder of .npz files, or of a folder in the layout of the ONNX backend tests.
 
     Raises:
-        CalibrationError: it is neither.
+        CalibrationError: the folder has neither kind of file.
     """
     sets = sorted(path.glob("test_data_set_*"), key=_trailing_number)
     if sets:
@@ -65,7 +76,7 @@ def open_folder(path: Path, specs: Sequence[InputSpec], batch_size: int) -> Iter
 
 
 class Archives:
-    """The feeds of several .npz files, one file after the other."""
+    """The feeds of several .npz files, file by file; files may differ in the sizes of their arrays."""
 
     def __init__(self, paths: Sequence[Path], specs: Sequence[InputSpec], batch_size: int) -> None:
         self._paths, self._specs, self._batch_size = paths, specs, batch_size
@@ -76,7 +87,7 @@ class Archives:
 
 
 class DataSets:
-    """`test_data_set_<n>/input_<m>.pb` files: one feed a data set."""
+    """The feeds of `test_data_set_<n>/input_<m>.pb` files: one feed for each data set."""
 
     def __init__(self, sets: Sequence[Path], specs: Sequence[InputSpec]) -> None:
         self._sets, self._specs = sets, specs
@@ -90,7 +101,11 @@ class DataSets:
             yield dict(self._read(file) for file in files)
 
     def _read(self, file: Path) -> tuple[str, NDArray[Any]]:
-        """Name and array of one file; a tensor that carries no input's name goes by the file's number."""
+        """Input name and array of one file; a tensor without the name of an input belongs to input <m>.
+
+        Raises:
+            CalibrationError: the file is not a TensorProto.
+        """
         tensor = onnx.TensorProto()
         try:
             tensor.ParseFromString(file.read_bytes())
@@ -105,5 +120,6 @@ class DataSets:
 
 
 def _trailing_number(path: Path) -> int:
+    """The number after the last underscore of a file name; -1 where there is none."""
     digits = path.stem.rpartition("_")[2]
     return int(digits) if digits.isdecimal() else -1

@@ -1,19 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Readers of calibration and evaluation data: whatever users have becomes a sequence of checked feeds.
+"""Readers of calibration and evaluation data: every supported source becomes a sequence of checked feeds.
 
 `open_feeds` accepts
 
-- a reader with onnxruntime's `CalibrationDataReader` interface: `get_next()` returns a feed, at last None;
+- a reader with onnxruntime's `CalibrationDataReader` interface: `get_next()` returns a feed, and None after the last;
 - an iterable of feeds (dicts from input name to array);
 - a dict of arrays, or an .npz file, with one array per model input whose first axis counts samples;
 - a folder of such .npz files, which may differ in the sizes of their arrays, or one in the layout of the ONNX backend
   tests: `test_data_set_<n>/input_<m>.pb`.
 
-An input of one element that the samples of a feed share, such as the `use_cache_branch` of a decoder that is two in
-one, comes in arrays as one element for all samples or as one for each.
+An input of shape [1] that the samples of a feed share, such as `use_cache_branch` of a merged decoder, is given in
+arrays as one element for all samples or as one element for each.
 
-Every feed is checked against the model's inputs, and a `Feeds` object can be iterated over as often as
-needed: what comes from a source that can be read only once is kept on disk.
+Every feed is checked against the model's inputs. A `Feeds` object can be iterated over as often as needed: feeds of a
+source that can be read only once are kept in a temporary file.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from onnx_snn.data.batches import Batches, shared_inputs
-from onnx_snn.data.data_files import open_folder, read_npz
+from onnx_snn.data.data_files import check_exists, open_folder, read_npz
 from onnx_snn.data.replay import Replay
 from onnx_snn.data.specs import Feed, InputSpec, check_feed, sample_count
 from onnx_snn.errors import CalibrationError
@@ -32,7 +32,7 @@ from onnx_snn.errors import CalibrationError
 
 @runtime_checkable
 class DataReader(Protocol):
-    """What onnxruntime calls a `CalibrationDataReader`."""
+    """A reader with the interface of onnxruntime's `CalibrationDataReader`."""
 
     def get_next(self) -> Mapping[str, Any] | None:
         """The next feed, or None after the last one."""
@@ -64,31 +64,31 @@ class Feeds:
         """Feeds that hold exactly the model's inputs.
 
         Raises:
-            CalibrationError: a feed does not fit the model, or there is none.
+            CalibrationError: a feed does not fit the model, or the source is empty.
         """
         batches = samples = 0
         for feed in self._source:
-            checked = check_feed(feed, self._specs, where=f"calibration feed {batches}")
+            checked = check_feed(feed, self._specs, where=f"feed {batches} of the data")
             batches += 1
             samples += sample_count(checked)
             yield checked
             if self._max_samples is not None and samples >= self._max_samples:
                 break
         if batches == 0:
-            raise CalibrationError("the calibration data is empty; give at least one sample")
+            raise CalibrationError("the data is empty; give at least one sample")
         self.batches = batches
 
     def singles(self) -> Iterator[Feed]:
-        """Feeds of one sample each; those of the source where the model fixes the batch or an input has none.
+        """Feeds of one sample each; the source's feeds where the model fixes the batch size or an input is a scalar.
 
         Raises:
-            CalibrationError: a feed does not fit the model, or there is none.
+            CalibrationError: a feed does not fit the model, or the source is empty.
         """
         for feed in self:
             yield from self.split(feed)
 
     def split(self, feed: Feed) -> Iterator[Feed]:
-        """The samples of `feed`, one of these feeds; all in one where they cannot be told apart."""
+        """Split `feed`, one of these feeds, into feeds of one sample; yields `feed` itself where it cannot be split."""
         shared = shared_inputs(self._specs)
         own = {name: array for name, array in feed.items() if name not in shared}
         free = all(spec.shape and not isinstance(spec.shape[0], int) for spec in self._specs if spec.name in own)
@@ -110,12 +110,12 @@ def open_feeds(
     batch_size: int = 8,
     max_samples: int | None = None,
 ) -> Feeds:
-    """Open calibration data and check its first feed.
+    """Open calibration or evaluation data and check its first feed.
 
     Args:
-        source: One of the forms that the module lists.
-        model_inputs: What the model expects, from `onnx_snn.data.specs.input_specs`.
-        batch_size: Samples a feed where arrays are cut into feeds; a batch size that the model fixes wins.
+        source: One of the forms in the list at the top of this module.
+        model_inputs: Inputs of the model, from `onnx_snn.data.specs.input_specs`.
+        batch_size: Samples in a feed where arrays are split into feeds; a batch size that the model fixes wins.
         max_samples: Stop after the feed that reaches this many samples.
 
     Raises:
@@ -125,8 +125,7 @@ def open_feeds(
         raise CalibrationError(f"batch_size {batch_size} and max_samples {max_samples} must be at least 1")
     if isinstance(source, (str, os.PathLike)):
         path = Path(source)
-        if not path.exists():
-            raise CalibrationError(f"calibration data '{path}' does not exist")
+        check_exists(path)
         source = read_npz(path, model_inputs) if path.is_file() else open_folder(path, model_inputs, batch_size)
     if isinstance(source, Mapping):
         source, max_samples = Batches(source, model_inputs, batch_size, max_samples), None
@@ -134,7 +133,7 @@ def open_feeds(
         source = iter(source.get_next, None)
     elif not isinstance(source, Iterable):
         raise CalibrationError(
-            f"calibration data is a {type(source).__name__}; expected a reader with get_next(), an "
+            f"the data is a {type(source).__name__}; expected a reader with get_next(), an "
             "iterable of dicts, a dict of arrays, an .npz file, or a folder of .npz files or of "
             "test_data_set_<n>/input_<m>.pb"
         )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Feeds from a source that can be read once only, kept so that they can be read again."""
+"""Replay of feeds from a source that can be read only once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ import numpy as np
 
 
 class Replay:
-    """An iterator that can be iterated over again: what it gave is kept in a temporary file."""
+    """An iterable over the feeds of an iterator, which keeps them in a temporary file to yield them again.
+
+    Args:
+        iterator: Source of feeds; it is advanced only as far as the replay is read.
+    """
 
     def __init__(self, iterator: Iterator[Mapping[str, Any]]) -> None:
         self._iterator = iterator
@@ -28,7 +32,7 @@ class Replay:
             position += 1
 
     def _read_one(self) -> bool:
-        """Move one feed from the iterator to the file; False at its end."""
+        """Append the iterator's next feed to the file; False where there is none."""
         feed = next(self._iterator, None)
         if feed is None:
             return False

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a model takes: its inputs, and the check of a feed against them."""
+"""Specifications of a model's inputs, and the check of feeds against them."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class InputSpec(NamedTuple):
     """A model input.
 
     Attributes:
-        name: Its name.
+        name: Name of the input.
         dtype: Element type; `object` for strings.
-        shape: For each axis its size, its symbol, or None where nothing is known.
+        shape: Size of each axis, or its symbolic name; None where neither is known.
     """
 
     name: str
@@ -36,7 +36,7 @@ def input_specs(model: ir.Model) -> list[InputSpec]:
     """The inputs that every run of `model` must be given; those with a default value are left out.
 
     Raises:
-        CalibrationError: an input is no tensor of known type and rank.
+        CalibrationError: an input is not a tensor of known type and rank.
     """
     specs = []
     for value in model.graph.inputs:
@@ -58,7 +58,7 @@ def session_specs(network: ort.InferenceSession) -> list[InputSpec]:
     """The inputs of an onnxruntime session.
 
     Raises:
-        ModelError: one is no tensor.
+        ModelError: an input is not a tensor.
     """
     specs = []
     for value in network.get_inputs():
@@ -70,7 +70,7 @@ def session_specs(network: ort.InferenceSession) -> list[InputSpec]:
 
 
 def sample_count(feed: Feed) -> int:
-    """Samples in a feed: the size of the first axis of its first input that has axes."""
+    """Number of samples in a feed: the size of the first axis of its first input that is not a scalar; else 1."""
     return next((len(array) for array in feed.values() if array.ndim), 1)
 
 
@@ -81,7 +81,7 @@ def check_feed(feed: Mapping[str, Any], inputs: Sequence[InputSpec], *, where: s
         The feed as arrays, in the order of the inputs.
 
     Raises:
-        CalibrationError: names, types, ranks or fixed sizes disagree, or it is empty or not finite.
+        CalibrationError: names, types, ranks or fixed sizes disagree, or the feed is empty or holds NaN or infinity.
     """
     if not isinstance(feed, Mapping):
         raise CalibrationError(f"{where} is a {type(feed).__name__}; expected a dict from input name to array")
@@ -91,7 +91,7 @@ def check_feed(feed: Mapping[str, Any], inputs: Sequence[InputSpec], *, where: s
             raise CalibrationError(f"{where} lacks model input '{name}'{suggestion(name, feed)}")
     for name in feed:
         if name not in names:
-            raise CalibrationError(f"{where} holds '{name}', which is no model input{suggestion(name, names)}")
+            raise CalibrationError(f"{where} holds '{name}', which is not a model input{suggestion(name, names)}")
     checked = {spec.name: _check_array(np.asarray(feed[spec.name]), spec, where) for spec in inputs}
     if sample_count(checked) == 0:
         raise CalibrationError(f"{where} is empty: its first axis has size 0")
@@ -99,7 +99,7 @@ def check_feed(feed: Mapping[str, Any], inputs: Sequence[InputSpec], *, where: s
 
 
 def suggestion(name: str, candidates: Iterable[str]) -> str:
-    """The names that were found instead, close ones first in line."""
+    """The end of an error message about an unknown `name`: similar candidates, or all where none is similar."""
     candidates = [str(candidate) for candidate in candidates]
     close = difflib.get_close_matches(name, candidates, n=3)
     if close:
@@ -126,12 +126,12 @@ def _check_array(array: NDArray[Any], spec: InputSpec, where: str) -> NDArray[An
             )
     if array.dtype.kind not in "OUSbiu" and not np.isfinite(array).all():
         index = tuple(map(int, np.argwhere(~np.isfinite(array))[0]))
-        raise CalibrationError(f"{what} holds {array[index]} at {index}; calibration needs finite inputs")
+        raise CalibrationError(f"{what} holds {array[index]} at {index}; expected finite inputs")
     return array
 
 
 def _as_foreign(array: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """`array` in `dtype`, where it is of float32 or comes from an .npz file, which keeps such a type as raw bytes."""
+    """`array` as `dtype`, a type of `ml_dtypes`, if it is float32 or raw bytes, as .npz files store such types."""
     if array.dtype == np.dtype(f"V{dtype.itemsize}"):
         return array.view(dtype)
     return array.astype(dtype) if array.dtype == np.float32 else array

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How far a spiking network is from its original: metrics, errors and the share of each node in them.
+"""Evaluation of a spiking network against its original: task metrics, output errors, sensitivity to each node.
 
-Begin with `comparison`: both networks on the same data.
+Begin with `comparison`: it runs both networks on the same data.
 May import `calibration` and what that imports.
 """

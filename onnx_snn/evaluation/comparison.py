@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Compare a spiking network with its original on data: task metric, agreement of predictions, output error.
+"""Comparison of a spiking network with its original on data: task metric, agreement of predictions, output error.
 
-With `labels` in the data the task metric is accuracy where they are [samples], and perplexity where they are
-[samples, length]; `onnx_snn.evaluation.metrics` has others.
+If the data has `labels`, the default task metric is accuracy for labels of shape [samples], and perplexity for labels
+of shape [samples, length]; `onnx_snn.evaluation.metrics` has others.
 """
 
 from __future__ import annotations
@@ -31,23 +31,25 @@ from onnx_snn.runtime.execution import run
 from onnx_snn.runtime.session import session, session_options
 
 LABELS = "labels"
-"""Name of the array of labels among the data."""
+"""Name of the array in the data that holds the labels."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How a spiking network does beside its original.
+    """Result of the comparison of a spiking network with its original.
 
     Attributes:
-        output: output that was compared.
+        output: name of the output that was compared.
         samples: number of samples.
-        metric: such as "accuracy" or "perplexity"; "" without labels.
-        original: the metric of the original network.
-        spiking: the metric of the spiking network.
-        relative_loss: how much worse the spiking network is, relative to the original; negative: better.
-        agreement: share of equal argmax over the last axis; NaN where it holds no classes.
-        relative_error: Frobenius norm of the difference over that of the original output.
-        maximum_error: largest absolute difference.
+        metric: name of the task metric, such as "accuracy" or "perplexity"; "" without labels.
+        original: value of the metric for the original network; NaN without a metric.
+        spiking: value of the metric for the spiking network; NaN without a metric.
+        relative_loss: by how much the spiking network is worse, divided by the original's value; negative if it is
+            better, NaN without a metric.
+        agreement: fraction of rows whose argmax over the last axis is the same in both networks; NaN for an output
+            without a class axis.
+        relative_error: Frobenius norm of the difference of the outputs divided by that of the original's output.
+        maximum_error: largest absolute difference of the outputs.
     """
 
     output: str
@@ -61,7 +63,7 @@ class Evaluation:
     maximum_error: float
 
     def to_json(self) -> dict[str, Any]:
-        """The figures as JSON values, null where there is none."""
+        """The figures as JSON values; null for NaN and infinity."""
         return json_values(self)
 
     def text(self) -> str:
@@ -102,10 +104,10 @@ def compare(
     Args:
         original: .onnx file of the original network.
         spiking: .onnx file of the converted network.
-        data: inputs, as for `onnx_snn.convert`.
+        data: inputs, in any form that `onnx_snn.convert` takes for calibration.
         labels: int64 [samples] or [samples, length]; by default the array `labels` of the data, if any.
         metric: "accuracy", "f1", "perplexity", "cosine", "agreement", or a function of output and labels that
-            returns a number for each sample, higher is better; by default what the labels suggest.
+            returns a score for each sample, higher is better; by default chosen by the shape of the labels.
         output: name of the output to compare; the first by default.
         batch_size: samples in one run.
         samples: use at most this many samples.
@@ -113,9 +115,10 @@ def compare(
         kernels: use the kernels where they are installed; the figures do not depend on them.
 
     Raises:
-        ModelError: a file cannot be loaded, or has no such output.
+        ModelError: a file cannot be loaded or has no such output, or the output shapes of the networks differ.
         LibraryError: onnxruntime cannot load the library with the kernels.
-        CalibrationError: data or labels do not fit the model, or it fails on them.
+        ConfigError: no metric has that name.
+        CalibrationError: data or labels do not fit the model, or the model fails on them.
     """
     options = session_options(quiet=True, kernels=kernels)
     networks = [session(path, session_options=options, kernels=kernels) for path in (original, spiking)]
@@ -127,16 +130,23 @@ def compare(
         expected, got = (widened(run(network, [name], feed)[name]) for network in networks)
         score.add(sample_count(feed), expected, got, target)
     if labels is not None and samples is None and len(labels) != score.samples:
-        raise CalibrationError(f"there are {len(labels)} labels for {score.samples} samples")
+        raise CalibrationError(f"there are {len(labels)} labels for {score.samples} samples; give one per sample")
     return score.evaluation()
 
 
 class Comparison:
-    """Running sums over the batches of one output of two networks.
+    """Accumulates the comparison of one output of two networks over batches.
 
     Args:
-        output: its name.
-        metric: the task metric, if there is one.
+        output: name of the output.
+        metric: task metric; None for none.
+
+    Attributes:
+        output: name of the output.
+        metric: task metric; None for none.
+        samples: number of samples so far.
+        difference: error statistics so far.
+        scores: scores of the original and of the spiking network; empty without a metric.
     """
 
     def __init__(self, output: str, metric: Metric | None) -> None:
@@ -146,7 +156,17 @@ class Comparison:
         self.scores = (Score(metric), Score(metric)) if metric else ()
 
     def add(self, samples: int, expected: NDArray[Any], got: NDArray[Any], labels: NDArray[Any] | None) -> None:
-        """Count one batch."""
+        """Add one batch.
+
+        Args:
+            samples: number of samples of the batch.
+            expected: output of the original network.
+            got: output of the spiking network.
+            labels: labels of the batch, if any.
+
+        Raises:
+            ModelError: the shapes of the outputs differ.
+        """
         if expected.shape != got.shape:
             raise ModelError(f"output {self.output!r} has shape {got.shape} instead of the original's {expected.shape}")
         self.samples += samples
@@ -171,21 +191,25 @@ class Comparison:
 
 
 def labelled(feeds: Feeds, labels: NDArray[Any] | None) -> Iterator[tuple[Feed, NDArray[Any] | None]]:
-    """Every feed with the labels of its samples."""
+    """Every feed with the labels of its samples, or with None if there are no labels.
+
+    Raises:
+        CalibrationError: a feed does not fit the model, or there are fewer labels than samples.
+    """
     start = 0
     for feed in feeds:
         stop = start + sample_count(feed)
         if labels is not None and stop > len(labels):
-            raise CalibrationError(f"there are {len(labels)} labels for at least {stop} samples")
+            raise CalibrationError(f"there are {len(labels)} labels for at least {stop} samples; give one per sample")
         yield feed, None if labels is None else labels[start:stop]
         start = stop
 
 
 def labels_of(data: Source) -> NDArray[Any] | None:
-    """The array `labels` that comes with the inputs, if one does.
+    """The array `labels` of an .npz file or of a dict of arrays; None if there is none.
 
     Raises:
-        CalibrationError: the file cannot be read.
+        CalibrationError: the file does not exist or cannot be read.
     """
     if isinstance(data, (str, os.PathLike)) and Path(data).suffix == ".npz":
         with open_npz(data) as arrays:
@@ -196,10 +220,14 @@ def labels_of(data: Source) -> NDArray[Any] | None:
 
 
 def output_name(networks: Sequence[Sequence[str]], output: str | None) -> str:
-    """The output to compare, of those of the original and of the spiking network; the first by default.
+    """Name of the output to compare.
+
+    Args:
+        networks: names of the outputs of the original and of the spiking network.
+        output: name that the user gave; None for the original's first output.
 
     Raises:
-        ModelError: one of them has no such output.
+        ModelError: one of the networks has no such output.
     """
     name = output or networks[0][0]
     for role, known in zip(("original", "spiking"), networks, strict=True):

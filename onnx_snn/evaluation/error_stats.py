@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How far a tensor of the spiking network is from the original's, summed over batches."""
+"""Error statistics of a tensor of the spiking network against the original's, accumulated over batches."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 
 @dataclass
 class Difference:
-    """Running sums over the batches of one tensor.
+    """Running sums of errors of one tensor.
 
     Attributes:
-        signal: sum of the squares of the original.
-        error: sum of the squares of the difference.
+        signal: sum of squares of the original.
+        error: sum of squares of the difference.
         largest: largest absolute difference.
-        worst: largest relative error of a batch.
-        rows: number of rows that decide between classes: all but the last axis, of tensors of rank 2 or more.
-        agreeing: rows in which both tensors have their maximum at the same place.
+        worst: largest relative error (Frobenius norms) of a batch.
+        rows: number of rows along the last axis, of tensors of rank 2 or more: one prediction each.
+        agreeing: number of rows whose argmax is the same in both tensors.
     """
 
     signal: float = 0.0
@@ -32,8 +32,11 @@ class Difference:
     agreeing: int = 0
 
     def add(self, original: NDArray[Any], spiking: NDArray[Any]) -> None:
-        """Count one batch, two tensors of the same shape."""
-        # Where the original is not finite there is nothing to be close to; where only the other is not, all is lost.
+        """Add one batch: two tensors of the same shape.
+
+        Elements that are not finite in the original are ignored; where only the spiking tensor is not finite, the error
+        is infinite.
+        """
         finite = np.isfinite(original)
         exact = np.where(finite, original, 0).astype(np.float64)
         difference = np.where(finite, spiking, 0).astype(np.float64) - exact
@@ -50,21 +53,25 @@ class Difference:
 
     @property
     def relative_error(self) -> float:
-        """Frobenius norm of the difference over that of the original; infinite for an original of zeros."""
+        """Frobenius norm of the difference divided by that of the original; infinite if the original is all zeros."""
         return _relative(self.error, self.signal)
 
     @property
     def agreement(self) -> float | None:
-        """Share of rows with the same decision; None without any."""
+        """Fraction of rows with the same argmax; None if there are no rows."""
         return self.agreeing / self.rows if self.rows else None
 
     @property
     def sqnr_db(self) -> float:
-        """Signal to error in decibels; infinite where nothing differs, minus infinite where all is lost."""
+        """Signal-to-quantization-noise ratio in decibels: 10 log10(signal / error).
+
+        Infinity if nothing differs, minus infinity if the error is infinite.
+        """
         if self.error in (0.0, math.inf):
             return math.inf if self.error == 0.0 else -math.inf
         return float(10.0 * np.log10(max(self.signal, np.finfo(float).tiny) / self.error))
 
 
 def _relative(error: float, signal: float) -> float:
+    """Ratio of the norms whose squares are `error` and `signal`."""
     return math.sqrt(error / signal) if signal else math.inf

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Task metrics: how well outputs answer the user's labels.
+"""Task metrics: scores of a network's output, mostly against labels.
 
-    accuracy     labels [...]   output [..., classes]    share of right decisions
-    f1           labels [...]   output [..., classes]    mean F1 over the classes that occur
+    accuracy     labels [...]   output [..., classes]    fraction of correct predictions
+    f1           labels [...]   output [..., classes]    macro F1: mean over the classes that occur
     perplexity   labels [...]   output [..., tokens]     exp(mean negative log-likelihood), lower is better
     cosine       no labels                               mean cosine similarity with the original's output, by sample
-    agreement    no labels      output [..., classes]    share of decisions that are those of the original
+    agreement    no labels      output [..., classes]    fraction of predictions that equal the original's
 
-Labels of -100 are left out, as in Transformers. A function of output and labels that returns a number for each sample
-(or one for the batch) is a metric as well: its mean, higher is better.
+Labels of -100 are ignored, as in Transformers. A function of output and labels that returns a score for each sample
+(or one for the batch) can be used as a metric: the mean of the scores, higher is better.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ Array: TypeAlias = NDArray[Any]
 Float64: TypeAlias = NDArray[np.float64]
 
 IGNORED_LABEL = -100
+"""Label of items that no metric judges, as in Transformers."""
 
 
 @dataclass(frozen=True)
@@ -33,14 +34,15 @@ class Metric:
     """A task metric over any number of batches.
 
     Attributes:
-        name: for reports.
-        evidence: of output, the original's output and labels, one row for each item that is judged.
-        score: of the evidence of all batches.
+        name: name of the metric in reports.
+        evidence: function of output, the original's output and labels of a batch that returns float64, one row for
+            each item that is judged: what the score is computed from.
+        score: function that computes the score from the evidence of all batches.
         higher_is_better: whether a higher score is better.
-        needs_labels: whether there is no evidence without labels.
+        needs_labels: whether the metric needs labels.
         percent: whether reports show the score in percent.
-        decisive: whether outputs are logits, of which likely classes alone matter.
-        counts_decisions: whether the score changes only where a decision does.
+        decisive: whether outputs are logits, whose softmax probabilities weigh their errors.
+        counts_decisions: whether the score depends on the output through its argmax only.
     """
 
     name: str
@@ -53,11 +55,11 @@ class Metric:
     counts_decisions: bool = False
 
     def figure(self, score: float) -> str:
-        """`score` for a terminal."""
+        """`score` formatted for a terminal."""
         return f"{score:.2%}" if self.percent else f"{score:.4g}" if self.higher_is_better else f"{score:.3f}"
 
     def relative_loss(self, original: float, spiking: float) -> float:
-        """How much worse `spiking` is than `original`, relative to it; negative: better."""
+        """By how much `spiking` is worse than `original`, divided by |original|; NaN if that is 0."""
         worse = original - spiking if self.higher_is_better else spiking - original
         return worse / abs(original) if original else np.nan
 
@@ -66,11 +68,16 @@ MetricLike: TypeAlias = "str | Metric | Callable[[Array, Array | None], Any]"
 
 
 def metric_of(metric: MetricLike | None, labels: Array | None) -> Metric | None:
-    """The metric that was asked for; by default accuracy for one label a sample, perplexity for more.
+    """The metric to use.
+
+    Args:
+        metric: name of a metric, a metric, or a function of output and labels; None to choose by the shape of the
+            labels: accuracy for labels [samples], perplexity for labels [samples, length], no metric without labels.
+        labels: the labels; None if there are none.
 
     Raises:
         ConfigError: no metric has that name.
-        CalibrationError: it needs labels, and there are none.
+        CalibrationError: the metric needs labels, and there are none.
     """
     if metric is None:
         if labels is None:
@@ -89,32 +96,41 @@ def metric_of(metric: MetricLike | None, labels: Array | None) -> Metric | None:
 
 @dataclass
 class Score:
-    """The running score of one network."""
+    """Accumulates the score of one network over batches.
+
+    Attributes:
+        metric: the task metric.
+        batches: evidence of each batch.
+    """
 
     metric: Metric
     batches: list[Float64] = field(default_factory=list)
 
     def add(self, output: Array, original: Array, labels: Array | None) -> None:
-        """Judge one batch."""
+        """Add one batch: output of the network, output of the original, and labels, if any."""
         self.batches.append(self.metric.evidence(output, original, labels))
 
     @property
     def evidence(self) -> Float64:
-        """That of all batches, one row for each item."""
+        """Evidence of all batches, one row for each item."""
         return np.concatenate(self.batches)
 
     @property
     def value(self) -> float:
-        """The score; NaN where nothing was judged."""
+        """The score over all batches; NaN if no item was judged."""
         evidence = self.evidence
         return self.metric.score(evidence) if len(evidence) else np.nan
 
 
 def _custom(function: Callable[[Array, Array | None], Any]) -> Metric:
+    """The metric that a function of output and labels defines by its mean."""
+
     def evidence(output: Array, _: Array, labels: Array | None) -> Float64:
         scores = np.atleast_1d(np.asarray(function(output, labels), np.float64)).ravel()
         if not np.isfinite(scores).all():
-            raise CalibrationError(f"the metric returned {scores[~np.isfinite(scores)][0]} for a batch")
+            raise CalibrationError(
+                f"the metric {name!r} returned {scores[~np.isfinite(scores)][0]} for a batch; expected finite scores"
+            )
         return scores
 
     name = getattr(function, "__name__", type(function).__name__)
@@ -126,12 +142,12 @@ def _mean(evidence: Float64) -> float:
 
 
 def _judged(output: Array, labels: Array | None) -> tuple[Array, Array]:
-    """Outputs [items, classes] and labels [items] of the items that have one.
+    """Outputs [items, classes] and labels [items] of the items whose label is not `IGNORED_LABEL`.
 
     Raises:
         CalibrationError: the labels do not fit the output.
     """
-    assert labels is not None, "metric_of has seen to it"
+    assert labels is not None, "metric_of has checked that there are labels"
     if labels.shape != output.shape[:-1]:
         raise CalibrationError(
             f"labels have shape {labels.shape} for an output of shape {output.shape}; expected {output.shape[:-1]}"
@@ -139,7 +155,8 @@ def _judged(output: Array, labels: Array | None) -> tuple[Array, Array]:
     used, classes = labels != IGNORED_LABEL, output.shape[-1]
     if labels.dtype.kind not in "iu" or not ((labels[used] >= 0) & (labels[used] < classes)).all():
         raise CalibrationError(
-            f"labels are not whole numbers from 0 to {classes - 1}, the classes of the output, or {IGNORED_LABEL}"
+            f"labels must be integers from 0 to {classes - 1}, the classes of the output, or {IGNORED_LABEL} for items "
+            "to ignore"
         )
     return output[used], labels[used]
 
@@ -155,12 +172,12 @@ def _decisions(output: Array, _: Array, labels: Array | None) -> Float64:
 
 
 def _macro_f1(decisions: Float64) -> float:
-    """Mean F1 over the classes that occur among labels or decisions; items [n, 2] of label and decision."""
-    classes, places = np.unique(decisions, return_inverse=True)
-    labels, decided = places.reshape(decisions.shape).T
-    counts = np.zeros((len(classes), len(classes)))
-    np.add.at(counts, (labels, decided), 1.0)
-    return float((2.0 * counts.diagonal() / (counts.sum(axis=0) + counts.sum(axis=1))).mean())
+    """Mean F1 over the classes that occur; `decisions` is [items, 2], label and prediction."""
+    classes, indices = np.unique(decisions, return_inverse=True)
+    labels, predictions = indices.reshape(decisions.shape).T
+    confusion = np.zeros((len(classes), len(classes)))
+    np.add.at(confusion, (labels, predictions), 1.0)
+    return float((2.0 * confusion.diagonal() / (confusion.sum(axis=0) + confusion.sum(axis=1))).mean())
 
 
 def _negative_log_likelihood(output: Array, _: Array, labels: Array | None) -> Float64:
@@ -189,6 +206,7 @@ def _agreeing(output: Array, original: Array, _: Array | None) -> Float64:
 
 
 _DECISIONS: dict[str, Any] = {"percent": True, "decisive": True, "counts_decisions": True}
+"""Attributes of the metrics that judge predictions."""
 
 METRICS = {
     metric.name: metric
@@ -200,4 +218,4 @@ METRICS = {
         Metric("agreement", _agreeing, _mean, needs_labels=False, **_DECISIONS),
     )
 }
-"""Metrics by name."""
+"""The task metrics, by their names."""

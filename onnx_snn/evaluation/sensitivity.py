@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sensitivity of the output to every spiking node, alone and left out: where the error of a spiking network comes from.
+"""Sensitivity of the output to every spiking node: where the error of a spiking network comes from.
 
-For every spiking node three questions are answered on the user's data:
+Three errors are measured for every spiking node on the user's data:
 
-- how far is its own output off, when what goes into it is exact;
-- how far is the network's output off, when this node *alone* spikes;
-- how far is it, when all others spike and this one is *left out*.
+- the error of the node's own output for exact inputs;
+- the error of the network's output if the node *alone* is spiking, and all others are as in the original;
+- the error of the network's output if the node is *left out* (leave-one-out): it is as in the original, and all others
+  are spiking.
 
-The nodes are ranked by the error that they make at the output alone.
+Nodes are ranked by the second one.
 """
 
 from __future__ import annotations
@@ -35,21 +36,21 @@ from onnx_snn.graph.model_reader import load_model
 from onnx_snn.graph.unique_names import make_names_unique
 
 DEFAULT_SAMPLES = 32
-"""Samples of which a hundred nodes take about a minute; errors at the output need no more to be ranked."""
+"""Default number of samples: enough to rank the errors, and about a minute for a network of a hundred nodes."""
 
 
 @dataclass(frozen=True)
 class NodeSensitivity:
-    """What the error of one spiking node does at the output of the network.
+    """Effect of one spiking node on the output of the network.
 
     Attributes:
-        name: of the spiking node.
-        source: what it stands for, such as "gelu"; "identity" for a code.
+        name: name of the spiking node.
+        source: operation that the node replaces, such as "gelu"; "identity" for a code.
         readers: names of the nodes that read its output.
-        sqnr_db: signal to error of its own output in decibels, its inputs exact.
-        maximum_error: largest absolute error of its own output, its inputs exact.
-        alone: the network in which only this node spikes, beside the original.
-        left_out: the network in which all but this node spike, beside the original.
+        sqnr_db: signal-to-quantization-noise ratio of its own output for exact inputs, in decibels.
+        maximum_error: largest absolute error of its own output for exact inputs.
+        alone: comparison of the original with the network in which only this node is spiking.
+        left_out: comparison of the original with the network in which all nodes but this one are spiking.
     """
 
     name: str
@@ -68,11 +69,11 @@ class NodeSensitivity:
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """How sensitive the output of a network is to each of its spiking nodes.
+    """Sensitivity of the output of a network to each of its spiking nodes.
 
     Attributes:
-        whole: the whole spiking network beside the original.
-        nodes: its spiking nodes; the one that does most harm alone comes first.
+        whole: comparison of the original with the whole spiking network.
+        nodes: the spiking nodes, in descending order of the output error that each makes alone.
     """
 
     whole: Evaluation
@@ -83,15 +84,19 @@ class Sensitivity:
         return {"whole": self.whole.to_json(), "nodes": [node.to_json() for node in self.nodes]}
 
     def text(self, *, most: int | None = None) -> str:
-        """The figures for a terminal, of the `most` harmful nodes."""
-        losses = ("loss alone", "left out") if self.whole.metric else ()
-        header = ("node", "stands for", "SQNR dB", "max error", "output error alone", "left out", *losses)
+        """The figures for a terminal, of the first `most` nodes; of all by default."""
+        losses = ("loss, alone", "loss, left out") if self.whole.metric else ()
+        header = ("node", "replaces", "SQNR, dB", "max error", "output error, alone", "left out", *losses)
         rows = [_row(node, bool(self.whole.metric)) for node in self.nodes[:most]]
-        legend = f"{len(self.nodes)} spiking nodes: alone, only this one spikes; left out, all others spike"
+        legend = (
+            f"{len(self.nodes)} spiking nodes; SQNR and max error: of the node's own output for exact inputs; alone: "
+            "only this node is spiking; left out: all nodes but this one are spiking"
+        )
         return "\n".join([self.whole.text(), "", legend, "", table(header, rows)])
 
 
 def _row(node: NodeSensitivity, scored: bool) -> tuple[str, ...]:
+    """A line of the table of nodes, with losses of the task metric if `scored`."""
     losses = (f"{node.alone.relative_loss:+.3%}", f"{node.left_out.relative_loss:+.3%}") if scored else ()
     return (
         node.name,
@@ -117,29 +122,31 @@ def sensitivity(
     progress: bool = True,
     kernels: bool = True,
 ) -> Sensitivity:
-    """Find out which spiking nodes the error of a network comes from: one by one alone, and left out.
+    """Measure how much each spiking node contributes to the error of the network, alone and left out.
 
     Args:
         original: .onnx file of the original network.
         spiking: .onnx file of the converted network.
-        data: inputs, as for `onnx_snn.convert`.
-        labels: what the metric compares with; by default the array `labels` of the data, if any.
+        data: inputs, in any form that `onnx_snn.convert` takes for calibration.
+        labels: labels for the task metric; by default the array `labels` of the data, if any.
         metric: as for `onnx_snn.compare`.
-        output: name of the output to look at; the first by default.
+        output: name of the output to compare; the first by default.
         batch_size: samples in one run.
         samples: use at most this many samples; None for all.
         progress: show a progress bar on a terminal.
         kernels: use the kernels where they are installed.
 
     Raises:
-        ModelError: a file cannot be loaded, they do not belong together, or there is no such output.
-        ConfigError: the metric is not known.
-        CalibrationError: data or labels do not fit the model.
+        ModelError: a file cannot be loaded, the spiking network was not converted from the original, or one of them has
+            no such output.
+        LibraryError: onnxruntime cannot load the library with the kernels.
+        ConfigError: no metric has that name.
+        CalibrationError: data or labels do not fit the model, or a run fails.
     """
     model, converted = load_model(original), load_model(spiking)
     name = output_name([output_names(model), output_names(converted)], output)
     make_names_unique(model)
-    decompose(model)  # as the conversion did: what lies within fused operators has names then
+    decompose(model)  # as in the conversion, so that tensors within fused operators have the same names
     switched = SwitchedModel(model, converted, kernels=kernels)
     labels = labels_of(data) if labels is None else np.asarray(labels)
     feeds = open_feeds(data, input_specs(model), batch_size=batch_size, max_samples=samples)
@@ -150,7 +157,7 @@ def sensitivity(
 
 
 class _Trial:
-    """Running sums over the batches."""
+    """Accumulates the comparisons of all switched networks over batches."""
 
     def __init__(self, switched: SwitchedModel, output: str, metric: Metric | None) -> None:
         self.switched, self.output = switched, output
@@ -160,7 +167,7 @@ class _Trial:
         self.whole = Comparison(output, metric)
 
     def add(self, feed: Feed, labels: NDArray[Any] | None) -> None:
-        """Run every network on one batch."""
+        """Run all networks on one batch."""
         samples, everything = sample_count(feed), set(self.switched.nodes)
         (expected,) = self.switched(feed, (), [self.output]).values()
         (got,) = self.switched(feed, everything, [self.output]).values()
@@ -174,15 +181,18 @@ class _Trial:
             self.left_out[node.name].add(samples, expected, got, labels)
 
     def _exact(self, feed: Feed) -> Iterator[tuple[SpikingNode, NDArray[Any]]]:
-        """Every spiking node with what the original has in its place; some at a time, as memory allows."""
-        waiting = list(self.switched.nodes.values())
-        group, size = 1, 0
-        while waiting:
-            exact = self.switched(feed, (), list(dict.fromkeys(node.original for node in waiting[:group])))
-            yield from ((node, exact[node.original]) for node in waiting[:group])
-            del waiting[:group]
-            size = max(size, *(array.nbytes for array in exact.values()))
-            group = max(1, GROUP_BYTES // max(1, 4 * size))
+        """Every spiking node with the original's tensor in its place.
+
+        The tensors of a group of nodes are computed in one run; groups grow as far as memory allows.
+        """
+        nodes = list(self.switched.nodes.values())
+        count, largest = 1, 0
+        while nodes:
+            group, nodes = nodes[:count], nodes[count:]
+            exact = self.switched(feed, (), list(dict.fromkeys(node.original for node in group)))
+            yield from ((node, exact[node.original]) for node in group)
+            largest = max(largest, *(array.nbytes for array in exact.values()))
+            count = max(1, GROUP_BYTES // max(1, 4 * largest))
 
     def sensitivity(self) -> Sensitivity:
         """The figures over all batches, ranked; nodes of equal error keep the order of the graph."""

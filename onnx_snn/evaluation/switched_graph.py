@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The graph of a switched model: every spiking node in an `If` beside the nodes of the original that it stands for."""
+"""The graph of a switched model: an `If` selects each spiking node or the original's nodes that it replaces."""
 
 from __future__ import annotations
 
@@ -9,14 +9,11 @@ import onnx_ir as ir
 
 from onnx_snn.errors import ModelError
 from onnx_snn.graph.unique_names import UniqueNames
-from onnx_snn.metadata import SOURCE_KEY
+from onnx_snn.metadata import IDENTITY, SOURCE_KEY
 from onnx_snn.neurons import opset
 
-IDENTITY = "identity"
-"""What a code stands for."""
-
 SWITCH = "onnx_snn.switch."
-"""Prefix of the inputs that turn spiking nodes on."""
+"""Prefix of the names of the inputs, bool [], that switch spiking nodes on."""
 
 
 @dataclass(frozen=True)
@@ -24,11 +21,11 @@ class SpikingNode:
     """A spiking node and its place in the network.
 
     Attributes:
-        name: of the node.
-        source: what it stands for, such as "gelu", or "identity" for a code.
-        output: the tensor that it computes; that of the original, except for a code.
-        original: the tensor of the original that its output is close to.
-        readers: names of the nodes that read it.
+        name: name of the node.
+        source: operation that the node replaces, such as "gelu"; "identity" for a code.
+        output: name of the tensor that it computes; the original has a tensor of this name unless the node is a code.
+        original: name of the original's tensor that the output approximates; for a code this is the node's input.
+        readers: names of the nodes that read the output.
     """
 
     name: str
@@ -39,19 +36,19 @@ class SpikingNode:
 
 
 class SwitchedGraph:
-    """A spiking network in which every spiking node lies in an `If` beside the nodes of the original it stands for.
+    """A spiking network in which an `If` selects each spiking node or the original's nodes that it replaces.
 
     Args:
-        original: the original network; left as it is.
-        model: the same, converted; changed in place.
+        original: the original network; it is not changed.
+        model: the converted network; changed in place.
 
     Attributes:
         model: the network with switches.
         nodes: its spiking nodes, in graph order.
-        switches: by the name of each node the input, bool [], that turns it on.
+        switches: for the name of each node the name of the input, bool [], that switches it on.
 
     Raises:
-        ModelError: `model` holds no spiking node, holds one in a branch, or was not converted from `original`.
+        ModelError: `model` has no spiking node, has one in a branch, or was not converted from `original`.
     """
 
     def __init__(self, original: ir.Model, model: ir.Model) -> None:
@@ -61,35 +58,38 @@ class SwitchedGraph:
         self._names = UniqueNames.of(model, original)
         spiking = _spiking_nodes(model)
         names = [str(value.name) for value in original.graph.outputs]
-        del model.graph.outputs[len(names) :]  # the counts of a metered network
-        if [str(value.name) for value in model.graph.outputs] != names:
-            raise ModelError(f"the spiking network has not the outputs {names}; give the original of this network")
+        del model.graph.outputs[len(names) :]  # a metered network has spike counts after the original's outputs
+        found = [str(value.name) for value in model.graph.outputs]
+        if found != names:
+            raise ModelError(
+                f"the spiking network has outputs {found}, the original {names}; give the original of this network"
+            )
         self._spiking = {node.name or str(node.outputs[0].name): node for node in spiking}
         self.switches: dict[str, str] = {}
         self.nodes = [self._switch(node, index) for index, node in enumerate(spiking)]
         model.graph.sort()
 
     def free_parameters(self) -> dict[tuple[str, str], str]:
-        """Turn the parameters of all neurons into inputs of the model, of each node its own.
+        """Turn the parameters of all neurons into inputs of the model, separate ones for each node.
 
         Returns:
-            The names of these inputs by node and parameter ("exp2_u_rest", "scale", ...).
+            The names of these inputs by the names of node and parameter ("exp2_u_rest", "scale", ...).
         """
         inputs = {}
         for name, node in self._spiking.items():
             operator = opset.OPERATORS[node.op_type]
-            for place in range(len(operator.leading), len(operator.inputs)):
-                read, value = operator.inputs[place], node.inputs[place]
+            for index in range(len(operator.leading), len(operator.inputs)):
+                parameter, value = operator.inputs[index], node.inputs[index]
                 if value is not None and value.const_value is not None:
-                    inputs[name, read] = self._names.take(f"{name}.{read}")
-                    free = ir.val(inputs[name, read], dtype=ir.DataType.FLOAT)
+                    inputs[name, parameter] = self._names.take(f"{name}.{parameter}")
+                    free = ir.val(inputs[name, parameter], dtype=ir.DataType.FLOAT)
                     free.shape = ir.Shape([None] * len(value.const_value.shape))
-                    node.replace_input_with(place, free)
+                    node.replace_input_with(index, free)
                     self.model.graph.inputs.append(free)
         return inputs
 
     def _switch(self, node: ir.Node, index: int) -> SpikingNode:
-        """Replace a spiking node by an `If` of it and what it stands for."""
+        """Replace a spiking node by an `If` that selects it or the original's nodes; `index` numbers its switch."""
         chain, source = self._chain(node), node.metadata_props.get(SOURCE_KEY, "")
         output = chain[-1].outputs[0]
         name = str(output.name)
@@ -105,12 +105,12 @@ class SwitchedGraph:
         return SpikingNode(node.name or name, source, name, original, readers)
 
     def _chosen(self, switch: ir.Value, chain: list[ir.Node], exact: list[ir.Node]) -> ir.Value:
-        """The output of a new `If` in the place of `chain`: where `switch` is true `chain` runs, else `exact`."""
+        """The output of a new `If` in place of `chain`, which runs `chain` if `switch` is true, else `exact`."""
         output = chain[-1].outputs[0]
         name = str(output.name)
-        both = ir.node("If", [switch], name=self._names.take(f"{switch.name}.node"))
-        self.model.graph.insert_before(chain[-1], both)
-        (switched,) = both.outputs
+        selection = ir.node("If", [switch], name=self._names.take(f"{switch.name}.node"))
+        self.model.graph.insert_before(chain[-1], selection)
+        (switched,) = selection.outputs
         output.replace_all_uses_with(switched, replace_graph_outputs=True)
         self.model.graph.remove(chain)
         switched.name, switched.type, switched.shape = name, output.type, output.shape
@@ -120,15 +120,19 @@ class SwitchedGraph:
             last = nodes[-1].outputs[0]
             last.type = output.type or ir.TensorType(ir.DataType.FLOAT)
             graph = ir.Graph([], [last], nodes=nodes, name=f"{switch.name}.{branch}")
-            both.attributes[branch] = ir.AttrGraph(branch, graph)
+            selection.attributes[branch] = ir.AttrGraph(branch, graph)
         return switched
 
     def _chain(self, node: ir.Node) -> list[ir.Node]:
-        """The spiking node, with the casts and transpositions around it that make it fit in."""
+        """The spiking node, with the Cast and Transpose nodes that the conversion added before and after it.
+
+        Raises:
+            ModelError: the chain does not end in a tensor of the original.
+        """
         chain, code = [node], node.metadata_props.get(SOURCE_KEY) == IDENTITY
         while (before := self._added(_producer(chain[0]))) is not None:
             chain.insert(0, before)
-        # A function ends where the original goes on; a code has a cast behind it where it has one before.
+        # The chain of a function ends in a tensor of the original; a code is followed by a Cast if one precedes it.
         while len(chain) == 2 if code else chain[-1].outputs[0].name not in self._original:
             after = self._added(next(iter(chain[-1].outputs[0].consumers()), None))
             if after is None:
@@ -145,13 +149,13 @@ class SwitchedGraph:
         """`node`, if it is a cast or transposition that conversion added for a spiking node."""
         if node is None or node.op_type not in ("Cast", "Transpose") or node.domain:
             return None
-        # The last one of a function takes the name of what it replaces.
-        there = self._original.get(str(node.outputs[0].name))
-        producer = there.producer() if there is not None else None
+        # The last node of a chain has the output name of the node that it replaces, whose op type is then another one.
+        original = self._original.get(str(node.outputs[0].name))
+        producer = original.producer() if original is not None else None
         return None if producer is not None and producer.op_type == node.op_type else node
 
     def _copied(self, name: str) -> list[ir.Node]:
-        """Copies of the nodes that compute the tensor `name` in the original, from what the spiking network has."""
+        """Copies of the original's nodes that compute its tensor `name` from tensors that the spiking network has."""
         target = self._original[name]
         copies: dict[ir.Value, ir.Value] = {}
         nodes: list[ir.Node] = []
@@ -205,19 +209,23 @@ def _spiking_nodes(model: ir.Model) -> list[ir.Node]:
     """
     spiking = [node for node in model.graph if node.domain == opset.DOMAIN]
     if not spiking:
-        raise ModelError("it holds no spiking node; give a network that onnx-snn has converted")
+        raise ModelError("the spiking network has no spiking node; give a network that onnx-snn has converted")
     for node in model.graph.all_nodes():
         if node.domain == opset.DOMAIN and node.graph is not model.graph:
-            raise ModelError(f"spiking node {node.name!r} lies in a branch, where it cannot be switched on and off")
+            raise ModelError(
+                f"spiking node {node.name!r} lies in a branch of an If, where it cannot be switched on and off; "
+                "sensitivity and tune need all spiking nodes in the main graph"
+            )
     return spiking
 
 
 def _producer(node: ir.Node) -> ir.Node | None:
+    """The node that computes the first input of `node`; None for an input or initializer of the graph."""
     x = node.inputs[0]
     return x.producer() if x is not None else None
 
 
 def _values(model: ir.Model) -> dict[str, ir.Value]:
-    """The values of the main graph by name."""
+    """Inputs, initializers and node outputs of the main graph, by name."""
     values = {str(value.name): value for value in model.graph.inputs} | dict(model.graph.initializers)
     return values | {str(value.name): value for node in model.graph for value in node.outputs if value.name}

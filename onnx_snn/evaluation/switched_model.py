@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Switched model: original and spiking network in one session, with a switch for every spiking node.
 
-Each spiking node lies in an `If` beside the nodes of the original that it stands for: off, they run; on, it does. So a
-network with any choice of spiking nodes runs without another graph, another session or another copy of the weights.
-Where asked, the parameters of the neurons are inputs of the session too, and other neurons can be tried in the same
-way.
+For each spiking node an `If` runs either this node (on) or the original's nodes that it replaces (off). So any subset
+of the nodes can be spiking without another graph, session or copy of the weights. On request, the parameters of the
+neurons are inputs of the session too, so that other neurons can be tried in the same session.
 """
 
 from __future__ import annotations
@@ -23,22 +22,22 @@ from onnx_snn.runtime.tap_session import Observer, quiet_options, quiet_options_
 
 
 class SwitchedModel:
-    """Runs a network with any choice of its spiking nodes.
+    """Runs a network in which any subset of the spiking nodes is switched on.
 
     Args:
-        original: the original network; left as it is.
-        spiking: the same, converted; left as it is.
-        adjustable: whether the parameters of the neurons are given with each run.
+        original: the original network; it is not changed.
+        spiking: the converted network; it is not changed.
+        adjustable: whether the parameters of the neurons are inputs of each run.
         kernels: run spiking nodes by the kernels where they are installed.
 
     Attributes:
         nodes: the spiking nodes by name, in graph order.
         outputs: names of the original's outputs.
-        parameters: the adjustable parameters by node and name ("exp2_u_rest", "scale", ...), with the names of the
-            inputs that they are given by.
+        parameters: names of the inputs for adjustable parameters, by the names of node and parameter ("exp2_u_rest",
+            "scale", ...); empty if not `adjustable`.
 
     Raises:
-        ModelError: `spiking` holds no spiking node, holds one in a branch, or was not converted from `original`.
+        ModelError: `spiking` has no spiking node, has one in a branch, or was not converted from `original`.
     """
 
     def __init__(
@@ -61,13 +60,16 @@ class SwitchedModel:
         names: Sequence[str],
         parameters: Mapping[tuple[str, str], NDArray[np.float32]] | None = None,
     ) -> dict[str, NDArray[Any]]:
-        """The tensors `names` (outputs of the network or of spiking nodes) for `feed`, the nodes `on` spiking.
+        """Run the network with some of its spiking nodes switched on.
 
         Args:
             feed: inputs of the network.
-            on: names of spiking nodes.
-            names: tensors to return.
-            parameters: all of `self.parameters`, where they are adjustable.
+            on: names of the spiking nodes that are switched on.
+            names: names of the tensors to return: outputs of the network, or outputs and originals of spiking nodes.
+            parameters: values of all `self.parameters`, if they are adjustable.
+
+        Returns:
+            The tensors by name.
 
         Raises:
             CalibrationError: the run fails.

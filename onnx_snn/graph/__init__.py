@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every graph tool needs: models read and written, names, new nodes, constants, subgraphs, activations.
+"""Tools for ONNX graphs: reading and writing models, names, new nodes, constants, subgraphs, classification of values.
 
-Begin with `activation_flow`: it tells the activations of a model from its constants.
+Begin with `activation_flow`: it classifies the values of a model as activations, constants or neither.
 May import the modules at the top of the package: `errors`, `output_files`, `formatting`, `metadata`, `version`.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which values of a model are activations, which are constants, and which are neither.
+"""Classification of the values of a model: activations, constants, and values that are neither.
 
     activation   a float computed from a float input of the model (pixel_values, past_key_values.*, ...)
                  or from an embedding: a Gather from a float initializer of rank >= 2 by token ids, also a
@@ -9,8 +9,8 @@
                  cos and sin of rotary embeddings
 
 The third class decides what counts as a product of two activations: q * cos is a fixed rotation and
-scores * mask a fixed selection, both stay exact. It takes inputs by their names: whatever is called
-`*mask*`, `*position*` or by a length of sequences carries no activation and no token, whatever its type.
+scores * mask a fixed selection; conversions keep both. Inputs belong to it by their names: an input called
+`*mask*`, `*position*` or after a length of sequences is neither an activation nor a token, whatever its type.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from collections.abc import Iterable, Sequence
 import onnx_ir as ir
 
 _SIDE_INPUTS = ("mask", "position", "seqlen", "sequence_length")
-"""Parts of the names of inputs that steer a network but are not what it computes on."""
+"""Substrings of the names of inputs that are neither activations nor tokens."""
 
 
 def operators(names: str) -> frozenset[str]:
@@ -34,12 +34,12 @@ _VALUE_BLIND = operators(
     "ArgMax ArgMin NonZero OneHot IsNaN IsInf Equal Less LessOrEqual Greater GreaterOrEqual "
     "And Or Xor Not BitwiseAnd BitwiseOr BitwiseXor BitwiseNot StringNormalizer"
 )
-"""Operators whose output is a shape, an index, a truth value or noise: no activation passes."""
+"""Operators whose outputs are shapes, indices, truth values or noise, and so no activations."""
 
 _RANDOM = operators("RandomNormal RandomUniform RandomNormalLike RandomUniformLike Bernoulli Multinomial")
 _GATHERS = operators("Gather GatherElements GatherND")
 _ONLY_FIRST_OUTPUT = operators("TopK MaxPool Dropout DynamicQuantizeLinear")
-"""Operators whose further outputs are indices, truth values or the format of the first one."""
+"""Operators whose first output alone can be an activation: others are indices, masks or quantization parameters."""
 
 
 class _Origin(enum.Flag):
@@ -52,7 +52,11 @@ class _Origin(enum.Flag):
 
 
 class ActivationFlow:
-    """The origin of every value in a model, subgraphs included, computed once in graph order."""
+    """Classification of every value in a model, subgraphs included, computed once in graph order.
+
+    Args:
+        model: The model; later changes to it are not seen.
+    """
 
     def __init__(self, model: ir.Model) -> None:
         self._origins: dict[ir.Value, _Origin] = {}
@@ -121,7 +125,7 @@ class ActivationFlow:
             self._add(node.outputs, [chosen_by | self._origin(value) for value in body.outputs])
 
     def _visit_body(self, node: ir.Node) -> None:
-        """Repeat the body of a Loop or Scan until what it carries from step to step has settled."""
+        """Visit the body of a Loop or Scan until the origins of its loop-carried values no longer change."""
         body = node.attributes["body"].as_graph()
         self._add(body.inputs, [_Origin.INPUT] * len(body.inputs))
         given, inputs, outputs = node.inputs, body.inputs, body.outputs

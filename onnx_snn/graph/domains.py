@@ -7,4 +7,4 @@ MICROSOFT = "com.microsoft"
 """Domain of onnxruntime's own operators."""
 
 LONG_STANDARD = "ai.onnx"
-"""The other name of the domain of the standard operators, whose usual name is empty."""
+"""Long name of the domain of the standard ONNX operators; the usual name is the empty string."""

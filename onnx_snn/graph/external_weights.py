@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Weights in external data files: found, checked and mapped into memory, never copied."""
+"""Weights in external data files: listing, checks and memory mapping, without copies."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def external_tensors(model: ir.Model) -> Iterator[ir.ExternalTensor]:
 
 
 def with_mapped_weights(model: ir.Model) -> ir.Model:
-    """A copy of `model` with its external tensors as arrays mapped from their files, so that no path ties it down."""
+    """A copy of `model` whose external tensors are arrays mapped from their files, independent of `base_dir`."""
     copy = model.clone()
     for graph in copy.graphs():
         for value in graph.initializers.values():
@@ -36,7 +36,7 @@ def with_mapped_weights(model: ir.Model) -> ir.Model:
 
 
 def large_weights(model: ir.Model) -> dict[str, ir.Value]:
-    """Initializers of the main graph that are worth keeping out of a message, and that NumPy stores as ONNX does."""
+    """Initializers of the main graph larger than `INLINE_BYTES` whose NumPy layout is that of ONNX files, by name."""
     return {
         name: value
         for name, value in model.graph.initializers.items()
@@ -49,11 +49,11 @@ def large_weights(model: ir.Model) -> dict[str, ir.Value]:
 
 
 def check_external_data(model: ir.Model, where: str) -> None:
-    """Refuse a model of which a tensor does not lie wholly in its file, before hours of work end in a crash.
+    """Refuse a model with external data that is missing or incomplete.
 
     Args:
         model: The model.
-        where: What messages call it.
+        where: Name of the model in error messages.
 
     Raises:
         ModelError: a file is missing, too short, or cannot be mapped into memory.
@@ -75,7 +75,7 @@ def check_external_data(model: ir.Model, where: str) -> None:
 
 
 def lfs_hint(path: Path) -> str:
-    """Why a file may not be what its name says: git leaves pointers where large files were not fetched."""
+    """A hint for error messages if `path` is a Git LFS pointer instead of the file itself; else an empty string."""
     with path.open("rb") as file:
         pointer = file.read(64).startswith(b"version https://git-lfs")
     return " (it is a Git LFS pointer: run `git lfs pull`)" if pointer else ""

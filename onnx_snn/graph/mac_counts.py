@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Multiply-accumulates of products, from the shapes of what they multiply; one function for each kind of operator.
+"""Numbers of multiply-accumulates (MACs) of products, from the shapes of their operands and output.
 
-    MatMul Gemm          outputs * length of the contracted axis
+    MatMul Gemm          output elements * size of the contracted axis
     Einsum               product of the sizes of all subscripts
-    Mul                  outputs
-    Conv ConvTranspose   pairs of an input and an output position that the kernel joins, times the channels that meet;
-                         what would fall on padding does not count, since no spike comes from there
+    Mul                  output elements
+    Conv ConvTranspose   pairs of an input and an output position that the kernel connects, times batch size, output
+                         channels and input channels per group; taps on padding are not counted
 
-An operand of n elements has multiply-accumulates / n outgoing synapses an element: exactly for all but convolutions,
-whose elements at the border have fewer than the others, and on average for these. Which operator counts by which
-function is in `onnx_snn.graph.product_operators`.
+Each element of an operand of n elements has MACs / n outgoing synapses. For convolutions, whose border elements have
+fewer synapses, this is the mean. `onnx_snn.graph.product_operators` assigns a function to each operator.
 """
 
 from __future__ import annotations
@@ -56,7 +55,7 @@ def of_conv(node: ir.Node, operands: Sequence[Shape], output: Shape) -> int:
 
 
 def of_conv_transpose(node: ir.Node, operands: Sequence[Shape], output: Shape) -> int:
-    """As of a convolution with input and output in each other's place, which joins the same pairs."""
+    """MACs of the convolution with input and output exchanged, which connects the same pairs of positions."""
     x, weight = operands
     return _convolved(node, x[0], weight, wide=output[2:], narrow=x[2:])
 
@@ -84,7 +83,7 @@ def _broadcast(a: Shape, b: Shape) -> Shape:
 
 
 def _convolved(node: ir.Node, samples: int, weight: Shape, *, wide: Shape, narrow: Shape) -> int:
-    """Of a convolution from positions `wide` to `narrow`."""
+    """MACs of a convolution from an input with spatial shape `wide` to an output with spatial shape `narrow`."""
     kernel = weight[2:]
     strides = _ints(node, "strides", [1] * len(kernel))
     dilations = _ints(node, "dilations", [1] * len(kernel))
@@ -97,7 +96,7 @@ def _convolved(node: ir.Node, samples: int, weight: Shape, *, wide: Shape, narro
 
 
 def _joined(wide: int, narrow: int, kernel: int, stride: int, dilation: int, before: int) -> int:
-    """Pairs of positions along one axis: of a kernel's taps, those that fall on no padding."""
+    """Number of connected pairs of input and output positions along one axis: kernel taps that are not on padding."""
     return sum(
         0 <= position * stride + tap * dilation - before < wide for position in range(narrow) for tap in range(kernel)
     )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Checks of a model that was read: is its graph valid ONNX, and of an opset whose meaning is known?"""
+"""Checks of a model that was read: validity as ONNX, recursion of functions, version of the operator set."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from onnx_snn.errors import ModelError
 from onnx_snn.graph.domains import LONG_STANDARD, MICROSOFT
 
 MIN_OPSET = 13
-"""First opset whose Softmax, ReduceSum, Squeeze and Unsqueeze mean what they mean today."""
+"""Oldest supported version of the ONNX operator set: Softmax, ReduceSum, Squeeze and Unsqueeze changed at 13."""
 
 _STANDARD_SINCE = {"LayerNormalization": 17, "SimplifiedLayerNormalization": sys.maxsize}
-"""Operators that onnxruntime knows in the standard domain earlier than onnx, and since when onnx does."""
+"""Operators that onnxruntime accepts in the standard domain at any version, with the first version in which onnx has
+them; `sys.maxsize` for none."""
 
 
 def check_graph(model: onnx.ModelProto | str, where: str) -> None:

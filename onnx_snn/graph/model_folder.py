@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Folders as Optimum exports them: models, and beside them sidecar files (configuration, tokenizer, preprocessor)."""
+"""Folders as Optimum exports them: models and sidecar files (configuration, tokenizer, preprocessor)."""
 
 from __future__ import annotations
 

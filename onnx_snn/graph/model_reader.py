@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Models read and checked, with one copy of the weights at most.
+"""Reading and checking of models, with at most one copy of the weights in memory.
 
 Weights in external data are mapped into memory; those inside the file are left out of the protobuf message that is
 parsed and checked, and then read from the file one by one.
@@ -29,14 +29,14 @@ from onnx_snn.output_files import PathLike
 ModelSource: TypeAlias = "PathLike | onnx.ModelProto | ir.Model"
 
 MAX_MESSAGE_BYTES = 2**31 - 1
-"""What protobuf can serialise, and so what the checker can be given in memory."""
+"""Largest size of a serialised protobuf message, in bytes; the checker takes no larger model from memory."""
 
 
 def load_model(source: ModelSource) -> ir.Model:
-    """Load and check a model; what the caller gave is left as it is.
+    """Load and check a model; a model in memory is copied, not changed.
 
-    Nodes that stand before those that they read, which onnxruntime accepts, are put in order. The standard operators
-    are imported under the empty name of their domain.
+    Nodes are sorted topologically, which onnxruntime does not require of a file. The domain of the standard operators
+    is imported under its empty name.
 
     Args:
         source: Path of an .onnx file or of a folder that holds a `model.onnx`, or a model in memory.

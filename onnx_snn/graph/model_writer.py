@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Models written whole or not at all, with no second copy of their weights."""
+"""Atomic writing of models, without a second copy of their weights in memory."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from onnx_snn.graph.protobuf_weights import write_model
 from onnx_snn.output_files import PathLike, staged
 
 MAX_INLINE_BYTES = 2**31 - 2**27
-"""More weights go to a file of their own: a protobuf message ends at 2 GiB, and the graph needs room."""
+"""Largest size of all weights, in bytes, that are written into the .onnx file: a protobuf message is limited to 2 GiB,
+and 128 MiB are left for the graph."""
 
 
 def check_output(path: PathLike, source: ModelSource) -> None:

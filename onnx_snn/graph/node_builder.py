@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""New nodes and initializers for a model, under names that it has only once."""
+"""New nodes and initializers for a model, with unique names."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class SharedInitializers:
         return self._known[key]
 
     def remove_unused(self) -> None:
-        """Remove those that nothing reads from the model."""
+        """Remove the shared initializers that no node reads."""
         for value in self._known.values():
             if not value.uses():
                 self._model.graph.initializers.pop(value.name or "")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Nodes put behind those that they read: onnxruntime accepts them in any order, onnx does not."""
+"""Topological sorting of nodes: onnxruntime accepts them in any order, onnx requires topological order."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import onnx_ir as ir
 
 
 def sort(graph: ir.Graph) -> bool:
-    """Put the nodes of `graph` behind those that they read; whether any had to move."""
+    """Sort the nodes of `graph` topologically, in place; returns whether any node had to move."""
     place = {node: index for index, node in enumerate(graph)}
     if all(place.get(before, -1) < index for node, index in place.items() for before in node.predecessors()):
         return False

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The one table of operators that multiply and sum, for all that recognise, count, price or tune them.
+"""The table of product operators, read by recognition, operation counts, energy and tuning.
 
-MatMul Gemm Einsum                    standard; of two activations, or of one and weights
-Mul                                   standard; element by element, of two activations
-Conv ConvTranspose                    standard; of an activation and weights
-MatMulNBits MatMulBnb4                onnxruntime's; of an activation and weights in a packed format
-FusedMatMul FusedGemm FusedConv       onnxruntime's; taken apart by conversion, counted where they stay whole
+A *product* is a node that multiplies elements of its operands and, except for Mul, sums over an axis:
+
+MatMul Gemm Einsum                    standard; two activations, or an activation and weights
+Mul                                   standard; elementwise, two activations
+Conv ConvTranspose                    standard; an activation and weights
+MatMulNBits MatMulBnb4                onnxruntime's; an activation and weights in a packed format
+FusedMatMul FusedGemm FusedConv       onnxruntime's; decomposed by conversions, counted where they are kept
 """
 
 from __future__ import annotations
@@ -23,31 +25,32 @@ from onnx_snn.graph.domains import MICROSOFT
 from onnx_snn.graph.shapes import Shape, Shapes
 
 Axes: TypeAlias = tuple[int | None, ...]
-"""For each operand the axis that is summed over, from the end or from the front; None where there is no single one."""
+"""Contracted axis of each operand, negative if counted from the end; None where not exactly one axis is contracted."""
 
 
 class Coded(enum.Flag):
-    """Which operands of an operator a conversion codes."""
+    """In which cases a conversion codes the operands of a product."""
 
     NONE = 0
     PAIRS = enum.auto()
-    """Both operands, where both are activations."""
+    """Both operands are coded if both are activations."""
     BESIDE_WEIGHTS = enum.auto()
-    """The only operand that is an activation."""
+    """The activation is coded if the other operand is a weight."""
 
 
 @dataclass(frozen=True)
 class ProductOperator:
-    """What is known of one operator.
+    """Properties of one product operator.
 
     Attributes:
-        coded: which of its operands are coded.
-        multiply_accumulates: products of two numbers of a node, from the shapes of its operands and of its output.
-        contraction_axes: of a node, the axis of each operand that it sums over.
-        operands: number of leading inputs that are multiplied; None for all of them. Weights in a packed format are
-            none of them: their shape says nothing of what they hold.
-        packed: whether the weights have a format of the operator's own.
-        elementwise: whether nothing is summed: such a node is a product only where spikes arrive at it.
+        coded: in which cases a conversion codes its operands.
+        multiply_accumulates: function of a node, the shapes of its operands and the shape of its output that returns
+            the number of multiply-accumulates.
+        contraction_axes: function of a node that returns the contracted axis of each operand.
+        operands: number of leading inputs that are operands; None for all inputs. Packed weights are not counted, since
+            their shape is not that of the unpacked matrix.
+        packed: whether the weights are in a packed format of the operator.
+        elementwise: whether nothing is summed; such a node counts as a product only if an operand is coded.
     """
 
     coded: Coded
@@ -119,30 +122,30 @@ PRODUCT_OPERATORS: dict[tuple[str, str], ProductOperator] = {
     (MICROSOFT, "FusedGemm"): ProductOperator(Coded.NONE, mac_counts.of_gemm, _gemm_axes),
     (MICROSOFT, "FusedConv"): ProductOperator(Coded.NONE, mac_counts.of_conv, _channel_axes),
 }
-"""By domain and op type."""
+"""The product operators by domain and op type."""
 
 
 def product_operator(node: ir.Node) -> ProductOperator | None:
-    """What the table knows of the operator of `node`; None where it is no product."""
+    """The entry of the table for `node`; None if it is not a product."""
     return PRODUCT_OPERATORS.get((node.domain, node.op_type))
 
 
 def operands_of(node: ir.Node) -> list[ir.Value]:
-    """What a product multiplies, but for packed weights; of other nodes the first input."""
+    """Operands of a product, without packed weights; the first input of any other node."""
     operator = product_operator(node)
     count = 1 if operator is None else operator.operands
     return [value for value in node.inputs[:count] if value is not None]
 
 
 def multiplies_activations(node: ir.Node, flow: ActivationFlow) -> bool:
-    """Whether `node` is a product of activations and nothing else: none of its operands is a weight."""
+    """Whether all operands of the product `node` are activations."""
     operator = product_operator(node)
     packed = operator is not None and operator.packed
     return not packed and all(flow.is_activation(value) for value in operands_of(node))
 
 
 def is_product(node: ir.Node, flow: ActivationFlow) -> bool:
-    """Whether `node` sums products of activations with anything: what a multiply-accumulate is counted for anywhere."""
+    """Whether `node` is a product with an activation among its operands; elementwise operators do not count."""
     operator = product_operator(node)
     if operator is None or operator.elementwise:
         return False
@@ -150,7 +153,7 @@ def is_product(node: ir.Node, flow: ActivationFlow) -> bool:
 
 
 def multiply_accumulates(node: ir.Node, shapes: Shapes) -> int:
-    """Products of two numbers that a node of one of `PRODUCT_OPERATORS` computes, where values have these `shapes`."""
+    """Number of multiply-accumulates of a node of one of `PRODUCT_OPERATORS` in a run with these `shapes`."""
     operands = [shapes.of(value) for value in operands_of(node)]
     output = shapes.of(node.outputs[0])
     return PRODUCT_OPERATORS[node.domain, node.op_type].multiply_accumulates(node, operands, output)

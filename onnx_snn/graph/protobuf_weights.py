@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Weights that lie inside an .onnx file, read from it and written to it without a message that holds them.
+"""Reading and writing of weights inside an .onnx file without a protobuf message that holds them.
 
-A protobuf message is whole in memory before a parser sees it and once more after that; of a network, nearly all of it
-are weights. Here only their places are found, or left free: what is parsed and serialised is the graph around them.
+Protobuf parsers keep a message in memory twice, as bytes and as an object, and most of a network's message are weights.
+Here the weights are skipped: only the graph is parsed and serialised, and the byte ranges of weights in the file are
+found or filled in separately.
 
-In protobuf's wire format (https://protobuf.dev/programming-guides/encoding) a field is a tag, which holds its number
-and how it is stored, and its content; messages within a message are fields with a length before their content.
+In protobuf's wire format (https://protobuf.dev/programming-guides/encoding) a field is a tag, which holds field number
+and wire type, followed by the content. A message within a message is a field with its length before the content.
 """
 
 from __future__ import annotations
@@ -29,17 +30,17 @@ INITIALIZER = onnx.GraphProto.INITIALIZER_FIELD_NUMBER
 RAW_DATA = onnx.TensorProto.RAW_DATA_FIELD_NUMBER
 
 VARINT, LENGTH_DELIMITED = 0, 2
-"""Wire types: an integer of variable length, and a content with its length before it."""
+"""Protobuf wire types: an integer of variable length, and a content preceded by its length."""
 
 FIXED_SIZES = {1: 8, 5: 4}
-"""Bytes of the fields of the other wire types, which have a fixed size."""
+"""Content size in bytes of each protobuf wire type with a fixed size."""
 
 INLINE_BYTES = 1 << 10
-"""Weights up to this size stay in the message, where shape inference reads them."""
+"""Largest size in bytes of a weight that stays in the message, because shape inference may read its values."""
 
 
 class Span(NamedTuple):
-    """Where in a file the values of a tensor lie."""
+    """Byte range of a tensor's values in a file: offset and length in bytes."""
 
     offset: int
     length: int
@@ -147,7 +148,7 @@ def _message(number: int, parts: list[Buffer]) -> list[Buffer]:
 
 
 def _with_initializers(buffer: Buffer, replace: Callable[[int, int], list[Buffer]]) -> list[Buffer]:
-    """The model in `buffer` in parts, each initializer of its graph made anew from where it lies."""
+    """The model in `buffer` as parts, with the content of each initializer replaced by `replace(start, end)`."""
 
     def graph(start: int, end: int) -> list[Buffer]:
         return _replaced(buffer, start, end, INITIALIZER, replace)

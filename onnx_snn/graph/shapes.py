@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Shapes that the values of a model have in one run."""
+"""Shapes of the values of a model in one run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TypeAlias
 import onnx_ir as ir
 
 Shape: TypeAlias = tuple[int, ...]
-"""Size of every axis of a tensor."""
+"""Shape of a tensor: the size of every axis."""
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where subgraphs lie, and how tensors inside the branches of an If can be seen from outside.
+"""Places of subgraphs, and lifting of tensors out of the branches of If nodes.
 
-A branch runs once or not at all. To lift a tensor out of it, the branch gives it as one more output, the other branch
-gives an empty one in its place, and the If passes on that of the branch that was taken; again for each If around it.
-The body of a Loop or Scan runs any number of times, and has no one tensor to show.
+A branch runs once or not at all. To lift a tensor out of it, the branch gets the tensor as an additional output, the
+other branch an empty tensor, and the If a new output that holds whichever was computed; this is repeated for each
+enclosing If. Tensors in the body of a Loop or Scan cannot be lifted, because it runs any number of times.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ from onnx_ir.passes.common import ShapeInferencePass
 from onnx_snn.graph.unique_names import UniqueNames
 
 BRANCHES = ("then_branch", "else_branch")
+"""Names of the attributes of If that hold its branches."""
 
 LIFTED = "onnx_snn.lifted."
-"""Prefix of what is added to lift a tensor."""
+"""Prefix of the names of values that are added to lift a tensor."""
 
 EMPTY = (0,)
-"""Shape of what stands for a tensor of a branch that was not taken."""
+"""Shape of a lifted tensor whose branch was not taken."""
 
 
 class Place(NamedTuple):

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Names that a model has only once: for what is added to it, and for what lies in its subgraphs.
+"""Unique names of nodes and values in a model, subgraphs included.
 
-ONNX gives a value one name within its graph and the graphs around it, but lets the branches of an If use the same
-names, and two decoders that were merged into one file do. Here names tell what calibration saw of which tensor, and
-reports name nodes, so that they have to be unique over all branches.
+In ONNX a name is unique within a graph and the graphs around it, but both branches of an If may use the same name, as
+in merged decoders. Here calibration statistics and reports refer to tensors and nodes by name, so names have to be
+unique over all subgraphs.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import onnx_ir as ir
 
 
 class UniqueNames:
-    """Names that are taken, and new ones beside them.
+    """A set of used names, from which unused names are derived.
 
     Args:
         taken: names that are in use; None, the name of what has none, is ignored.

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a spiking network does on data: spikes, synaptic operations and energy.
+"""Measurement of a spiking network on data: spikes, synaptic operations, estimated energy.
 
-Begin with `profiler`: the counts of a converted network on data.
+Begin with `profiler`: it runs a converted network on data and collects the counts.
 May import `conversion` and what that imports.
 """

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What spiking nodes did on some data: spikes of every neuron, and the operations that they caused at each product."""
+"""Activity of a spiking network on data: spikes of every neuron, operations of every matrix product and convolution.
+
+Below, a *product* is a node that multiplies and sums: MatMul, Gemm, Einsum, Conv and their variants.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from numpy.typing import NDArray
 
 
 class ProductKind(enum.Enum):
-    """What the spikes of a product meet: WEIGHTS that are constant, or other ACTIVATIONS."""
+    """What a product multiplies activations by: constant WEIGHTS, or other ACTIVATIONS."""
 
     WEIGHTS = "weights"
     ACTIVATIONS = "activations"
@@ -25,14 +28,16 @@ class NeuronActivity:
 
     Attributes:
         node: name of the spiking node.
-        neuron: which of its neurons: "exp2" and "reciprocal" of a softmax, "deviation" and "rsqrt" of a
-            normalization, "" where there is one.
-        source: what the node stands for: "identity" for a code, else a function such as "gelu", or a rule's name.
-        elements: numbers that went through it.
-        spikes: int64 [S, N], how often each basis fired at each time step.
-        gate: whether time step 0 holds the saturation spike, which silences a saturated basis after it.
-        out_of_range: elements at or beyond the last level of an outermost basis, which larger ones share; None where
-            spikes do not tell, because they do not add what they take. A side where every basis is silent has no end.
+        neuron: name of the neuron within the node: "exp2" and "reciprocal" in a softmax, "deviation" and "rsqrt" in a
+            normalization, "" where the node has a single neuron.
+        source: operation that the node replaces: a function such as "gelu", a rule's name such as "softmax", or
+            "identity" for a code.
+        elements: number of scalars that the neuron was evaluated for.
+        spikes: int64 [S, N], number of spikes of each basis (N) at each time step (S).
+        gate: whether time step 0 holds the saturation spike, which silences a saturated basis afterwards.
+        out_of_range: number of elements that saturate an outermost basis, that is, lie at or beyond its last level;
+            None where spike counts cannot show saturation, because the neuron has no step sizes. A side on which
+            every basis is silent cannot saturate.
     """
 
     node: str
@@ -45,57 +50,57 @@ class NeuronActivity:
 
     @property
     def name(self) -> str:
-        """Name of the node, and of the neuron where it has several."""
+        """Name of the node, followed by that of the neuron if the node has several."""
         return f"{self.node} {self.neuron}".rstrip()
 
     @property
     def kind(self) -> str:
-        """What the neuron computes: the source of its node, and which neuron where there are several."""
+        """Operation that the node replaces, followed by the name of the neuron if the node has several."""
         return f"{self.source} {self.neuron}".rstrip()
 
     @property
     def timesteps(self) -> int:
-        """Time steps S, that of the saturation spike included."""
+        """Number of time steps S, that of the saturation spike included."""
         return len(self.spikes)
 
     @property
     def bases(self) -> int:
-        """Bases N."""
+        """Number of bases N."""
         return int(self.spikes.shape[1])
 
     @property
     def slots(self) -> int:
-        """Pairs of time step and basis in which a spike can fall, for each element."""
+        """Largest possible number of spikes of one element: S * N."""
         return self.timesteps * self.bases
 
     @property
     def total(self) -> int:
-        """All spikes."""
+        """Number of spikes over all elements, bases and time steps."""
         return int(self.spikes.sum())
 
     @property
     def spikes_per_element(self) -> float:
-        """Fired slots of an element, on average."""
+        """Mean number of spikes of one element."""
         return _share(self.total, self.elements)
 
     @property
     def firing_rate(self) -> float:
-        """Share of the slots that fire."""
+        """Fraction of the slots that hold a spike, from 0 to 1."""
         return _share(self.total, self.elements * self.slots)
 
     @property
     def spikes_per_step(self) -> NDArray[np.int64]:
-        """Spikes of each time step over all bases, int64 [S]."""
+        """Number of spikes at each time step, summed over bases, int64 [S]."""
         return np.asarray(self.spikes.sum(axis=1), np.int64)
 
     @property
     def rates(self) -> NDArray[np.float64]:
-        """Share of the elements that fire each basis at each time step, float64 [S, N]."""
+        """Fraction of the elements for which each basis fires at each time step, float64 [S, N]."""
         return self.spikes / max(self.elements, 1)
 
     @property
     def out_of_range_share(self) -> float | None:
-        """Share of the elements that are out of range."""
+        """Fraction of the elements that are out of range; None where it is unknown."""
         return None if self.out_of_range is None else _share(self.out_of_range, self.elements)
 
     def to_json(self) -> dict[str, Any]:
@@ -112,13 +117,13 @@ class NeuronActivity:
 
 @dataclass(frozen=True)
 class Operand:
-    """A coded operand of a product, over all data.
+    """An operand of a product that arrives as spikes, over all data.
 
     Attributes:
-        neuron: name of the node whose spikes arrive.
-        elements: numbers that were coded, once for each time that they were used.
-        spikes: spikes that arrived.
-        synaptic_operations: what they caused: spikes times outgoing synapses.
+        neuron: name of the spiking node that codes the operand.
+        elements: number of elements of the operand.
+        spikes: number of spikes of the operand.
+        synaptic_operations: number of accumulations that the spikes cause: spikes times outgoing synapses.
     """
 
     neuron: str
@@ -132,11 +137,12 @@ class ProductActivity:
     """Operations of one product node, over all data.
 
     Attributes:
-        node: its name.
-        operator: its op type.
-        kind: what spikes meet there.
-        multiply_accumulates: products of two numbers that the original network computes there.
-        operands: those that are coded; none where the product stays one of numbers.
+        node: name of the product node.
+        operator: op type of the product node.
+        kind: whether it multiplies activations by weights or by other activations.
+        multiply_accumulates: number of multiply-accumulates (MACs) of the node in the original network.
+        operands: the operands that arrive as spikes; empty where the spiking network computes the node as the original
+            does.
     """
 
     node: str
@@ -147,12 +153,12 @@ class ProductActivity:
 
     @property
     def spiking(self) -> bool:
-        """Whether spikes take the place of multiplications."""
+        """Whether accumulations by spikes replace the node's multiplications."""
         return bool(self.operands)
 
     @property
     def synaptic_operations(self) -> int:
-        """Accumulations that spikes cause."""
+        """Number of synaptic operations (SOPs): accumulations that spikes cause."""
         return sum(operand.synaptic_operations for operand in self.operands)
 
     def to_json(self) -> dict[str, Any]:

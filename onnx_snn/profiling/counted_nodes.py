@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Neurons and products of a converted network as it counts: what their numbers of a run mean."""
+"""Neurons and products whose activity is counted, with the meaning of their counters and shapes in a run."""
 
 from __future__ import annotations
 
@@ -21,21 +21,23 @@ from onnx_snn.graph.product_operators import (
     product_operator,
 )
 from onnx_snn.graph.shapes import Shapes
+from onnx_snn.metadata import IDENTITY
 from onnx_snn.neurons.mbe import MbeNeuron
-from onnx_snn.neurons.opset import MBE_NEURON, OPERATORS
+from onnx_snn.neurons.opset import MBE_NEURON
 from onnx_snn.neurons.ramps import outermost
+from onnx_snn.neurons.roles import NeuronRole
 from onnx_snn.profiling.activity import NeuronActivity, ProductKind
-from onnx_snn.profiling.op_counts import IDENTITY
 from onnx_snn.rules.rule import name_of
 
 
 @dataclass(frozen=True, eq=False)
 class CountedNeuron:
-    """A neuron of a spiking node.
+    """A neuron of a spiking node whose spikes are counted.
 
     Attributes:
-        meter: where its counts come out.
-        neuron: the neuron as the model has it: before it is given a saturation spike to count by.
+        meter: the output of the model that holds its counts.
+        neuron: parameters of the neuron as the converted model has them, before a saturation spike was added for
+            counting.
     """
 
     meter: Meter
@@ -48,21 +50,26 @@ class CountedNeuron:
 
     @property
     def is_code(self) -> bool:
-        """Whether it codes an operand."""
+        """Whether it is the identity code of an operand."""
         return self.node.op_type == MBE_NEURON.name and self.meter.source == IDENTITY
 
     def elements(self, shapes: Shapes) -> int:
-        """Elements of one run: those of the input, or its rows for a neuron that sees one number a row."""
+        """Number of evaluations of the neuron in one run: one for each element of the input, or one for each row."""
         shape = shapes.of(self.node.outputs[0])
-        first, _ = OPERATORS[self.node.op_type].neurons[0]
-        return math.prod(shape if self.meter.prefix == first else shape[:-1])
+        return math.prod(shape[:-1] if self.meter.role.sees_rows else shape)
 
     def activity(self, elements: int, counts: NDArray[np.int64]) -> NeuronActivity:
-        """What it did with `elements`, of which all neurons with sizes have counted the saturated ones apart."""
-        sizes = self.neuron.sizes
+        """Activity of the neuron over several runs.
+
+        Args:
+            elements: number of evaluations of the neuron over these runs.
+            counts: int64 [S, N], its spikes over these runs; the first step is that of the saturation spike, which
+                was added for counting to every neuron that has step sizes but no saturation spike.
+        """
+        sizes, role = self.neuron.sizes, self.meter.role
         return NeuronActivity(
             node=name_of(self.node),
-            neuron=self.meter.prefix.rstrip("_"),
+            neuron="" if role is NeuronRole.FUNCTION else role.value,
             source=self.meter.source,
             elements=elements,
             spikes=self.spikes(counts),
@@ -71,36 +78,34 @@ class CountedNeuron:
         )
 
     def spikes(self, counts: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Spikes [S, N] of the neuron without the saturation spike that it may have been given to count by."""
+        """Spikes [S, N] of the neuron as the converted model has it.
+
+        Where a saturation spike was added for counting, each one stands for a spike at every step without it.
+        """
         return np.asarray(counts[1:] + counts[0], np.int64) if self._has_added_saturation_spike else counts
 
     @property
     def _has_added_saturation_spike(self) -> bool:
         return self.neuron.sizes is not None and not self.neuron.sizes.gate
 
-    @property
-    def _is_scaled(self) -> bool:
-        """Whether what it sees has a scale: that of data, and not of fractions and mantissas."""
-        return dict(OPERATORS[self.node.op_type].neurons)[self.meter.prefix]
-
     def _out_of_range(self, counts: NDArray[np.int64]) -> int | None:
-        """Elements beyond the outermost levels; None where saturation is not counted apart."""
+        """Number of elements at or beyond the outermost levels; None for a neuron without a saturation spike."""
         if self.neuron.sizes is None:
             return None
-        if not self._is_scaled:
-            return 0  # it sees fractions and mantissas, none of which lies outside the range that it is fitted to
+        if self.meter.role.is_primitive:
+            return 0  # its arguments are fractions or mantissas, all within the range that it is fitted to
         ends = [basis for basis in outermost(self.neuron) if basis is not None]
         return int(counts[0, ends].sum())
 
 
 @dataclass(frozen=True, eq=False)
 class CountedProduct:
-    """A product, and of those of its operands that are coded which neuron codes them.
+    """A product node, with the neurons that code its operands.
 
     Attributes:
-        node: the product.
-        kind: what its spikes meet.
-        codes: for the places of coded operands the place of the neuron among all.
+        node: the product node.
+        kind: whether it multiplies activations by weights or by other activations.
+        codes: index of the neuron, among all counted ones, for the index of each operand that is coded.
     """
 
     node: ir.Node
@@ -109,9 +114,14 @@ class CountedProduct:
 
     @classmethod
     def of(cls, node: ir.Node, codes: Mapping[ir.Value, int], flow: ActivationFlow) -> CountedProduct | None:
-        """The product that `node` computes from activations, of whose operands some are outputs of `codes`.
+        """`node` as a counted product; None where it is not a product of activations.
 
-        An operator that works element by element is a product only where spikes arrive.
+        An elementwise operator (Mul) is a product only if an operand is coded.
+
+        Args:
+            node: any node of the main graph.
+            codes: outputs of the neurons that code operands, with the index of each neuron among all counted ones.
+            flow: classification of the model's values.
         """
         coded = {place: codes[value] for place, value in enumerate(operands_of(node)) if value in codes}
         if not is_product(node, flow) and (product_operator(node) is None or not coded):
@@ -120,13 +130,13 @@ class CountedProduct:
         return cls(node, kind, coded)
 
     def multiply_accumulates(self, shapes: Shapes) -> int:
-        """Products of two numbers in one run."""
+        """Number of multiply-accumulates in one run of the original network."""
         return multiply_accumulates(self.node, shapes)
 
     def outputs(self, shapes: Shapes) -> int:
-        """Elements of its output in one run."""
+        """Number of elements of the output in one run."""
         return shapes.elements(self.node.outputs[0])
 
     def elements(self, operand: int, shapes: Shapes) -> int:
-        """Elements of one operand in one run."""
+        """Number of elements of the operand with index `operand` in one run."""
         return shapes.elements(operands_of(self.node)[operand])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sums over the runs of a network that counts: spikes of its neurons, operations of its products and other nodes."""
+"""Counters of a metered network, summed over runs: spikes of neurons, operations of products and of other nodes."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from onnx_snn.rules.rule import name_of
 
 
 class Counters:
-    """Lets a converted model count, and sums up its runs.
+    """Adds spike counters to a converted model, and accumulates their values over runs.
 
     Args:
-        model: the model, which is changed: its outputs `names` hold the counts of all neurons.
+        model: the model, changed in place: its outputs `names` hold the counts of all neurons.
 
     Attributes:
-        uncounted: nodes that compute something that is not counted.
+        uncounted: nodes that compute with activations and whose operations are not counted.
     """
 
     def __init__(self, model: ir.Model) -> None:
@@ -55,19 +55,23 @@ class Counters:
 
     @property
     def names(self) -> list[str]:
-        """Outputs of the model that hold the counts."""
+        """Names of the model's outputs that hold the counts."""
         return self._layout.names
 
     def add(self, feed: Feed, counts: Sequence[NDArray[np.int64]]) -> None:
-        """Count a run on `feed` with these outputs.
+        """Add the counts of one run.
+
+        Args:
+            feed: inputs of the run.
+            counts: values of the outputs `names`, int64 [S, N] each.
 
         Raises:
-            CalibrationError: shapes cannot be looked up, because a run on `feed` fails.
+            CalibrationError: the run that infers shapes for `feed` fails.
         """
         signature = Signature.of(feed)
         self._shapes.look_up(feed)
         self._runs[signature] += 1
-        # No more than the sum: it comes on top of every run.
+        # Only sums are computed here, since this adds to the time of every run; figures are derived at the end.
         if signature in self._counts:
             for total, count in zip(self._counts[signature], counts, strict=True):
                 total += count
@@ -76,22 +80,25 @@ class Counters:
 
     def neurons(self) -> tuple[NeuronActivity, ...]:
         """Spikes of every neuron, in graph order."""
-        counts = zip(*map(self._layout.split, self._counts.values()), strict=True)
+        by_signature = [self._layout.split(counts) for counts in self._counts.values()]
+        by_neuron = zip(*by_signature, strict=True)
         return tuple(
-            neuron.activity(self._sum(neuron.elements), np.sum(of_shapes, axis=0))
-            for neuron, of_shapes in zip(self._neurons, counts, strict=True)
+            neuron.activity(self._sum(neuron.elements), np.sum(counts, axis=0))
+            for neuron, counts in zip(self._neurons, by_neuron, strict=True)
         )
 
     def products(self) -> tuple[ProductActivity, ...]:
         """Operations of every product, in graph order."""
-        totals = {
-            signature: [int(neuron.spikes(own).sum()) for neuron, own in zip(self._neurons, counts, strict=True)]
-            for signature, counts in zip(self._counts, map(self._layout.split, self._counts.values()), strict=True)
-        }
+        totals = {signature: self._spikes(counts) for signature, counts in self._counts.items()}
         return tuple(self._product(product, totals) for product in self._products)
 
+    def _spikes(self, counts: Sequence[NDArray[np.int64]]) -> list[int]:
+        """Number of spikes of every neuron, from the values of the outputs `names`."""
+        by_neuron = self._layout.split(counts)
+        return [int(neuron.spikes(own).sum()) for neuron, own in zip(self._neurons, by_neuron, strict=True)]
+
     def work(self) -> tuple[NodeWork, ...]:
-        """Operations of every node that is counted, in both networks."""
+        """Operations of every counted node, in both networks."""
         activities = zip(self._neurons, self.neurons(), strict=True)
         spiking = []
         for node, group in itertools.groupby(activities, lambda pair: pair[0].node):
@@ -102,7 +109,7 @@ class Counters:
         return (*spiking, *multiplied, *(self._kept_work(node) for node in self._kept))
 
     def _sum(self, number: Callable[[Shapes], int]) -> int:
-        """Sum over all runs of a number that shapes decide."""
+        """Sum over all runs of `number`, a function of the shapes of a run."""
         return sum(number(self._shapes.at(signature)) * runs for signature, runs in self._runs.items())
 
     def _product(self, product: CountedProduct, totals: Mapping[Signature, Sequence[int]]) -> ProductActivity:
@@ -116,7 +123,7 @@ class Counters:
         operations = 0
         for signature, spikes in totals.items():
             shapes = self._shapes.at(signature)
-            # Outgoing synapses of an element, on average at the borders of a convolution.
+            # An element has MACs / elements outgoing synapses; for a convolution this is the mean over its elements.
             numerator = spikes[code] * product.multiply_accumulates(shapes)
             operations += _rounded(numerator, product.elements(operand, shapes))
         arrived = sum(spikes[code] for spikes in totals.values())
@@ -131,24 +138,32 @@ class Counters:
         return NodeWork(name_of(node), node.op_type, work, work)
 
     def _observed(self) -> list[ir.Value]:
-        """The values whose shapes matter."""
+        """The values whose shapes are needed for the counts."""
         nodes = [*(neuron.node for neuron in self._neurons), *(product.node for product in self._products), *self._kept]
         return [value for node in nodes for value in (*operands_of(node), node.outputs[0])]
 
 
 class _Layout:
-    """How the counts of all neurons lie in the collected ones."""
+    """Position of each neuron's counts in the outputs that concatenate the counts of many neurons.
+
+    Args:
+        meters: all neurons, in graph order.
+        collected: the neurons of each concatenated output, by its name.
+
+    Attributes:
+        names: names of the concatenated outputs.
+    """
 
     def __init__(self, meters: Sequence[Meter], collected: Mapping[str, Sequence[Meter]]) -> None:
         self.names = list(collected)
-        places = {entry.output: index for index, entry in enumerate(meters)}
-        self._order = [[places[entry.output] for entry in group] for group in collected.values()]
+        indices = {entry.output: index for index, entry in enumerate(meters)}
+        self._order = [[indices[entry.output] for entry in group] for group in collected.values()]
         steps = [[entry.neuron.timesteps for entry in group] for group in collected.values()]
         self._starts = [np.cumsum([0, *group[:-1]]) for group in steps]
         self._size = len(meters)
 
     def split(self, counts: Sequence[NDArray[np.int64]]) -> list[NDArray[np.int64]]:
-        """Counts [S, N] of every neuron."""
+        """Counts int64 [S, N] of every neuron, in graph order, from the values of the outputs `names`."""
         parts: dict[int, NDArray[np.int64]] = {}
         for order, starts, array in zip(self._order, self._starts, counts, strict=True):
             parts |= zip(order, np.split(array, starts[1:]), strict=True)
@@ -156,4 +171,5 @@ class _Layout:
 
 
 def _rounded(numerator: int, denominator: int) -> int:
+    """numerator / denominator rounded to the nearest integer, halves up; 0 for a denominator of 0."""
     return (2 * numerator + denominator) // (2 * denominator) if denominator else 0

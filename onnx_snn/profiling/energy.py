@@ -1,22 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Energy of a spiking network beside that of its original, by rules that each say what they count.
+"""Estimated energy of a spiking network and of its original, by several rules of counting.
 
-Energy is a count of operations times a cost of each, never a measurement. What is counted decides the answer, so there
-is no single figure: every rule counts the same operations of both networks, has a formula and a source, and stands
-beside the others. The costs are the user's to change (`EnergyCosts`).
+Energy is estimated as the number of operations times the cost of each; nothing is measured. The estimate depends
+mostly on which operations are counted, so several rules are reported side by side. Each rule counts the same kinds of
+operations in both networks, and has a formula and a source. Users can set the costs (`EnergyCosts`).
 
-Operations of a node fall into parts:
+The operations of a node fall into four parts:
 
-    synapses   products of activations with weights or activations: multiply-accumulates E_MAC in the original, one
-               accumulate E_AC for each synaptic operation in the spiking network. A product that stays one of numbers
-               costs the same in both.
-    neurons    everything else that computes. Original: activation functions, softmax, normalizations. Spiking
-               network: their neurons and those of the codes, as they are defined: each basis takes the resting
-               potential from the element and multiplies by the gain, compares at every time step, and with each
-               spike resets and adds to the output. What is the same in both (a residual sum, a mean) counts in both.
-    routed     the same, but a neuron whose segments are disjoint finds the one that its element lies in, by
-               bisection, and runs that basis alone: all others are silent or saturated, and their sum is a constant.
-    memory     words that are read and written; see `RULES`.
+    synapses   products of activations with weights or with activations. Original: multiply-accumulates (E_MAC).
+               Spiking network: one accumulate (E_AC) for each synaptic operation. A product without coded operands
+               costs the same in both networks.
+    neurons    all other operations. Original: activation functions, softmax, normalizations. Spiking network: the
+               neurons that replace these, and the codes, by the definition of the neuron: each basis subtracts the
+               resting potential from the element, multiplies by the gain, compares with a threshold at every time
+               step, and at each spike resets and adds to the output. Kept nodes (a residual sum, a mean) count equally
+               in both networks.
+    routed     as `neurons`, but a neuron whose segments are disjoint finds the segment of its element by bisection and
+               evaluates that basis alone: all other bases are silent or saturated, and their sum is a constant.
+    memory     32-bit words read and written; see `RULES`.
 """
 
 from __future__ import annotations
@@ -33,18 +34,18 @@ from onnx_snn.errors import ConfigError
 class EnergyCosts:
     """Picojoules of one operation on 32-bit floating-point numbers.
 
-    By default those of a 45 nm process at 0.9 V (M. Horowitz, "Computing's energy problem (and what we can do about
+    The defaults are for a 45 nm process at 0.9 V (M. Horowitz, "Computing's energy problem (and what we can do about
     it)", ISSCC 2014): addition 0.9, multiplication 3.7, access to 64 bits of an 8 KiB memory 10.
 
     Attributes:
-        accumulate: addition.
-        multiply: multiplication.
-        multiply_accumulate: both.
-        comparison: comparison with a threshold or bound; by default that of the addition which decides it.
-        access: a 32-bit word read from or written to memory next to the arithmetic.
+        accumulate: one addition, E_AC.
+        multiply: one multiplication, E_MUL.
+        multiply_accumulate: one multiplication and one addition, E_MAC.
+        comparison: one comparison with a threshold or bound, E_CMP; by default as an addition, which implements it.
+        access: one 32-bit word read from or written to a memory next to the arithmetic, E_access.
 
     Raises:
-        ConfigError: a cost is no number, negative or not finite.
+        ConfigError: a cost is not a number, is negative or is not finite.
     """
 
     accumulate: float = 0.9
@@ -56,14 +57,14 @@ class EnergyCosts:
     def __post_init__(self) -> None:
         for name, cost in dataclasses.asdict(self).items():
             if isinstance(cost, bool) or not isinstance(cost, (int, float)) or not 0 <= cost < float("inf"):
-                raise ConfigError(f"energy cost {name} is {cost!r}; expected picojoules, a number from 0")
+                raise ConfigError(f"energy cost {name} is {cost!r}; expected picojoules, a finite number >= 0")
 
     @classmethod
     def from_json(cls, costs: Mapping[str, Any]) -> EnergyCosts:
-        """Costs by name; those that are not given have their default.
+        """Costs from a mapping of their names to picojoules; costs that are not in it have their defaults.
 
         Raises:
-            ConfigError: there is no such cost, or it is no number from 0.
+            ConfigError: a name is unknown, or a cost is not a finite number >= 0.
         """
         known = [entry.name for entry in dataclasses.fields(cls)]
         unknown = sorted(set(costs) - set(known))
@@ -74,7 +75,7 @@ class EnergyCosts:
 
 @dataclass(frozen=True)
 class Operations:
-    """Numbers of operations, by what `EnergyCosts` calls them."""
+    """Numbers of operations, in fields of the same names as the costs in `EnergyCosts`."""
 
     accumulate: int = 0
     multiply: int = 0
@@ -89,7 +90,7 @@ class Operations:
         return Operations(*(times * count for count in _counts(self)))
 
     def energy(self, costs: EnergyCosts) -> float:
-        """Picojoules."""
+        """Energy in picojoules."""
         return float(sum(count * getattr(costs, name) for name, count in dataclasses.asdict(self).items()))
 
 
@@ -98,7 +99,14 @@ NOTHING = Operations()
 
 @dataclass(frozen=True)
 class Work:
-    """Operations of a node in one of the two networks, by part; the module says what the parts are."""
+    """Operations of a node in one of the two networks, by part.
+
+    Attributes:
+        synapses: multiply-accumulates, or accumulates caused by spikes.
+        neurons: all other operations, every basis of a neuron evaluated.
+        routed: all other operations, one basis evaluated for an element of a neuron with disjoint segments.
+        memory: words read and written.
+    """
 
     synapses: Operations = NOTHING
     neurons: Operations = NOTHING
@@ -122,10 +130,10 @@ class NodeWork:
     """Operations of one node in both networks, over all data.
 
     Attributes:
-        node: its name in the spiking network.
-        kind: what it computes.
-        original: what the original network spends there.
-        spiking: what the spiking network spends there.
+        node: name of the node in the spiking network.
+        kind: op type, or the operation that a spiking node replaces.
+        original: operations of the original network.
+        spiking: operations of the spiking network.
     """
 
     node: str
@@ -136,13 +144,13 @@ class NodeWork:
 
 @dataclass(frozen=True)
 class EnergyRule:
-    """Which operations count.
+    """A rule that says which operations count as energy.
 
     Attributes:
-        name: what it is called in reports.
-        parts: fields of `Work` that count.
-        formula: the energy of both networks.
-        source: who counts like this.
+        name: name of the rule in reports.
+        parts: names of the fields of `Work` that count.
+        formula: formulas of the energy of the original (ANN) and of the spiking network (SNN).
+        source: where the rule comes from.
     """
 
     name: str
@@ -151,7 +159,7 @@ class EnergyRule:
     source: str
 
     def energy(self, work: Work, costs: EnergyCosts) -> float:
-        """Picojoules of `work` by this rule."""
+        """Energy of `work` by this rule, in picojoules."""
         return float(sum(getattr(work, part).energy(costs) for part in self.parts))
 
 
@@ -159,32 +167,33 @@ RULES = (
     EnergyRule(
         "accumulate-only",
         ("synapses",),
-        "ANN: MACs * E_MAC;  SNN: SOPs * E_AC + MACs of products that stay * E_MAC",
-        "the rule of most papers on spiking networks, arXiv 2508.07710 among them; costs of Horowitz 2014",
+        "ANN: MACs * E_MAC;  SNN: SOPs * E_AC + MACs of matmuls without coded operands * E_MAC",
+        "the rule of most papers on spiking networks, including arXiv 2508.07710; default costs: Horowitz 2014",
     ),
     EnergyRule(
         "with neurons",
         ("synapses", "neurons"),
         "accumulate-only + ANN: activation functions, softmax, norms;  SNN: elements * (N * (E_AC + E_MUL) + "
-        "S * N * E_CMP) + spikes * 2 * E_AC;  both: whatever else computes",
-        "the definition of the neuron, arXiv 2508.07710, every basis of which compares at every step",
+        "S * N * E_CMP) + spikes * 2 * E_AC;  both: all other operations",
+        "the definition of the neuron in arXiv 2508.07710: every basis compares at every step",
     ),
     EnergyRule(
         "with routed neurons",
         ("synapses", "routed"),
         "as with neurons, but SNN: elements * (log2 N * E_CMP + E_AC + E_MUL + S * E_CMP) + spikes * 2 * E_AC "
-        "for neurons of disjoint segments",
-        "the kernels of this project, which find the segment of an element and run its basis alone",
+        "for neurons with disjoint segments",
+        "the kernels of this project, which find the segment of an element and evaluate its basis alone",
     ),
     EnergyRule(
         "with memory",
         ("synapses", "routed", "memory"),
-        "with routed neurons + words * E_access; words of products: 2 a MAC and 1 an output, or 3 a SOP (weight, sum "
-        "read and written) and 1 a spike; of codes: 1 an element and 1 a spike; of all else: 1 in and 1 out an element",
-        "after Lemaire et al. 2022 (arXiv 2210.13107): no reuse of what was read, sums of spikes kept in memory",
+        "with routed neurons + words * E_access; words of a matmul: 2 per MAC and 1 per output, or 3 per SOP (weight "
+        "read, sum read and written) and 1 per spike; of a code: 1 per element and 1 per spike; of any other node: 1 "
+        "per element read and written",
+        "after Lemaire et al. 2022 (arXiv 2210.13107): no reuse of words that were read, partial sums kept in memory",
     ),
 )
-"""Rules in the order of reports."""
+"""All rules, in the order in which reports list them."""
 
 
 @dataclass(frozen=True)
@@ -203,11 +212,11 @@ class EnergyFigure:
 
     @property
     def ratio(self) -> float:
-        """Energy of the spiking network over that of the original; NaN where that spends none."""
+        """Energy of the spiking network divided by that of the original; NaN if the original's is 0."""
         return self.spiking / self.original if self.original else float("nan")
 
     def to_json(self) -> dict[str, Any]:
-        """The figure as JSON values, with the rule that it goes by."""
+        """The figure as JSON values, with its rule."""
         return {
             **dataclasses.asdict(self.rule),
             "original_pj": self.original,
@@ -218,10 +227,10 @@ class EnergyFigure:
 
 @dataclass(frozen=True)
 class EnergyReport:
-    """Work of every node, and what it costs.
+    """Operations of every node, and the cost of each operation.
 
     Attributes:
-        nodes: the nodes of the spiking network that compute.
+        nodes: operations of each counted node, over all data.
         costs: picojoules of each operation.
     """
 
@@ -229,7 +238,7 @@ class EnergyReport:
     costs: EnergyCosts = field(default_factory=EnergyCosts)
 
     def figures(self, nodes: Iterable[NodeWork] | None = None) -> tuple[EnergyFigure, ...]:
-        """Energy by each rule of some `nodes`; of the whole network by default."""
+        """Energy of `nodes` by each rule, over all data; of the whole network by default."""
         chosen = self.nodes if nodes is None else tuple(nodes)
         original = sum((node.original for node in chosen), Work())
         spiking = sum((node.spiking for node in chosen), Work())
@@ -238,7 +247,7 @@ class EnergyReport:
         )
 
     def with_costs(self, costs: EnergyCosts) -> EnergyReport:
-        """The same work at other costs."""
+        """The same operations with other costs."""
         return EnergyReport(self.nodes, costs)
 
     def to_json(self) -> dict[str, Any]:

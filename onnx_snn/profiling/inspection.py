@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a converted file says of itself: how it was made, and which spiking ops it holds."""
+"""Inspection of a converted file: the options of its conversion, and its spiking nodes."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class Inspection:
     """Contents of a file.
 
     Attributes:
-        path: the file.
-        version: version of onnx-snn that converted it; empty for a file that was not converted.
-        config: the options of the conversion.
-        operators: number of nodes by spiking op and what they stand for.
-        slots: pairs of basis and time step over all neurons.
+        path: path of the file.
+        version: version of onnx-snn that converted the file; empty for a file that was not converted.
+        config: options of the conversion.
+        operators: number of nodes for each spiking op and replaced operation, such as "MbeNeuron (gelu)".
+        slots: sum over all neurons of time steps times bases.
         nodes: number of all nodes, spiking or not.
-        functions: spiking ops that the file defines as functions; without them it needs the kernels.
+        functions: spiking ops that the file defines as ONNX functions; a file without them needs the kernels.
     """
 
     path: str
@@ -50,27 +50,28 @@ class Inspection:
         if not self.operators:
             return f"{self.path}: {self.nodes} nodes, none of them spiking; convert it with: onnx-snn convert"
         config = {name: value for name, value in self.config.items() if value not in ([], None)}
-        if "nodes" in config:  # a tuned network has settings for hundreds
+        if "nodes" in config:  # a tuned network has settings for hundreds of nodes: too many to print
             config["nodes"] = len(config["nodes"])
         options = ", ".join(f"{name} {value}" for name, value in config.items())
         rows = [(name, str(count)) for name, count in self.operators.items()]
+        spiking = f"{sum(self.operators.values())} of {self.nodes} nodes are spiking"
         return "\n".join(
             [
                 f"{self.path}: converted by onnx-snn {self.version or 'of unknown version'}",
                 options,
                 "",
                 table(("spiking op", "nodes"), rows),
-                f"{sum(self.operators.values())} of {self.nodes} nodes spike, in {self.slots} slots",
-                f"functions in the file: {', '.join(self.functions) or 'none, it needs the kernels'}",
+                f"{spiking}; time steps * bases, summed over their neurons: {self.slots}",
+                f"ONNX functions in the file: {', '.join(self.functions) or 'none; it needs the kernels'}",
             ]
         )
 
 
 def inspect(path: str | Path) -> Inspection:
-    """Read what `path` says of its conversion.
+    """Read the record of the conversion and the spiking nodes of the file `path`.
 
     Raises:
-        ModelError: the file cannot be read, or its record of the conversion is damaged.
+        ModelError: the file cannot be read, or its record of the conversion is not a JSON object.
     """
     model = load_model(path)
     nodes = list(ir.traversal.RecursiveGraphIterator(model.graph))
@@ -95,7 +96,7 @@ def _config(model: ir.Model, path: str | Path) -> dict[str, Any]:
 
 
 def _slots(node: ir.Node) -> int:
-    """Slots of a spiking node: the sizes of its thresholds."""
+    """Time steps times bases, summed over the neurons of a spiking node: the elements of its thresholds [S, N]."""
     names = opset.OPERATORS[node.op_type].inputs
     thresholds = [value for name, value in zip(names, node.inputs, strict=True) if name.endswith("threshold")]
     shapes = [value.const_value.shape.numpy() for value in thresholds if value and value.const_value is not None]

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Operations of one node in the original and in the spiking network, from its shapes and its spikes.
+"""Operation counts of one node in the original and in the spiking network, from its shapes and its spikes.
 
-Functions cost what float32 libraries spend on them, written out as additions, multiplications and comparisons, for
-which there are figures of energy:
+A transcendental function is counted as the additions, multiplications and comparisons of a typical float32
+implementation, since energy figures exist for these:
 
     division       a reciprocal from a table, two Newton steps, one multiplication
     square root    an inverse square root from a table, two Newton steps, one multiplication
@@ -10,10 +10,10 @@ which there are figures of energy:
     log            a polynomial of degree 8 of the mantissa and a multiple of the exponent
     tanh           an odd polynomial of degree 13 over an even one of degree 6, on a clamped argument
     erf            Abramowitz and Stegun 7.1.26: a polynomial of degree 5 of 1 / (1 + p x), times exp(-x**2)
-    quantization   a division, two additions that round and move to the zero point, two bounds; and back a difference
-                   and a product
+    quantization   a division, two additions (rounding, zero point) and two comparisons (clipping); dequantization is
+                   a subtraction and a multiplication
 
-Exact rescalings by powers of two are free. Nodes that move or select values compute nothing.
+Scaling by a power of two is free. Nodes that only move or select values have no operations.
 """
 
 from __future__ import annotations
@@ -26,12 +26,10 @@ import onnx_ir as ir
 from onnx_snn.graph.activation_flow import ActivationFlow
 from onnx_snn.graph.domains import MICROSOFT
 from onnx_snn.graph.shapes import Shape
+from onnx_snn.metadata import IDENTITY
 from onnx_snn.neurons.opset import MBE_NEURON, SPIKING_LAYER_NORMALIZATION, SPIKING_SOFTMAX
 from onnx_snn.profiling.activity import NeuronActivity, ProductActivity
 from onnx_snn.profiling.energy import NOTHING, NodeWork, Operations, Work
-
-IDENTITY = "identity"
-"""What a code stands for: nothing in the original network."""
 
 ADD = Operations(accumulate=1)
 MULTIPLY = Operations(multiply=1)
@@ -71,10 +69,10 @@ FUNCTIONS = {
     "reciprocal": DIVIDE,
     "rsqrt": SQUARE_ROOT,
 }
-"""An element of the functions of `onnx_snn.neurons.functions`; parameters of families do not matter."""
+"""Operations for one element of each function in `onnx_snn.neurons.functions`, by its name without parameters."""
 
 UNKNOWN_FUNCTION = EXP + DIVIDE
-"""An element of a function that the user registered: that of a sigmoid, as of most activation functions."""
+"""Operations for one element of a function that the user registered: about those of a sigmoid."""
 
 ELEMENTWISE = {
     "Add": ADD,
@@ -114,7 +112,7 @@ ELEMENTWISE = {
     "QuantizeLinear": DIVIDE + ADD * 2 + CLIP,
     "DequantizeLinear": ADD + MULTIPLY,
 }
-"""An element of the output of standard operators."""
+"""Operations for one element of the output, by elementwise operator."""
 
 REDUCTIONS = {
     "ReduceMean": ADD,
@@ -126,27 +124,33 @@ REDUCTIONS = {
     "ReduceL2": FUSED,
     "ReduceSumSquare": FUSED,
 }
-"""An element of the input of standard operators."""
+"""Operations for one element of the input, by reduction operator."""
 
 POOLS = {"AveragePool": ADD, "MaxPool": COMPARE}
-"""A tap of the kernel, for each element of the output."""
+"""Operations for one element of the kernel window and one element of the output, by pooling operator."""
 
 SOFTMAXES = frozenset(("Softmax", "LogSoftmax"))
 CENTRED_NORMS = frozenset(("LayerNormalization", "InstanceNormalization", "GroupNormalization"))
 NORMS = CENTRED_NORMS | {"RMSNormalization", "SimplifiedLayerNormalization"}
 
 COUNTED = frozenset((*ELEMENTWISE, *REDUCTIONS, *POOLS, *SOFTMAXES, *NORMS))
-"""Standard operators, and onnxruntime's of the same name, that compute something and are counted by `work_of_kept`."""
+"""Operators, standard or onnxruntime's of the same name, whose operations `work_of_kept` counts."""
 
 
 def is_counted(node: ir.Node, flow: ActivationFlow) -> bool:
-    """Whether `node` computes something with activations that is counted by `work_of_kept`."""
+    """Whether `node` computes with activations and `work_of_kept` counts its operations."""
     counted = node.domain in ("", MICROSOFT) and node.op_type in COUNTED
     return counted and any(flow.is_activation(value) for value in (*node.inputs, *node.outputs))
 
 
 def work_of_kept(node: ir.Node, x: Shape, y: Shape) -> Work:
-    """A standard node of `COUNTED` with input shape `x` and output shape `y`, in either network."""
+    """Work of a node that a conversion keeps, the same in both networks.
+
+    Args:
+        node: a node for which `is_counted` holds.
+        x: shape of its first input.
+        y: shape of its first output.
+    """
     inputs, outputs = math.prod(x), math.prod(y)
     rows = inputs // max(x[-1], 1) if x else 1
     if node.op_type in SOFTMAXES:
@@ -163,7 +167,12 @@ def work_of_kept(node: ir.Node, x: Shape, y: Shape) -> Work:
 
 
 def work_of_product(activity: ProductActivity, outputs: int) -> NodeWork:
-    """A product with `outputs` elements in its output, over all data."""
+    """Work of a product node over all data.
+
+    Args:
+        activity: counts of the node.
+        outputs: number of elements of its outputs over all data.
+    """
     numbers = Work(
         synapses=FUSED * activity.multiply_accumulates,
         memory=Operations(access=2 * activity.multiply_accumulates + outputs),
@@ -179,22 +188,24 @@ def work_of_product(activity: ProductActivity, outputs: int) -> NodeWork:
 
 
 def work_of_spiking(op_type: str, activities: Sequence[NeuronActivity], routed: Sequence[bool]) -> NodeWork:
-    """A spiking node with its neurons over all data; `routed` tells of each whether its segments are disjoint."""
+    """Work of a spiking node over all data.
+
+    Args:
+        op_type: op type of the node.
+        activities: activity of each of its neurons, in the order of the op's roles.
+        routed: for each neuron, whether its segments are disjoint, so that one basis suffices for an element.
+    """
     source, elements, rows = activities[0].source, activities[0].elements, activities[-1].elements
     every = sum((_every_basis(activity) for activity in activities), NOTHING)
-    found = sum(
-        (
-            _routed(activity) if alone else _every_basis(activity)
-            for activity, alone in zip(activities, routed, strict=True)
-        ),
-        NOTHING,
-    )
+    found = NOTHING
+    for activity, disjoint in zip(activities, routed, strict=True):
+        found += _routed(activity) if disjoint else _every_basis(activity)
     if op_type == MBE_NEURON.name:
         original = FUNCTIONS.get(source.partition("(")[0], UNKNOWN_FUNCTION) * elements
         around = NOTHING
     elif op_type == SPIKING_SOFTMAX.name:
         original = _softmax(elements, rows, EXP)
-        around = _softmax(elements, 0, MULTIPLY + ADD * 3)  # log2 e, whole part and fraction, exponent
+        around = _softmax(elements, 0, MULTIPLY + ADD * 3)  # the factor log2(e), integer and fractional part, exponent
     else:
         around = _norm(elements, rows, centred=op_type == SPIKING_LAYER_NORMALIZATION.name)
         original = around + (SQUARE_ROOT + DIVIDE) * rows
@@ -209,23 +220,27 @@ def work_of_spiking(op_type: str, activities: Sequence[NeuronActivity], routed: 
 
 
 def _every_basis(activity: NeuronActivity) -> Operations:
-    """A neuron as it is defined: every basis takes in the element and compares at every step."""
+    """Operations of a neuron by its definition: every basis reads the element and compares at every step."""
     per_element = (ADD + MULTIPLY) * activity.bases + COMPARE * activity.slots
     return per_element * activity.elements + ADD * (2 * activity.total)
 
 
 def _routed(activity: NeuronActivity) -> Operations:
-    """A neuron that finds the segment of the element and runs its basis."""
+    """Operations of a neuron that finds the segment of an element by bisection and evaluates that basis alone."""
     search = COMPARE * math.ceil(math.log2(activity.bases))
     return (search + ADD + MULTIPLY + COMPARE * activity.timesteps) * activity.elements + ADD * (2 * activity.total)
 
 
 def _softmax(elements: int, rows: int, exponential: Operations) -> Operations:
-    """Maximum, difference, exponential, sum and product for each element; a division for each row."""
+    """Operations of a softmax: maximum, difference, exponential, sum and product for each element; a division a row."""
     return (COMPARE + ADD * 2 + exponential + MULTIPLY) * elements + DIVIDE * rows
 
 
 def _norm(elements: int, rows: int, *, centred: bool) -> Operations:
-    """Square, product with the inverse deviation, gamma and beta; mean and difference where `centred`."""
+    """Operations of a normalization but for the inverse square root.
+
+    For each element a square, its sum, and products with the inverse deviation and gamma; if `centred`, also the mean,
+    the difference from it, and beta.
+    """
     per_element = (ADD * 2 + FUSED * 2 + MULTIPLY) if centred else (FUSED + MULTIPLY * 2)
     return per_element * elements + (MULTIPLY * (1 + centred) + ADD) * rows

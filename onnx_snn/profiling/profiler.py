@@ -1,23 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Spikes, synaptic operations and energy of a converted network on data.
+"""Spikes, synaptic operations and estimated energy of a converted network on data.
 
-The counts are the network's own: a copy of it, whose spiking nodes count (`onnx_snn.conversion.spike_outputs`), runs on
-the data, by the kernels or by the functions in the file, with the same counts. They are summed up as they come, so that
-memory does not grow with the data.
+A copy of the network whose spiking nodes count their spikes (`onnx_snn.conversion.spike_outputs`) runs on the data.
+Counts are the same by the kernels and by the functions in the file. They are accumulated batch by batch, so memory does
+not grow with the data.
 
-A spike of a coded operand travels to every outgoing synapse of its element. Synaptic operations (SOPs) of a product are
+A spike of a coded operand causes one accumulation at every outgoing synapse of its element. Synaptic operations (SOPs)
+of a product are
 
-    with weights        spikes * outgoing synapses
-    of activations      the same for either operand, summed
+    activations with weights        spikes * outgoing synapses
+    activations with activations    the sum of this over both operands
 
-For activations A and B, whose values so far are A(t) and B(t), the product grows at each time step by
-A(t) B(t) - A(t-1) B(t-1) = a(t) B(t) + A(t-1) b(t), with a(t) and b(t) what their spikes add: each spike of either one
-adds the other's value so far to every output that it meets. Spiking Transformers compute their products like this
-(SpikeZIP-TF, You et al. 2024). The other way, spike trains multiplied pair by pair as in arXiv 2508.07710, takes
-spikes(a) * spikes(b) accumulations where this one takes spikes(a) + spikes(b).
+Let A(t) and B(t) be the values of two coded activations decoded up to time step t, and a(t) and b(t) their increments
+at t. The product grows by A(t) B(t) - A(t-1) B(t-1) = a(t) B(t) + A(t-1) b(t): each spike of one operand adds the
+decoded value of the other to every output that it contributes to. Spiking Transformers compute products of activations
+in this way (SpikeZIP-TF, You et al. 2024): spikes(a) + spikes(b) accumulations. Multiplying spike trains pair by pair,
+as in arXiv 2508.07710, takes spikes(a) * spikes(b).
 
-Shapes are those that the network has for the shapes of a feed; they are looked up once for each. Nodes whose work is
-not counted, such as those in subgraphs (If, Loop, Scan), are named (`Profile.uncounted`).
+Shapes of inner tensors are inferred by one run for every distinct set of input shapes. Nodes whose operations are not
+counted, such as those in subgraphs (If, Loop, Scan), are listed in `Profile.uncounted`.
 """
 
 from __future__ import annotations
@@ -50,20 +51,21 @@ from onnx_snn.runtime.execution import run
 from onnx_snn.runtime.session import session, session_options
 
 PICO_TO_MICRO = 1e-6
+"""Factor from picojoules to microjoules."""
 
 
 @dataclass(frozen=True, eq=False)
 class Profile:
-    """What a converted network did on some data.
+    """Activity of a converted network on data.
 
     Attributes:
-        model: the network.
+        model: path of the model, or the type of a model given in memory.
         samples: number of samples.
         batches: number of runs.
-        neurons: every neuron, in graph order.
-        products: every product of activations with weights or activations, in graph order.
-        energy: operations of every node, and their energy.
-        uncounted: nodes that compute with activations and are in none of these figures.
+        neurons: activity of every neuron, in graph order.
+        products: operations of every product of activations with weights or activations, in graph order.
+        energy: operations of every counted node, and their energy.
+        uncounted: nodes that compute with activations and are not counted.
     """
 
     model: str
@@ -90,7 +92,7 @@ class Profile:
         """Write the figures as a JSON file.
 
         Raises:
-            OutputError: it cannot be written.
+            OutputError: the file cannot be written.
         """
         write_json(path, self.to_json())
 
@@ -137,23 +139,23 @@ def profile(
     """Run a converted network on `data` and count its spikes and operations.
 
     Args:
-        model: path of a converted .onnx file, `ModelProto` or `onnx_ir.Model`; left as it is.
-        data: inputs, as for `onnx_snn.convert`.
-        costs: energy of each operation; by default that of a 45 nm process.
+        model: path of a converted .onnx file, `ModelProto` or `onnx_ir.Model`; it is not changed.
+        data: inputs, in any form that `onnx_snn.convert` takes for calibration.
+        costs: energy of each operation; by default for a 45 nm process.
         batch_size: samples in one run.
         samples: use at most this many samples.
         progress: show a progress bar on a terminal.
         kernels: use the kernels where they are installed; the counts do not depend on them.
 
     Raises:
-        ModelError: the model cannot be loaded, or nothing in it spikes.
+        ModelError: the model cannot be loaded, or has no spiking node.
         LibraryError: onnxruntime cannot load the library with the kernels.
-        CalibrationError: the data does not fit the model, or it fails on them.
+        CalibrationError: the data does not fit the model, or the model fails on it.
     """
     network = load_model(model)
     name = str(model) if isinstance(model, (str, Path)) else type(model).__name__
     if not spiking_nodes(network):
-        raise ModelError(f"{name}: it has no spiking nodes; convert it with onnx_snn.convert or: onnx-snn convert")
+        raise ModelError(f"{name}: no spiking nodes; convert it with onnx_snn.convert or: onnx-snn convert")
     feeds = open_feeds(data, input_specs(network), batch_size=batch_size, max_samples=samples)
     profiler = Profiler(network, session_options(quiet=True, kernels=kernels), kernels=kernels)
     for feed in tqdm(feeds, "profile", total=feeds.batches, disable=None if progress else True, unit="batch"):
@@ -162,11 +164,11 @@ def profile(
 
 
 class Profiler:
-    """A converted network that counts while it runs.
+    """A converted network whose spikes are counted while it runs.
 
     Args:
-        network: the network, which is changed.
-        options: options of its session.
+        network: the network, changed in place.
+        options: options of its onnxruntime session.
         kernels: use the kernels where they are installed.
     """
 
@@ -176,7 +178,7 @@ class Profiler:
         self._seen: Counter[str] = Counter()
 
     def add(self, feed: Feed) -> None:
-        """Run on `feed` and count.
+        """Run on `feed` and add its counts.
 
         Raises:
             CalibrationError: the run fails.
@@ -186,7 +188,12 @@ class Profiler:
         self._seen.update(samples=sample_count(feed), batches=1)
 
     def profile(self, name: str, costs: EnergyCosts) -> Profile:
-        """What was counted so far."""
+        """Activity over all feeds so far.
+
+        Args:
+            name: name of the model in the profile.
+            costs: energy of each operation.
+        """
         counters, seen = self._counters, self._seen
         energy = EnergyReport(counters.work(), costs)
         return Profile(
@@ -201,19 +208,20 @@ class Profiler:
 
 
 def _session(model: ir.Model, options: ort.SessionOptions, kernels: bool) -> ort.InferenceSession:
-    """A session of `model` as of any file: its weights are packed, as in production."""
+    """A session of `model`, loaded from a temporary file so that onnxruntime prepacks weights as for any file."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "metered.onnx"
         save_model(model, path)
         return session(path, session_options=options, kernels=kernels)
 
 
-_NEURON_HEADER = ("neurons", "nodes", "elements/sample", "slots", "spikes/element", "firing rate", "out of range")
+_NEURON_HEADER = ("neurons", "nodes", "elements/sample", "steps*bases", "spikes/element", "firing rate", "saturated")
 _PRODUCT_HEADER = ("matmuls", "nodes", "spiking", "MACs/sample", "spikes/element", "SOPs/sample", "SOPs/MAC")
 _ENERGY_HEADER = ("energy by rule", "ANN, µJ/sample", "SNN, µJ/sample", "SNN / ANN")
 
 
 def _neuron_row(label: str, members: Sequence[NeuronActivity], samples: int) -> tuple[str, ...]:
+    """A line of the table of neurons, over `members`."""
     elements = sum(member.elements for member in members)
     slots = sum(member.elements * member.slots for member in members)
     total = sum(member.total for member in members)
@@ -231,16 +239,18 @@ def _neuron_row(label: str, members: Sequence[NeuronActivity], samples: int) -> 
 
 
 def _grouped(products: Sequence[ProductActivity]) -> list[tuple[str, list[ProductActivity]]]:
-    """Products by what their spikes meet."""
+    """Products grouped by kind, with a label for each group that is not empty."""
     labels = {ProductKind.WEIGHTS: "weight matmul", ProductKind.ACTIVATIONS: "activation matmul"}
     groups = [(label, [product for product in products if product.kind is kind]) for kind, label in labels.items()]
     return [(label, members) for label, members in groups if members]
 
 
 def _product_row(label: str, members: Sequence[ProductActivity], samples: int) -> tuple[str, ...]:
+    """A line of the table of matmuls, over `members`."""
     macs = sum(member.multiply_accumulates for member in members)
     operands = [operand for member in members for operand in member.operands]
-    elements, spikes = (sum(getattr(operand, name) for operand in operands) for name in ("elements", "spikes"))
+    elements = sum(operand.elements for operand in operands)
+    spikes = sum(operand.spikes for operand in operands)
     operations = sum(operand.synaptic_operations for operand in operands)
     return (
         label,
@@ -254,5 +264,6 @@ def _product_row(label: str, members: Sequence[ProductActivity], samples: int) -
 
 
 def _energy_row(figure: EnergyFigure, samples: int) -> tuple[str, ...]:
+    """A line of the table of energies."""
     energies = (energy * PICO_TO_MICRO / samples for energy in (figure.original, figure.spiking))
     return figure.rule.name, *(f"{energy:,.3g}" for energy in energies), f"{figure.ratio:.3f}"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Shapes that the values of a network have, looked up once for each shape of its inputs."""
+"""Shapes of the values of a network, found by one run for every distinct set of input shapes."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from onnx_snn.runtime.tap_session import ShapeSession
 
 @dataclass(frozen=True)
 class Signature:
-    """Shapes of the inputs of a run, in the order of the inputs: they decide all other shapes."""
+    """Shapes of the inputs of a run, in the order of the inputs; they determine the shapes of all other values."""
 
     inputs: tuple[Shape, ...]
 
     @classmethod
     def of(cls, feed: Feed) -> Signature:
-        """That of a run on `feed`."""
+        """The signature of a run on `feed`."""
         return cls(tuple(array.shape for array in feed.values()))
 
 
@@ -31,8 +31,8 @@ class ShapeTable:
     """Shapes of some values of a model.
 
     Args:
-        model: the model; left as it is.
-        values: values of its main graph, which have names.
+        model: the model; it is not changed.
+        values: named values of its main graph.
     """
 
     def __init__(self, model: ir.Model, values: Iterable[ir.Value]) -> None:
@@ -41,7 +41,7 @@ class ShapeTable:
         self._known: dict[Signature, Shapes] = {}
 
     def look_up(self, feed: Feed) -> None:
-        """Learn the shapes for those of `feed`, unless they are known.
+        """Find the shapes for the input shapes of `feed`, unless they are known.
 
         Raises:
             CalibrationError: the run fails.
@@ -51,12 +51,12 @@ class ShapeTable:
             self._known[signature] = self._session(feed)
 
     def at(self, signature: Signature) -> Shapes:
-        """The shapes that were looked up for this signature."""
+        """The shapes for a signature that was looked up."""
         return self._known[signature]
 
 
 def _without_spikes(model: ir.Model) -> ir.Model:
-    """A copy of `model` whose spiking nodes pass on what they get: of the same shapes, without their work."""
+    """A copy of `model` with Identity in place of every spiking node: the same shapes, without the computation."""
     copy = model.clone()
     copy.graph.outputs[:] = [value for value in copy.graph.outputs if not is_count(value)]
     for node in list(copy.graph):

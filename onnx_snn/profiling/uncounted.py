@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Nodes that compute with activations and are not counted, so that no figure leaves work out without a word."""
+"""Nodes that compute with activations and whose operations are not counted; profiles list them."""
 
 from __future__ import annotations
 
@@ -27,30 +27,35 @@ _FREE = operators(
     "If Loop Scan SequenceConstruct SequenceAt SequenceInsert SequenceEmpty SequenceLength "
     "ConcatFromSequence SplitToSequence Optional OptionalGetElement OptionalHasElement"
 )
-"""Standard operators that add, multiply and compare nothing."""
+"""Standard operators without additions, multiplications or comparisons of their own."""
 
-_WHOLE_NUMBERS = {
+_QUANTIZED = {
     *(("", name) for name in operators("MatMulInteger ConvInteger QLinearMatMul QLinearConv")),
     *((MICROSOFT, name) for name in operators("MatMulIntegerToFloat QAttention QGemm")),
 }
-"""Operators that multiply activations after these became whole numbers, which are no activations by their type."""
+"""Operators on quantized integers: they compute with activations, though `ActivationFlow` calls only floats so."""
 
 UNKNOWN = "operator without known counts"
+"""Reason of an uncounted node: no table has the operation counts of its operator."""
+
 SUBGRAPH = "in a subgraph"
-FUSED_ACTIVATION = "its activation function alone"
+"""Reason of an uncounted node: it lies in the body of an If, Loop or Scan."""
+
+FUSED_ACTIVATION = "only its fused activation function"
+"""Reason of a node whose product is counted, but not the activation function that is fused with it."""
 
 NAMED = 4
-"""Nodes of one operator whose names are printed."""
+"""Largest number of nodes of one operator whose names `note` prints."""
 
 
 @dataclass(frozen=True)
 class UncountedNode:
-    """A node whose operations, in both networks, are in no figure.
+    """A node whose operations are counted in neither network.
 
     Attributes:
-        node: its name.
-        operator: its op type.
-        reason: why it is not counted: `UNKNOWN`, `SUBGRAPH` or `FUSED_ACTIVATION`.
+        node: name of the node.
+        operator: op type of the node.
+        reason: why its operations are not counted: `UNKNOWN`, `SUBGRAPH` or `FUSED_ACTIVATION`.
     """
 
     node: str
@@ -62,8 +67,8 @@ def uncounted_nodes(model: ir.Model, flow: ActivationFlow, counted: Collection[i
     """The nodes of `model`, subgraphs included, that compute with activations and are not in `counted`.
 
     Args:
-        model: the model; spiking nodes of its main graph count themselves.
-        flow: the origins of its values.
+        model: the model; spiking nodes of its main graph are counted by their spikes.
+        flow: classification of its values.
         counted: nodes whose operations are counted.
     """
     found = []
@@ -75,7 +80,7 @@ def uncounted_nodes(model: ir.Model, flow: ActivationFlow, counted: Collection[i
 
 
 def _reason(node: ir.Node, flow: ActivationFlow, counted: bool, *, inside: bool) -> str | None:
-    """Why operations of `node` are not counted; None where they are, or where there are none."""
+    """Why operations of `node` are not counted; None if they are counted, or if there are none."""
     if counted:
         return FUSED_ACTIVATION if node.attributes.get_string("activation", "") else None
     if not _computes(node, flow):
@@ -86,16 +91,16 @@ def _reason(node: ir.Node, flow: ActivationFlow, counted: bool, *, inside: bool)
 
 
 def _computes(node: ir.Node, flow: ActivationFlow) -> bool:
-    """Whether `node` computes something from activations."""
+    """Whether `node` computes with activations."""
     if node.domain == "" and node.op_type in _FREE:
         return False
-    if (node.domain, node.op_type) in _WHOLE_NUMBERS:
+    if (node.domain, node.op_type) in _QUANTIZED:
         return not all(flow.is_constant(value) for value in node.inputs if value is not None)
     return any(flow.is_activation(value) for value in (*node.inputs, *node.outputs))
 
 
 def note(nodes: Sequence[UncountedNode]) -> str:
-    """One line for a terminal that names `nodes`; empty where there are none."""
+    """One line for a terminal that lists `nodes`; empty if there are none."""
     if not nodes:
         return ""
     groups = Counter((node.operator, node.reason) for node in nodes)
@@ -104,4 +109,4 @@ def note(nodes: Sequence[UncountedNode]) -> str:
         names = [node.node for node in nodes if (node.operator, node.reason) == (operator, reason)]
         shown = ", ".join([*names[:NAMED], *(["..."] if count > NAMED else [])])
         parts.append(f"{count} {operator} ({reason}: {shown})")
-    return f"not counted, in neither network: {'; '.join(parts)}"
+    return f"not counted in either network: {'; '.join(parts)}"

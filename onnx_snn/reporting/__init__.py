@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A spiking network beside its original, as one HTML file or as pictures.
+"""Reports of a spiking network and its original: one HTML page, or PNG files.
 
-Begin with `survey`: all figures of a report, gathered from runs; `charts` draws them.
+Begin with `survey`: it collects all figures of a report from runs; `charts` draws them.
 May import `tuning` and what that imports.
 """

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What one spiking node does on observed samples: its errors, and the arguments of its neurons.
+"""Observation of one spiking node on samples: its errors, and the arguments of its neurons.
 
-Two errors are told apart, both as signal to error in decibels (SQNR):
+Two errors are measured, both as signal-to-quantization-noise ratio (SQNR) in decibels:
 
-    own          its output beside what the replaced operation gives for the same input
-    accumulated  its output beside the same tensor of the original network: with the errors of all nodes before it
+    own          output of the node against that of the replaced operation for the same input
+    accumulated  output of the node against the same tensor of the original network: includes the errors of all
+                 nodes before it
 
-Rows of large tensors are sampled, by a seeded generator, so that neither time nor memory grow with their size.
+Rows of large tensors are sampled by a seeded generator, so that time and memory do not grow with their size.
 """
 
 from __future__ import annotations
@@ -21,57 +22,64 @@ from numpy.typing import ArrayLike, NDArray
 from onnx_snn.conversion.spike_outputs import Meter
 from onnx_snn.errors import ConfigError
 from onnx_snn.evaluation.error_stats import Difference
+from onnx_snn.metadata import IDENTITY
 from onnx_snn.neurons import functions
 from onnx_snn.neurons.composite import spiking_layer_normalization, spiking_rms_normalization, spiking_softmax
 from onnx_snn.neurons.functions import ScalarFunction
 from onnx_snn.neurons.mbe import UNSCALED, Float32, MbeNeuron
 from onnx_snn.neurons.opset import MBE_NEURON, OPERATORS, SPIKING_LAYER_NORMALIZATION, SPIKING_SOFTMAX
+from onnx_snn.neurons.roles import NeuronRole
 from onnx_snn.profiling.activity import NeuronActivity
 from onnx_snn.reporting.views import NeuronView, NodeView
 from onnx_snn.rules.rule import name_of
 
 SAMPLED_ELEMENTS = 1 << 16
-"""Number of elements of a tensor that are looked at in each sample; whole rows are drawn."""
+"""Approximate number of elements of a tensor that are observed in each sample; rows are drawn as a whole."""
 
 SAMPLED_ROWS = 32
-"""Smallest number of rows that are looked at, however long they are."""
+"""Smallest number of rows of a tensor that are observed in each sample, whatever their length."""
 
 KEPT_ARGUMENTS = 2048
-"""Number of arguments of a neuron that are kept of each sample, for their distribution."""
-
-INNER_FUNCTIONS = {"deviation": "identity"}
-"""Function that a neuron of a composite op approximates, where it is not called like the neuron."""
+"""Largest number of arguments of a neuron that are kept from each sample to chart their distribution."""
 
 
 @dataclass
 class _Observations:
-    """Running sums and sampled arguments of one spiking node."""
+    """Error statistics and sampled arguments of one spiking node.
+
+    Attributes:
+        own: error statistics against the replaced operation.
+        accumulated: error statistics against the original network.
+        compared: whether the original network has the tensor, so that `accumulated` holds anything.
+        arguments: sampled arguments of each neuron, float32 [n] for each sample.
+        sample: arguments of each neuron for the chosen sample, ascending.
+    """
 
     own: Difference = field(default_factory=Difference)
     accumulated: Difference = field(default_factory=Difference)
     compared: bool = False
-    arguments: dict[str, list[Float32]] = field(default_factory=dict)
-    sample: dict[str, Float32] = field(default_factory=dict)
+    arguments: dict[NeuronRole, list[Float32]] = field(default_factory=dict)
+    sample: dict[NeuronRole, Float32] = field(default_factory=dict)
 
 
 class NodeObserver:
-    """Accumulates what one spiking node reads, writes and errs, sample by sample.
+    """Accumulates errors and arguments of one spiking node, sample by sample.
 
     Attributes:
-        input: name of the tensor that it reads.
-        output: name of the tensor that it writes.
-        reference: name of the original's tensor that its output should equal.
-        meters: its neurons.
+        input: name of the tensor that the node reads.
+        output: name of the tensor that the node computes.
+        reference: name of the original's tensor that the output approximates.
+        meters: the neurons of the node.
     """
 
     def __init__(self, node: ir.Node) -> None:
         assert node.inputs[0] is not None, "a spiking node reads a tensor"
         self._node = node
         self.input, self.output = str(node.inputs[0].name), str(node.outputs[0].name)
-        self.meters = [Meter(node, prefix, "") for prefix, _ in OPERATORS[node.op_type].neurons]
-        self._neurons = {meter.prefix: meter.neuron for meter in self.meters}
+        self.meters = [Meter(node, role.prefix, "") for role in OPERATORS[node.op_type].roles]
+        self._neurons = {meter.role: meter.neuron for meter in self.meters}
         self._source = self.meters[0].source
-        self.reference = self.input if self._source == "identity" else self.output
+        self.reference = self.input if self._source == IDENTITY else self.output
         self._constants = {
             name: None if value is None or value.const_value is None else value.const_value.numpy()
             for name, value in zip(OPERATORS[node.op_type].inputs, node.inputs, strict=True)
@@ -80,7 +88,14 @@ class NodeObserver:
         self._sums = _Observations()
 
     def add(self, x: Float32, y: Float32, expected: Float32 | None, *, chosen: bool) -> None:
-        """See one sample: input, output and what the output is in the original network."""
+        """Add one sample.
+
+        Args:
+            x: input of the node.
+            y: output of the node.
+            expected: the same tensor in the original network; None if the original has no such tensor.
+            chosen: whether the arguments of this sample are kept for the raster plot.
+        """
         sums = self._sums
         if expected is not None and expected.shape == y.shape:
             sums.accumulated.add(expected, y)
@@ -89,16 +104,20 @@ class NodeObserver:
         exact = self._exact(x)
         if exact is not None:
             sums.own.add(exact, y)
-        for prefix, arguments in self._arguments(x, scale).items():
+        for role, arguments in self._arguments(x, scale).items():
             arguments = arguments[np.isfinite(arguments)]
             if chosen:
-                sums.sample[prefix] = np.sort(arguments)
+                sums.sample[role] = np.sort(arguments)
             if arguments.size > KEPT_ARGUMENTS:
                 arguments = self._random.choice(arguments, KEPT_ARGUMENTS, replace=False)
-            sums.arguments.setdefault(prefix, []).append(arguments)
+            sums.arguments.setdefault(role, []).append(arguments)
 
     def view(self, activities: Sequence[NeuronActivity]) -> NodeView:
-        """What was seen, with the spikes of the node's neurons."""
+        """The node with its errors, and each of its neurons with arguments and activity.
+
+        Args:
+            activities: activity of each neuron, in the order of `meters`.
+        """
         readers = (name_of(use.node) for use in self._node.outputs[0].uses() if use.node.op_type != "Shape")
         return NodeView(
             name_of(self._node),
@@ -110,17 +129,17 @@ class NodeObserver:
             tuple(
                 NeuronView(
                     activity,
-                    self._neurons[meter.prefix],
-                    self._function(meter.prefix),
-                    np.concatenate(self._sums.arguments[meter.prefix]),
-                    self._sums.sample[meter.prefix],
+                    self._neurons[meter.role],
+                    self._function(meter.role),
+                    np.concatenate(self._sums.arguments[meter.role]),
+                    self._sums.sample[meter.role],
                 )
                 for meter, activity in zip(self.meters, activities, strict=True)
             ),
         )
 
     def _rows(self, x: Float32, y: Float32) -> tuple[Float32, Float32, Float32]:
-        """Some rows [rows, n] of input and output, and the scale of the node in their shape."""
+        """Sampled rows of input and output, and of the node's scale broadcast to them, float32 [rows, n] each."""
         stored = self._constants.get("scale", self._constants.get("deviation_scale"))
         scale = np.broadcast_to(UNSCALED if stored is None else stored, x.shape)
         width = x.shape[-1] if x.ndim else 1
@@ -131,10 +150,10 @@ class NodeObserver:
         rows = np.sort(self._random.choice(len(tables[0]), most, replace=False))
         return tables[0][rows], tables[1][rows], tables[2][rows]
 
-    def _function(self, prefix: str) -> ScalarFunction | None:
-        """What the neuron `prefix` approximates."""
-        inner = prefix.rstrip("_")
-        name = INNER_FUNCTIONS.get(inner, inner) or self._source
+    def _function(self, role: NeuronRole) -> ScalarFunction | None:
+        """The function that a neuron of the node approximates; None if it is not registered in this process."""
+        inner = IDENTITY if role.is_code else role.value
+        name = self._source if role is NeuronRole.FUNCTION else inner
         try:
             return functions.get(name)
         except ConfigError:
@@ -142,10 +161,10 @@ class NodeObserver:
 
     @np.errstate(all="ignore")
     def _exact(self, x: Float32) -> NDArray[np.float64] | None:
-        """What the replaced operation gives for `x` [rows, n], in float64."""
+        """Output of the replaced operation for `x` [rows, n], float64 [rows, n]; None if it is not known here."""
         wide = x.astype(np.float64)
         if self._node.op_type == MBE_NEURON.name:
-            function = self._function("")
+            function = self._function(NeuronRole.FUNCTION)
             return None if function is None else function.formula(wide)
         if self._node.op_type == SPIKING_SOFTMAX.name:
             powers = np.exp(wide - wide.max(axis=-1, keepdims=True))
@@ -158,27 +177,31 @@ class NodeObserver:
         normalized = wide / np.sqrt(np.square(wide).mean(axis=-1, keepdims=True) + epsilon)
         return np.asarray(normalized * gamma + (0.0 if beta is None else beta))
 
-    def _arguments(self, x: Float32, scale: Float32) -> dict[str, Float32]:
-        """What each neuron of the node is given for `x` [rows, n], by prefix."""
-        recorders = {prefix: _Recorder(neuron) for prefix, neuron in self._neurons.items()}
+    def _arguments(self, x: Float32, scale: Float32) -> dict[NeuronRole, Float32]:
+        """Arguments float32 [m] of each neuron of the node for an input `x` [rows, n]."""
+        recorders = {role: _Recorder(neuron) for role, neuron in self._neurons.items()}
         neurons = list(recorders.values())
         if self._node.op_type == MBE_NEURON.name:
             neurons[0](x, scale)
         elif self._node.op_type == SPIKING_SOFTMAX.name:
             spiking_softmax(x, *neurons)
         else:
-            # gamma and beta come after the neurons: they do not matter here.
+            # gamma and beta are applied after the neurons and do not change their arguments.
             epsilon = float(np.asarray(self._constants["epsilon"]))
             deviation, rsqrt = neurons
             if self._node.op_type == SPIKING_LAYER_NORMALIZATION.name:
                 spiking_layer_normalization(x, 1.0, 0.0, epsilon, deviation, rsqrt, scale)
             else:
                 spiking_rms_normalization(x, 1.0, epsilon, deviation, rsqrt, scale)
-        return {prefix: recorder.arguments for prefix, recorder in recorders.items()}
+        return {role: recorder.arguments for role, recorder in recorders.items()}
 
 
 class _Recorder:
-    """A neuron that records its arguments, float32 [n] with the scale divided out."""
+    """A neuron that records the arguments of its last call.
+
+    Attributes:
+        arguments: the arguments divided by the scale, float32 [n].
+    """
 
     def __init__(self, neuron: MbeNeuron) -> None:
         self._neuron = neuron

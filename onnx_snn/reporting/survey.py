@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The survey of a spiking network: the figures that a report shows, gathered from runs on data; nothing here draws."""
+"""The survey of a spiking network: all figures that a report shows, collected from runs on data."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from onnx_snn.reporting.views import Candidate, Survey
 from onnx_snn.runtime.tap_session import Observer, quiet_options, quiet_options_with_kernels
 
 OBSERVED_SAMPLES = 16
-"""Number of samples, run one at a time, on which errors of nodes and arguments of neurons are observed."""
+"""Number of samples on which errors of nodes and arguments of neurons are observed; each is a run of its own."""
 
 NODES_AT_ONCE = 32
-"""Number of nodes whose tensors are held in memory together."""
+"""Number of nodes that are observed in one pass over the samples; bounds the tensors held in memory."""
 
 
 def survey(
@@ -46,33 +46,33 @@ def survey(
     progress: bool = True,
     kernels: bool = True,
 ) -> Survey:
-    """Look at a spiking network from all sides: what it loses and where, what it fires and what that costs.
+    """Collect everything that a report shows: loss, errors of nodes, spikes and energy of a spiking network.
 
     Args:
         original: .onnx file of the original network.
         spiking: .onnx file of the converted network.
-        data: inputs, as for `onnx_snn.compare`.
-        also: other converted files of the same original, to set errors against time steps and spikes.
+        data: inputs and labels, as for `onnx_snn.compare`.
+        also: other converted files of the same original, for the charts of loss by time steps and by spikes.
         metric: the task metric, as for `onnx_snn.compare`.
-        sample: number of the sample whose spikes are kept one by one; of the feed where the model fixes the batch.
+        sample: index of the sample of the raster plots; index of the feed if the model fixes the batch size.
         samples: use at most this many samples.
-        costs: energy of each operation; by default that of a 45 nm process.
+        costs: energy of each operation; by default for a 45 nm process.
         batch_size: samples in one run.
         progress: show progress bars on a terminal.
         kernels: use the kernels where they are installed; the figures do not depend on them.
 
     Raises:
-        ModelError: a file cannot be loaded, or nothing in it spikes.
+        ModelError: a file cannot be loaded, or has no spiking node.
         LibraryError: onnxruntime cannot load the library with the kernels.
-        CalibrationError: the data does not fit the model, or it fails on them.
-        ConfigError: the data has no such sample.
+        CalibrationError: the data does not fit the model, or a model fails on it.
+        ConfigError: the data has no sample with this index, or no metric has that name.
     """
     if sample < 0:
-        raise ConfigError(f"sample is {sample}; expected a number from 0")
+        raise ConfigError(f"sample is {sample}; expected an index from 0")
     network = load_model(spiking)
     feeds = open_feeds(data, input_specs(network), batch_size=batch_size, max_samples=samples)
     if not isinstance(data, (str, os.PathLike, Mapping)):
-        data = feeds  # what can be read once only is read here, and replayed
+        data = feeds  # a source that can be read only once is read here and replayed
 
     def candidate(path: str | Path) -> Candidate:
         options: dict[str, Any] = {"batch_size": batch_size, "samples": samples, "progress": progress}
@@ -96,7 +96,11 @@ def survey(
 def _observe(
     networks: tuple[ir.Model, ir.Model], observers: Sequence[NodeObserver], feeds: Feeds, sample: int, kernels: bool
 ) -> int:
-    """Let `observers` see the first samples and the chosen one; returns the number of those first ones."""
+    """Run both networks on the first samples and on sample `sample`, and pass the tensors to `observers`.
+
+    Returns:
+        Number of first samples that were observed, at most `OBSERVED_SAMPLES`.
+    """
     original, spiking = networks
     known = {value.name for node in original.graph for value in node.outputs} | {v.name for v in original.graph.inputs}
     references = sorted({observer.reference for observer in observers} & known)
@@ -114,10 +118,10 @@ def _observe(
 
 
 def _samples(feeds: Feeds, sample: int) -> Iterator[tuple[int, Feed]]:
-    """The first samples and the chosen one, with their numbers.
+    """The first `OBSERVED_SAMPLES` samples and the one with index `sample`, with their indices.
 
     Raises:
-        ConfigError: there is no such sample.
+        ConfigError: the data has no sample with this index.
     """
     last = -1
     for last, feed in enumerate(feeds.singles()):
@@ -126,4 +130,4 @@ def _samples(feeds: Feeds, sample: int) -> Iterator[tuple[int, Feed]]:
         if last >= max(OBSERVED_SAMPLES - 1, sample):
             break
     if last < sample:
-        raise ConfigError(f"sample is {sample}, but the data has {last + 1}; expected a number below that")
+        raise ConfigError(f"sample is {sample}, but the data has {last + 1} samples; expected an index below that")

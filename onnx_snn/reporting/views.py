@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What reports show of a spiking network: its nodes, its neurons, and other converted files of the same original."""
+"""Figures of a report: nodes and neurons of a spiking network, and other converted files of the same original."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from onnx_snn.profiling.profiler import Profile
 
 @dataclass(frozen=True, eq=False)
 class NeuronView:
-    """One neuron, what it stands for and what it saw.
+    """One neuron with its function, arguments and spikes.
 
     Attributes:
-        activity: its spikes over all data.
-        neuron: its parameters.
-        function: what it approximates; None for a function that is not registered here.
-        arguments: float32 [n], what it was given in the observed samples, in its own units (the scale divided out).
-        sample: float32 [n], what it was given in the chosen sample, ascending.
+        activity: spikes of the neuron over all data.
+        neuron: parameters of the neuron.
+        function: function that the neuron approximates; None for a function that is not registered in this process.
+        arguments: float32 [n], arguments of the neuron in the observed samples, divided by its scale.
+        sample: float32 [n], arguments of the neuron in the chosen sample, divided by its scale, ascending.
     """
 
     activity: NeuronActivity
@@ -39,13 +39,13 @@ class NodeView:
     """One spiking node.
 
     Attributes:
-        name: its name.
-        operator: its op type.
-        source: what it stands for, such as "gelu"; "identity" for a code.
-        readers: names of the nodes that read its output, not only its shape.
-        own: its own error; None where the exact result is not known here.
-        accumulated: its error beside the original network; None where that has no such tensor.
-        neurons: its neurons.
+        name: name of the node.
+        operator: op type of the node.
+        source: operation that the node replaces, such as "gelu"; "identity" for a code.
+        readers: names of the nodes that read the values of its output; readers of its shape alone do not count.
+        own: error against the replaced operation for the same input; None if that operation is not known here.
+        accumulated: error against the original network; None if the original has no such tensor.
+        neurons: the neurons of the node.
     """
 
     name: str
@@ -62,10 +62,10 @@ class Candidate:
     """One converted file of the same original.
 
     Attributes:
-        name: its path.
-        timesteps: time steps T of its slowest neuron, the gate not counted.
-        evaluation: what it loses.
-        profile: what it spends.
+        name: path of the file.
+        timesteps: largest number of time steps T of a neuron, the step of the saturation spike not counted.
+        evaluation: comparison with the original.
+        profile: spikes, operations and energy.
     """
 
     name: str
@@ -75,21 +75,21 @@ class Candidate:
 
     @property
     def spikes(self) -> float:
-        """Spikes of all neurons for one sample."""
+        """Mean number of spikes of all neurons for one sample."""
         return sum(neuron.total for neuron in self.profile.neurons) / self.profile.samples
 
 
 @dataclass(frozen=True, eq=False)
 class Survey:
-    """A spiking network in figures.
+    """All figures of a report on a spiking network.
 
     Attributes:
-        original: file of the original network.
-        config: options of the conversion, as the file tells them.
-        candidates: the network itself, then others of the same original.
+        original: path of the original network.
+        config: options of the conversion, as recorded in the file.
+        candidates: the spiking network itself, then other converted files of the same original.
         nodes: the spiking nodes of the network, in graph order.
-        observed: samples from which errors of nodes and arguments are taken.
-        sample: number of the chosen sample.
+        observed: number of samples on which errors of nodes and arguments of neurons were observed.
+        sample: index of the sample of the raster plots.
     """
 
     original: str
@@ -101,7 +101,7 @@ class Survey:
 
     @property
     def spiking(self) -> Candidate:
-        """The network itself."""
+        """The spiking network that the report is about."""
         return self.candidates[0]
 
     @property

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The one place where tensors go into an onnxruntime session and come out of it.
+"""Execution of onnxruntime sessions with NumPy arrays of any element type.
 
-onnxruntime takes and gives NumPy arrays of the types that NumPy has of its own. Tensors of others (bfloat16, float8,
-integers of four bits) pass as `OrtValue`: into the session in the memory where they lie, out of it as a copy.
+onnxruntime exchanges NumPy arrays only in NumPy's own types. Tensors of other types (bfloat16, float8, 4-bit integers)
+are passed as `OrtValue`: inputs share the memory of the array, outputs are copied.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from onnx_snn.data.element_types import element_type, is_foreign
 from onnx_snn.errors import CalibrationError
 
 Given: TypeAlias = "Mapping[str, NDArray[Any] | ort.OrtValue]"
-"""Inputs of a session by name."""
+"""Inputs of a session by name: arrays, or tensors that onnxruntime holds."""
 
 
 def run(session: ort.InferenceSession, names: Sequence[str], feed: Given) -> dict[str, NDArray[Any]]:
@@ -30,14 +30,14 @@ def run(session: ort.InferenceSession, names: Sequence[str], feed: Given) -> dic
 
     Args:
         session: any onnxruntime session.
-        names: its outputs to compute; tensors that are not taken from a branch are empty.
-        feed: its inputs; arrays may have types of `ml_dtypes`, and tensors may be given as onnxruntime holds them.
+        names: names of the outputs to compute.
+        feed: inputs by name: arrays, also of types of `ml_dtypes`, or `OrtValue`.
 
     Returns:
         Arrays in the element types of the outputs, those of `ml_dtypes` where NumPy has none.
 
     Raises:
-        CalibrationError: the run fails; the message names the shapes of the inputs that are arrays.
+        CalibrationError: the run fails; the message has the shapes of the inputs.
     """
     types = {output.name: element_type(output.type) for output in session.get_outputs()}
     foreign = any(dtype is not None and _is_foreign(dtype) for dtype in map(types.get, names))
@@ -51,12 +51,12 @@ def run(session: ort.InferenceSession, names: Sequence[str], feed: Given) -> dic
 
 
 def ort_value(tensor: ir.TensorProtocol) -> ort.OrtValue:
-    """The tensor for onnxruntime, in the memory where it lies; of any type that fills whole bytes but strings."""
+    """The tensor as an OrtValue that shares its memory; of any type of whole bytes except strings."""
     return ort.OrtValue.ortvalue_from_numpy_with_onnx_type(contiguous(tensor.numpy()), tensor.dtype.value)
 
 
 def contiguous(array: NDArray[Any]) -> NDArray[Any]:
-    """`array` in row-major order; unlike np.ascontiguousarray it leaves a scalar one."""
+    """`array` in row-major order; unlike np.ascontiguousarray it keeps the rank of a scalar."""
     return np.asarray(array, order="C")
 
 
@@ -65,12 +65,12 @@ def _is_foreign(dtype: ir.DataType) -> bool:
 
 
 def _taken(array: NDArray[Any]) -> NDArray[Any] | ort.OrtValue:
-    """`array` as onnxruntime takes it."""
+    """`array` itself, or an OrtValue if its type is not one of NumPy's own."""
     return ort_value(ir.Tensor(array)) if is_foreign(array.dtype) else array
 
 
 def _run_bound(session: ort.InferenceSession, names: Sequence[str], given: Given) -> list[NDArray[Any]]:
-    """Outputs of a run that stay with onnxruntime until they are copied, since it makes no arrays of some types."""
+    """Outputs of a run with I/O binding, for outputs of types that onnxruntime does not return as arrays."""
     binding = session.io_binding()
     for name, value in given.items():
         bind = binding.bind_ortvalue_input if isinstance(value, ort.OrtValue) else binding.bind_cpu_input
@@ -82,7 +82,7 @@ def _run_bound(session: ort.InferenceSession, names: Sequence[str], given: Given
 
 
 def _copied(value: ort.OrtValue) -> NDArray[Any]:
-    """An array of what onnxruntime holds on the CPU."""
+    """A copy of a tensor of onnxruntime on the CPU, as an array."""
     dtype = element_type(value.data_type())
     if dtype is None or not _is_foreign(dtype):
         return np.asarray(value.numpy())

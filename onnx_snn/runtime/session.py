@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Running converted networks: ordinary onnxruntime sessions, with the native kernels where they are installed.
+"""Sessions for converted networks: ordinary onnxruntime sessions, with the native kernels if they are installed.
 
-A converted file runs in any onnxruntime by the functions that it carries. The library that comes with the wheel
-computes the same bits sooner; a platform without a C++ compiler has no library, and nothing else differs there.
+A converted file runs in any onnxruntime by the ONNX functions in it. The library of kernels in the wheel is faster
+and bit-identical. An installation that was built without a C++ compiler has no library; nothing else differs.
 """
 
 from __future__ import annotations
@@ -22,28 +22,30 @@ from onnx_snn.errors import LibraryError, ModelError
 logger = logging.getLogger(__name__)
 
 CPU = ("CPUExecutionProvider",)
+"""Execution providers of a session by default."""
 
 LIBRARY = "onnx_snn_ops.dll" if sys.platform == "win32" else "libonnx_snn_ops.so"
+"""File name of the library of kernels in the installed package."""
 
 REGISTERED = "onnx_snn.library"
-"""Entry of session options that hold the library. A second registration is an error, but onnxruntime tells of it only
-when it makes the session, and cannot be asked before."""
+"""Key of the configuration entry that marks session options into which the library is registered. Registering it twice
+is an error, which onnxruntime reports only when a session is created, and its options do not list their libraries."""
 
 REGISTERED_TWICE = "Domain already set in registry"
-"""What onnxruntime says of it."""
+"""Part of onnxruntime's message when session options have the library registered twice."""
 
 ERRORS_ONLY = 3
-"""onnxruntime's log level above warnings."""
+"""Log level of onnxruntime at which it logs errors but no warnings."""
 
 
 def find_library() -> Path | None:
-    """The library with the kernels, if this installation has it."""
+    """Path of the library with the kernels; None if this installation has none."""
     library = Path(str(importlib.resources.files("onnx_snn").joinpath(LIBRARY)))
     return library if library.is_file() else None
 
 
 def get_library_path() -> Path:
-    """The library with the kernels, for every program that registers custom operators with onnxruntime.
+    """Path of the library with the kernels, to be registered with onnxruntime as a library of custom operators.
 
     Raises:
         LibraryError: this installation has none.
@@ -52,8 +54,8 @@ def get_library_path() -> Path:
     if library is None:
         raise LibraryError(
             f"this installation of onnx-snn has no {LIBRARY}, because it was built without a C++17 compiler; install "
-            "a compiler, then onnx-snn anew (pip install --force-reinstall --no-deps), or run the network without "
-            "kernels: its file carries all it needs"
+            "a compiler, then reinstall onnx-snn (pip install --force-reinstall --no-deps onnx-snn), or run the "
+            "network without kernels, by the functions in its file"
         )
     return library
 
@@ -62,7 +64,7 @@ def session_options(*, quiet: bool = False, kernels: bool = True) -> ort.Session
     """New options of an onnxruntime session, which has the kernels where they are installed.
 
     Args:
-        quiet: log errors only, and not how onnxruntime optimises the graph.
+        quiet: log errors only, not onnxruntime's warnings about the graph.
         kernels: register the library; without it the functions in the file run, which give the same bits.
 
     Raises:
@@ -139,4 +141,4 @@ def _is_registered(options: ort.SessionOptions) -> bool:
 
 @functools.cache
 def _tell_once_of_no_library() -> None:
-    logger.info("no kernels in this installation: networks run by the functions in their files, with the same bits")
+    logger.info("no kernels in this installation: networks run by the functions in their files (same bits, slower)")

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Looks inside a model: an onnxruntime session whose outputs are tensors of the graph, or their shapes.
+"""Observation of inner tensors: an onnxruntime session whose outputs are tensors of the graph, or their shapes.
 
-The session's copy of the model holds no weights. They are inputs of it, given with each run as they lie in
-memory or in a mapped file: so they need no room in a protobuf message, and onnxruntime neither copies nor
-packs them.
+In the session's copy of the model, weights are inputs instead of initializers. Each run passes them from memory or from
+a mapped file, so they do not have to fit into a protobuf message, and onnxruntime neither copies nor packs them.
 """
 
 from __future__ import annotations
@@ -31,20 +30,20 @@ from onnx_snn.runtime.session import add_kernels
 OptionsFactory: TypeAlias = Callable[[], ort.SessionOptions]
 
 QUIET = 4
-"""onnxruntime's log level at which it writes nothing: failures reach the user as exceptions."""
+"""Log level of onnxruntime at which it logs fatal errors only: failures reach the user as exceptions."""
 
 SHAPE_OF = "onnx_snn.shape_of."
-"""Prefix of the outputs that hold the shape of an observed tensor."""
+"""Prefix of the names of the outputs that hold shapes of observed tensors."""
 
 
 class Observer:
-    """An onnxruntime session of a copy of a model whose outputs are tensors from within.
+    """An onnxruntime session of a copy of a model whose outputs are inner tensors of the graph.
 
     Args:
-        model: The model; it is left as it is.
-        names: Tensors of its main graph, or of branches of If nodes: such a one is empty, float [0], when its branch
-            is not taken.
-        shapes: Output their shapes in place of their values, which are then not kept.
+        model: The model; it is not changed.
+        names: Names of tensors of the main graph or of branches of If nodes; a tensor of a branch that is not taken is
+            empty, of shape [0].
+        shapes: Output the shapes of the tensors in place of their values.
         providers: Execution providers; None for the CPU.
         session_options: Makes the session's options.
 
@@ -67,23 +66,23 @@ class Observer:
         outputs, unique = _find_values(copy, names), UniqueNames.of(copy)
         options = (session_options or quiet_options)()
         if shapes:
-            # The whole model runs, and no declared shape stands in for what it computes.
+            # Without optimization, shapes are computed from the tensors and not taken from declared shapes.
             options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
             outputs = lifted(copy, [_shape_of(value, unique) for value in outputs])
             copy.graph.outputs.extend(outputs)
         else:
             outputs = lifted(copy, outputs)
             copy.graph.outputs[:] = outputs
-            # What is only on the way to the model's own outputs, such as the logits over a vocabulary, is not run.
+            # Nodes that only the model's own outputs need, such as the logits over a vocabulary, are not run.
             RemoveUnusedNodesPass()(copy)
         self._outputs = {name: str(output.name) for name, output in zip(names, outputs, strict=True)}
         self._weights = {name: ort_value(tensor) for name, tensor in detach_weights(copy).items()}
         self._session = _session(copy, options, list(providers or ["CPUExecutionProvider"]))
 
     def __call__(self, feed: Feed, names: Sequence[str] | None = None) -> dict[str, NDArray[Any]]:
-        """The tensors `names`, all by default, for `feed`; of their shapes, where those are observed.
+        """The tensors `names` (all by default) for `feed`, or their shapes, int64 [rank], if shapes are observed.
 
-        Floating-point numbers of types that NumPy does not have of its own, such as bfloat16, come in float32.
+        Floating-point types of `ml_dtypes`, such as bfloat16, are converted to float32.
 
         Raises:
             CalibrationError: the run fails.
@@ -95,11 +94,11 @@ class Observer:
 
 
 class ShapeSession:
-    """A session that tells the shapes of tensors of a model.
+    """A session that computes the shapes of tensors of a model.
 
     Args:
-        model: The model; it is left as it is.
-        names: Tensors of its main graph.
+        model: The model; it is not changed.
+        names: Names of tensors of the main graph.
 
     Raises:
         CalibrationError: there is no such tensor.
@@ -119,9 +118,11 @@ class ShapeSession:
 
 
 def inferred_types(model: ir.Model, names: Sequence[str]) -> dict[str, tuple[ir.DataType, Sequence[int | None] | None]]:
-    """Element type and sizes, None where one varies, that onnxruntime infers for tensors of the main graph.
+    """Element types and shapes that onnxruntime infers for tensors of the main graph.
 
-    onnxruntime shows a scalar and a tensor of unknown rank alike: of neither are there sizes.
+    Returns:
+        For each name the element type, and the size of each axis, None for a symbolic one. The sizes are None as a
+        whole for scalars and tensors of unknown rank, which onnxruntime does not distinguish.
 
     Raises:
         ModelError: onnxruntime does not accept the model.
@@ -143,7 +144,7 @@ def inferred_types(model: ir.Model, names: Sequence[str]) -> dict[str, tuple[ir.
 
 
 def quiet_options() -> ort.SessionOptions:
-    """Options under which every observed tensor is computed just as the model says, by no fused operator."""
+    """Session options with basic graph optimizations only, so that no operator fusion changes an observed tensor."""
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
     options.log_severity_level = QUIET
@@ -169,15 +170,19 @@ def _session(model: ir.Model, options: ort.SessionOptions, providers: Sequence[s
 
 
 def _remedy(model: ir.Model) -> str:
-    """What to do about a model that onnxruntime does not accept, if anything is known."""
+    """The end of the error message for a model that onnxruntime does not accept: a remedy, if one is known."""
     values = (value for graph in model.graphs() for node in graph for value in node.outputs)
     if any(value.dtype is ir.DataType.BFLOAT16 for value in (*model.graph.inputs, *values)):
-        return "; it has few kernels that compute in bfloat16: export the network in float16 or float32"
+        return "; onnxruntime has few bfloat16 kernels: export the network in float16 or float32"
     return ""
 
 
 def _find_values(model: ir.Model, names: Iterable[str]) -> list[ir.Value]:
-    """The values with these names; where names repeat, that of the outer graph."""
+    """The values with these names, that of the outer graph where subgraphs use a name again.
+
+    Raises:
+        CalibrationError: there is no such value, or it lies in the body of a Loop or Scan.
+    """
     known = places(model)
     values: dict[str, ir.Value] = {}
     for graph in reversed([model.graph, *model.graph.subgraphs()]):
@@ -196,13 +201,13 @@ def _find_values(model: ir.Model, names: Iterable[str]) -> list[ir.Value]:
 
 
 def _shape_of(value: ir.Value, names: UniqueNames) -> ir.Value:
-    """A new value beside `value`: its shape, int64 [rank]."""
+    """A new value in the graph of `value` that holds its shape, int64 [rank]."""
     builder = NodeBuilder(names, graph_of(value))
     return builder.named(f"{SHAPE_OF}{value.name}", "Shape", [value], dtype=ir.DataType.INT64)
 
 
 def detach_weights(model: ir.Model) -> dict[str, ir.TensorProtocol]:
-    """Turn the larger initializers of the main graph into inputs, and return their values by name."""
+    """Turn the large initializers of the main graph into inputs, in place, and return their tensors by name."""
     graph = model.graph
     weights: dict[str, ir.TensorProtocol] = {}
     for name, value in large_weights(model).items():

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures of a spiking network: what they show (`overview`, `neuron`) apart from who draws them.
+"""Charts of a spiking network: their contents (`overview`, `neuron`) are independent of the library that draws them.
 
-`chart` says what a chart is. `interactive` draws it by plotly and `image` by matplotlib; `page` puts the charts and the
-tables of `summary` into one HTML file that needs nothing else. May import what `reporting` does.
+`chart` defines the description of a chart. `interactive` draws it with plotly, `image` with matplotlib; `page` puts the
+charts and the tables of `summary` into one self-contained HTML file. May import what `reporting` does.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a chart is, whoever draws it: panels one below the other, with marks on two axes."""
+"""Description of a chart, independent of the drawing library: panels one below the other, with marks on two axes."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 Values: TypeAlias = NDArray[np.float64]
 
 ColourScale: TypeAlias = tuple[tuple[float, str], ...]
-"""Pairs of a value and its colour, ascending; colours between them are interpolated."""
+"""Colour scale: pairs of a value and its colour (#rrggbb), ascending; colours between them are interpolated."""
 
 PAPER, INK, GRID = "#ffffff", "#24303c", "#dfe4e8"
+"""Colours of the background, of text and of grid lines."""
+
 BLUE, ORANGE, GREEN, PURPLE, RED, GREY = "#2f6fb0", "#d9822b", "#3a8f5c", "#8257a5", "#c23b3b", "#8a949e"
 """Colours of marks, of different lightness, so that colour-blind readers tell them apart."""
 
@@ -62,7 +64,7 @@ class Band:
 
 @dataclass(frozen=True, eq=False)
 class Bars:
-    """Bars from zero; `texts` stand on them, `notes` appear where one points at them."""
+    """Bars from zero; `texts` are labels above the bars, `notes` are shown on hovering."""
 
     x: Values
     height: Values
@@ -75,7 +77,7 @@ class Bars:
 
 @dataclass(frozen=True, eq=False)
 class Points:
-    """Single points; `upright`: short vertical strokes. `texts` stand beside them, `notes` appear on pointing."""
+    """Markers, short vertical strokes if `upright`; `texts` are labels above them, `notes` are shown on hovering."""
 
     x: Values
     y: Values
@@ -105,7 +107,7 @@ class Cells:
         values: [rows, columns]; NaN leaves a cell empty.
         name: what the colours measure, with its unit.
         scale: their colours.
-        notes: [rows][columns], appear on pointing.
+        notes: [rows][columns], texts that are shown on hovering.
     """
 
     x: Values
@@ -135,8 +137,8 @@ class Chart:
 
     Attributes:
         key: short name, for files and anchors.
-        title: what one sees.
-        caption: how to read it, in full sentences.
+        title: title of the chart.
+        caption: how to read the chart, in full sentences.
         panels: from top to bottom, over one x axis.
         height: in pixels of a page.
     """
@@ -149,7 +151,7 @@ class Chart:
 
 
 def colour_at(scale: ColourScale, value: float) -> str:
-    """The colour of `value`, as #rrggbb; beyond the ends that of the end."""
+    """The colour of `value` as #rrggbb; values outside the scale have the colour of its nearer end."""
     stops = [stop for stop, _ in scale]
     channels = np.array([[int(colour[i : i + 2], 16) for i in (1, 3, 5)] for _, colour in scale])
     mixed = [round(float(np.interp(value, stops, channel))) for channel in channels.T]

@@ -38,9 +38,9 @@ def energy(survey: Survey) -> Chart:
     return Chart(
         "energy",
         "Energy of one sample, by four rules of counting",
-        "Nobody measured this energy: it is a count of operations times a cost of each, and the rule decides what is "
-        "counted. So there is no single figure. Each rule counts the same operations of both networks; the original "
-        "is 100 %. Rules and their sources are listed below.",
+        "The energy is an estimate, not a measurement: the number of operations times the cost of each. It depends "
+        "mostly on which operations are counted, so four rules are shown. Each rule counts the same kinds of "
+        "operations in both networks; the original is 100 %. The rules and their sources are listed below.",
         (
             Panel(
                 Axis("", ticks=ticks),
@@ -53,7 +53,7 @@ def energy(survey: Survey) -> Chart:
 
 
 def joules(picojoules: float) -> str:
-    """An energy in the unit that suits its size."""
+    """An energy, given in picojoules, as text with three significant digits and a suitable unit."""
     for unit, size in (("J", 1e12), ("mJ", 1e9), ("µJ", 1e6), ("nJ", 1e3)):
         if picojoules >= size:
             return f"{picojoules / size:.3g} {unit}"

@@ -23,17 +23,18 @@ def errors(survey: Survey) -> Chart:
         for family, colour in FAMILY_COLOURS.items()
         if (chosen := families == family).any()
     ]
-    line = Line(numbers, accumulated, "all errors up to here, together", GREY)
+    line = Line(numbers, accumulated, "accumulated error", GREY)
     return Chart(
         "errors",
-        "Signal to error of every spiking node, from input to output of the network",
-        "Higher is better: 20 dB is an error of 10 % of the signal, 40 dB of 1 %, 60 dB of 0.1 %. Points: the error "
-        "that a node makes by itself. Grey line: how far its output is from the original network's, with the errors "
-        "of all nodes before it. A point far below its neighbours is where accuracy goes.",
+        "Signal-to-quantization-noise ratio (SQNR) of every spiking node, from input to output of the network",
+        "Higher is better: 20 dB is an error of 10 % of the signal, 40 dB of 1 %, 60 dB of 0.1 %. Points: the node's "
+        "own error, for its inputs in the spiking network. Grey line: the accumulated error, against the original "
+        "network, which includes the errors of all nodes before it. Points far below their neighbours cost the most "
+        "accuracy.",
         (
             Panel(
                 Axis("spiking node, numbered as in the list", limits=numbered(len(numbers))),
-                Axis("signal to error (SQNR), dB"),
+                Axis("SQNR, dB"),
                 (line, *points),
             ),
         ),

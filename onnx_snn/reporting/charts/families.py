@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Kinds of spiking nodes as charts and lists tell them apart, and errors in decibels as they colour them."""
+"""Kinds of spiking nodes in charts and lists, and colours of errors in decibels."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import math
 import numpy as np
 
 from onnx_snn.evaluation.error_stats import Difference
+from onnx_snn.metadata import IDENTITY
 from onnx_snn.neurons.opset import MBE_NEURON, SPIKING_SOFTMAX
 from onnx_snn.reporting.charts.chart import BLUE, GREEN, ORANGE, PURPLE, ColourScale
 from onnx_snn.reporting.views import NodeView
@@ -19,22 +20,25 @@ SQNR_COLOURS: ColourScale = (
     (50.0, "#5aa9a8"),
     (65.0, "#2166ac"),
 )
-"""Colours by SQNR in decibels: at 0 the error is as large as the signal, at 20 10 % of it, at 40 1 %, at 60 0.1 %."""
+"""Colours of nodes by SQNR in decibels: at 0 dB the error is as large as the signal, at 20 dB 10 %, at 40 dB 1 %."""
 
 EXACT_DB = 150.0
-"""SQNR in decibels at which an exact result is drawn: beyond what float32 resolves."""
+"""SQNR in decibels at which an exact result (infinite SQNR) is drawn: above the resolution of float32."""
 
-CODE, FUNCTION, SOFTMAX, NORMALIZATION = "code of an operand", "function", "softmax", "normalization"
+CODE, FUNCTION, SOFTMAX, NORMALIZATION = "identity code", "function", "softmax", "normalization"
+"""Names of the kinds of spiking nodes."""
+
 FAMILY_COLOURS = {CODE: BLUE, FUNCTION: ORANGE, SOFTMAX: GREEN, NORMALIZATION: PURPLE}
+"""Colour of each kind of spiking node."""
 
 
 def family_of(node: NodeView) -> str:
-    """What kind of operation a spiking node stands for."""
+    """The kind of a spiking node: one of `FAMILY_COLOURS`."""
     if node.operator == MBE_NEURON.name:
-        return CODE if node.source == "identity" else FUNCTION
+        return CODE if node.source == IDENTITY else FUNCTION
     return SOFTMAX if node.operator == SPIKING_SOFTMAX.name else NORMALIZATION
 
 
 def decibels(difference: Difference | None) -> float:
-    """SQNR within what can be drawn; NaN where nothing was compared."""
+    """SQNR in decibels, clipped to the range of the charts; NaN if there is no difference."""
     return math.nan if difference is None else float(np.clip(difference.sqnr_db, -10.0, EXACT_DB))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 WIDTH, PIXELS_AN_INCH, DOTS_AN_INCH = 10.0, 100, 200
-"""Inches of a picture's width, pixels of a page that make an inch of its height, and its resolution."""
+"""Size of pictures: width in inches, chart height in page pixels per inch, and resolution in dots per inch."""
 
 STYLE = {
     "text.color": INK,

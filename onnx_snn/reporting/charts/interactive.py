@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Charts as figures of plotly.js: plain JSON values, with names escaped, since plotly reads a little HTML in them."""
+"""Charts as plotly.js figures: JSON values, in which names are escaped because plotly interprets some HTML in them."""
 
 from __future__ import annotations
 
@@ -31,12 +31,13 @@ Json: TypeAlias = dict[str, Any]
 FONT = {"family": "system-ui, sans-serif", "size": 13, "color": INK}
 
 GAP = 24
-"""Distance between panels in pixels."""
+"""Vertical distance between the panels of a chart, in pixels."""
 
 LINE = 90
-"""Longest line of a note in characters: plotly breaks no lines, and cuts off what leaves the chart."""
+"""Longest line of a note, in characters: plotly does not wrap lines, and clips them at the edge of the chart."""
 
 MARGINS = {"l": 78, "r": 24, "t": 34, "b": 56}
+"""Margins of a chart in pixels: left, right, top, bottom."""
 
 
 def figure(chart: Chart) -> Json:
@@ -232,7 +233,7 @@ def _notes(notes: Sequence[str]) -> Json:
 
 
 def _array(values: Values) -> Json:
-    """Numbers as plotly.js reads them from bytes: a third of what they take as text."""
+    """Numbers as base64-encoded float32, which plotly.js reads: a third of their size as text."""
     data = np.asarray(values, "<f4").tobytes()
     return {"dtype": "f4", "bdata": base64.b64encode(data).decode()}
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Charts of what converted files of one original lose, against their time steps and their spikes."""
+"""Charts of the loss of converted files of one original, against their time steps and their spikes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def losses(survey: Survey) -> Iterator[Chart]:
         yield Chart(
             key,
             title,
-            "Every point is a converted file; the best are close to the original with few "
+            "Every point is a converted file; the best ones have a small loss with few "
             + ("steps. " if key == "loss-by-timesteps" else "spikes. ")
             + _metric_in_words(survey.spiking.evaluation.metric)
             + (more if alone else ""),
@@ -49,7 +49,7 @@ def _metric_in_words(metric: str) -> str:
     """What the lower panel shows."""
     if not metric:
         return "The data has no labels, so there is no task metric."
-    meanings = {"accuracy": "share of right answers", "perplexity": "perplexity, where less is better"}
+    meanings = {"accuracy": "accuracy", "perplexity": "perplexity, where lower is better"}
     return f"Below: the {meanings.get(metric, metric)}; the dashed line is the original network."
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Charts of one neuron: how well it fits its function where its arguments lie, and its single spikes."""
+"""Charts of one neuron: fit and error over the range of its arguments, and a raster plot of its spikes."""
 
 from __future__ import annotations
 
@@ -25,17 +25,19 @@ from onnx_snn.reporting.charts.chart import (
 from onnx_snn.reporting.views import NeuronView
 
 SLICES, SLICE_POINTS = 200, 32
-"""Number of slices of the shown range, and of arguments at which the error is evaluated in each."""
+"""Number of slices of the charted range, and number of arguments in each slice at which the error is evaluated."""
 
 SHOWN = (0.0005, 0.9995)
-"""Quantiles of the arguments at which the horizontal axis begins and ends: single outliers would hide all others."""
+"""Quantiles of the arguments at the ends of the horizontal axis, so that single outliers do not compress the rest."""
 
 GATE_CAPTION = (
-    "The gate comes before the first step: a basis whose range the number exceeds fires there once, and is silent then."
+    'Step "gate" is that of the saturation spike: a basis whose range the argument exceeds fires once, before step 1, '
+    "and is silent afterwards."
 )
+"""Explanation of the saturation spike in captions."""
 
 RASTER_ELEMENTS = 40
-"""Largest number of rows of a spike raster: as many as a reader can tell apart."""
+"""Largest number of rows of a raster plot: about as many as a reader can distinguish."""
 
 
 @np.errstate(all="ignore")  # a function may overflow where its neuron is only asked to be drawn
@@ -54,14 +56,14 @@ def fit(view: NeuronView) -> Chart:
         target = view.function.formula(centres)
         marks.insert(0, Line(centres, target, f"function: {view.function.name}", INK, dashed=True))
         panels.append(Panel(argument, Axis("error"), (_error_band(view, edges),), share=0.8))
-    marks.append(Uprights(knots, "ends of segments", GREY))
+    marks.append(Uprights(knots, "segment boundaries", GREY))
     share, _ = np.histogram(view.arguments, edges)
     distribution = Line(centres, 100.0 * share / max(view.arguments.size, 1), "observed arguments", BLUE, filled=True)
     panels.insert(0, Panel(argument, Axis("output"), tuple(marks), share=1.4))
     panels.append(Panel(argument, Axis("share, %"), (distribution,), share=0.6))
     return Chart(
         "fit",
-        "What the neuron computes",
+        "Output and error of the neuron",
         _fit_in_words(view),
         tuple(panels),
         height=560,
@@ -96,12 +98,12 @@ def raster(view: NeuronView, sample: int) -> Chart:
     spikes = Points(x, element.astype(np.float64), "spike", RED, upright=True, notes=notes)
     borders = Uprights(np.arange(1, steps, dtype=np.float64), "", GREY)
     counts = trains.sum(axis=(1, 2)).astype(np.float64)
-    count = f"{int(counts.sum())} spikes for {values.size} numbers"
+    count = f"{int(counts.sum())} spikes for {values.size} elements"
     return Chart(
         "raster",
-        f"Its spikes, one by one: {count}",
-        f"Each row is one of the numbers that the neuron is given for sample {sample} of the data, small ones at the "
-        f"bottom; each stroke is a spike.{_kernels_in_words(view.neuron)}",
+        f"Raster plot: {count}",
+        f"Each row is one argument of the neuron in sample {sample} of the data, in ascending order from the bottom; "
+        f"each stroke is a spike.{_kernels_in_words(view.neuron)}",
         (Panel(horizontal, vertical, (borders, spikes)),),
         height=560,
     )
@@ -135,9 +137,9 @@ def _kernels_in_words(neuron: MbeNeuron) -> str:
     if neuron.sizes is None:
         return ""
     if neuron.halving is None:
-        counts = " From step to step a spike counts less; at each one the basis fires if it still holds so much."
+        counts = " The weight of a spike decreases from step to step; a basis fires if its remainder is at least that."
     else:
-        counts = " From step to step a spike counts half as much: the spikes of a basis are digits of a binary number."
+        counts = " The weight of a spike halves from step to step: a basis fires the bits of a binary number."
     return f"{counts} {GATE_CAPTION}" if neuron.sizes.gate else counts
 
 
@@ -146,23 +148,20 @@ def _segments_in_words(neuron: MbeNeuron) -> str:
     if neuron.halving is None:
         return ""
     if disjoint(neuron):
-        return "Between two thin vertical lines one basis is at work: a segment with its own slope. "
-    return "At the thin vertical lines a basis begins or ends to change; between them several are at work. "
+        return "Between two thin vertical lines one basis is active: a linear segment. "
+    return "The thin vertical lines are the ends of the ranges of the bases, which overlap. "
 
 
 def _fit_in_words(view: NeuronView) -> str:
     """How to read a fit, panel by panel."""
     if view.function is None:
-        top, middle = "Top: what the neuron answers; its function is not registered here. ", ""
+        top, middle = "Top: output of the neuron; its function is not registered in this process. ", ""
     else:
-        top = "Top: the function that was replaced (dashed) and what the neuron answers. "
-        middle = (
-            "Middle: how far it is off, neuron minus function, from the least to the most within each of "
-            f"{SLICES} slices. "
-        )
+        top = "Top: the function that was replaced (dashed) and the output of the neuron. "
+        middle = f"Middle: error, neuron minus function; smallest and largest value in each of {SLICES} slices. "
     bottom = (
-        "Bottom: where the numbers of the data lie; errors matter where there are many. The outermost 0.05 % of them "
-        "on either side are not shown."
+        "Bottom: distribution of the arguments in the data; errors matter where it is high. The outermost 0.05 % of "
+        "the arguments on either side are not shown."
     )
     return top + _segments_in_words(view.neuron) + middle + bottom
 
@@ -174,11 +173,11 @@ def _error_band(view: NeuronView, edges: Values) -> Band:
     x = (edges[:-1, None] + inside * np.diff(edges)[:, None]).astype(np.float32)
     error = view.neuron(x) - view.function.formula(x.astype(np.float64))
     centres = (edges[:-1] + edges[1:]) / 2
-    return Band(centres, error.min(axis=1), error.max(axis=1), "error, from least to most", RED)
+    return Band(centres, error.min(axis=1), error.max(axis=1), "error, smallest to largest", RED)
 
 
 def _step_labels(view: NeuronView) -> list[str]:
-    """Names of the time steps: the gate has none but this."""
+    """Labels of the time steps: "gate" for that of the saturation spike, then numbers from 1."""
     sizes = view.neuron.sizes
     gate = sizes is not None and sizes.gate
     return [*(["gate"] if gate else []), *map(str, range(1, view.neuron.timesteps - gate + 1))]

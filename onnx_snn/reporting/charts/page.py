@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The report: one HTML file with all charts, the list of nodes and plotly.js, which fetches nothing.
+"""The report page: one self-contained HTML file with all charts, the list of nodes and plotly.js.
 
-Names come from models that anybody may have made. The template escapes them, the data for the script is JSON in which
-no tag can begin, and a content security policy forbids the page to load anything at all.
+Names in a model are untrusted. The template escapes them, the data of the script is JSON in which no tag can begin, and
+a content security policy forbids the page to load anything.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any
 
 from onnx_snn.errors import ConfigError
 from onnx_snn.graph.model_writer import check_output
+from onnx_snn.metadata import IDENTITY
 from onnx_snn.output_files import write_text
 from onnx_snn.profiling.uncounted import note
 from onnx_snn.reporting.charts import families, image, interactive, neuron, overview, summary
@@ -26,7 +27,7 @@ from onnx_snn.reporting.views import NeuronView, Survey
 from onnx_snn.version import __version__
 
 SLUG = 40
-"""Largest number of characters of a neuron's kind that enter a file name."""
+"""Largest length, in characters, of the part of a picture's file name that tells the kind of a neuron."""
 
 
 def check_reports(html: str | Path | None, png: str | Path | None, sources: Iterable[str | Path]) -> None:
@@ -42,7 +43,7 @@ def check_reports(html: str | Path | None, png: str | Path | None, sources: Iter
         OutputError: a file cannot be written, or is one that is read.
     """
     if html is None and png is None:
-        raise ConfigError("a report goes to a page, to pictures or both: give --html FILE, --png FOLDER or both")
+        raise ConfigError("no output of the report is given: give --html FILE, --png FOLDER or both")
     if html is not None:
         required("jinja2")
         required("plotly.offline")
@@ -93,7 +94,7 @@ def page(survey: Survey) -> str:
     charts = overview.overview(survey)
     figures = {key: interactive.figure(chart) for key, chart in charts.items()}
     neurons = [_neuron(view, survey.sample) for view in survey.neurons]
-    curved = [view for view in survey.neurons if view.activity.source != "identity" and not view.activity.neuron]
+    curved = [view for view in survey.neurons if view.activity.source != IDENTITY and not view.activity.neuron]
     start = _worst_neuron(survey, curved or survey.neurons)
     return str(
         environment.get_template("report.html").render(
@@ -135,7 +136,7 @@ def _options(config: Mapping[str, Any]) -> str:
 
 
 def _title(view: NeuronView) -> str:
-    """Name of a neuron and what it computes, if the name does not tell."""
+    """Name of a neuron, with the function that it computes unless the name says so."""
     activity = view.activity
     return activity.name if activity.neuron else f"{activity.name} ({activity.kind})"
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The libraries that draw are not needed by anything else, and so only asked for here."""
+"""Import of the drawing libraries, which are optional dependencies."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Charts of spikes: how many by neuron, and when by time step."""
+"""Charts of spikes by neuron, and by neuron and time step."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ SPIKE_COLOURS: ColourScale = (
     (0.4, "#1764ab"),
     (1.0, "#08306b"),
 )
-"""Colours by share of the largest value, finer near zero: the saturation step can fire far more than any other step."""
+"""Colours of spike rates by their fraction of the largest rate; finer near zero, because far more elements may fire in
+the step of the saturation spike than in any other step."""
 
 
 def spikes(survey: Survey) -> Chart:
@@ -48,9 +49,9 @@ def spikes(survey: Survey) -> Chart:
     )
     return Chart(
         "spikes",
-        "How many spikes each number costs, neuron by neuron",
-        "An element is one number that passes through a neuron; bars show how often the neuron fires for it, on "
-        "average over the data. Softmax and normalization nodes hold two neurons each.",
+        "Spikes per element of each neuron",
+        "Mean number of spikes that a neuron fires for one element of its input, over all data. Softmax and "
+        "normalization nodes have two neurons each.",
         (
             Panel(
                 Axis("neuron, numbered in the order of the network", limits=numbered(number)),
@@ -90,8 +91,8 @@ def steps(survey: Survey) -> Chart:
     ticks = tuple(zip(positions.tolist(), labels, strict=True))
     return Chart(
         "steps",
-        "When they fire: spikes of each neuron by time step",
-        "Every column is a neuron, every row a time step; the darker, the more spikes an element fires in that step."
+        "Spikes per element of each neuron, by time step",
+        "Every column is a neuron, every row a time step; darker cells have more spikes per element."
         + (f" {GATE_CAPTION}" if gated else "")
         + (" Empty: the neuron has fewer steps." if np.isnan(rates).any() else ""),
         (

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the page says in words and tables: figures at the top, the list of nodes, files and rules of energy."""
+"""Texts and tables of the page: key figures, the list of nodes, converted files and rules of energy."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from onnx_snn.evaluation.comparison import Evaluation
+from onnx_snn.metadata import IDENTITY
 from onnx_snn.profiling.energy import EnergyFigure
 from onnx_snn.reporting.charts import families, losses
 from onnx_snn.reporting.charts.chart import PAPER, colour_at
@@ -15,10 +16,10 @@ from onnx_snn.reporting.charts.energy import joules
 from onnx_snn.reporting.views import Candidate, NodeView, Survey
 
 BAR_DB = 70.0
-"""SQNR in decibels at which the bar of a node in the list is full."""
+"""SQNR in decibels at which the bar of a node in the list has its full width."""
 
 READERS = 2
-"""Number of readers of a node that the list names."""
+"""Largest number of readers that the list names for a node."""
 
 
 class Row(NamedTuple):
@@ -63,7 +64,7 @@ def _row(number: int, first: int, node: NodeView) -> Row:
         first,
         node.name,
         families.family_of(node),
-        "" if node.source in ("identity", families.family_of(node)) else node.source,
+        "" if node.source in (IDENTITY, families.family_of(node)) else node.source,
         _some(node.readers),
         _decibels(own),
         colour_at(families.SQNR_COLOURS, own) if known else PAPER,
@@ -95,7 +96,7 @@ def _decibels(value: float) -> str:
 
 
 def facts(survey: Survey) -> Iterator[Fact]:
-    """The most important figures, each with what it means."""
+    """The key figures at the top of the page, each with its meaning."""
     spiking = survey.spiking
     yield from _losses(spiking.evaluation)
     yield Fact(str(spiking.timesteps), "time steps")
@@ -106,7 +107,7 @@ def facts(survey: Survey) -> Iterator[Fact]:
     if ratios:
         yield Fact(
             f"{100 * min(ratios):.0f}–{100 * max(ratios):.0f} %",
-            "of the original's energy, depending on the rule of counting (below)",
+            "of the original's estimated energy, depending on the rule of counting (below)",
         )
 
 
@@ -115,12 +116,12 @@ def _losses(evaluation: Evaluation) -> Iterator[Fact]:
         spiking, original = (_score(evaluation, score) for score in (evaluation.spiking, evaluation.original))
         yield Fact(spiking, f"{evaluation.metric}; the original network has {original}")
     if not math.isnan(evaluation.agreement):
-        yield Fact(_percent(evaluation.agreement), "of its decisions are those of the original network")
-    yield Fact(_percent(evaluation.relative_error), f"error of output {evaluation.output!r}, relative to its size")
+        yield Fact(_percent(evaluation.agreement), "of the predictions equal the original network's")
+    yield Fact(_percent(evaluation.relative_error), f"relative error of output {evaluation.output!r}")
 
 
 def file(candidate: Candidate) -> dict[str, str]:
-    """A converted file and what it loses."""
+    """A converted file with its time steps, spikes and loss, as texts for the template."""
     evaluation = candidate.evaluation
     return {
         "name": candidate.name,
@@ -132,7 +133,7 @@ def file(candidate: Candidate) -> dict[str, str]:
 
 
 def rule(figure: EnergyFigure, survey: Survey) -> dict[str, str]:
-    """A rule of counting energy, and what it counts for a sample."""
+    """A rule of counting and its energies of one sample, as texts for the template."""
     samples = survey.spiking.profile.samples
     original, spiking = (joules(energy / samples) for energy in (figure.original, figure.spiking))
     return {
