@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Neurons with a given number of bases, fitted to what calibration saw. Each is fitted once.
+"""Neurons with a given number of bases, fitted to calibrated distributions. Each is fitted once.
 
-The neurons inside softmax and the normalizations see mantissas, whose range is known, and are the same everywhere.
+The neurons inside softmax and the normalizations take mantissas, whose range is known, and are the same everywhere.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from onnx_snn.rules.site import FunctionSite
 
 
 class NeuronFits:
-    """Fits neurons to the signals of one calibration; equal questions get the same neuron.
+    """Fits neurons to the distributions of one calibration; equal arguments return the same neuron.
 
     Args:
-        signals: what the tensors hold.
+        signals: distributions of the tensors.
     """
 
     def __init__(self, signals: CalibratedSignals) -> None:
@@ -59,7 +59,7 @@ class NeuronFits:
         return histogram.points(), histogram.counts()
 
     def code(self, tensor: CodedTensor, bases: int, settings: NeuronSettings) -> MbeNeuron:
-        """The identity code of a tensor with N = `bases` that errs least."""
+        """The identity code of a tensor with N = `bases` and the least mean squared error."""
         key = tensor, bases, settings
         if key not in self._codes:
             self._codes[key] = self._fitted_code(tensor, bases, settings)
@@ -95,7 +95,7 @@ def primitive(name: str, bases: int, settings: NeuronSettings, preset: Preset) -
 def _fitted(
     function: ScalarFunction, bases: int, settings: NeuronSettings, preset: Preset, density: Density
 ) -> MbeNeuron:
-    """The neuron that the preset makes of `function`."""
+    """The neuron of `function` by the method of `preset`."""
     if preset is Preset.PAPER:
         return fit_paper(function, bases, settings.timesteps, density)
     return fit_function(function, bases, settings.timesteps, density, gate=settings.gate)

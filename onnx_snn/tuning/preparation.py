@@ -79,16 +79,16 @@ def prepare(
     _check_config(run.config)
     labels = labels_of(judged.data) if judged.labels is None else np.asarray(judged.labels)
     metric = metric_of(judged.metric, labels) or METRICS["agreement"]
-    watch = Stopwatch()
-    examined = examine(load_original(model, watch), str(model), run.config, watch)
+    stopwatch = Stopwatch()
+    examined = examine(load_original(model, stopwatch), str(model), run.config, stopwatch)
     network = examined.model
     name = output_name([output_names(network)] * 2, judged.output)
     feeds = open_calibration(examined, calibration, run)
     batches = open_feeds(judged.data, input_specs(network), batch_size=run.batch_size, max_samples=judged.samples)
     calibrated = calibrate_sites(examined, feeds, run)
-    _refuse_branches(examined.coverage.wanted, network.graph)
+    _refuse_branches(examined.coverage.selected, network.graph)
     fitter = Fitter.of(calibrated.calibration, calibrated.static, run.config)
-    plans, _ = fit_sites(examined.coverage.wanted, fitter)
+    plans, _ = fit_sites(examined.coverage.selected, fitter)
     first, converted = feeds.first(), [plan.site for plan in plans]
     shapes = observed_shapes(network, converted, first)
     knobs = knobs_of(plans, fitter, shapes, first, max_timesteps, progress=run.progress)

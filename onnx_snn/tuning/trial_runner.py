@@ -160,7 +160,7 @@ def _place(knob: Knob, outputs: Mapping[Site, str], by_output: Mapping[str, str]
     if role.operand is None or not isinstance(site, MatmulSite):
         return by_output[outputs[site]], role.prefix
     reader = site.readers[role.operand]
-    code = reader.node.inputs[reader.place]
+    code = reader.node.inputs[reader.input_index]
     assert code is not None, "a product has its operands"
     return by_output[str(code.name)], role.prefix
 
