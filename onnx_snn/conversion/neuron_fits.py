@@ -17,7 +17,7 @@ from onnx_snn.config.convert_config import Preset
 from onnx_snn.config.neuron_settings import NeuronSettings
 from onnx_snn.conversion.calibrated_signals import CalibratedSignals, widened
 from onnx_snn.conversion.plan import Coding
-from onnx_snn.fitting.binary_codes import JudgedBinaryCode
+from onnx_snn.fitting.binary_codes import RatedBinaryCode
 from onnx_snn.fitting.density import Density, calibrated_density, density_up_to, mirrored, uniform_density
 from onnx_snn.fitting.function_fit import fit_function
 from onnx_snn.fitting.identity_code import fit_identity
@@ -40,7 +40,7 @@ class NeuronFits:
         self.signals = signals
         self._functions: dict[tuple[str, str, int, NeuronSettings], MbeNeuron] = {}
         self._codes: dict[tuple[CodedTensor, int, NeuronSettings], MbeNeuron] = {}
-        self._binary_codes: dict[tuple[CodedTensor, NeuronSettings], list[JudgedBinaryCode]] = {}
+        self._binary_codes: dict[tuple[CodedTensor, NeuronSettings], list[RatedBinaryCode]] = {}
 
     def function(self, site: FunctionSite, bases: int, settings: NeuronSettings) -> MbeNeuron:
         """The neuron of a function with N = `bases`."""
@@ -74,7 +74,7 @@ class NeuronFits:
             return fit_paper(functions.get("identity"), bases, timesteps, calibrated_density(*signed, lowest, limit))
         return fit_identity(density, bases, timesteps, limit=limit, one_sided=one_sided, gate=settings.gate)
 
-    def binary_codes(self, tensor: CodedTensor, settings: NeuronSettings) -> list[JudgedBinaryCode]:
+    def binary_codes(self, tensor: CodedTensor, settings: NeuronSettings) -> list[RatedBinaryCode]:
         """The Pareto front of the binary codes of a tensor, from the fewest spikes to the smallest error."""
         key = tensor, settings
         if key not in self._binary_codes:
