@@ -299,7 +299,7 @@ REFUSED = {
     ),
     "normalization over two axes": (
         "y = LayerNormalization <axis = -2> (x, scale)",
-        "normalizes from axis -2; only the last axis",
+        "it normalizes from axis -2 on; only the last axis",
     ),
     "softmax of unknown rank": (
         "r = Reshape (x, shape) p = Softmax <axis = 1> (r) y = Reshape (p, shape)",
@@ -600,7 +600,7 @@ def test_several_models_of_a_folder_share_neither_data_nor_cache(folder: Path, t
     onnx.save(ir.to_proto(graph("y = Gelu (x)")), folder / "encoder_model.onnx")
     with pytest.raises(CalibrationError, match=r"data is missing for \['model.onnx'\]: give a folder with NAME.npz"):
         onnx_snn.convert(folder, tmp_path / "spiking", tmp_path / "data.npz")
-    with pytest.raises(ConfigError, match="a calibration cache keeps that of one"):
+    with pytest.raises(ConfigError, match="a calibration cache belongs to one"):
         onnx_snn.convert(folder, tmp_path / "spiking", {}, calibration_cache=tmp_path / "seen.npz")
     with pytest.raises(CalibrationError, match=r"data is missing for \['model.onnx'\]"):
         onnx_snn.convert(folder, tmp_path / "spiking", {"encoder_model.onnx": X}, body="closed")
@@ -621,8 +621,8 @@ def test_a_folder_is_not_written_over_itself_or_a_file(folder: Path, tmp_path: P
     (tmp_path / "file").touch()
     before = sorted(tmp_path.rglob("*"))
     for output, reason in {
-        "exported": "folder that is read",
-        "link": "folder that is read",
+        "exported": "is the source folder",
+        "link": "is the source folder",
         "file": "is a file",
     }.items():
         with pytest.raises(OutputError, match=reason):
@@ -655,7 +655,7 @@ def test_a_norm_over_more_than_the_last_axis_is_refused(operator: str, opset: in
         }}"""
     _, report = converted(onnx.parser.parse_model(text), tmp_path, {"x": normal(8, 4, 8)})
     reasons = {node.kind: node.reason for node in report.nodes if node.status is Status.REFUSED}
-    assert list(reasons.values()) == ["normalizes from axis -2; only the last axis is supported"]
+    assert list(reasons.values()) == ["it normalizes from axis -2 on; only the last axis is supported"]
 
 
 @pytest.mark.parametrize(("name", "lean"), [("past_key_values.0.key", False), ("pasture", True)])
