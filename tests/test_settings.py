@@ -180,7 +180,9 @@ def test_a_decay_makes_a_greedy_code(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_closed_body_has_no_beta_codes(tmp_path: Path) -> None:
     entries = [{"name": "scores", "decay": 0.75}]
-    with pytest.raises(ConfigError, match="body 'closed' needs halving kernels in every neuron; use body 'loop'"):
+    with pytest.raises(
+        ConfigError, match="body 'closed' needs thresholds that halve at every step in every neuron; use body 'loop'"
+    ):
         onnx_snn.convert(networks.transformer(), tmp_path / "snn.onnx", tokens(), nodes=entries, body="closed")
     assert not list(tmp_path.iterdir())
 
