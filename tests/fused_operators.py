@@ -59,7 +59,7 @@ def declare(proto: onnx.ModelProto, outputs: Mapping[str, Array]) -> None:
 def written_out(proto: onnx.ModelProto) -> ir.Model:
     """The model after decomposition, which must have left no fused operator."""
     apart = ir.from_proto(proto)
-    assert decompose(apart).stay == {}
+    assert decompose(apart).undecomposed == {}
     assert "fused" not in [node.name for node in apart.graph]
     onnx.checker.check_model(ir.to_proto(apart))
     return apart

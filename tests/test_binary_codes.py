@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from strategies import assert_as_promised, densities, half_normal
 
 from onnx_snn.config.convert_config import Allowance
-from onnx_snn.fitting.binary_codes import JudgedBinaryCode, _level_sizes, binary_codes, within_allowance
+from onnx_snn.fitting.binary_codes import RatedBinaryCode, _level_sizes, binary_codes, within_allowance
 from onnx_snn.fitting.density import Density
 
 
@@ -56,7 +56,7 @@ def test_what_decides_is_importance_where_it_is_given() -> None:
     alike = binary_codes(density, 8, limit=64.0)
     near_zero = binary_codes(density, 8, limit=64.0, importance=np.where(small, 1.0, 1e-6))
 
-    def error_near_zero(code: JudgedBinaryCode) -> float:
+    def error_near_zero(code: RatedBinaryCode) -> float:
         neuron = code.neuron(one_sided=True, gate=True)
         x = density.points[small].astype(np.float32)
         return float(np.abs(neuron(x) - x).max())
@@ -87,7 +87,7 @@ def test_a_few_massive_activations_do_not_hide_the_loss_of_the_rest() -> None:
     ],
 )
 def test_the_most_exact_code_within_the_allowance_is_chosen(allowance: Allowance, place: int | None) -> None:
-    front = [JudgedBinaryCode((1.0,), 8, error, spikes) for error, spikes in ((0.5, 1.0), (0.1, 2.0), (0.01, 3.0))]
+    front = [RatedBinaryCode((1.0,), 8, error, spikes) for error, spikes in ((0.5, 1.0), (0.1, 2.0), (0.01, 3.0))]
     assert within_allowance(front, allowance) == (None if place is None else front[place])
 
 

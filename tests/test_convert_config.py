@@ -36,7 +36,7 @@ def test_one_to_sixteen_time_steps_are_accepted(timesteps: int) -> None:
 @pytest.mark.parametrize(
     ("option", "value", "says"),
     [
-        *[("timesteps", value, "expected 1 to 16") for value in (0, 17, -1)],
+        *[("timesteps", value, "expected a whole number from 1 to 16") for value in (0, 17, -1)],
         *[("timesteps", value, "expected a whole number") for value in (2.5, 8.0, "x", "8", None, True)],
         *[("headroom", value, "expected 1 to 1024") for value in (0.5, 1025, float("nan"), "wide", None)],
         ("scope", "everything", "expected one of 'nonlinear', 'full'"),
@@ -72,7 +72,7 @@ def test_json_keeps_every_option(config: ConvertConfig, tmp_path: Path) -> None:
     ("text", "says"),
     [
         ("timesteps: 4", "cannot be read as a JSON configuration"),
-        ("[4]", "configuration is list; expected an object"),
+        ("[4]", "the configuration is a list; expected an object"),
         ('{"time_steps": 4}', r"unknown options \['time_steps'\]; known are"),
         ('{"timesteps": "4"}', "timesteps is '4'"),
     ],

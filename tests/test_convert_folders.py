@@ -68,7 +68,7 @@ def test_several_models_of_a_folder_share_neither_data_nor_cache(folder: Path, t
     onnx.save(ir.to_proto(graph("y = Gelu (x)")), folder / "encoder_model.onnx")
     with pytest.raises(CalibrationError, match=r"data is missing for \['model.onnx'\]: give a folder with NAME.npz"):
         onnx_snn.convert(folder, tmp_path / "spiking", tmp_path / "data.npz")
-    with pytest.raises(ConfigError, match="a calibration cache keeps that of one"):
+    with pytest.raises(ConfigError, match="a calibration cache belongs to one"):
         onnx_snn.convert(folder, tmp_path / "spiking", {}, calibration_cache=tmp_path / "seen.npz")
     with pytest.raises(CalibrationError, match=r"data is missing for \['model.onnx'\]"):
         onnx_snn.convert(folder, tmp_path / "spiking", {"encoder_model.onnx": X}, body="closed")
@@ -89,8 +89,8 @@ def test_a_folder_is_not_written_over_itself_or_a_file(folder: Path, tmp_path: P
     (tmp_path / "file").touch()
     before = sorted(tmp_path.rglob("*"))
     for output, reason in {
-        "exported": "folder that is read",
-        "link": "folder that is read",
+        "exported": "is the source folder",
+        "link": "is the source folder",
         "file": "is a file",
     }.items():
         with pytest.raises(OutputError, match=reason):

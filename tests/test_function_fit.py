@@ -237,7 +237,7 @@ def test_function_must_be_finite() -> None:
 
 
 def test_fixed_domain_is_not_left() -> None:
-    with pytest.raises(ConfigError, match="its domain is fixed"):
+    with pytest.raises(ConfigError, match=r"beyond the domain \[0.0, 1.0\]"):
         fit_function(get("exp2"), 4, 4, uniform_density(-1.0, 1.0))
     assert fit_function(get("exp2"), 4, 4, calibrated_density([0.2, 0.7], [1, 2], 0.0, 1.0)).bases == 4
 

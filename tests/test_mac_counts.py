@@ -97,7 +97,7 @@ def test_operators_that_are_counted_but_not_coded_are_no_site(operator: str) -> 
     model = graph(f"y = com.microsoft.{operator} (x, x)")
     assert recognise(model).sites == []
     assert [reason for _, reason in recognise(model).unmatched] == [
-        f"no rule knows the operator com.microsoft.{operator}"
+        f"no rule matches the operator com.microsoft.{operator}"
     ]
 
 

@@ -62,7 +62,7 @@ def test_entries_are_a_list() -> None:
 
 
 def test_the_preset_of_the_paper_has_no_octaves() -> None:
-    with pytest.raises(ConfigError, match="octaves belongs to codes of preset 'default'"):
+    with pytest.raises(ConfigError, match="octaves is an option of preset 'default' alone"):
         ConvertConfig(preset="paper", nodes=[{"name": "a", "octaves": [0]}])  # type: ignore[arg-type]
 
 
@@ -94,8 +94,11 @@ def test_later_entries_override_earlier_ones_option_by_option() -> None:
     [
         ({"name": "quary", "bases": 1}, r"nodes: 'quary' matches no node.*'query'"),
         ({"name": "query", "neuron": "exp2", "bases": 1}, "no node that 'query' matches has a neuron 'exp2'"),
-        ({"name": "gelu", "octaves": [0, 1]}, "no node that 'gelu' matches has a neuron '' with octaves"),
-        ({"name": "gelu", "decay": 0.7}, "no node that 'gelu' matches has a neuron '' with decay"),
+        (
+            {"name": "gelu", "octaves": [0, 1]},
+            "no node that 'gelu' matches has an identity code that could take octaves",
+        ),
+        ({"name": "gelu", "decay": 0.7}, "no node that 'gelu' matches has an identity code that could take decay"),
     ],
 )
 def test_a_name_that_is_not_there_is_an_error(entry: dict[str, Any], says: str) -> None:
@@ -177,7 +180,9 @@ def test_a_decay_makes_a_beta_code(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_closed_body_has_no_beta_codes(tmp_path: Path) -> None:
     entries = [{"name": "scores", "decay": 0.75}]
-    with pytest.raises(ConfigError, match="body 'closed' needs halving kernels in every neuron; use body 'loop'"):
+    with pytest.raises(
+        ConfigError, match="body 'closed' needs thresholds that halve at every step in every neuron; use body 'loop'"
+    ):
         onnx_snn.convert(networks.transformer(), tmp_path / "snn.onnx", tokens(), nodes=entries, body="closed")
     assert not list(tmp_path.iterdir())
 

@@ -71,7 +71,7 @@ def test_what_is_quantized_as_it_runs_is_converted_around(tmp_path: Path) -> Non
     kept = Counter(node.kind for node in report.nodes if node.status is Status.REFUSED)
     assert kept == {name: operators(path)[name] for name in ("MatMulInteger", "DynamicQuantizeLinear")}
     reasons = {node.reason for node in report.nodes if node.status is Status.REFUSED}
-    assert reasons == {"computes in whole numbers, which no neuron codes; quantize in the QDQ format for that"}
+    assert reasons == {"computes with integers, which spiking ops do not support; quantize in the QDQ format instead"}
     unseen = tokens(4, 7, seed=2)
     assert relative_error(run(path, unseen)["logits"], run(result, unseen)["logits"]) < ERROR_BOUNDS[8]
 

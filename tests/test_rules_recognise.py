@@ -157,7 +157,7 @@ def test_cached_rotation_is_no_activation() -> None:
 def test_operator_of_another_domain_is_not_taken_for_ours(operator: str) -> None:
     model = graph(f"a = acme.{operator}(x, x) y = Relu(a)")
     assert functions(model) == ["relu"]
-    assert unmatched(model) == {operator: f"no rule knows the operator acme.{operator}"}
+    assert unmatched(model) == {operator: f"no rule matches the operator acme.{operator}"}
 
 
 def test_reading_a_constant_does_not_name_its_tensor() -> None:

@@ -54,7 +54,7 @@ def test_every_decision_has_its_reason(sites: list[Site]) -> None:
     reasons = {site.name: reason for site, reason in select(sites, config).items()}
     assert reasons["gelu"] == "excluded by name"
     assert reasons["softmax"] == "not among the included names"
-    assert reasons["query"] == "weight product, outside scope nonlinear"
+    assert reasons["query"] == "weight matmul or convolution, which scope nonlinear leaves out"
     assert "norm_1" not in reasons
 
 

@@ -181,7 +181,7 @@ def test_a_transformer_is_tuned_by_the_decisions_of_the_original(tmp_path: Path)
         ({"max_spikes": -1.0}, "max_spikes is -1.0"),
         ({"max_spikes": 1.0, "max_timesteps": 17}, "max_timesteps is 17"),
         ({"max_spikes": 1.0, "minimize": "time"}, "minimize is 'time'; expected 'spikes' or 'operations'"),
-        ({"max_spikes": 1e-6}, "the cheapest neurons fire"),
+        ({"max_spikes": 1e-6}, "the sparsest neurons fire"),
         ({"target_loss": 1e-9, "max_timesteps": 2}, "the most exact neurons with up to 2 time steps lose"),
         ({"target_loss": 0.05, "max_spikes": 0.1}, "more than max_spikes 0.1"),
         ({"max_spikes": 1.0, "metric": "bleu"}, "metric is 'bleu'"),

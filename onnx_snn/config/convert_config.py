@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Options of a conversion, and what each preset and number of time steps chooses for a neuron."""
+"""Options of a conversion, and the numbers of bases that follow from preset and time steps."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from onnx_snn.neurons.opset import Body
 class Scope(enum.Enum):
     """Which parts of the network spike.
 
-    NONLINEAR: activation functions, softmax, normalizations and products of two activations.
-    FULL: also the activation input of every MatMul, Gemm and Conv with weights, so that each synaptic
+    NONLINEAR: activation functions, softmax, normalizations and matmuls of two activations.
+    FULL: also the activation input of every matmul and convolution with weights, so that each synaptic
     operation is an accumulate.
     """
 
@@ -42,12 +42,12 @@ class Preset(enum.Enum):
 
 @dataclass(frozen=True)
 class Bases:
-    """Numbers of bases N by what the neuron does.
+    """Numbers of bases N by the purpose of the neuron.
 
     Attributes:
-        function: activation functions such as GELU.
-        identity: identity codes (operands of products, inputs of weights, deviations of norms).
-        primitive: 2^x, 1/x and 1/sqrt(x) inside softmax and the normalizations.
+        function: N for activation functions such as GELU.
+        identity: N for identity codes (operands of matmuls, deviations of normalizations).
+        primitive: N for 2^x, 1/x and 1/sqrt(x) inside softmax and the normalizations.
     """
 
     function: int
@@ -56,23 +56,22 @@ class Bases:
 
 
 PAPER_BASES = Bases(function=4, identity=8, primitive=8)
-"""Settings of the paper: N=4 for activation functions, N=8 elsewhere."""
-
+"""Numbers of bases in arXiv 2508.07710: N=4 for activation functions, N=8 elsewhere."""
 
 SPARSE_TIMESTEPS = range(7, 9)
-"""Time steps with which neurons are sparse by default. With fewer, an error within bounds takes all the bases that
-there are; who asks for more asks for exactness."""
+"""Numbers of time steps T with which neurons are sparse by default. With fewer, the error bounds need the full number
+of bases; more time steps are a request for exactness."""
 
 EXACT_CODE_TIMESTEPS = 8
-"""Most time steps with which a code of 16 segments adds to the error of the functions."""
+"""Largest T at which codes get 32 bases. Above it, 16 bases add nothing to the error of the functions."""
 
 
 def default_bases(timesteps: int, *, sparse: bool = False) -> Bases:
-    """Bases for `timesteps`: the largest numbers where neurons are sparse.
+    """Numbers of bases for T = `timesteps`; for sparse neurons, the largest numbers that they may have.
 
-    Segments decide the error of a function at any T: a quarter for twice as many. Of a code they do so up to 8
-    steps; above, its levels are so many that 16 segments lose nothing. A primitive of 12 segments errs by less than
-    the sparse codes around it.
+    The error of a function depends on its number of segments at any T: twice as many give a quarter of the error. That
+    of a code does so up to T = 8; above, its levels are so fine that 16 segments suffice. A primitive of 12 segments
+    has a smaller error than the sparse codes around it.
     """
     identity = 32 if timesteps <= EXACT_CODE_TIMESTEPS else 16
     return Bases(function=32, identity=identity, primitive=12 if sparse else 32)
@@ -80,30 +79,33 @@ def default_bases(timesteps: int, *, sparse: bool = False) -> Bases:
 
 @dataclass(frozen=True)
 class Allowance:
-    """What a sparse neuron may spend: the most exact one of `spikes` per element, unless it errs by more than `error`.
+    """Limits for a sparse neuron: the most exact one within `spikes`, or the sparsest one within `error`.
+
+    The limit of the error takes precedence where the two contradict each other.
 
     Attributes:
-        spikes: fired slots per element, mean over the calibration data.
-        error: root mean square of the error over that of the signal; where it takes more spikes, they are spent.
+        spikes: largest number of spikes per element, mean over the calibration data.
+        error: largest root mean square of the error over that of the signal.
     """
 
     spikes: float
     error: float
 
     def halved(self, times: int) -> Allowance:
-        """The allowance for half the error, as often as that: each time one more bit, which fires every other time."""
+        """The allowance after halving the error `times` times: each costs one more bit, which fires half the time."""
         return Allowance(self.spikes + times / 2, self.error / 2**times)
 
 
 @dataclass(frozen=True)
 class Allowances:
-    """Allowances by what a neuron does.
+    """Allowances by the purpose of the neuron.
 
     Attributes:
-        function: activation functions.
-        operand: operands of activation products and inputs of normalizations, whose errors average out over many terms.
-        weighted: operands that meet weights. An accumulate costs a fifth of a multiplication, so that five spikes cost
-            what an original network does.
+        function: allowance of activation functions.
+        operand: allowance of operands of activation matmuls and inputs of normalizations, whose errors average out over
+            many terms.
+        weighted: allowance of operands of weight matmuls. An accumulate costs about a fifth of a multiply-accumulate,
+            so that five spikes cost as much as the original network.
     """
 
     function: Allowance
@@ -111,7 +113,7 @@ class Allowances:
     weighted: Allowance
 
     def halved(self, times: int) -> Allowances:
-        """All of them for half the error, as often as that."""
+        """All allowances after halving the error `times` times."""
         return Allowances(self.function.halved(times), self.operand.halved(times), self.weighted.halved(times))
 
 
@@ -120,11 +122,12 @@ SPARSE = Allowances(
     operand=Allowance(spikes=3.45, error=4e-3),
     weighted=Allowance(spikes=4.5, error=1e-3),
 )
+"""Allowances of sparse neurons at the first attempt of a conversion."""
 
 
 @dataclass(frozen=True)
 class ConvertConfig:
-    """Everything that decides what `onnx_snn.convert` writes.
+    """The options that determine the model written by `onnx_snn.convert`.
 
     Attributes:
         timesteps: T, 1 to 16.
@@ -133,13 +136,13 @@ class ConvertConfig:
         body: form of the functions inside the file.
         gate: whether a saturated basis fires once instead of T times (one more time step, the same output).
         headroom: range of a signed identity code over the largest calibrated magnitude.
-        lean: whether neurons are sparse: fire as little as an error of some thousandths allows; None: with 7 or 8 time
-            steps, and only in networks without a cache, which do not generate token by token.
+        lean: whether neurons are sparse: minimize spikes within a relative output error of some thousandths. None: with
+            7 or 8 time steps, and only in networks without a key/value cache, which do not generate text.
         include: names or regular expressions of nodes; where given, only these are converted.
-        exclude: names or regular expressions of nodes that stay as they are.
+        exclude: names or regular expressions of nodes that are not converted.
         strict: whether a nonlinear node that is not converted is an error.
-        meter: whether the counts of spikes are outputs of the network (see `onnx_snn.conversion.spike_outputs`).
-        nodes: settings of single nodes by name, where they differ from those above.
+        meter: whether the model has its spike counts as further outputs (see `onnx_snn.conversion.spike_outputs`).
+        nodes: settings of single nodes by name, which override those above.
 
     Raises:
         ConfigError: an option is out of its range or contradicts another one.
@@ -170,32 +173,32 @@ class ConvertConfig:
         if isinstance(self.timesteps, bool) or not isinstance(self.timesteps, int):
             raise ConfigError(f"timesteps is {self.timesteps!r}; expected a whole number from 1 to {MAX_TIMESTEPS}")
         if not 1 <= self.timesteps <= MAX_TIMESTEPS:
-            raise ConfigError(f"timesteps is {self.timesteps}; expected 1 to {MAX_TIMESTEPS}")
+            raise ConfigError(f"timesteps is {self.timesteps}; expected a whole number from 1 to {MAX_TIMESTEPS}")
         if not isinstance(self.headroom, (int, float)) or not 1.0 <= self.headroom <= 1024.0:
             raise ConfigError(f"headroom is {self.headroom!r}; expected 1 to 1024 times the calibrated maximum")
-        foreign = {entry.of_codes for entry in self.nodes} - {None}
-        if self.preset is Preset.PAPER and foreign:
-            raise ConfigError(f"{min(map(str, foreign))} belongs to codes of preset 'default'; preset 'paper' has none")
+        unsupported = sorted({entry.code_option for entry in self.nodes if entry.code_option})
+        if self.preset is Preset.PAPER and unsupported:
+            raise ConfigError(f"nodes: {unsupported[0]} is an option of preset 'default' alone; preset is 'paper'")
 
     @property
     def sparse(self) -> bool:
-        """Whether neurons fire as little as an error within bounds allows."""
+        """Whether neurons are sparse, so that spikes are minimized within error bounds."""
         if self.preset is Preset.PAPER:
             return False
         return self.timesteps in SPARSE_TIMESTEPS if self.lean is None else self.lean
 
     @property
     def bases(self) -> Bases:
-        """Numbers of bases that preset and time steps imply."""
+        """Numbers of bases of neurons with the configured number of time steps."""
         return self.bases_at(self.timesteps)
 
     def bases_at(self, timesteps: int) -> Bases:
-        """Numbers of bases of a neuron with `timesteps`."""
+        """Numbers of bases of neurons with T = `timesteps`."""
         return PAPER_BASES if self.preset is Preset.PAPER else default_bases(timesteps, sparse=self.sparse)
 
     @property
     def neuron(self) -> NeuronSettings:
-        """Settings of every neuron that `nodes` does not name."""
+        """Settings of neurons without an entry in `nodes`."""
         return NeuronSettings(self.timesteps, self.gate, self.headroom)
 
     def to_json(self) -> dict[str, Any]:
@@ -207,10 +210,10 @@ class ConvertConfig:
 
     @classmethod
     def from_json(cls, source: Path | dict[str, Any]) -> ConvertConfig:
-        """Options from a dict or a JSON file as `to_json` writes it.
+        """Options from a dict or a JSON file in the form of `to_json`.
 
         Raises:
-            ConfigError: the file is not JSON or holds an unknown option.
+            ConfigError: the file cannot be read, is not JSON or holds an unknown or invalid option.
         """
         if isinstance(source, Path):
             try:
@@ -218,7 +221,7 @@ class ConvertConfig:
             except (OSError, ValueError) as error:
                 raise ConfigError(f"{source}: cannot be read as a JSON configuration ({error})") from error
         if not isinstance(source, dict):
-            raise ConfigError(f"configuration is {type(source).__name__}; expected an object of options")
+            raise ConfigError(f"the configuration is a {type(source).__name__}; expected an object of options")
         known = {field.name for field in dataclasses.fields(cls)}
         unknown = sorted(set(source) - known)
         if unknown:
@@ -227,7 +230,7 @@ class ConvertConfig:
 
 
 def _names(option: str, value: Any) -> tuple[str, ...]:
-    """`value` as names, given as one or as several."""
+    """`value`, one name or several, as a tuple of names."""
     names = (value,) if isinstance(value, str) else value
     if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
         raise ConfigError(f"{option} is {value!r}; expected names or regular expressions of nodes")
@@ -235,7 +238,7 @@ def _names(option: str, value: Any) -> tuple[str, ...]:
 
 
 def _member(kind: type[enum.Enum], name: str, value: Any) -> enum.Enum:
-    """`value` as a member of `kind`, given as such or by its value."""
+    """The member of `kind` for a member or its value."""
     try:
         return kind(value)
     except ValueError:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How one neuron is built: what all neurons have, and what the bases of this one are."""
+"""The settings of one neuron: those that all neurons have, and the shape of its bases."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Any, TypeAlias
 
 @dataclass(frozen=True)
 class Implied:
-    """As many bases as the time steps and what the neuron does imply; fewer where neurons are sparse."""
+    """The number of bases follows from the configuration and the purpose of the neuron; sparse neurons have fewer."""
 
 
 @dataclass(frozen=True)
 class FittedBases:
-    """Segments that are fitted.
+    """Segments that are fitted to the calibration data.
 
     Attributes:
-        bases: their number N.
+        bases: number of segments N.
     """
 
     bases: int
@@ -26,10 +26,10 @@ class FittedBases:
 
 @dataclass(frozen=True)
 class BinaryCode:
-    """An identity code whose segments have given sizes (see `onnx_snn.fitting.binary_codes`).
+    """An identity code with given level sizes (see `onnx_snn.fitting.binary_codes`).
 
     Attributes:
-        octaves: log2 of the level sizes of its segments over that of the first one, ascending from 0.
+        octaves: log2 of the level size of each segment relative to that of the first one, ascending from 0.
     """
 
     octaves: tuple[int, ...]
@@ -40,9 +40,9 @@ class BetaCode:
     """An identity code by greedy beta-expansion (see `onnx_snn.fitting.beta_codes`).
 
     Attributes:
-        decay: ratio of the sizes of neighbouring steps, above 0.5 and below 1.
-        halvings: number of steps at the beginning after which the size halves instead.
-        octaves: log2 of the step sizes of its segments over those of the first one, ascending from 0.
+        decay: ratio of neighbouring step sizes, above 0.5 and below 1.
+        halvings: number of initial steps after which the step size halves instead.
+        octaves: log2 of the step sizes of each segment relative to those of the first one, ascending from 0.
     """
 
     decay: float
@@ -51,18 +51,18 @@ class BetaCode:
 
 
 Shape: TypeAlias = Implied | FittedBases | BinaryCode | BetaCode
-"""What the bases of a neuron are."""
+"""The ways to specify the bases of a neuron."""
 
 
 @dataclass(frozen=True)
 class NeuronSettings:
-    """How one neuron is built.
+    """The settings of one neuron.
 
     Attributes:
-        timesteps: T.
-        gate: whether a saturated basis fires once.
-        headroom: range of a signed code over the largest calibrated magnitude.
-        shape: what its bases are.
+        timesteps: number of time steps T.
+        gate: whether a saturated basis fires once instead of T times.
+        headroom: range of a signed code relative to the largest calibrated magnitude.
+        shape: specification of its bases.
     """
 
     timesteps: int
@@ -71,10 +71,10 @@ class NeuronSettings:
     shape: Shape = field(default_factory=Implied)
 
     def bases_or(self, implied: int) -> int:
-        """The number of fitted bases: the one asked for, else `implied`."""
+        """The number of fitted bases N where the shape gives it, else `implied`."""
         return self.shape.bases if isinstance(self.shape, FittedBases) else implied
 
     def options(self) -> dict[str, Any]:
-        """The options by which a configuration asks for these settings."""
+        """The options of a configuration entry that select these settings."""
         common = {"timesteps": self.timesteps, "gate": self.gate, "headroom": self.headroom}
         return common | dataclasses.asdict(self.shape)

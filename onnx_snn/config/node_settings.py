@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Settings of single neurons: what a configuration asks of the nodes that it names, beside what holds for all.
+"""Settings of single nodes, which override those of the whole configuration.
 
 A configuration lists them as objects under "nodes":
 
     {"timesteps": 8, "nodes": [{"name": ".*/query/MatMul", "timesteps": 5, "bases": 4},
                                {"name": "/layer.3/gelu/Mul", "neuron": "function", "headroom": 2.0}]}
 
-Later entries override earlier ones, option by option; what none of them sets is that of the configuration.
+Later entries override earlier ones, option by option; options that no entry sets are those of the configuration.
 """
 
 from __future__ import annotations
@@ -23,38 +23,40 @@ from onnx_snn.neurons.roles import NeuronRole
 from onnx_snn.rules.site import Site
 
 KNOWN_NEURONS = tuple(role.value for role in NeuronRole)
+"""Names of neurons in configurations and reports."""
 
 MAX_BASES = 64
-"""Segments that a single node may ask for; the fits of more take minutes."""
+"""Largest number of bases N in a node's settings; fits of more take minutes."""
 
 MAX_OCTAVES = 24
-"""Bits of a float32, which the levels of the first and the last segment have to share."""
+"""Largest entry of `octaves`: the bits of a float32, which hold the levels of both the first and the last segment."""
 
 MAX_HEADROOM = 1024.0
+"""Largest headroom, relative to the largest calibrated magnitude."""
 
 COMMON = ("timesteps", "gate", "headroom")
-"""Options of neurons of all shapes."""
+"""Options of neurons that do not depend on the shape of their bases."""
 
 
 @dataclass(frozen=True)
 class NodeSettings:
-    """What a configuration asks of the nodes that `name` names; None leaves an option as it is.
+    """Options for the nodes that `name` matches; None does not override an option.
 
     Attributes:
         name: name or regular expression of nodes.
-        neuron: which of their neurons, as reports name them ("operand 0", "deviation", ...); None for all.
-        timesteps: T, 1 to 16.
-        bases: N, 1 to 64.
-        gate: whether a saturated basis fires once.
-        headroom: range of a signed code over the largest calibrated magnitude.
-        octaves: for identity codes in place of `bases`: log2 of the level sizes of the segments over that of the first
-            one, such as (0, 2, 5).
-        decay: for identity codes in place of `bases`: ratio of the sizes of neighbouring steps of a beta code, above
-            0.5 and below 1.
-        halvings: number of steps at the beginning of a beta code after which the size halves instead.
+        neuron: name of one of their neurons, as in reports ("operand 0", "deviation", ...); None for all.
+        timesteps: number of time steps T, 1 to 16.
+        bases: number of fitted bases N, 1 to 64.
+        gate: whether a saturated basis fires once instead of T times.
+        headroom: range of a signed code relative to the largest calibrated magnitude.
+        octaves: for identity codes in place of `bases`: log2 of the level size of each segment relative to that of the
+            first one, such as (0, 2, 5).
+        decay: for identity codes in place of `bases`: ratio of neighbouring step sizes of a beta code, above 0.5 and
+            below 1.
+        halvings: number of initial steps of a beta code after which the step size halves instead.
 
     Raises:
-        ConfigError: an option is out of its range, contradicts another one, or none is set.
+        ConfigError: an option is out of its range or contradicts another one, or no option is set.
     """
 
     name: str
@@ -85,13 +87,14 @@ class NodeSettings:
             raise ConfigError(f"nodes: {self.name!r}: decay is {self.decay!r}; expected a number between 0.5 and 1")
         if self.halvings is not None and self.decay is None:
             raise ConfigError(f"nodes: {self.name!r}: halvings is {self.halvings!r} without a decay; give both")
-        if self.bases is not None and self.of_codes is not None:
-            code = f"{self.of_codes} {getattr(self, self.of_codes)}"
+        if self.bases is not None and self.code_option is not None:
+            code = f"{self.code_option} {getattr(self, self.code_option)}"
             raise ConfigError(f"nodes: {self.name!r} sets bases {self.bases} and {code}; give one of them")
         if not self.options():
             raise ConfigError(f"nodes: {self.name!r} sets nothing; give one of {list(OPTIONS)}")
 
     def _check_whole(self, option: str, most: int, least: int = 1) -> None:
+        """Raise `ConfigError` unless the option is None or a whole number from `least` to `most`."""
         value = getattr(self, option)
         if value is not None and (isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most):
             raise ConfigError(
@@ -99,6 +102,7 @@ class NodeSettings:
             )
 
     def _checked_octaves(self) -> tuple[int, ...]:
+        """The octaves as a tuple; raises `ConfigError` unless they are valid."""
         octaves, where = self.octaves, f"nodes: {self.name!r}: octaves is {self.octaves!r}"
         whole = isinstance(octaves, (list, tuple)) and all(type(each) is int for each in octaves)
         if not whole or not octaves or list(octaves) != sorted(octaves) or octaves[0] != 0:
@@ -108,13 +112,13 @@ class NodeSettings:
         return tuple(octaves)
 
     @property
-    def of_codes(self) -> str | None:
-        """The option, if one is set, that only codes have."""
-        return "octaves" if self.octaves is not None else "decay" if self.decay is not None else None
+    def code_option(self) -> str | None:
+        """The option that is set and only applies to identity codes: "octaves", "decay" or None."""
+        return next((option for option in ("octaves", "decay") if getattr(self, option) is not None), None)
 
     @property
     def shape(self) -> Shape | None:
-        """What it says the bases are; None where it leaves them as they are."""
+        """The specification of the bases; None where no option of it is set."""
         if self.decay is not None:
             return BetaCode(self.decay, self.halvings or 0, self.octaves or (0,))
         if self.octaves is not None:
@@ -122,25 +126,25 @@ class NodeSettings:
         return None if self.bases is None else FittedBases(self.bases)
 
     def applied_to(self, settings: NeuronSettings) -> NeuronSettings:
-        """`settings` with the options that are set here."""
+        """`settings` overridden by the options that are set here."""
         common = {option: value for option, value in self.options().items() if option in COMMON}
         return dataclasses.replace(settings, **common, shape=self.shape or settings.shape)
 
     def options(self) -> dict[str, Any]:
-        """The options that are set."""
+        """The options that are set, by name."""
         return {option: value for option in OPTIONS if (value := getattr(self, option)) is not None}
 
     def to_json(self) -> dict[str, Any]:
-        """The entry as JSON values, without what it leaves as it is."""
+        """The entry as JSON values, without options that are not set."""
         octaves = {} if self.octaves is None else {"octaves": list(self.octaves)}
         return {"name": self.name} | ({"neuron": self.neuron} if self.neuron else {}) | self.options() | octaves
 
     @classmethod
     def from_json(cls, value: Any) -> NodeSettings:
-        """The entry of which `to_json` gave `value`.
+        """The entry from a JSON object in the form of `to_json`.
 
         Raises:
-            ConfigError: it is no object, lacks a name or holds an unknown option.
+            ConfigError: `value` is no object, lacks a name or holds an unknown or invalid option.
         """
         if isinstance(value, cls):
             return value
@@ -155,19 +159,25 @@ class NodeSettings:
         return cls(**value)
 
 
+def _described(entry: NodeSettings) -> str:
+    """The neurons that an entry applies to, for a message that there are none."""
+    neuron = "an identity code" if entry.neuron is None else f"a neuron {entry.neuron!r}"
+    return neuron if entry.code_option is None else f"{neuron} that could take {entry.code_option}"
+
+
 def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 OPTIONS = tuple(field.name for field in dataclasses.fields(NodeSettings) if field.name not in ("name", "neuron"))
-"""What can be set for a neuron."""
+"""Names of the options of a neuron."""
 
 
 def node_settings(value: Any) -> tuple[NodeSettings, ...]:
     """The entries of a configuration.
 
     Raises:
-        ConfigError: `value` is no list of entries.
+        ConfigError: `value` is no list, or an entry is invalid.
     """
     if not isinstance(value, (list, tuple)):
         raise ConfigError(f"nodes is {value!r}; expected a list of objects with a name and options")
@@ -175,32 +185,31 @@ def node_settings(value: Any) -> tuple[NodeSettings, ...]:
 
 
 class Settings:
-    """The settings of every neuron of some sites.
+    """The settings of every neuron of a network.
 
     Args:
-        default: settings of a neuron that no entry names.
-        matches: the sites that each entry names; later entries override earlier ones.
+        default: settings of neurons without an entry.
+        matches: entries with the sites that each one matches; later entries override earlier ones.
 
     Raises:
-        ConfigError: an entry asks for a neuron that none of its sites has.
+        ConfigError: an entry names a neuron that none of its sites has.
     """
 
     def __init__(self, default: NeuronSettings, matches: Iterable[tuple[NodeSettings, Iterable[Site]]] = ()) -> None:
         self.default = default
-        self._own: dict[tuple[Site, NeuronRole], NeuronSettings] = {}
+        self._overrides: dict[tuple[Site, NeuronRole], NeuronSettings] = {}
         for entry, sites in matches:
             named = [
                 (site, role)
                 for site in sites
                 for role in site.roles
-                if entry.neuron in (None, role.value) and (entry.of_codes is None or role.is_code)
+                if entry.neuron in (None, role.value) and (entry.code_option is None or role.is_code)
             ]
             if not named:
-                what = repr(entry.neuron) if entry.of_codes is None else f"{entry.neuron or ''!r} with {entry.of_codes}"
-                raise ConfigError(f"nodes: no node that {entry.name!r} matches has a neuron {what}")
+                raise ConfigError(f"nodes: no node that {entry.name!r} matches has {_described(entry)}")
             for key in named:
-                self._own[key] = entry.applied_to(self.of(*key))
+                self._overrides[key] = entry.applied_to(self.of(*key))
 
     def of(self, site: Site, role: NeuronRole) -> NeuronSettings:
         """The settings of one neuron of `site`."""
-        return self._own.get((site, role), self.default)
+        return self._overrides.get((site, role), self.default)

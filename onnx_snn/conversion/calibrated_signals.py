@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What neurons are fitted to: the tensors that calibration saw, as a function or a code sees them.
+"""Empirical distributions of the tensors that neurons are fitted to.
 
-Ranges belong to sites: a few massive activations decide the loss of a real network. A function is fitted between its
-calibrated extremes, widened by the headroom; a signed code reaches `headroom` times the largest calibrated magnitude;
-probabilities are coded one-sidedly up to exactly 1.
+Every site has a range of its own, since a few massive activations decide the loss of a trained network. A function is
+fitted between its calibrated extremes, widened by the headroom. A signed identity code reaches `headroom` times the
+largest calibrated magnitude. Probabilities get a one-sided code up to exactly 1.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from onnx_snn.neurons.functions import ScalarFunction
 from onnx_snn.neurons.mbe import UNSCALED, Float32
 
 LARGEST_MAGNITUDE = 2.0**60
-"""Largest magnitude of a signal. Squares of larger ones, which the fits sum, leave float64; no trained network has such
-activations."""
+"""Largest calibrated magnitude that can be fitted. The fits sum squares, and those of larger values overflow float64;
+no trained network has such activations."""
 
 SMALLEST_MAGNITUDE = 2.0**-60
-"""Least magnitude that a signal must reach. The gains of finely coded segments of a smaller one leave float32: it has
-died out on its way."""
+"""Smallest largest-magnitude of a tensor that can be fitted, other than 0. Below it the gains of fine segments overflow
+float32; the activations of such a tensor have vanished."""
 
 
 class Refusal(Exception):  # noqa: N818 - not an error: it becomes a line of the report
@@ -37,11 +37,11 @@ class Refusal(Exception):  # noqa: N818 - not an error: it becomes a line of the
 
 
 class CalibratedSignals:
-    """The tensors of one calibration; each signal is computed once.
+    """Distributions of the coded tensors of one calibration; each is computed once.
 
     Args:
-        calibration: what the tensors hold.
-        preset: how neurons are built: those of the paper have no scales.
+        calibration: histograms of the tensors.
+        preset: how neurons are built. Neurons of the paper have no channel scales.
     """
 
     def __init__(self, calibration: Calibration, preset: Preset) -> None:
@@ -49,24 +49,24 @@ class CalibratedSignals:
         self._signals: dict[CodedTensor, Signal] = {}
 
     def signal(self, tensor: CodedTensor) -> Signal:
-        """What calibration saw of a coded tensor.
+        """Distribution of a coded tensor after channel scaling.
 
         Raises:
-            Refusal: it saw nothing, or values that no code can hold.
+            Refusal: calibration saw no finite value, or values that no code can represent.
         """
         if tensor not in self._signals:
             self._signals[tensor] = self._signal(tensor)
         return self._signals[tensor]
 
     def limit(self, tensor: CodedTensor, headroom: float) -> float:
-        """The largest scaled magnitude that the code of a tensor must reach."""
+        """Largest magnitude, after channel scaling, that the code of a tensor must represent."""
         return 1.0 if tensor.probabilities else headroom * self.signal(tensor).largest or 1.0
 
     def histogram(self, name: str) -> SignedHistogram:
-        """What calibration saw of a tensor.
+        """Histogram of the tensor called `name`.
 
         Raises:
-            Refusal: it saw nothing, or values that no code can hold.
+            Refusal: calibration saw no finite value, or values that no code can represent.
         """
         histogram = self.calibration.signed[name]
         if histogram.count == 0:
@@ -90,32 +90,33 @@ class CalibratedSignals:
         return Signal(points, counts, weights, scale, largest)
 
     def _error_weights(self, divisor: str, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        """How much errors at the scaled magnitudes `points` [M] count when rows are divided by the tensor `divisor`."""
+        """Weights float64 [M] of squared errors at the scaled magnitudes `points` [M] of rows divided by `divisor`."""
         rows = self.calibration.signed[divisor]
         return importance(points, rows.points(), rows.counts())
 
     def _magnitudes(
         self, tensor: CodedTensor, histogram: SignedHistogram
     ) -> tuple[NDArray[np.float64], NDArray[Any], Float32, float]:
-        """Points and masses of the scaled magnitudes, the scale and the largest of them."""
+        """Scaled magnitudes [M], their counts [M], the channel scales, and the largest scaled magnitude."""
         if tensor.axes is None or self.preset is Preset.PAPER:
             signed, counts = histogram.points(), histogram.counts()
-            magnitudes, places = np.unique(np.abs(signed), return_inverse=True)
-            united = np.bincount(places, weights=counts).astype(np.int64)
-            return magnitudes, united, UNSCALED, max(abs(histogram.minimum), abs(histogram.maximum))
+            magnitudes, indices = np.unique(np.abs(signed), return_inverse=True)
+            merged = np.bincount(indices, weights=counts).astype(np.int64)
+            return magnitudes, merged, UNSCALED, max(abs(histogram.minimum), abs(histogram.maximum))
         channels = self.calibration.channels[tensor.tensor, tensor.axes]
         scales = channels.power_of_two_scales()
         scaled = channels.scaled(scales)
         shape = next(iter(self.calibration.shapes[tensor.tensor]))
-        # The channels' sizes at their axes, 1 at the others, leading ones dropped.
+        # Sizes of the channel axes, 1 for the others, without leading ones: broadcastable against the tensor.
         sizes = [shape[axis] if axis in tensor.axes else 1 for axis in range(min(tensor.axes), 0)]
         return *scaled.spread(), scales.reshape(sizes), scaled.maximum
 
 
 def widened(function: ScalarFunction, histogram: SignedHistogram, headroom: float) -> tuple[float, float]:
-    """Range of a fitted function: its origin, and its calibrated extremes times the root of the headroom.
+    """Range (lo, hi) of a fitted function: its calibrated extremes times sqrt(headroom), and at least its origin.
 
-    Half the headroom of a code, in octaves: beyond the range a function clips, where a code would lose all.
+    In octaves this is half the headroom of an identity code. A fitted function saturates beyond its range, which costs
+    less than the saturation of a code.
     """
     factor = math.sqrt(headroom)
     lo = min(histogram.minimum * factor, histogram.minimum, function.origin)

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The calibration of a conversion: runs of the network on real data, and what its sites need to know of them."""
+"""The calibration stage of a conversion: runs of the network on real data, and the statistics that its sites need."""
 
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,12 +27,12 @@ from onnx_snn.rules.rule import name_of
 from onnx_snn.rules.site import MatmulSite
 
 VERIFY_SAMPLES = 16
-"""Calibration samples on which the error is measured, one at a time: enough for its magnitude, and small in memory,
-where the functions inside the file hold N numbers for each element."""
+"""Number of calibration samples on which the error of the conversion is measured, one at a time. They suffice for its
+order of magnitude, and one sample at a time saves memory: function bodies hold N numbers for each element."""
 
 VERIFY_WEIGHTS = 1 << 27
-"""Most weights over all those samples: of a large network, whose many elements tell as much, fewer samples are
-measured."""
+"""Largest product of verified samples and weights of the network. Large networks, whose outputs have many elements, are
+verified on fewer samples than `VERIFY_SAMPLES`."""
 
 _RUNNABLE_DOMAINS = frozenset(
     (
@@ -44,16 +45,16 @@ _RUNNABLE_DOMAINS = frozenset(
         "org.pytorch.aten",
     )
 )
-"""Domains of which onnxruntime brings operators; those of custom operator libraries are not loaded here."""
+"""Operator domains that onnxruntime itself implements. Calibration loads no libraries of custom operators."""
 
 
 @dataclass(frozen=True)
 class CalibratedSites:
-    """What calibration tells of the sites of a network.
+    """Calibration results for the sites of a network.
 
     Attributes:
-        static: which axes of the operands of products have a fixed size.
-        calibration: what the tensors hold.
+        static: axes of fixed size of each matmul operand.
+        calibration: histograms of the coded tensors and function arguments.
         paths: the first feed of each execution path.
     """
 
@@ -62,16 +63,16 @@ class CalibratedSites:
     paths: Mapping[ExecutionPath, Feed]
 
     def verified_feeds(self, feeds: Feeds, original: ir.Model) -> Iterator[Feed]:
-        """The first samples of `feeds` on which `original` is compared; of several execution paths, some of each."""
+        """The first samples of `feeds`, for the comparison with `original`; an equal share of each execution path."""
         count = _verified_samples(original)
         if len(self.paths) == 1:
             return itertools.islice(feeds.singles(), count)
-        share = -(-count // len(self.paths))
+        share = math.ceil(count / len(self.paths))
         return itertools.chain.from_iterable(itertools.islice(feeds.split(feed), share) for feed in self.paths.values())
 
 
 def open_calibration(examined: Examined, data: Source | None, run: RunOptions) -> Feeds:
-    """The calibration data of a model that can be run.
+    """The calibration data of a model, checked against its inputs.
 
     Raises:
         ModelError: onnxruntime does not know one of its operators.
@@ -79,58 +80,61 @@ def open_calibration(examined: Examined, data: Source | None, run: RunOptions) -
     """
     _check_runnable(examined.model, examined.coverage.source)
     if data is None:
-        raise CalibrationError("calibration data is missing; give real inputs of the network, as an .npz say")
-    # What is decoded from few samples is more than that many feeds.
+        raise CalibrationError("calibration data is missing; give real inputs of the network, such as an .npz file")
+    # Decoding gives several feeds for each sample, so the number of samples does not limit the feeds.
     samples = None if isinstance(data, DecoderFeeds) else run.samples
     return open_feeds(data, input_specs(examined.model), batch_size=run.batch_size, max_samples=samples)
 
 
 def calibrate_sites(examined: Examined, feeds: Feeds, run: RunOptions) -> CalibratedSites:
-    """Observe the sites of a network on `feeds`, or read what the cache of `run` holds; those not seen are refused.
+    """Calibrate the sites of a network on `feeds`, or from the cache of `run`; sites on no execution path are refused.
 
     Raises:
         ModelError: no site is left.
         CalibrationError: the model fails on the data, or the cache does not fit.
     """
     model, coverage = examined.model, examined.coverage
-    paths = execution_paths(model, coverage.wanted, feeds)
+    paths = execution_paths(model, coverage.selected, feeds)
     refuse_untaken(examined, paths)
     coverage.check_any()
     static = _static_axes(model, coverage, paths)
-    observed, needed = observed_model(model, coverage.wanted, static), observations(coverage.wanted, static)
-    if not needed:  # softmax alone: its neurons see mantissas, whatever the data
+    observed, needed = observed_model(model, coverage.selected, static), observations(coverage.selected, static)
+    if not needed:  # softmax alone: arguments of its neurons are mantissas, whose range is fixed
         return CalibratedSites(static, Calibration(""), paths)
     if run.cache is not None and Path(run.cache).exists():
         return CalibratedSites(static, load_cache(run.cache, observed, needed), paths)
-    cached, typical = run.cache is not None, list(paths.values())
-    seen = calibrate(observed, needed, feeds, typical=typical, cached=cached, progress=run.progress)
+    typical, cached = list(paths.values()), run.cache is not None
+    calibration = calibrate(observed, needed, feeds, typical=typical, cached=cached, progress=run.progress)
     if run.cache is not None:
-        seen.save_cache(run.cache)
-    return CalibratedSites(static, seen, paths)
+        calibration.save_cache(run.cache)
+    return CalibratedSites(static, calibration, paths)
 
 
 def refuse_untaken(examined: Examined, paths: Mapping[ExecutionPath, Feed]) -> None:
     """Refuse the sites that lie on none of the execution `paths`."""
-    examined.coverage.refused |= untaken(examined.coverage.wanted, paths, examined.model)
+    examined.coverage.refused |= untaken(examined.coverage.selected, paths, examined.model)
 
 
 def _static_axes(model: ir.Model, coverage: Coverage, paths: Mapping[ExecutionPath, Feed]) -> StaticAxes:
-    """Which axes of the operands of products have a fixed size: their channel axes depend on it."""
+    """The axes of fixed size of every matmul operand; its channel axes are chosen among them."""
     static = StaticAxes(model)
     for path, feed in paths.items():
-        products = (site for site in running(coverage.wanted, path, model) if isinstance(site, MatmulSite))
-        operands = {value.name or "" for site in products for value in site.inputs} - static.keys()
-        static |= static_axes(model, sorted(operands), feed) if operands else {}
+        matmuls = [site for site in running(coverage.selected, path, model) if isinstance(site, MatmulSite)]
+        operands = {value.name or "" for site in matmuls for value in site.inputs} - static.keys()
+        if operands:
+            static |= static_axes(model, sorted(operands), feed)
     return static
 
 
 def _verified_samples(model: ir.Model) -> int:
+    """Number of samples to verify, from 1 to `VERIFY_SAMPLES`: the fewer, the more weights `model` has."""
     tensors = [value.const_value for value in model.graph.initializers.values() if value.const_value is not None]
-    return max(1, min(VERIFY_SAMPLES, VERIFY_WEIGHTS // max(1, sum(tensor.size for tensor in tensors))))
+    weights = sum(tensor.size for tensor in tensors)
+    return max(1, min(VERIFY_SAMPLES, VERIFY_WEIGHTS // max(1, weights)))
 
 
 def _check_runnable(model: ir.Model, name: str) -> None:
-    """Refuse a model that calibration cannot run."""
+    """Raise `ModelError` for a node that onnxruntime cannot run, of the model that messages call `name`."""
     for node in model.graph.all_nodes():
         if node.domain not in _RUNNABLE_DOMAINS and node.op_identifier() not in model.functions:
             raise ModelError(

@@ -21,69 +21,80 @@ from onnx_snn.rules.site import Site
 
 @dataclass
 class Coverage:
-    """What becomes of every nonlinear node while a conversion goes on."""
+    """The state of every nonlinear node during a conversion.
+
+    Attributes:
+        source: name of the network in messages.
+        recognition: its sites, and the nonlinear nodes that no rule matches with the reason.
+        undecomposed: functions and fused operators that cannot be decomposed, with the reason.
+        intact: report lines of functions and fused operators left in one piece, as nothing in them is converted.
+        decomposed: whether any function or fused operator was decomposed.
+        kept: sites that the user's options exclude, with the reason.
+        refused: sites that cannot be converted, with the reason.
+        plans: the neurons of the converted sites.
+        outputs: name of the output of each site in the original network.
+    """
 
     source: str
     recognition: Recognition
-    stay: dict[ir.Node, str] = field(default_factory=dict)
-    """Nodes that could not be written out, and why."""
-    held: list[NodeReport] = field(default_factory=list)
-    """Functions and fused operators that stay in one piece, as nothing in them is converted."""
+    undecomposed: dict[ir.Node, str] = field(default_factory=dict)
+    intact: list[NodeReport] = field(default_factory=list)
     decomposed: bool = False
-    """Whether functions or fused operators were written out."""
     kept: dict[Site, str] = field(default_factory=dict)
     refused: dict[Site, str] = field(default_factory=dict)
     plans: list[SitePlan] = field(default_factory=list)
     outputs: dict[Site, str] = field(init=False)
 
     def __post_init__(self) -> None:
-        # Rewriting moves an output's name to the spiking node, so names are read before.
+        # Rewriting gives the name of an output to the spiking node, so names are recorded before.
         self.outputs = {site: site.output.name or "" for site in self.recognition.sites}
         sites, unmatched = self.recognition
-        self.recognition = Recognition(sites, [(node, self.stay.get(node, why)) for node, why in unmatched])
+        self.recognition = Recognition(sites, [(node, self.undecomposed.get(node, why)) for node, why in unmatched])
 
     @property
-    def wanted(self) -> list[Site]:
-        """Sites that are to be converted."""
+    def selected(self) -> list[Site]:
+        """Sites to convert: neither kept by the user nor refused so far."""
         return [site for site in self.recognition.sites if site not in self.kept and site not in self.refused]
 
-    def wanted_origins(self) -> set[str]:
-        """Names of the nodes that were written out and hold something to be converted."""
-        return {origin for site in self.wanted for origin in _origins(site)}
+    def selected_origins(self) -> set[str]:
+        """Names of the decomposed nodes that hold a site to convert."""
+        return {origin for site in self.selected for origin in _origins(site)}
 
-    def with_held(self, held: set[str], recognition: Recognition, stay: dict[ir.Node, str]) -> Coverage:
-        """The same decisions for a model in which the nodes named `held` are in one piece."""
+    def with_intact(self, intact: set[str], recognition: Recognition, undecomposed: dict[ir.Node, str]) -> Coverage:
+        """The same decisions for a model in which the nodes named `intact` are left in one piece."""
         sites, unmatched = recognition
-        outside = [(node, why) for node, why in unmatched if name_of(node) not in held]
-        coverage = Coverage(self.source, Recognition(sites, outside), stay, self._held_reports(held, unmatched))
-        decided = {self.outputs[site]: site for site in self.recognition.sites}
+        outside = [(node, why) for node, why in unmatched if name_of(node) not in intact]
+        reports = self._intact_reports(intact, unmatched)
+        coverage = Coverage(self.source, Recognition(sites, outside), undecomposed, reports)
+        earlier = {self.outputs[site]: site for site in self.recognition.sites}
         for site in sites:
-            before = decided.get(coverage.outputs[site])
+            before = earlier.get(coverage.outputs[site])
             if before is None or before in self.kept:
-                coverage.kept[site] = "stands beside what stays in one piece" if before is None else self.kept[before]
+                reason = "a pattern only beside functions and fused operators that are left in one piece"
+                coverage.kept[site] = reason if before is None else self.kept[before]
             elif before in self.refused:
                 coverage.refused[site] = self.refused[before]
         return coverage
 
-    def _held_reports(self, held: set[str], unmatched: list[tuple[ir.Node, str]]) -> list[NodeReport]:
-        """A line for each held node in which something nonlinear stays; what could not be converted counts first."""
-        inside = [(origin_of(node), f"holds {name_of(node)}: {why}") for node, why in self.recognition.unmatched]
-        inside += [
+    def _intact_reports(self, intact: set[str], unmatched: list[tuple[ir.Node, str]]) -> list[NodeReport]:
+        """A line for each intact node that holds something nonlinear; a refusal takes precedence over a choice."""
+        failures = [(origin_of(node), f"holds {name_of(node)}: {why}") for node, why in self.recognition.unmatched]
+        failures += [
             (origin, f"holds {site.name}: {why}") for site, why in self.refused.items() for origin in _origins(site)
         ]
         decisions = {origin: (Status.KEPT, why) for site, why in self.kept.items() for origin in _origins(site)}
-        decisions |= {origin: (Status.REFUSED, why) for origin, why in reversed(inside) if origin}
+        decisions |= {origin: (Status.REFUSED, why) for origin, why in reversed(failures) if origin}
         operators = {name_of(node): node.op_type for node, _ in unmatched}
         return [
             NodeReport(origin, operators.get(origin, ""), "", *decision)
             for origin, decision in decisions.items()
-            if origin in held
+            if origin in intact
         ]
 
     def refuse_bodies(self, model: ir.Model) -> None:
-        """Refuse what lies in the body of a Loop or Scan, or in a branch inside one."""
+        """Refuse the sites in the body of a Loop or Scan, also in a branch inside one."""
         known = places(model)
-        for site in self.wanted:
+        for site in self.selected:
             place = body_around(graph_of(site.node), known)
             if place is not None:
                 self.refused[site] = (
@@ -92,20 +103,29 @@ class Coverage:
                 )
 
     def check_any(self) -> None:
-        """Converting nothing is an error, not a loss of nothing."""
-        if not self.wanted:
-            lines = self._refusals() or ["it holds no nonlinear operator and no product of activations"]
+        """Require that something is left to convert.
+
+        Raises:
+            ModelError: every site is kept or refused; it gives the reasons.
+        """
+        if not self.selected:
+            lines = self._refusals() or ["it has no nonlinear operator and no matmul of two activations"]
             raise ModelError(f"{self.source}: nothing can be converted: " + "; ".join(lines))
 
     def check_complete(self) -> None:
-        """With `strict`, a refused node is an error."""
-        held = any(node.status is Status.REFUSED for node in self.held)
-        if self.refused or self.recognition.unmatched or held:
+        """Require, for the option `strict`, that nothing is refused.
+
+        Raises:
+            ModelError: a node cannot be converted; it gives the reasons.
+        """
+        intact = any(node.status is Status.REFUSED for node in self.intact)
+        if self.refused or self.recognition.unmatched or intact:
             raise ModelError(f"{self.source}: strict, but not converted: " + "; ".join(self._refusals()))
 
     def _refusals(self) -> list[str]:
+        """Name and reason of every nonlinear node that is not converted."""
         unmatched = [f"{name_of(node)}: {reason}" for node, reason in self.recognition.unmatched]
-        unmatched += [f"{node.name}: {node.reason}" for node in self.held]
+        unmatched += [f"{node.name}: {node.reason}" for node in self.intact]
         return [f"{site.name}: {reason}" for site, reason in (self.kept | self.refused).items()] + unmatched
 
     def report(
@@ -116,7 +136,15 @@ class Coverage:
         comparison: Comparison | None = None,
         samples: int = 0,
     ) -> ConversionReport:
-        """The report: a line for each site, in graph order, and for each node that no rule knows."""
+        """The report: a line for each site in graph order, then for each node that no rule matches.
+
+        Args:
+            output: file that was written; None for a dry run.
+            config: options in force.
+            seconds: time of each stage.
+            comparison: error against the original; None for a dry run.
+            samples: number of calibration samples.
+        """
         comparison = comparison or Comparison()
         plans = {plan.site: plan for plan in self.plans}
         shared: set[Coding] = set()
@@ -130,7 +158,7 @@ class Coverage:
             NodeReport(name_of(node), node.op_type, "", Status.REFUSED, reason)
             for node, reason in self.recognition.unmatched
         ]
-        nodes += self.held
+        nodes += self.intact
         return ConversionReport(self.source, output, config, tuple(nodes), tuple(comparison.outputs), samples, seconds)
 
     def _decision(self, site: Site) -> tuple[Status, str]:
@@ -140,12 +168,15 @@ class Coverage:
 
 
 def _origins(site: Site) -> set[str]:
-    """Names of the nodes that the nodes of `site` were written for."""
+    """Names of the original nodes from whose decomposition the nodes of `site` come."""
     return {origin for node in site.nodes if (origin := origin_of(node))}
 
 
 def _converted(plan: SitePlan, sqnr_db: float | None, shared: set[Coding]) -> NodeReport:
-    """The line of a converted site; codes of operands among `shared` were counted before, new ones are added to it."""
+    """The line of a converted site.
+
+    Slots and parameters of operand codes in `shared` belong to an earlier line; further codes are added to `shared`.
+    """
     own = [coding for role, coding in plan.neurons.items() if role.operand is None]
     new = {coding for role, coding in plan.neurons.items() if role.operand is not None} - shared
     shared |= new

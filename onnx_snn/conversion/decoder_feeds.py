@@ -1,21 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Calibration data of decoders, from that of the encoder beside them.
+"""Calibration data for decoders, generated from that of their encoder.
 
-What a decoder reads, the output of its encoder and a cache of its own making, nobody has as data. Here the original
-network decodes greedily from the encoder's inputs, and its decoders are calibrated on what they would read on the way:
+A decoder reads the output of its encoder and a key/value cache of its own, which users do not have as data. Here the
+original network decodes greedily from the inputs of the encoder. Its decoders are calibrated on the inputs that occur:
 the start token and the whole text without a cache, every further token with one.
 
 A folder, as Optimum writes it, holds the encoder and
 
-    decoder_model.onnx             reads a text, gives logits and the cache
+    decoder_model.onnx             reads a text, returns logits and the cache
     decoder_with_past_model.onnx   reads one more token and the cache
-    decoder_model_merged.onnx      both, and an input that tells which
+    decoder_model_merged.onnx      both, selected by an input
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,70 +33,83 @@ WITH_PAST = "decoder_with_past_model.onnx"
 MERGED = "decoder_model_merged.onnx"
 DECODERS = (DECODER, WITH_PAST, MERGED)
 
-_STARTS, _RESUMES = (DECODER, MERGED), (WITH_PAST, MERGED)
-"""Decoders that read a text without a cache, and with one; the first that a folder has decodes."""
+_WITHOUT_CACHE = (DECODER, MERGED)
+"""Files of decoders that read a text without a cache; the first one that a folder has is used."""
+
+_WITH_CACHE = (WITH_PAST, MERGED)
+"""Files of decoders that read a token with a cache; the first one that a folder has is used."""
 
 TOKENS = 16
-"""Length of the texts that are decoded."""
+"""Length of the decoded texts in tokens."""
 
-HIDDEN, LOGITS = "last_hidden_state", "logits"
-"""Outputs of an encoder and of a decoder."""
+HIDDEN = "last_hidden_state"
+"""Output of an encoder."""
 
-_PAST, _PRESENT, _CROSS = "past_key_values.", "present.", ".encoder."
-"""Parts of the names of the cache as it goes in, as it comes out, and of that of the encoder's output."""
+LOGITS = "logits"
+"""Output of a decoder."""
+
+_PAST = "past_key_values."
+"""Prefix of the inputs that hold the cache."""
+
+_PRESENT = "present."
+"""Prefix of the outputs that hold the cache."""
+
+_CROSS = ".encoder."
+"""Part of the names of cached keys and values of the encoder's output, for cross-attention."""
 
 _CONFIGURATIONS = ("config.json", "generation_config.json")
-"""Files that name the special tokens; the later one has the last word."""
+"""Files that name the special tokens; entries of a later file override those of an earlier one."""
 
 
 class DecoderFeeds:
-    """What one decoder of a folder reads while the network decodes; every iteration decodes again.
+    """Inputs of one decoder of a folder during greedy decoding; every iteration decodes again.
 
     Args:
-        folder: The network.
-        encoder: Inputs of its encoder.
-        name: File name of the decoder.
+        folder: folder of the network.
+        encoder: inputs of its encoder.
+        name: file name of the decoder.
 
     Raises:
-        ModelError: no decoder there can start a text, or no configuration names the token to start with.
+        ModelError: no decoder of the folder reads a text without a cache, or no configuration names the start token.
     """
 
     def __init__(self, folder: Path, encoder: Feeds, name: str) -> None:
         self._folder, self._encoder, self._name = folder, encoder, name
         self._special = _SpecialTokens.of(folder)
-        starts, resumes = ([file for file in files if (folder / file).exists()] for files in (_STARTS, _RESUMES))
-        if not starts:
-            raise ModelError(f"'{folder}' has neither {' nor '.join(_STARTS)}; give calibration data for {name}")
-        self._start, self._resume = starts[0], next(iter(resumes), None)
+        start = _first_existing(folder, _WITHOUT_CACHE)
+        if start is None:
+            names = " nor ".join(_WITHOUT_CACHE)
+            raise ModelError(f"'{folder}' has neither {names}; give calibration data for {name}")
+        self._start, self._resume = start, _first_existing(folder, _WITH_CACHE)
 
     def __iter__(self) -> Iterator[Feed]:
         """Feeds of the decoder.
 
         Raises:
-            CalibrationError: it has an input that decoding does not know, or the network fails on the data.
-        ModelError: encoder or decoders lack the outputs to go on with.
+            CalibrationError: the decoder has an input that decoding does not provide, or the network fails on the data.
+            ModelError: the encoder lacks its hidden states, or a decoder its logits, among the outputs.
         """
         needed = {ENCODER, self._start, self._resume or self._start, self._name}
         networks = {name: _Network(self._folder / name, HIDDEN if name == ENCODER else LOGITS) for name in needed}
         for feed in self._encoder:
-            for read in self._decode(networks, feed):
-                if self._name == MERGED or _has_cache(read) == (self._name == WITH_PAST):
-                    yield networks[self._name].feed(read)
+            for inputs in self._decode(networks, feed):
+                if self._name == MERGED or _has_cache(inputs) == (self._name == WITH_PAST):
+                    yield networks[self._name].feed(inputs)
 
     def _decode(self, networks: dict[str, _Network], feed: Feed) -> Iterator[Feed]:
-        """What is read on the way of one batch of texts, inputs of any decoder among it."""
+        """Decode one batch of texts; yield the inputs of each step, for decoders of any kind."""
         start, resume = networks[self._start], networks[self._resume] if self._resume else None
         hidden = networks[ENCODER].run(feed)[HIDDEN]
-        given = {
+        encoded = {
             "encoder_hidden_states": hidden,
             "encoder_attention_mask": feed.get("attention_mask", np.ones(hidden.shape[:2], np.int64)),
         }
         text = np.full((len(hidden), 1), self._special.start, np.int64)
         ended = np.zeros(len(hidden), np.bool_)
-        read = given | {"input_ids": text}
-        cross: Feed = {}
-        yield read
-        outputs = start.run(read)
+        inputs = encoded | {"input_ids": text}
+        cross_cache: Feed = {}
+        yield inputs
+        outputs = start.run(inputs)
         while True:
             token = np.where(ended, self._special.pad, outputs[LOGITS][:, -1].argmax(axis=-1))
             ended |= np.isin(token, self._special.end)
@@ -105,18 +118,26 @@ class DecoderFeeds:
                 break
             cache = {name.replace(_PRESENT, _PAST): array for name, array in outputs.items() if name != LOGITS}
             if resume is None or not _has_cache(cache):
-                outputs = start.run(given | {"input_ids": text})
+                outputs = start.run(encoded | {"input_ids": text})
                 continue
-            # The encoder's output does not change, and decoders that have read it do not give it again.
-            cross = cross or {name: array for name, array in cache.items() if _CROSS in name}
-            read = given | cache | cross | {"input_ids": token[:, None]}
-            yield read
-            outputs = resume.run(read)
-        yield given | {"input_ids": text}
+            # Only the first step returns keys and values of the encoder's output, which stay the same.
+            cross_cache = cross_cache or {name: array for name, array in cache.items() if _CROSS in name}
+            inputs = encoded | cache | cross_cache | {"input_ids": token[:, None]}
+            yield inputs
+            outputs = resume.run(inputs)
+        yield encoded | {"input_ids": text}
 
 
 class _Network:
-    """An original network, run by onnxruntime, that has an output `needed`."""
+    """An original network, run by onnxruntime.
+
+    Args:
+        path: its file.
+        needed: name of an output that it must have.
+
+    Raises:
+        ModelError: it lacks that output.
+    """
 
     def __init__(self, path: Path, needed: str) -> None:
         self._path = path
@@ -128,34 +149,49 @@ class _Network:
                 f"'{path}' has no output {needed!r}, only {self._outputs}; give calibration data for the decoders"
             )
 
-    def feed(self, read: Feed) -> Feed:
-        """The inputs of this network among `read`; an empty cache where that has none."""
-        known = read | {"use_cache_branch": np.array([_has_cache(read)])}
+    def feed(self, inputs: Feed) -> Feed:
+        """The inputs of this network among `inputs`; an empty cache where these have none.
+
+        Raises:
+            CalibrationError: the network has further inputs.
+        """
+        known = inputs | {"use_cache_branch": np.array([_has_cache(inputs)])}
         for spec in self._specs:
             if spec.name.startswith(_PAST) and spec.name not in known:
                 sizes = (size if isinstance(size, int) else 0 for size in spec.shape[1:])
-                known[spec.name] = np.zeros((len(read["input_ids"]), *sizes), spec.dtype)
+                known[spec.name] = np.zeros((len(inputs["input_ids"]), *sizes), spec.dtype)
         unknown = [spec.name for spec in self._specs if spec.name not in known]
         if unknown:
             raise CalibrationError(
-                f"'{self._path}' reads {unknown}, which decoding does not know; give calibration data for it"
+                f"'{self._path}' reads {unknown}, which decoding does not provide; give calibration data for it"
             )
         return {spec.name: known[spec.name] for spec in self._specs}
 
-    def run(self, read: Feed) -> Feed:
+    def run(self, inputs: Feed) -> Feed:
         """The outputs by name."""
         try:
-            return run(self._session, self._outputs, self.feed(read))
+            return run(self._session, self._outputs, self.feed(inputs))
         except CalibrationError as error:
             raise CalibrationError(f"'{self._path}': {error}") from error
 
 
-def _has_cache(read: Feed) -> bool:
-    return any(name.startswith(_PAST) for name in read)
+def _has_cache(inputs: Feed) -> bool:
+    return any(name.startswith(_PAST) for name in inputs)
+
+
+def _first_existing(folder: Path, names: Sequence[str]) -> str | None:
+    """The first of the file names `names` that `folder` has."""
+    return next((name for name in names if (folder / name).exists()), None)
 
 
 class _SpecialTokens(NamedTuple):
-    """The token that a text starts with, those that end it, and what follows the end."""
+    """Token ids with a meaning of their own.
+
+    Attributes:
+        start: first token of a text.
+        end: tokens that end a text.
+        pad: token that fills a text behind its end.
+    """
 
     start: int
     end: list[int]
@@ -163,7 +199,11 @@ class _SpecialTokens(NamedTuple):
 
     @classmethod
     def of(cls, folder: Path) -> _SpecialTokens:
-        """Those of a network in `folder`."""
+        """Special tokens of the network in `folder`, from its configuration files.
+
+        Raises:
+            ModelError: the files name no start token, or are not JSON.
+        """
         config: dict[str, Any] = {}
         for file in (folder / name for name in _CONFIGURATIONS):
             config |= _object(file) if file.exists() else {}
@@ -174,8 +214,8 @@ class _SpecialTokens(NamedTuple):
                 "calibration data for the decoders"
             )
         end = config.get("eos_token_id")
-        end = [] if end is None else [end] if isinstance(end, int) else list(end)
-        return cls(start, end, config.get("pad_token_id") or 0)
+        ends = [end] if isinstance(end, int) else list(end or ())
+        return cls(start, ends, config.get("pad_token_id") or 0)
 
 
 def _object(file: Path) -> dict[str, Any]:

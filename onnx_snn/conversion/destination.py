@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where a conversion is written: checked before the work begins, and filled in one step at its end."""
+"""The output of a conversion: checked before the work begins, and written in one step at its end."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def check_destination(output: str | Path | None, source: ModelSource) -> None:
     """Refuse an output that is missing, cannot be written or would overwrite `source`.
 
     Raises:
-        ConfigError: it is missing.
+        ConfigError: the output is missing.
         OutputError: it cannot be written.
     """
     if output is None:
@@ -27,19 +27,19 @@ def check_destination(output: str | Path | None, source: ModelSource) -> None:
 
 @contextmanager
 def staged_folder(folder: Path, source: Path) -> Iterator[Path]:
-    """A temporary folder whose files move to `folder` when the block ends, and vanish when it fails.
+    """A temporary folder whose files move to `folder` when the block ends, and are removed when it fails.
 
     Raises:
         OutputError: `folder` is the source or a file, or cannot be made.
     """
     if folder.exists() and not folder.is_dir():
-        raise OutputError(f"output '{folder}' is a file, but a folder is read; name a folder")
+        raise OutputError(f"output '{folder}' is a file, but the source is a folder; name a folder")
     if folder.exists() and folder.samefile(source):
-        raise OutputError(f"output folder '{folder}' is the folder that is read; name another one")
+        raise OutputError(f"output folder '{folder}' is the source folder; name another one")
     with ExitStack() as stack:
         try:
-            place = tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent)
-            stage = Path(stack.enter_context(place))
+            temporary = tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent)
+            stage = Path(stack.enter_context(temporary))
         except OSError as error:
             raise OutputError(f"output folder '{folder}' cannot be made ({error})") from error
         yield stage

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The first stages of a conversion: from a source to a checked network, and to what of it is to be converted."""
+"""The first stages of a conversion: load a network, decompose it, recognise its sites and select those to convert."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from onnx_snn.neurons.opset import DOMAIN
 from onnx_snn.rules import recognise
 
 CACHES = ("past_", "present")
-"""How the names of inputs and outputs begin that hold the keys and values of earlier tokens."""
+"""Prefixes of the names of inputs and outputs that hold a key/value cache."""
 
 
 @dataclass(frozen=True)
@@ -29,24 +29,24 @@ class Examined:
     """A network whose sites are known.
 
     Attributes:
-        model: a copy of the original whose functions and fused operators are written out in standard operators, as far
-            as something in them is converted.
-        coverage: what becomes of its nonlinear nodes.
+        model: a copy of the original in which the functions and fused operators that hold a site to convert are
+            decomposed into standard operators.
+        coverage: the state of its nonlinear nodes.
     """
 
     model: ir.Model
     coverage: Coverage
 
 
-def load_original(source: ModelSource, watch: Stopwatch) -> ir.Model:
+def load_original(source: ModelSource, stopwatch: Stopwatch) -> ir.Model:
     """The network to convert, with unique names.
 
     Raises:
         ModelError: it cannot be read, or is a spiking network already.
     """
-    with watch("load"):
+    with stopwatch("load"):
         original = load_model(source)
-        # Codes of codes would only add error.
+        # Neurons for spiking nodes would only add a second quantization error.
         if any(node.domain == DOMAIN for node in original.graph.all_nodes()):
             raise ModelError(f"{name_of_source(source)}: it is a spiking network already; convert the original instead")
         make_names_unique(original)
@@ -54,39 +54,40 @@ def load_original(source: ModelSource, watch: Stopwatch) -> ir.Model:
 
 
 def name_of_source(source: ModelSource) -> str:
-    """What messages call a network: its path, or the type of the object."""
+    """Name of a network in messages: its path, or the type of the object."""
     return str(source) if isinstance(source, (str, os.PathLike)) else type(source).__name__
 
 
-def examine(original: ir.Model, name: str, config: ConvertConfig, watch: Stopwatch) -> Examined:
-    """Find what of `original` is to be converted; it is left as it is.
+def examine(original: ir.Model, name: str, config: ConvertConfig, stopwatch: Stopwatch) -> Examined:
+    """Find the sites of `original` to convert; it is not edited.
 
     Raises:
         ConfigError: a name in `config` matches no node.
         ModelError: nothing in it can be converted.
     """
-    with watch("decompose"):
+    with stopwatch("decompose"):
         model = original.clone()
         decomposed = decompose(model)
-    with watch("recognise"):
-        coverage = Coverage(name, recognise(model), decomposed.stay)
+    with stopwatch("recognise"):
+        coverage = Coverage(name, recognise(model), decomposed.undecomposed)
         coverage.kept = select(coverage.recognition.sites, config)
         coverage.refuse_bodies(model)
-        idle = decomposed.origins - coverage.wanted_origins()
-        if idle:
+        intact = decomposed.origins - coverage.selected_origins()
+        if intact:
             model = original.clone()
-            stay = decompose(model, held=idle).stay
-            coverage = coverage.with_held(idle, recognise(model), stay)
+            undecomposed = decompose(model, intact=intact).undecomposed
+            coverage = coverage.with_intact(intact, recognise(model), undecomposed)
         coverage.decomposed = bool(decomposed.origins)
         coverage.check_any()
-        resolve(coverage.recognition.sites, config)  # settings of nodes that are not there are an error at once
+        resolve(coverage.recognition.sites, config)  # report settings for unknown nodes before calibration
     return Examined(model, coverage)
 
 
 def for_network(config: ConvertConfig, network: ir.Model) -> ConvertConfig:
-    """`config` with what it leaves to the network: one that keeps a cache gets no sparse neurons unless asked for.
+    """`config` with the options that depend on the network filled in.
 
-    It generates, and a token that is chosen otherwise changes all that follow.
+    A network with a key/value cache gets no sparse neurons unless `config.lean` asks for them: it generates text, where
+    one different token changes all later ones.
     """
     names = [value.name or "" for value in (*network.graph.inputs, *network.graph.outputs)]
     if config.lean is None and any(name.startswith(CACHES) for name in names):

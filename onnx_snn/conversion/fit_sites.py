@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From what calibration saw at a site to its neurons, or to the reason why it cannot be converted."""
+"""The fit stage of a conversion: neurons for every site, or the reason why it cannot be converted."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ def fit_sites(sites: Iterable[Site], fitter: Fitter) -> tuple[list[SitePlan], di
 
 
 class Fitter:
-    """Chooses and fits the neurons of sites; a tensor and settings always get the same code.
+    """Chooses and fits the neurons of sites; equal tensors and settings share one identity code.
 
     Args:
-        fits: the neurons that are fitted to one calibration.
-        static: which axes of the calibrated tensors have a fixed size.
+        fits: neurons fitted to one calibration.
+        static: axes of fixed size of the calibrated tensors.
         config: the options of the conversion.
-        allowances: what sparse neurons may spend; None for neurons as exact as `config` makes them.
-        settings: those of single neurons; a neuron whose shape they name is not made sparse.
+        allowances: error and spike limits of sparse neurons; None for neurons with the full number of bases.
+        settings: settings of every neuron; a neuron with an explicit shape is not made sparse.
     """
 
     def __init__(
@@ -62,11 +62,11 @@ class Fitter:
 
     @classmethod
     def of(cls, calibration: Calibration, static: StaticAxes, config: ConvertConfig) -> Fitter:
-        """A fitter of neurons as exact as `config` makes them."""
+        """A fitter of neurons with the full number of bases, without overrides for single nodes."""
         return cls(NeuronFits(CalibratedSignals(calibration, config.preset)), static, config)
 
     def within(self, allowances: Allowances | None, settings: Settings) -> Fitter:
-        """A fitter with other allowances and settings that knows the neurons that this one has fitted."""
+        """A fitter with other allowances and settings that reuses the neurons fitted so far."""
         return Fitter(self.fits, self.static, self.config, allowances, settings)
 
     def plan(self, site: Site) -> SitePlan:
@@ -80,7 +80,7 @@ class Fitter:
         return SitePlan(site, {role: self.neuron(site, role, tensors.get(role)) for role in site.roles})
 
     def neuron(self, site: Site, role: NeuronRole, tensor: CodedTensor | None) -> Coding:
-        """One neuron of `site`; where it is a code, that of `tensor`."""
+        """One neuron of `site`: the identity code of `tensor` where that is given."""
         settings = self.settings.of(site, role)
         if tensor is not None:
             return self.code(tensor, settings)
@@ -92,7 +92,7 @@ class Fitter:
         return primitive(role.value, bases, settings, self.config.preset)
 
     def function(self, site: FunctionSite, settings: NeuronSettings) -> Coding:
-        """The neuron of a function."""
+        """The neuron of a scalar function, with its mean spikes on the calibrated arguments."""
         if self.allowances is not None and isinstance(settings.shape, Implied):
             neuron = sparse_function(self.fits, site, self.allowances.function, settings)
         else:
@@ -101,7 +101,7 @@ class Fitter:
         return Coding(neuron, spikes=mean_spikes(neuron, *self.fits.arguments(site)))
 
     def code(self, tensor: CodedTensor, settings: NeuronSettings) -> Coding:
-        """The identity code of a tensor."""
+        """The identity code of a tensor, with its channel scales and mean spikes."""
         key = tensor, settings
         if key not in self._codes:
             signal, neuron = self.fits.signals.signal(tensor), self._code(tensor, settings)
@@ -126,11 +126,13 @@ class Fitter:
 
 
 def _require_supported(site: Site) -> None:
-    """Raise `Refusal` where no spiking op computes what the site does."""
+    """Raise `Refusal` where no spiking op supports the type or the axis of the site."""
     for value in site.inputs:
         if value.dtype not in (None, ir.DataType.FLOAT, *LOW_PRECISION):
-            raise Refusal(f"its input is {value.dtype}; spiking ops compute in FLOAT")
+            raise Refusal(
+                f"its input {value.name!r} has type {value.dtype}; spiking ops take FLOAT, FLOAT16 and BFLOAT16"
+            )
     if isinstance(site, SoftmaxSite) and site.axis != -1 and site.inputs[0].shape is None:
-        raise Refusal(f"its axis {site.axis} cannot be moved: the rank of its input is unknown")
+        raise Refusal(f"its axis {site.axis} cannot be moved to the end: the rank of its input is unknown")
     if isinstance(site, NormSite) and site.axis != -1:
-        raise Refusal(f"normalizes from axis {site.axis}; only the last axis is supported")
+        raise Refusal(f"it normalizes from axis {site.axis} on; only the last axis is supported")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Conversion of an Optimum folder: every model in it, and the files beside them."""
+"""Conversion of an Optimum folder: every model in it, and its sidecar files."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from onnx_snn.graph.model_folder import copy_sidecars, model_files
 from onnx_snn.output_files import write_json
 
 SNN_CONFIG = "snn_config.json"
-"""File in a converted folder that records the options, as Optimum's `ort_config.json` does."""
+"""Name of the file in a converted folder that records the options, like Optimum's `ort_config.json`."""
 
 ConvertModel = Callable[[Path, "Path | None", "Source | None"], ConversionReport]
-"""Converts one model file into another, with calibration data."""
+"""Function that converts a model file: source, output (None in a dry run) and calibration data."""
 
 
 def convert_folder(
@@ -47,8 +47,10 @@ def convert_folder(
 
 
 def _sources(folder: Path, files: Sequence[Path], data: Any, run: RunOptions) -> Mapping[str, Source]:
-    """`data` as calibration data by file name."""
+    """Calibration data of each file in `files`, by file name."""
     names = [file.name for file in files]
     if run.cache is not None:
-        raise ConfigError(f"'{folder}' holds several models, {names}; a calibration cache keeps that of one")
+        raise ConfigError(
+            f"'{folder}' holds several models, {names}, but a calibration cache belongs to one; convert without it"
+        )
     return data_by_file(folder, names, data, batch_size=run.batch_size, max_samples=run.samples)

@@ -28,22 +28,22 @@ def data_by_file(
     """Calibration data for each of the models `names` in `folder`.
 
     Args:
-        folder: A folder with several models.
-        names: Their file names.
-        data: What the user gave.
-        batch_size: Samples of the encoder in one run.
-        max_samples: Samples of the encoder to decode from; None for all.
+        folder: folder with several models.
+        names: their file names.
+        data: calibration data in one of the forms above.
+        batch_size: samples of the encoder in one run.
+        max_samples: samples of the encoder to decode from; None for all.
 
     Raises:
         CalibrationError: a model has no data, or data has no model.
         ModelError: decoders need data, and the network cannot decode.
     """
-    found = _given(folder, names, data)
-    left = [name for name in names if name not in found and name in DECODERS]
-    if left and ENCODER in found:
+    found = _user_data(folder, names, data)
+    decoders = [name for name in names if name not in found and name in DECODERS]
+    if decoders and ENCODER in found:
         specs = input_specs(load_model(folder / ENCODER))
         encoder = open_feeds(found[ENCODER], specs, batch_size=batch_size, max_samples=max_samples)
-        found |= {name: DecoderFeeds(folder, encoder, name) for name in left}
+        found |= {name: DecoderFeeds(folder, encoder, name) for name in decoders}
     missing = [name for name in names if name not in found]
     if missing:
         raise CalibrationError(
@@ -53,23 +53,23 @@ def data_by_file(
     return found
 
 
-def _given(folder: Path, names: Sequence[str], data: Any) -> dict[str, Source]:
-    """What the user gave, by file name."""
+def _user_data(folder: Path, names: Sequence[str], data: Any) -> dict[str, Source]:
+    """The calibration data that the user gave, by file name."""
     if data is None:
         return {}
     if isinstance(data, Mapping) and any(str(key).endswith(".onnx") for key in data):
-        strange = sorted(str(key) for key in data if key not in names)
-        if strange:
-            raise CalibrationError(f"calibration data is given for {strange}, but '{folder}' holds {list(names)}")
+        unknown = sorted(str(key) for key in data if key not in names)
+        if unknown:
+            raise CalibrationError(f"calibration data is given for {unknown}, but '{folder}' holds {list(names)}")
         return dict(data)
     if isinstance(data, (str, os.PathLike)) and Path(data).is_dir():
-        beside = {name: _beside(Path(data), Path(name).stem) for name in names}
-        found: dict[str, Source] = {name: path for name, path in beside.items() if path is not None}
+        paths = {name: _data_path(Path(data), Path(name).stem) for name in names}
+        found: dict[str, Source] = {name: path for name, path in paths.items() if path is not None}
         if found:
             return found
     return {ENCODER: data} if ENCODER in names else {}
 
 
-def _beside(folder: Path, stem: str) -> Path | None:
-    """The data in `folder` for a model, if there is any."""
+def _data_path(folder: Path, stem: str) -> Path | None:
+    """The file or folder in `folder` with the data of the model called `stem`, if there is any."""
     return next((path for path in (folder / f"{stem}.npz", folder / stem) if path.exists()), None)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Attach: give a rewritten model the functions that define its spiking ops, and the record of its making."""
+"""Attach: add the functions that define the spiking ops to a rewritten model, and metadata about its conversion."""
 
 from __future__ import annotations
 
@@ -18,17 +18,23 @@ from onnx_snn.neurons.opset import DOMAIN, Body
 from onnx_snn.version import __version__
 
 MIN_IR_VERSION = 8
-"""The first IR version that knows model-local functions."""
+"""First IR version of ONNX with model-local functions."""
 
 
 def attach(model: ir.Model, plans: Sequence[SitePlan], used: Iterable[str], config: ConvertConfig) -> None:
-    """Add the functions of the op types `used` and the metadata to `model`, in place; counts of spikes where asked.
+    """Add functions, metadata and, where `config` asks for them, spike counters to a rewritten model, in place.
+
+    Args:
+        model: the rewritten model.
+        plans: its neurons.
+        used: its spiking op types.
+        config: options of the conversion.
 
     Raises:
         ConfigError: closed bodies were asked for, but a neuron has no closed form.
     """
     if config.body is Body.CLOSED and not _have_closed_forms(plans):
-        raise ConfigError("body 'closed' needs halving kernels in every neuron; use body 'loop'")
+        raise ConfigError("body 'closed' needs thresholds that halve at every step in every neuron; use body 'loop'")
     if config.meter:
         meter(model, config.body)
     else:
@@ -41,7 +47,7 @@ def attach(model: ir.Model, plans: Sequence[SitePlan], used: Iterable[str], conf
 def closed_body_copy(model: ir.Model, plans: Sequence[SitePlan]) -> ir.Model:
     """A copy of the converted `model` whose functions have closed bodies: faster without kernels, bit-identical.
 
-    Where a neuron has no closed form, it is `model` itself.
+    If a neuron has no closed form, `model` itself is returned.
     """
     if not _have_closed_forms(plans):
         return model

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Neurons with a given number of bases, fitted to what calibration saw. Each is fitted once.
+"""Neurons with a given number of bases, fitted to calibrated distributions. Each is fitted once.
 
-The neurons inside softmax and the normalizations see mantissas, whose range is known, and are the same everywhere.
+The neurons inside softmax and the normalizations take mantissas, whose range is known, and are the same everywhere.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from onnx_snn.config.convert_config import Preset
 from onnx_snn.config.neuron_settings import NeuronSettings
 from onnx_snn.conversion.calibrated_signals import CalibratedSignals, widened
 from onnx_snn.conversion.plan import Coding
-from onnx_snn.fitting.binary_codes import JudgedBinaryCode
+from onnx_snn.fitting.binary_codes import RatedBinaryCode
 from onnx_snn.fitting.density import Density, calibrated_density, density_up_to, mirrored, uniform_density
 from onnx_snn.fitting.function_fit import fit_function
 from onnx_snn.fitting.identity_code import fit_identity
@@ -30,17 +30,17 @@ from onnx_snn.rules.site import FunctionSite
 
 
 class NeuronFits:
-    """Fits neurons to the signals of one calibration; equal questions get the same neuron.
+    """Fits neurons to the distributions of one calibration; equal arguments return the same neuron.
 
     Args:
-        signals: what the tensors hold.
+        signals: distributions of the tensors.
     """
 
     def __init__(self, signals: CalibratedSignals) -> None:
         self.signals = signals
         self._functions: dict[tuple[str, str, int, NeuronSettings], MbeNeuron] = {}
         self._codes: dict[tuple[CodedTensor, int, NeuronSettings], MbeNeuron] = {}
-        self._binary_codes: dict[tuple[CodedTensor, NeuronSettings], list[JudgedBinaryCode]] = {}
+        self._binary_codes: dict[tuple[CodedTensor, NeuronSettings], list[RatedBinaryCode]] = {}
 
     def function(self, site: FunctionSite, bases: int, settings: NeuronSettings) -> MbeNeuron:
         """The neuron of a function with N = `bases`."""
@@ -59,7 +59,7 @@ class NeuronFits:
         return histogram.points(), histogram.counts()
 
     def code(self, tensor: CodedTensor, bases: int, settings: NeuronSettings) -> MbeNeuron:
-        """The identity code of a tensor with N = `bases` that errs least."""
+        """The identity code of a tensor with N = `bases` and the least mean squared error."""
         key = tensor, bases, settings
         if key not in self._codes:
             self._codes[key] = self._fitted_code(tensor, bases, settings)
@@ -74,7 +74,7 @@ class NeuronFits:
             return fit_paper(functions.get("identity"), bases, timesteps, calibrated_density(*signed, lowest, limit))
         return fit_identity(density, bases, timesteps, limit=limit, one_sided=one_sided, gate=settings.gate)
 
-    def binary_codes(self, tensor: CodedTensor, settings: NeuronSettings) -> list[JudgedBinaryCode]:
+    def binary_codes(self, tensor: CodedTensor, settings: NeuronSettings) -> list[RatedBinaryCode]:
         """The Pareto front of the binary codes of a tensor, from the fewest spikes to the smallest error."""
         key = tensor, settings
         if key not in self._binary_codes:
@@ -95,7 +95,7 @@ def primitive(name: str, bases: int, settings: NeuronSettings, preset: Preset) -
 def _fitted(
     function: ScalarFunction, bases: int, settings: NeuronSettings, preset: Preset, density: Density
 ) -> MbeNeuron:
-    """The neuron that the preset makes of `function`."""
+    """The neuron of `function` by the method of `preset`."""
     if preset is Preset.PAPER:
         return fit_paper(function, bases, settings.timesteps, density)
     return fit_function(function, bases, settings.timesteps, density, gate=settings.gate)

@@ -2,15 +2,15 @@
 """Conversion of one model or of an Optimum folder, stage by stage.
 
 1. load        the original, checked
-2. decompose   functions and fused operators, written out in standard operators
-3. recognise   the sites where spiking ops can stand, and of these what the user wants converted; what holds none of
-               it goes back to one piece
+2. decompose   functions and fused operators into standard operators
+3. recognise   the sites that spiking ops can replace, and selection of those to convert; functions and fused
+               operators without any stay in one piece
 4. calibrate   ranges and histograms of their tensors, on real data
 5. fit         the neurons of every site
 6. rewrite     the graph, and attach the functions that define the new ops
-7. verify      invariants, and the error against the original; where sparse neurons lose too much, back to 2 and on
-               to more exact ones
-8. save        in one step, so that nothing half-written is left behind
+7. verify      invariants, and the error against the original; where the error of sparse neurons is too large, again
+               from 2 with more exact ones
+8. save        in one step, so that no partial file is left behind
 """
 
 from __future__ import annotations
@@ -64,14 +64,14 @@ def convert(
     """Convert a pretrained network into a spiking one.
 
     Args:
-        model: path of an .onnx file or an Optimum folder, `ModelProto` or `onnx_ir.Model`; left as it is.
+        model: path of an .onnx file or an Optimum folder, `ModelProto` or `onnx_ir.Model`; it is not edited.
         output: .onnx file to write (a folder where `model` is one); its folder must exist.
         calibration: real inputs: a `CalibrationDataReader`, an iterable of feeds (dicts from input name to
             array), a dict of arrays or an .npz file with one array per model input (first axis: samples).
             For a folder of several models, a dict from file name to such a source, or a folder with NAME.npz
             for each NAME.onnx; decoders may be left out where the encoder has data.
         config: options; alternatively give the fields of `ConvertConfig` as keywords, such as `timesteps=4`.
-        calibration_cache: .npz file that keeps what calibration saw; read when it exists, else written.
+        calibration_cache: .npz file with the calibration histograms; read when it exists, else written.
         calibration_samples: use at most this many samples; all by default.
         batch_size: samples in one run during calibration.
         dry_run: stop after selection and report what would be converted: needs no data and writes nothing.
@@ -98,7 +98,7 @@ def convert(
 
 
 def _config(config: ConvertConfig | None, options: dict[str, Any]) -> ConvertConfig:
-    """`config`, or the one that the keywords make."""
+    """`config`, or one made of the keyword arguments `options`."""
     if config is not None and options:
         raise ConfigError(f"give either config or the options {sorted(options)}, not both")
     return config or ConvertConfig.from_json(options)
@@ -108,42 +108,42 @@ def convert_model(
     source: ModelSource, output: str | Path | None, data: Source | None, *, run: RunOptions
 ) -> ConversionReport:
     """Convert one model; arguments and errors as of `convert`."""
-    watch = Stopwatch()
+    stopwatch = Stopwatch()
     if not run.dry_run:
         check_destination(output, source)
-    original = load_original(source, watch)
+    original = load_original(source, stopwatch)
     config = for_network(run.config, original)
-    examined = examine(original, name_of_source(source), config, watch)
+    examined = examine(original, name_of_source(source), config, stopwatch)
     if run.dry_run:
-        examined.coverage.plans = [SitePlan(site) for site in examined.coverage.wanted]
-        return examined.coverage.report(None, config, watch.seconds)
+        examined.coverage.plans = [SitePlan(site) for site in examined.coverage.selected]
+        return examined.coverage.report(None, config, stopwatch.seconds)
     feeds = open_calibration(examined, data, run)
-    with watch("calibrate"):
+    with stopwatch("calibrate"):
         calibrated = calibrate_sites(examined, feeds, run)
     fitter = Fitter.of(calibrated.calibration, calibrated.static, config)
     verified = list(calibrated.verified_feeds(feeds, original))
-    networks = _examined_anew(examined, original, calibrated, config, watch)
+    networks = _examined_copies(examined, original, calibrated, config, stopwatch)
 
     def attempt(allowances: Allowances | None) -> Converted:
-        return _converted(next(networks), original, fitter, allowances, verified, watch)
+        return _converted(next(networks), original, fitter, allowances, verified, stopwatch)
 
     converted = sparsest_within_bounds(attempt) if config.sparse else attempt(None)
-    with watch("save"):
+    with stopwatch("save"):
         save_model(converted.model, str(output))
     samples = calibrated.calibration.samples
-    return converted.coverage.report(str(output), config, watch.seconds, converted.comparison, samples)
+    return converted.coverage.report(str(output), config, stopwatch.seconds, converted.comparison, samples)
 
 
-def _examined_anew(
-    examined: Examined, original: ir.Model, calibrated: CalibratedSites, config: ConvertConfig, watch: Stopwatch
+def _examined_copies(
+    examined: Examined, original: ir.Model, calibrated: CalibratedSites, config: ConvertConfig, stopwatch: Stopwatch
 ) -> Iterator[Examined]:
-    """The examined network, then the same examined anew as often as asked for: rewriting uses it up."""
+    """`examined`, then further examined copies of `original`: every attempt rewrites its copy in place."""
     name = examined.coverage.source
     yield examined
     while True:
-        again = examine(original, name, config, watch)
-        refuse_untaken(again, calibrated.paths)
-        yield again
+        copy = examine(original, name, config, stopwatch)
+        refuse_untaken(copy, calibrated.paths)
+        yield copy
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ class Converted:
 
     Attributes:
         model: the network.
-        coverage: what became of every nonlinear node of the original.
+        coverage: the state of every nonlinear node of the original.
         comparison: its error against the original.
     """
 
@@ -167,24 +167,25 @@ def _converted(
     fitter: Fitter,
     allowances: Allowances | None,
     verified: Sequence[Feed],
-    watch: Stopwatch,
+    stopwatch: Stopwatch,
 ) -> Converted:
     """Fit, rewrite and verify an examined network, in place."""
     model, coverage, config = examined.model, examined.coverage, fitter.config
-    with watch("fit"):
+    with stopwatch("fit"):
         settings = resolve(coverage.recognition.sites, config)
-        coverage.plans, refused = fit_sites(coverage.wanted, fitter.within(allowances, settings))
+        coverage.plans, refused = fit_sites(coverage.selected, fitter.within(allowances, settings))
         coverage.refused |= refused
         coverage.check_any()
         if config.strict:
             coverage.check_complete()
-    apart = model.clone()
-    with watch("rewrite"):
+    decomposed = model.clone()
+    with stopwatch("rewrite"):
         attach(model, coverage.plans, rewrite(model, coverage.plans), config)
-    with watch("verify"):
+    with stopwatch("verify"):
         check_invariants(original, model)
         check_valid(model)
         taps = [coverage.outputs[plan.site] for plan in coverage.plans]
-        reference = original if coverage.decomposed else apart
-        comparison = measure(reference, closed_body_copy(model, coverage.plans), verified, taps, apart=apart)
+        reference = original if coverage.decomposed else decomposed
+        fast = closed_body_copy(model, coverage.plans)
+        comparison = measure(reference, fast, verified, taps, decomposed=decomposed)
     return Converted(model, coverage, comparison)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What stands in for each converted site: its neurons."""
+"""The plan of a conversion: the neurons that replace each site."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from onnx_snn.rules.site import Site
 
 @dataclass(frozen=True, eq=False)
 class Coding:
-    """A fitted neuron.
+    """A fitted neuron with its channel scales.
 
     Attributes:
-        neuron: its parameters.
-        scale: powers of two by which its input is scaled, [1] or broadcastable against it.
-        spikes: fired slots per element on the calibration distribution.
+        neuron: the neuron.
+        scale: channel scales float32, powers of two that divide its input; [1] or broadcastable against the input.
+        spikes: mean spikes per element on the calibration distribution.
     """
 
     neuron: MbeNeuron
@@ -31,8 +31,8 @@ class SitePlan:
     """The neurons of one site.
 
     Attributes:
-        site: the nodes that are converted.
-        neurons: in the order of the site's roles; none where they are not fitted.
+        site: the site.
+        neurons: neuron of each role, in the order of the site's roles; empty in a dry run.
     """
 
     site: Site

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a conversion did: coverage, accuracy per node, parameters, slots and spikes, as text and as JSON."""
+"""The report of a conversion: coverage, accuracy per node, parameters, slots and spikes, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ import numpy as np
 from onnx_snn.config.convert_config import ConvertConfig
 from onnx_snn.formatting import json_values, table
 from onnx_snn.output_files import write_json
+from onnx_snn.rules.site import Kind
 
 
 class Status(enum.Enum):
-    """What became of a node.
+    """The result of a conversion for one node.
 
-    CONVERTED: it spikes. KEPT: it stays by the user's choice. REFUSED: it stays, as it cannot be converted.
+    CONVERTED: it spikes. KEPT: it is unchanged, as the user chose.
+    REFUSED: it is unchanged, as it cannot be converted.
     """
 
     CONVERTED = "converted"
@@ -28,21 +30,26 @@ class Status(enum.Enum):
     REFUSED = "refused"
 
 
+KIND_LABELS = {kind.value: kind.label for kind in Kind}
+"""Words for the kinds of sites by the value of `Kind`, which JSON reports hold."""
+
+
 @dataclass(frozen=True)
 class NodeReport:
     """One node or pattern of the original network.
 
     Attributes:
-        name: its last node.
-        kind: kind of site, such as "function" or "softmax"; the op type where no rule knows the node.
-        function: name of the fitted function, empty where there is none.
-        status: whether it spikes now.
-        reason: why it does not; empty when converted.
-        sqnr_db: signal to conversion error at its output on calibration data in decibels, if measured.
-        spikes: fired slots per element for each of its neurons, on the calibration distribution.
-        slots: pairs of basis and time step in which a spike can fall, over its neurons; a code that several nodes
-            read counts for the first of them.
-        parameters: stored numbers of these neurons.
+        name: name of the last node of the pattern.
+        kind: kind of site, such as "function" or "synapse"; the op type of a node that no rule matches.
+        function: name of the fitted function; empty for other kinds.
+        status: whether it was converted.
+        reason: why it was not converted; empty when it was.
+        sqnr_db: ratio of signal to conversion error at its output on calibration data, in decibels; None where it was
+            not measured.
+        spikes: mean spikes per element of each of its neurons, on the calibration distribution.
+        slots: pairs of basis and time step in which a neuron can fire, summed over its neurons; an identity code that
+            several nodes read counts for the first of them.
+        parameters: number of stored parameters of these neurons.
     """
 
     name: str
@@ -54,6 +61,11 @@ class NodeReport:
     spikes: dict[str, float] = field(default_factory=dict)
     slots: int = 0
     parameters: int = 0
+
+    @property
+    def label(self) -> str:
+        """Kind and function in words, such as "weight matmul" or "function gelu"."""
+        return f"{KIND_LABELS.get(self.kind, self.kind)} {self.function}".strip()
 
 
 @dataclass(frozen=True)
@@ -78,13 +90,13 @@ class ConversionReport:
     """Result of `onnx_snn.convert`.
 
     Attributes:
-        source: what was converted.
+        source: path of the original, or type of the object.
         output: file that was written; None for a dry run.
         config: the options in force.
-        nodes: every nonlinear node and, in scope full, every weight product.
+        nodes: every nonlinear node and, in scope full, every weight matmul and convolution.
         outputs: differences at the outputs; empty for a dry run.
-        calibration_samples: number of samples that the ranges come from.
-        seconds: time of each stage.
+        calibration_samples: number of calibration samples.
+        seconds: time of each stage in seconds.
     """
 
     source: str
@@ -101,12 +113,12 @@ class ConversionReport:
 
     @property
     def slots(self) -> int:
-        """Slots over all neurons."""
+        """Number of slots of all neurons."""
         return sum(node.slots for node in self.nodes)
 
     @property
     def parameters(self) -> int:
-        """Stored numbers over all neurons."""
+        """Number of stored parameters of all neurons."""
         return sum(node.parameters for node in self.nodes)
 
     def to_json(self) -> dict[str, Any]:
@@ -144,7 +156,7 @@ class ConversionReport:
         if refused:
             lines += [
                 "",
-                table(("not converted", "op", "why"), [(n.name, n.kind, n.reason) for n in refused]),
+                table(("not converted", "kind", "reason"), [(n.name, n.label, n.reason) for n in refused]),
             ]
         if nodes:
             lines += ["", table(_NODE_HEADER, [_node_row(node) for node in self.nodes])]
@@ -154,44 +166,40 @@ class ConversionReport:
         """One row for each kind of node."""
         groups: dict[str, list[NodeReport]] = {}
         for node in self.nodes:
-            groups.setdefault(f"{node.kind} {node.function}".strip(), []).append(node)
+            groups.setdefault(node.label, []).append(node)
         return [(group, *_coverage_cells(members)) for group, members in sorted(groups.items())]
 
 
 def merged(source: str, output: str | None, reports: Sequence[ConversionReport]) -> ConversionReport:
-    """One report for the models of a folder; where there are several, names carry that of the file."""
+    """One report for all models of a folder; with several models, node names start with that of the file."""
     if len(reports) == 1:
         return dataclasses.replace(reports[0], source=source, output=output)
     seconds: dict[str, float] = {}
     for report in reports:
         for stage, value in report.seconds.items():
             seconds[stage] = seconds.get(stage, 0.0) + value
-    prefixes = [f"{Path(report.source).stem}:" for report in reports]
     return ConversionReport(
         source,
         output,
         reports[0].config,
-        tuple(
-            _prefixed(node, prefix) for prefix, report in zip(prefixes, reports, strict=True) for node in report.nodes
-        ),
-        tuple(
-            _prefixed(out, prefix) for prefix, report in zip(prefixes, reports, strict=True) for out in report.outputs
-        ),
-        sum(report.calibration_samples for report in reports),
-        seconds,
+        nodes=tuple(_prefixed(node, report) for report in reports for node in report.nodes),
+        outputs=tuple(_prefixed(entry, report) for report in reports for entry in report.outputs),
+        calibration_samples=sum(report.calibration_samples for report in reports),
+        seconds=seconds,
     )
 
 
 Named = TypeVar("Named", NodeReport, OutputReport)
 
 
-def _prefixed(entry: Named, prefix: str) -> Named:
-    return dataclasses.replace(entry, name=prefix + entry.name)
+def _prefixed(entry: Named, report: ConversionReport) -> Named:
+    """`entry` of `report` with the name of the model's file in front of its own."""
+    return dataclasses.replace(entry, name=f"{Path(report.source).stem}:{entry.name}")
 
 
 _COVERAGE_HEADER = ("nodes", "found", "converted", "kept", "refused", "SQNR dB (worst)", "spikes/element")
 _OUTPUT_HEADER = ("output", "relative error", "max error", "argmax agreement")
-_NODE_HEADER = ("node", "kind", "status", "SQNR dB", "spikes/element", "why")
+_NODE_HEADER = ("node", "kind", "status", "SQNR dB", "spikes/element", "reason")
 
 
 def _coverage_cells(members: Sequence[NodeReport]) -> tuple[str, ...]:
@@ -213,4 +221,4 @@ def _output_row(output: OutputReport) -> tuple[str, ...]:
 def _node_row(node: NodeReport) -> tuple[str, ...]:
     ratio = "" if node.sqnr_db is None else f"{node.sqnr_db:.1f}"
     spikes = ", ".join(f"{neuron} {value:.1f}" for neuron, value in node.spikes.items())
-    return node.name, f"{node.kind} {node.function}".strip(), node.status.value, ratio, spikes, node.reason
+    return node.name, node.label, node.status.value, ratio, spikes, node.reason

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rewrite: put the spiking ops of a plan into the graph.
 
-Functions, softmax and normalizations are replaced by one spiking node each, whose output takes over the name
-of the tensor it replaces. Products keep their native node; their activation operands pass through identity
-neurons, one for each coded tensor and code in a graph, however many nodes read it there. No existing initializer
-is touched. Neurons compute in float32; beside a tensor of float16 or bfloat16 stands a Cast.
+Each function, softmax and normalization is replaced by one spiking node, whose output takes the name of the tensor it
+replaces. Matmuls and convolutions keep their node, and their activation operands pass through identity neurons: one for
+each tensor and code in a graph, whatever the number of readers. No existing initializer is changed. Neurons compute in
+float32, so tensors of float16 or bfloat16 are cast before and after them.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ _OPERATORS = {
     Kind.LAYER_NORM: opset.SPIKING_LAYER_NORMALIZATION,
     Kind.RMS_NORM: opset.SPIKING_RMS_NORMALIZATION,
 }
+"""Spiking op that replaces each kind of site; sites of other kinds keep their node."""
 
 
 def rewrite(model: ir.Model, plans: Sequence[SitePlan]) -> list[str]:
@@ -62,7 +63,7 @@ class _Rewriter:
         self._replaced: dict[ir.Value, ir.Value] = {}
 
     def replace(self, plan: SitePlan) -> None:
-        """Put one spiking node in the place of the nodes of a site."""
+        """Replace the nodes of a site by one spiking node."""
         site, operator = plan.site, _OPERATORS[plan.site.kind]
         builder = NodeBuilder(self._names)
         affine = self._affine(site, builder)
@@ -80,7 +81,7 @@ class _Rewriter:
         self._take_over(site, y)
 
     def _take_over(self, site: Site, output: ir.Value) -> None:
-        """Give `output` the name, type and readers of the site's output and remove what is dead then."""
+        """Give `output` the name, type and readers of the site's output, and remove nodes that are dead afterwards."""
         old, name = site.output, site.output.name
         output.shape, output.type = old.shape, old.type
         old.name = self._names.take(f"{name}_replaced")
@@ -90,16 +91,16 @@ class _Rewriter:
         _remove_dead(site.nodes)
 
     def code_operands(self, site: MatmulSite, neurons: Mapping[NeuronRole, Coding]) -> None:
-        """Let the activation operands of a product pass through identity neurons."""
+        """Insert identity neurons before the activation operands of a matmul."""
         for role, reader, operand in zip(site.roles, site.readers, site.inputs, strict=True):
             code = self._code(self._replaced.get(operand, operand), neurons[role], graph_of(reader.node))
-            reader.node.replace_input_with(reader.place, code)
+            reader.node.replace_input_with(reader.input_index, code)
 
     def _code(self, value: ir.Value, coding: Coding, graph: ir.Graph) -> ir.Value:
-        """Output of the identity neuron `coding` on `value`, for readers in `graph`; made once.
+        """Output of the identity neuron `coding` on `value`, for readers in `graph`; added once.
 
-        It stands right after the value. Where that lies outside `graph`, a branch, it opens the branch: another one
-        has no use for it.
+        The neuron follows the node that produces `value`. If that lies outside `graph`, which is then a branch, the
+        neuron comes first in the branch, so that it does not run where the branch is not taken.
         """
         key = (value, id(coding), graph)
         if key not in self._coded:
@@ -128,6 +129,7 @@ class _Rewriter:
         source: str,
         polarity: int = 0,
     ) -> ir.Value:
+        """Output of a new spiking node called `name`; `source` is what it computes in the original network."""
         self.used.add(operator.name)
         return builder.op(
             operator.name,
@@ -140,6 +142,7 @@ class _Rewriter:
         )
 
     def _parameters(self, coding: Coding, scaled: bool) -> list[ir.Value]:
+        """Initializers of the parameters of a neuron; with `scaled`, of its channel scales as well."""
         arrays = list(coding.neuron.tensors().values()) + ([coding.scale] if scaled else [])
         return [self._constant(array) for array in arrays]
 
@@ -159,17 +162,17 @@ class _Rewriter:
         return self._constants.get(array, ir.DataType.FLOAT, f"onnx_snn.{digest[:12]}")
 
 
-def _cast(builder: NodeBuilder, value: ir.Value, given: ir.DataType | None, wanted: ir.DataType | None) -> ir.Value:
-    """`value`, of type `given`, as `wanted` where either is of low precision; neurons compute in float32."""
-    if given is wanted or not LOW_PRECISION & {given, wanted}:
+def _cast(builder: NodeBuilder, value: ir.Value, source: ir.DataType | None, target: ir.DataType | None) -> ir.Value:
+    """`value` cast from `source` to `target`, where either type is float16 or bfloat16."""
+    if source is target or not LOW_PRECISION & {source, target}:
         return value
-    cast = builder.op("Cast", [value], {"to": wanted})
-    cast.type = None if wanted is None else ir.TensorType(wanted)
+    cast = builder.op("Cast", [value], {"to": target})
+    cast.type = None if target is None else ir.TensorType(target)
     return cast
 
 
 def _computed_type(value: ir.Value) -> ir.DataType | None:
-    """Type in which a neuron behind `value` computes, and its output comes: that of the value unless it was cast."""
+    """Element type of the output of a neuron on `value`: float32 if the value was cast, else its own type."""
     return ir.DataType.FLOAT if value.dtype in LOW_PRECISION else value.dtype
 
 
@@ -179,16 +182,16 @@ def _transposed(builder: NodeBuilder, value: ir.Value, permutation: list[int] | 
 
 
 def _remove_dead(nodes: Iterable[ir.Node]) -> None:
-    """Remove those of `nodes` that nobody reads, then what only they read: constants, initializers, inner nodes."""
-    waiting = list(nodes)
-    while waiting:
-        node = waiting.pop()
+    """Remove the nodes without readers among `nodes`, then the nodes and initializers that only those read."""
+    queue = list(nodes)
+    while queue:
+        node = queue.pop()
         if node.graph is None or any(value.uses() or value.is_graph_output() for value in node.outputs):
             continue
-        read = [value for value in node.inputs if value is not None]
+        inputs = [value for value in node.inputs if value is not None]
         node.graph.remove(node, safe=True)
-        waiting += [producer for value in read if (producer := value.producer()) is not None]
-        for value in read:
+        queue += [producer for value in inputs if (producer := value.producer()) is not None]
+        for value in inputs:
             graph = value.graph
             if value.is_initializer() and graph is not None and not (value.uses() or value.is_graph_input()):
                 graph.initializers.pop(value.name or "", None)
@@ -199,7 +202,7 @@ def _to_last_axis(site: Site) -> list[int] | None:
     if not isinstance(site, SoftmaxSite) or site.axis == -1:
         return None
     shape = site.inputs[0].shape
-    assert shape is not None, "fitting refuses it where the rank is unknown"
+    assert shape is not None, "fitting refuses a softmax over another axis where the rank is unknown"
     permutation = list(range(len(shape)))
     permutation[site.axis], permutation[-1] = permutation[-1], permutation[site.axis]
     return permutation

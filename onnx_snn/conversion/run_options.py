@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The options of one call of `convert` that do not decide what it writes, beside those that do."""
+"""The arguments of one call of `convert`: the configuration, and how to run it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class RunOptions:
     """How `convert` was called.
 
     Attributes:
-        config: what decides the result.
-        cache: .npz file that keeps what calibration saw; None for none.
+        config: options that determine the converted model.
+        cache: .npz file with the calibration histograms; None for none.
         samples: use at most this many samples; None for all.
         batch_size: samples in one run during calibration.
         dry_run: stop after selection.

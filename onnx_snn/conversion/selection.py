@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which of the recognised sites are to be converted, by scope and by the user's names.
+"""Selection of the sites to convert, by scope and by the user's names.
 
-Names are node names (or names of output values), given exactly or as regular expressions that match a whole
-name; that of a function call or a fused operator stands for all that was written out for it. A name that matches
-nothing is an error, because it is a typing mistake far more often than it is meant.
+Names are node names (or names of output values), given exactly or as regular expressions that match a whole name. The
+name of a function call or a fused operator selects all sites of its decomposition. A name that matches nothing is an
+error, because it is usually a typing mistake.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from onnx_snn.errors import ConfigError
 from onnx_snn.rules.site import Site, WeightMatmulSite
 
 CLOSE_NAMES = 3
-"""How many near misses an error names."""
+"""Number of similar node names that the error about an unknown name suggests."""
 
 
 def select(sites: Sequence[Site], config: ConvertConfig) -> dict[Site, str]:
@@ -37,7 +37,7 @@ def select(sites: Sequence[Site], config: ConvertConfig) -> dict[Site, str]:
         elif site not in included:
             kept[site] = "not among the included names"
         elif isinstance(site, WeightMatmulSite) and config.scope is Scope.NONLINEAR:
-            kept[site] = "weight product, outside scope nonlinear"
+            kept[site] = "weight matmul or convolution, which scope nonlinear leaves out"
     return kept
 
 
@@ -45,7 +45,7 @@ def resolve(sites: Sequence[Site], config: ConvertConfig) -> Settings:
     """The settings of every neuron of `sites`.
 
     Raises:
-        ConfigError: an entry of `config.nodes` matches no site, or a neuron that its sites do not have.
+        ConfigError: an entry of `config.nodes` matches no site, or names a neuron that its sites do not have.
     """
     entries = [(entry, matching([entry.name], "nodes", sites)) for entry in config.nodes]
     return Settings(config.neuron, entries)
@@ -59,8 +59,8 @@ def matching(patterns: Iterable[str], option: str, sites: Sequence[Site]) -> set
     """
     found: set[Site] = set()
     for pattern in patterns:
-        # An exact name comes first: as an expression, one with a bracket may be invalid.
-        matches = {site for site in sites if pattern in _names(site)} or _expressed(pattern, option, sites)
+        # Exact names first: a node name with a bracket may be an invalid regular expression.
+        matches = {site for site in sites if pattern in _names(site)} or _regex_matches(pattern, option, sites)
         if not matches:
             known = sorted({name for site in sites for name in _names(site)})
             close = difflib.get_close_matches(pattern, known, CLOSE_NAMES, cutoff=0.0)
@@ -70,12 +70,13 @@ def matching(patterns: Iterable[str], option: str, sites: Sequence[Site]) -> set
 
 
 def _names(site: Site) -> list[str]:
-    written_for = {origin for node in site.nodes if (origin := origin_of(node))}
-    return [site.name, *(node.name for node in site.nodes if node.name), *sorted(written_for)]
+    """Names that select `site`: those of its nodes and of the nodes that these were decomposed from."""
+    origins = {origin for node in site.nodes if (origin := origin_of(node))}
+    return [site.name, *(node.name for node in site.nodes if node.name), *sorted(origins)]
 
 
-def _expressed(pattern: str, option: str, sites: Sequence[Site]) -> set[Site]:
-    """Sites of which the regular expression `pattern` matches a whole name."""
+def _regex_matches(pattern: str, option: str, sites: Sequence[Site]) -> set[Site]:
+    """Sites one of whose names the regular expression `pattern` matches as a whole."""
     try:
         expression = re.compile(pattern)
     except re.error as error:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sparse neurons: the most exact of those that fire no more than allowed, or the sparsest of those that err no more."""
+"""Sparse neurons: the most exact ones within an allowance of spikes, or the sparsest within an allowance of error."""
 
 from __future__ import annotations
 
@@ -15,19 +15,20 @@ from onnx_snn.neurons import functions
 from onnx_snn.neurons.mbe import MbeNeuron
 from onnx_snn.rules.site import FunctionSite
 
-FUNCTIONS = ((16, 0), (16, 1), (16, 2), (12, 2), (10, 2), (8, 2), (8, 3))
-"""Bases, and time steps below the slowest neuron's, of the neurons that a function may be, from the most exact to
-the one that fires least: of 16 bases six bits are as good as eight bits of eight, and fire less."""
+FUNCTION_SHAPES = ((16, 0), (16, 1), (16, 2), (12, 2), (10, 2), (8, 2), (8, 3))
+"""Neurons that are tried for a function, from the most exact to the sparsest, as pairs of the number of bases N and the
+number of time steps below the configured T. Sixteen bases with six steps are as exact as eight bases with eight steps,
+and fire less."""
 
-CODES = (6, 8, 12, 16, 32)
-"""Segments of the codes that are tried where the few of a binary code do not suffice."""
+CODE_BASES = (6, 8, 12, 16, 32)
+"""Numbers of bases of the identity codes that are tried in turn where no binary code is within the allowance."""
 
 
 def sparse_function(fits: NeuronFits, site: FunctionSite, allowance: Allowance, settings: NeuronSettings) -> MbeNeuron:
-    """The most exact neuron of a function within `allowance`."""
+    """The most exact neuron of a function that fires within `allowance`, or the sparsest that errs within it."""
     points, counts = fits.arguments(site)
     exact, chosen = functions.get(site.function).formula(points), None
-    for bases, fewer in FUNCTIONS:
+    for bases, fewer in FUNCTION_SHAPES:
         shorter = dataclasses.replace(settings, timesteps=max(settings.timesteps - fewer, 1))
         neuron = fits.function(site, bases, shorter)
         if chosen is not None and relative_error(neuron(points), exact, counts) > allowance.error:
@@ -35,17 +36,17 @@ def sparse_function(fits: NeuronFits, site: FunctionSite, allowance: Allowance, 
         chosen = neuron
         if mean_spikes(neuron, points, counts) <= allowance.spikes:
             break
-    assert chosen is not None, "there is a first neuron"
+    assert chosen is not None, "the first neuron is always chosen"
     return chosen
 
 
 def sparse_code(fits: NeuronFits, tensor: CodedTensor, allowance: Allowance, settings: NeuronSettings) -> MbeNeuron:
-    """The most exact code within `allowance`: one of few segments, or the first one of many that will do."""
+    """The most exact binary code within `allowance`, else the code of fewest bases whose error is within it."""
     code = within_allowance(fits.binary_codes(tensor, settings), allowance)
     if code is not None:
         return code.neuron(one_sided=tensor.probabilities, gate=settings.gate)
     signal = fits.signals.signal(tensor)
-    for bases in CODES:
+    for bases in CODE_BASES:
         neuron = fits.code(tensor, bases, settings)
         if relative_error(neuron(signal.points), signal.points, signal.weights) <= allowance.error:
             break

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sparse neurons whose error shows at the output: refined until it is within bounds."""
+"""Retries of a conversion with sparse neurons, with smaller errors, until its output error is within bounds."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ from typing import Protocol, TypeVar
 from onnx_snn.config.convert_config import SPARSE, Allowances
 from onnx_snn.conversion.verification import Comparison
 
-OUTPUT_ERROR, SAMPLE_ERROR = 4e-3, 1e-2
-"""Largest relative error of an output with sparse neurons, over all verified samples and on any one of them."""
+OUTPUT_ERROR = 4e-3
+"""Largest relative error of an output over all verified samples that sparse neurons may cause."""
+
+SAMPLE_ERROR = 1e-2
+"""Largest relative error of an output on a single verified sample that sparse neurons may cause."""
 
 MOST_HALVINGS = 2
-"""How often the error of sparse neurons is halved at most; a quarter of it takes about as many spikes as neurons that
-are as exact as they can be."""
+"""Largest number of times that the error allowed to sparse neurons is halved. At a quarter of it they take about
+as many spikes as neurons with the full number of bases."""
 
 
 class Attempt(Protocol):
@@ -23,20 +26,20 @@ class Attempt(Protocol):
 
     @property
     def comparison(self) -> Comparison:
-        """Its error against the original."""
+        """The error of the converted network against the original."""
 
 
 Converted = TypeVar("Converted", bound=Attempt)
 
 
 def sparsest_within_bounds(attempt: Callable[[Allowances | None], Converted]) -> Converted:
-    """The conversion with the sparsest neurons whose error at the output is within bounds.
+    """The conversion with the sparsest neurons whose output error is within bounds.
 
-    Output errors are about proportional to those of the neurons. So the first guess tells how often these have to be
-    halved; a second guess that fails is followed by neurons that are as exact as they can be.
+    The output error is about proportional to the errors of the neurons, so the first attempt tells how often their
+    allowance has to be halved. If the second attempt fails too, neurons get their full number of bases.
 
     Args:
-        attempt: converts with neurons within allowances, or with None as exact as they can be.
+        attempt: converts with neurons within the given allowances, or with the full number of bases for None.
     """
     sparse = attempt(SPARSE)
     excess = excess_of(sparse.comparison)
@@ -50,5 +53,5 @@ def sparsest_within_bounds(attempt: Callable[[Allowances | None], Converted]) ->
 
 
 def excess_of(comparison: Comparison) -> float:
-    """The error at the output over its bound, whichever of the two bounds is closer."""
+    """Ratio of the output error to its bound: the larger one of the two bounds' ratios."""
     return max(comparison.worst_error / OUTPUT_ERROR, comparison.worst_sample / SAMPLE_ERROR)

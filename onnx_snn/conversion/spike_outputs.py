@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Meter: let the spiking nodes of a model count their spikes, as outputs of the model.
+"""Meter: spike counts of the spiking nodes as further outputs of a model.
 
-Every neuron of a spiking node gets an output int64 [S, N] behind those of the model, in graph order:
+Every neuron of a spiking node gets an output int64 [S, N] after the outputs of the model, in graph order:
 
     <node>/spikes                                           MbeNeuron
     <node>/exp2_spikes, <node>/reciprocal_spikes            SpikingSoftmax
     <node>/deviation_spikes, <node>/rsqrt_spikes            SpikingLayerNormalization, SpikingRMSNormalization
 
-It holds the spikes of one run by time step and basis, summed over elements. The functions in the file become those
-that count, since a call must take every output of a function.
+It holds the spikes of one run by time step and basis, summed over elements. The functions in the file are replaced by
+ones with these outputs, since a call must take every output of a function.
 """
 
 from __future__ import annotations
@@ -29,16 +29,17 @@ from onnx_snn.neurons.roles import NeuronRole
 from onnx_snn.neurons.step_kernels import size_kernels
 
 COLLECTED = "collected/"
-"""Prefix of the outputs that hold the counts of many neurons."""
+"""Prefix of the names of outputs that hold the spike counts of several neurons."""
 
 
 class Meter(NamedTuple):
-    """Where a neuron's spikes come out.
+    """Spike counter of one neuron.
 
     Attributes:
         node: the spiking node.
-        prefix: which of its neurons, such as "exp2_"; empty where there is one.
-        output: the model's output that holds the spikes.
+        prefix: prefix of the neuron's parameters among the inputs of the node, such as "exp2_"; empty where it is the
+            only one.
+        output: name of the model output that holds its spike counts.
     """
 
     node: ir.Node
@@ -52,7 +53,7 @@ class Meter(NamedTuple):
 
     @property
     def source(self) -> str:
-        """What the node stands for, such as "identity" or "gelu"."""
+        """What the node computes in the original network, such as "identity" or "gelu"."""
         return self.node.metadata_props.get(SOURCE_KEY, self.node.op_type)
 
     @property
@@ -67,7 +68,9 @@ class Meter(NamedTuple):
         for parameter in PARAMETERS:
             value = self.node.inputs[names.index(self.prefix + parameter)]
             if value is None or value.const_value is None:
-                raise ModelError(f"node {self.node.name!r}: its {self.prefix}{parameter} is not stored in the model")
+                raise ModelError(
+                    f"node {self.node.name!r}: its input {self.prefix}{parameter} is not an initializer of the model"
+                )
             tensors[parameter] = value.const_value.numpy()
         scaled = dict(OPERATORS[self.node.op_type].neurons)[self.prefix]
         return MbeNeuron(**tensors, polarity=self.node.attributes.get_int("polarity", 0) if scaled else 0)
@@ -85,9 +88,9 @@ def is_count(value: ir.Value) -> bool:
 
 
 def meter(model: ir.Model, body: Body) -> list[Meter]:
-    """Let every spiking node of `model` count, in place, and make the counts outputs of the model.
+    """Add the spike counts of every spiking node to the outputs of `model`, in place.
 
-    A model that counts already stays as it is.
+    A model that has them already is not changed.
 
     Args:
         model: a converted model.
@@ -113,9 +116,9 @@ def meter(model: ir.Model, body: Body) -> list[Meter]:
 
 
 def add_gates(model: ir.Model, meters: Iterable[Meter]) -> None:
-    """Give every ungated neuron with sizes a gate, in place: outputs stay, and saturated elements are counted apart.
+    """Give every neuron with step sizes a gate, in place, so that saturated elements have a count of their own.
 
-    Counts [T, N] become [T + 1, N]: what a saturated element fires at the gate is missing at every other step.
+    Outputs are the same. Counts [T, N] become [T + 1, N]: a saturated element fires at the gate and at no other step.
     """
     unique = UniqueNames.of(model)
     for entry in meters:
@@ -131,12 +134,12 @@ def add_gates(model: ir.Model, meters: Iterable[Meter]) -> None:
 
 
 def collect(model: ir.Model, meters: Sequence[Meter]) -> dict[str, list[Meter]]:
-    """Make one output of all counts that have the same number of bases, in place of many small ones.
+    """Concatenate all spike counts with the same number of bases into one output, in place.
 
-    To fetch an output costs more than to count. The new outputs `collected/<n>` stand behind the model's own.
+    Fetching an output costs more than counting. The new outputs `collected/<n>` follow the outputs of the model.
 
     Returns:
-        By the name of each new output the meters whose counts it holds below each other, int64 [all their steps, N].
+        For the name of each new output, int64 [sum of S, N], the meters whose counts it holds, in this order.
     """
     groups: dict[int, list[Meter]] = {}
     for entry in meters:
@@ -153,7 +156,14 @@ def collect(model: ir.Model, meters: Sequence[Meter]) -> dict[str, list[Meter]]:
 
 
 def add_functions(model: ir.Model, names: Iterable[str], body: Body, *, metered: bool) -> None:
-    """Give `model` the functions that define the op types `names`, or others in place of those it has."""
+    """Add the functions that define the op types `names` to `model`, in place of any that it has.
+
+    Args:
+        model: a rewritten model.
+        names: spiking op types.
+        body: form of the functions.
+        metered: whether they return spike counts.
+    """
     opset_version = model.graph.opset_imports[""]
     for proto in function_bodies.function_protos(names, opset=opset_version, body=body, metered=metered):
         function = ir.serde.deserialize_function(proto)
@@ -167,7 +177,7 @@ def _counts(node: ir.Node) -> Iterator[tuple[str, ir.Value]]:
 
 
 def _kernel_shape(node: ir.Node, prefix: str) -> tuple[int | None, ...]:
-    """Shape [S, N] of the neuron's thresholds; unknown sides where they are computed."""
+    """Shape [S, N] of the neuron's thresholds; (None, None) where they are not stored in the model."""
     value = node.inputs[opset.OPERATORS[node.op_type].inputs.index(f"{prefix}threshold")]
     if value is None or value.const_value is None:
         return None, None

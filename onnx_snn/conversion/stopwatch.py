@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The seconds that each stage of a conversion takes."""
+"""Time of each stage of a conversion."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ logger = logging.getLogger(__name__)
 
 
 class Stopwatch:
-    """Seconds by stage.
+    """Wall-clock time by stage.
 
     Attributes:
-        seconds: of each stage, over all its blocks.
+        seconds: seconds of each stage, summed over its blocks.
     """
 
     def __init__(self) -> None:
@@ -23,7 +23,7 @@ class Stopwatch:
 
     @contextmanager
     def __call__(self, stage: str) -> Iterator[None]:
-        """Time the block as `stage`."""
+        """Add the time of the block to `stage`."""
         logger.info("%s", stage)
         start = time.perf_counter()
         yield

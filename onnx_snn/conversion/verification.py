@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Verify: the converted model is valid, keeps what must not change, and how far it is from the original.
+"""Verify: checks of the converted model, and its error against the original.
 
-Invariants: inputs and outputs have their names, types and dimensions; every initializer that is still used
-holds the same values; the model passes onnx's checker. Then both models run on calibration samples, and the
+Invariants: inputs and outputs have the same names, types and dimensions; every initializer that is still used
+has the same values; the model passes onnx's checker. Then both models run on calibration samples, and the
 errors at the outputs and at every converted node are measured in one pass.
 """
 
@@ -30,10 +30,10 @@ logger = logging.getLogger(__name__)
 
 
 def check_invariants(original: ir.Model, converted: ir.Model) -> None:
-    """What a conversion must leave as it was. Counts of spikes may come as outputs after the others.
+    """Check that interface and weights are unchanged, apart from spike counts as further outputs.
 
     Raises:
-        ModelError: an input, output or weight changed; it names the first.
+        ModelError: an input, output or weight changed; it names the first one.
     """
     outputs = [value for value in converted.graph.outputs if not is_count(value)]
     for before, after in (
@@ -54,10 +54,10 @@ def check_invariants(original: ir.Model, converted: ir.Model) -> None:
 
 
 def check_valid(model: ir.Model) -> None:
-    """Run onnx's checker with shape inference on `model`; of its large weights it sees the types alone.
+    """Run onnx's checker with shape inference on `model`, without the data of its large weights.
 
     Raises:
-        ModelError: the checker finds fault.
+        ModelError: the checker rejects the model.
     """
     copy = with_mapped_weights(model)
     detach_weights(copy)
@@ -73,9 +73,9 @@ class Comparison:
 
     Attributes:
         outputs: one report for each floating-point output of the model.
-        sqnr_db: signal to error of each tapped tensor, in decibels; without those whose shape follows from what the
-            network decides, such as the tokens of one expert.
-        worst_sample: the largest relative error of an output on one sample.
+        sqnr_db: signal-to-error ratio of each tapped tensor in decibels, without tensors whose shape depends on
+            decisions of the network, such as the tokens routed to one expert.
+        worst_sample: largest relative error of an output on a single sample.
     """
 
     outputs: list[OutputReport] = field(default_factory=list)
@@ -84,7 +84,7 @@ class Comparison:
 
     @property
     def worst_error(self) -> float:
-        """The largest relative error of an output; 0 where there is none to measure."""
+        """Largest relative error of an output over all samples; 0 without floating-point outputs."""
         return max((output.relative_error for output in self.outputs), default=0.0)
 
 
@@ -94,27 +94,33 @@ def measure(
     feeds: Iterable[Feed],
     taps: Sequence[str],
     *,
-    apart: ir.Model | None = None,
+    decomposed: ir.Model | None = None,
 ) -> Comparison:
-    """Run the models on `feeds` and compare their outputs and the tensors `taps`, which both name alike.
+    """Run both models on `feeds` and compare their outputs and the tensors `taps`.
 
-    The taps are those of `apart` where that is given: the original with its fused operators written out. Spiking
-    nodes run by the kernels where they are installed.
+    Spiking nodes run by the kernels where these are installed.
+
+    Args:
+        original: the original model.
+        converted: the spiking model.
+        feeds: inputs, one sample each.
+        taps: names of inner tensors that both models have.
+        decomposed: the original with decomposed fused operators, which has the taps; None where `original` has them.
     """
     outputs = [value.name or "" for value in original.graph.outputs]
     names = list(dict.fromkeys([*outputs, *taps]))
     differences = {name: Difference() for name in names}
-    references = _references(original, apart or original, outputs, names)
-    result = Observer(converted, names, session_options=quiet_options_with_kernels)
-    decided: set[str] = set()
+    references = _references(original, decomposed or original, outputs, names)
+    spiking = Observer(converted, names, session_options=quiet_options_with_kernels)
+    data_dependent: set[str] = set()
     for feed in feeds:
-        seen = [reference(feed) for reference in references]
-        expected, got = seen[-1] | seen[0], result(feed)
-        decided |= {name for name in names if expected[name].shape != got[name].shape}
-        for name in differences.keys() - decided:
+        observed = [reference(feed) for reference in references]
+        expected, actual = observed[-1] | observed[0], spiking(feed)
+        data_dependent |= {name for name in names if expected[name].shape != actual[name].shape}
+        for name in differences.keys() - data_dependent:
             if np.issubdtype(expected[name].dtype, np.floating) and expected[name].shape != EMPTY:
-                differences[name].add(expected[name], got[name])
-    comparison = Comparison(sqnr_db={name: differences[name].sqnr_db for name in taps if name not in decided})
+                differences[name].add(expected[name], actual[name])
+    comparison = Comparison(sqnr_db={name: differences[name].sqnr_db for name in taps if name not in data_dependent})
     for name in outputs:
         difference = differences[name]
         if difference.signal or difference.rows:
@@ -125,24 +131,27 @@ def measure(
     return comparison
 
 
-def _references(original: ir.Model, apart: ir.Model, outputs: Sequence[str], names: Sequence[str]) -> list[Observer]:
-    """What gives the outputs of `original`, and in the end all `names` of `apart`."""
-    if apart is original:
+def _references(
+    original: ir.Model, decomposed: ir.Model, outputs: Sequence[str], names: Sequence[str]
+) -> list[Observer]:
+    """Observers of the `outputs` of `original` and, last, of all `names` of `decomposed`."""
+    if decomposed is original:
         return [Observer(original, names)]
     try:
-        return [Observer(original, outputs), Observer(apart, names)]
+        return [Observer(original, outputs), Observer(decomposed, names)]
     except ModelError as error:
-        logger.warning("the converted model is compared with the original as it was written out: %s", error)
-        return [Observer(apart, names)]
+        logger.warning("onnxruntime cannot run the original; errors are relative to its decomposed form: %s", error)
+        return [Observer(decomposed, names)]
 
 
 def _initializers(model: ir.Model) -> Iterator[tuple[str, ir.Value]]:
-    """Those of the main graph and of its subgraphs, by name."""
+    """Names and values of the initializers of the main graph and its subgraphs."""
     for graph in (model.graph, *model.graph.subgraphs()):
         yield from graph.initializers.items()
 
 
 def _signature(value: ir.Value) -> tuple[str | None, str, str]:
+    """Name, type and shape of an input or output."""
     return value.name, str(value.type), str(value.shape)
 
 

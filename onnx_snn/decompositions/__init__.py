@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Functions and fused operators written out in standard operators, so that rules find what is nonlinear in them.
+"""Decomposition of functions and fused operators into standard operators, so that rules match inside them.
 
-Begin with `gelu`, a typical family; `registry` lists them all, and `decomposer` goes over a model. One family a file.
+Begin with `gelu`, a typical family; `registry` lists all of them, and `decomposer` applies them to a model.
 May import `rules` and what that imports.
 """

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Attention as onnxruntime fuses it.
+"""The fused attention operators of onnxruntime.
 
     Attention(x, w, b, ...)             q, k, v = heads of MatMul(x, w) + b
     MultiHeadAttention(q, k, v, ...)    q, k, v = heads of the inputs + b
 
     y = Softmax(scale * MatMul(q, k') + masks) @ v,     k = past k, k;     v = past v, v
 
-A mask adds `mask_filter_value` where it is 0. It may be given for each key, for each pair of query and key, or as the
-number of keys that count (and the first that does); a causal mask hides the keys after the query altogether.
+A mask adds `mask_filter_value` where it is 0. It has a value for each key, for each pair of query and key, or holds the
+end of the valid keys (and their start). A causal mask hides the keys after the query completely.
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ import onnx_ir as ir
 from onnx_snn.decompositions.builder import FormulaBuilder, Outputs, Unsupported
 
 _MASK_FILTER = -10000.0
-"""What onnxruntime adds to masked scores where the attribute is absent."""
+"""Default of the attribute `mask_filter_value`, the number that is added to masked scores."""
 
 _INT64 = ir.DataType.INT64
+
 KEYS = 2
-"""Axis of the positions in heads, [batch, head, position, feature]."""
+"""Axis of the positions in heads [batch, head, position, feature]."""
 
 
 def fused_attention(op: FormulaBuilder) -> Outputs:
@@ -32,7 +33,7 @@ def fused_attention(op: FormulaBuilder) -> Outputs:
     attributes = op.node.attributes
     for name in ("do_rotary", "past_present_share_buffer"):
         if attributes.get_int(name, 0):
-            raise Unsupported(f"Attention with {name}")
+            raise Unsupported(f"Attention with {name} is not supported")
     heads = attributes.get_int("num_heads", 0)
     projected = op.MatMul(op.required(0), op.required(1))
     bias = op.input(2)
@@ -55,9 +56,9 @@ def fused_attention(op: FormulaBuilder) -> Outputs:
 def multi_head_attention(op: FormulaBuilder) -> Outputs:
     """com.microsoft.MultiHeadAttention."""
     if op.input(8) is not None or op.input(9) is not None:
-        raise Unsupported("MultiHeadAttention with a shared buffer or beams in its cache")
+        raise Unsupported("MultiHeadAttention with past_sequence_length or cache_indirection is not supported")
     if op.wants(3):
-        raise Unsupported("MultiHeadAttention returns its scores")
+        raise Unsupported("MultiHeadAttention that returns its scores is not supported")
     heads = op.node.attributes.get_int("num_heads", 0)
     q, k, v, width = _heads_of_inputs(op, heads)
     past_k, past_v = op.input(6), op.input(7)
@@ -82,14 +83,14 @@ def attend(
     """Softmax(scale * MatMul(q, k') + masks) @ v for heads [batch, head, position, feature].
 
     Args:
-        op: Writes the nodes.
-        q: Queries.
-        k: Keys.
-        v: Values.
-        scale: Factor of the scores.
-        masks: What is added to the scores.
-        softcap: Bound of the scores, softcap * tanh(scores / softcap); 0 for none.
-        sink: Scores [1, head, 1, 1] of one more key, which has no value.
+        op: builder of the nodes.
+        q: queries.
+        k: keys.
+        v: values.
+        scale: factor of the scores.
+        masks: summands of the scores.
+        softcap: bound of the scores, softcap * tanh(scores / softcap); 0 for none.
+        sink: scores [1, head, 1, 1] of a further key without a value; None for none.
     """
     scores = op.Mul(op.MatMul(q, op.Transpose(k, perm=[0, 1, 3, 2])), scale)
     if softcap:
@@ -114,7 +115,7 @@ def merge_heads(op: FormulaBuilder, x: ir.Value) -> ir.Value:
 
 
 def scale_of(op: FormulaBuilder, head_size: int) -> float:
-    """The factor of the scores: the attribute, or one over the root of the head's size where it is absent or 0."""
+    """The factor of the scores: the attribute `scale`, or 1 / sqrt(head_size) where it is absent or 0."""
     return op.node.attributes.get_float("scale", 0.0) or 1.0 / math.sqrt(head_size)
 
 
@@ -124,20 +125,20 @@ def positions(op: FormulaBuilder, x: ir.Value, axis: int = KEYS) -> ir.Value:
 
 
 def hidden(op: FormulaBuilder, visible: ir.Value, like: ir.Value, value: float) -> ir.Value:
-    """A mask to be added: 0 where `visible`, else `value`, in the type of `like`."""
+    """An additive mask: 0 where `visible`, else `value`, in the type of `like`."""
     dtype = op.float_type(like)
-    # A finite value stays finite in any type: a row that is hidden altogether has probabilities all the same.
+    # A finite value must stay finite in the type of the scores: a row without visible keys has probabilities too.
     finite = max(value, float(dtype.min))
     return op.Where(visible, op.constant(0.0, dtype), op.constant(value if math.isinf(value) else finite, dtype))
 
 
 def _heads_of_inputs(op: FormulaBuilder, heads: int) -> tuple[ir.Value, ir.Value, ir.Value, int]:
-    """Heads of queries, keys and values, with the width of the queries."""
+    """Heads of queries, keys and values, and the width (head * feature) of the queries."""
     query, key, value, bias = op.required(0), op.input(1), op.input(2), op.input(3)
     if key is None or value is None or op.rank(query) != 3:
-        raise Unsupported("MultiHeadAttention with packed queries, keys and values")
+        raise Unsupported("MultiHeadAttention with packed queries, keys and values is not supported")
     width = op.size(query, -1)
-    if op.rank(key) == 4:  # keys and values of an encoder, projected once for all steps
+    if op.rank(key) == 4:  # cross-attention: keys and values of the encoder, projected before
         if bias is not None:
             query = op.Add(query, op.Slice(bias, [0], [width]))
         return split_heads(op, query, heads), key, value, width
@@ -152,7 +153,7 @@ def _heads_of_inputs(op: FormulaBuilder, heads: int) -> tuple[ir.Value, ir.Value
 def _masks(
     op: FormulaBuilder, mask: ir.Value | None, q: ir.Value, k: ir.Value, past: ir.Value | None
 ) -> list[ir.Value]:
-    """What is added to the scores [batch, head, query, key] for the mask and for causality."""
+    """Summands of the scores [batch, head, query, key]: for the mask and for causality."""
     value = op.node.attributes.get_float("mask_filter_value", _MASK_FILTER)
     masks = [] if mask is None else [hidden(op, _visible(op, mask, q, k), q, value)]
     if op.node.attributes.get_int("unidirectional", 0):
@@ -161,9 +162,9 @@ def _masks(
 
 
 def _not_after(op: FormulaBuilder, q: ir.Value, k: ir.Value, past: ir.Value | None) -> ir.Value:
-    """Which keys a query sees [query, key]: the `past` ones and as many new ones as there are queries up to it.
+    """Causal mask, bool [query, key]: a query attends to `past` keys and to new ones up to its own position.
 
-    The last query sees all, which matters where there are more new keys than queries.
+    The last query attends to all keys, which matters where there are more new keys than queries.
     """
     columns, rows = positions(op, k), op.Unsqueeze(positions(op, q), [1])
     is_last = op.Equal(rows, op.Sub(op.Gather(op.Shape(q), [KEYS]), 1))
@@ -173,7 +174,7 @@ def _not_after(op: FormulaBuilder, q: ir.Value, k: ir.Value, past: ir.Value | No
 
 
 def _visible(op: FormulaBuilder, mask: ir.Value, q: ir.Value, k: ir.Value) -> ir.Value:
-    """Which keys count, to be broadcast to [batch, head, query, key]."""
+    """Mask of the valid keys, bool, broadcastable to [batch, head, query, key]."""
     rank = op.rank(mask)
     zero = op.constant(0, mask.dtype or ir.DataType.INT32)
     if rank == 3:
@@ -181,8 +182,9 @@ def _visible(op: FormulaBuilder, mask: ir.Value, q: ir.Value, k: ir.Value) -> ir
     if rank == 2:
         return op.Unsqueeze(op.Greater(mask, zero), [1, 2])
     if rank != 1:
-        raise Unsupported(f"{op.node.op_type} with a mask of {rank} axes")
-    # One row holds the ends of the keys, a second one their starts: its place, 0 or 1, drops them where there is none.
+        raise Unsupported(f"{op.node.op_type} with a mask of {rank} axes is not supported")
+    # The first row holds the ends of the keys, an optional second row their starts. Multiplication by the
+    # index of the last row, 0 or 1, makes the starts 0 where there is no second row.
     ends_and_starts = op.Cast(mask, to=_INT64)
     rows = op.Reshape(ends_and_starts, op.Concat(op.constant([-1], _INT64), op.Gather(op.Shape(q), [0]), axis=0))
     last = op.Sub(op.Gather(op.Shape(rows), [0]), 1)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a decomposition is written: as a formula, whose operators become nodes.
+"""The notation of decompositions: formulas whose operators become nodes.
 
     op.Mul(x, op.Sigmoid(op.Mul(x, 1.702)))
 
-A float stands for a constant of the type of the first operand, an integer or a list of integers for int64.
+A float becomes a constant of the type of the first operand, an integer or a list of integers a constant of int64.
 """
 
 from __future__ import annotations
@@ -24,25 +24,30 @@ Operand: TypeAlias = "ir.Value | float | int | Sequence[int] | None"
 Outputs: TypeAlias = "Sequence[ir.Value | None]"
 
 _BOOL_OUTPUT = operators("Equal Less LessOrEqual Greater GreaterOrEqual And Or Not IsNaN")
+"""Operators whose output is of bool."""
+
 _INT64_OUTPUT = operators("Shape Size")
+"""Operators whose output is of int64."""
+
 _TYPE_OF_SECOND = operators("Where CastLike")
+"""Operators whose output has the type of their second input."""
 
 _CONSTANT = "onnx_snn.constant"
-"""Name of the initializers that formulas add, numbered."""
+"""Prefix of the names of the initializers that formulas add; a number follows."""
 
 
 class Unsupported(Exception):  # noqa: N818 - not an error: it becomes a line of the report
-    """Why a node cannot be taken apart exactly."""
+    """A node cannot be decomposed exactly; the message is the reason."""
 
 
 class Target:
-    """The model that formulas are written into.
+    """The model that decompositions add nodes to.
 
     Attributes:
-        opset: Version of the standard operators that it imports.
-        names: Its names.
-        constants: Initializers that formulas add to it.
-        all_float32: Whether no tensor of it is declared in float16 or bfloat16.
+        opset: version of the standard operators that it imports.
+        names: allocator of unique names.
+        constants: initializers that formulas add.
+        all_float32: whether no tensor is declared as float16 or bfloat16.
     """
 
     def __init__(self, model: ir.Model) -> None:
@@ -53,12 +58,12 @@ class Target:
 
 
 class FormulaBuilder:
-    """Writes the nodes that stand for one node, and tells what is known of its inputs and outputs.
+    """Adds the nodes that replace one node, and gives access to the inputs and outputs of that node.
 
     Attributes:
-        node: What is taken apart.
-        nodes: What was written so far, in graph order; named after `node` and their operator.
-        opset: Version of the standard operators that the model imports.
+        node: the node to decompose.
+        nodes: the new nodes so far, in graph order; named after `node` and their operator.
+        opset: version of the standard operators that the model imports.
     """
 
     def __init__(self, node: ir.Node, target: Target) -> None:
@@ -88,62 +93,62 @@ class FormulaBuilder:
         """Input `index` of the node.
 
         Raises:
-            Unsupported: it is absent.
+            Unsupported: the input is absent.
         """
         value = self.input(index)
         if value is None:
-            raise Unsupported(f"{self.node.op_type} without its input {index}")
+            raise Unsupported(f"{self.node.op_type} without its input {index} is not supported")
         return value
 
     def wants(self, index: int) -> bool:
-        """Whether anything reads output `index` of the node."""
+        """Whether output `index` of the node has readers or is an output of the graph."""
         if index >= len(self.node.outputs):
             return False
         value = self.node.outputs[index]
         return bool(value.uses()) or value.is_graph_output()
 
     def float_type(self, like: ir.Value | None) -> ir.DataType:
-        """Element type of a constant that meets `like`.
+        """Element type of a floating-point constant that is combined with `like`.
 
         Raises:
-            Unsupported: it is not known, in a model that does not compute in float32 throughout.
+            Unsupported: the type of `like` is unknown, in a model with tensors of float16 or bfloat16.
         """
         if like is not None and like.dtype is not None:
             return like.dtype
         if not self._target.all_float32:
-            raise Unsupported(f"the type of {None if like is None else like.name!r} is not known")
+            raise Unsupported(f"the type of {None if like is None else like.name!r} is unknown")
         return ir.DataType.FLOAT
 
     def rank(self, value: ir.Value) -> int:
         """Number of axes of `value`.
 
         Raises:
-            Unsupported: it is not known.
+            Unsupported: the rank is unknown.
         """
         if value.shape is None:
-            raise Unsupported(f"the rank of {value.name!r} is not known")
+            raise Unsupported(f"the rank of {value.name!r} is unknown")
         return len(value.shape)
 
     def size(self, value: ir.Value, axis: int) -> int:
         """The fixed size of `value` along `axis`.
 
         Raises:
-            Unsupported: it is not known, or varies.
+            Unsupported: the size is unknown or varies.
         """
         size = None if value.shape is None else value.shape[axis]
         if not isinstance(size, int):
-            raise Unsupported(f"the size of {value.name!r} along axis {axis} is not known")
+            raise Unsupported(f"the size of {value.name!r} along axis {axis} is unknown")
         return size
 
     def discard(self) -> None:
-        """Let go of what was written: its nodes would count as readers."""
+        """Disconnect and drop the new nodes, which would otherwise count as readers of their inputs."""
         for node in self.nodes:
             for index in range(len(node.inputs)):
                 node.replace_input_with(index, None)
         self.nodes.clear()
 
     def adopt(self, nodes: Iterable[ir.Node]) -> None:
-        """Take nodes that were made elsewhere, under names that tell what they are written for."""
+        """Add existing nodes, renamed after the node that they replace."""
         for node in nodes:
             self._record(node, node.name or node.op_type)
 
@@ -173,7 +178,7 @@ class FormulaBuilder:
         return self.constant(operand, ir.DataType.INT64)
 
     def _record(self, node: ir.Node, name: str) -> None:
-        """Keep `node`, which is called `name` within the node that is taken apart, as are its outputs."""
+        """Append `node`, named "<decomposed node>/<name>", and name its outputs after it."""
         node.name = self._target.names.take(f"{name_of(self.node)}/{name}")
         for output in node.outputs:
             suffix = f"_{output.index()}" if len(node.outputs) > 1 else ""
@@ -182,7 +187,7 @@ class FormulaBuilder:
 
 
 def _type_of(node: ir.Node, like: ir.DataType | None) -> ir.DataType | None:
-    """Element type of what `node` computes; `like` is that of its first operand."""
+    """Element type of the outputs of `node`, whose first operand has type `like`; None where unknown."""
     if node.op_type in _BOOL_OUTPUT:
         return ir.DataType.BOOL
     if node.op_type in _INT64_OUTPUT:

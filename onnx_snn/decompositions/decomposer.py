@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Functions and fused operators taken apart, so that recognition sees what is nonlinear in them.
+"""Decomposition of functions and fused operators, so that rules match the nonlinear parts inside them.
 
-Every node that is written carries the name of the node it stands for. Nothing else of the model is edited; the names
-of the outputs stay.
+Every new node records the name of the node that it comes from. The rest of the model and the names of all outputs are
+unchanged.
 """
 
 from __future__ import annotations
@@ -23,30 +23,30 @@ from onnx_snn.rules.rule import name_of
 
 @dataclass
 class Decomposed:
-    """What was taken apart.
+    """Result of `decompose`.
 
     Attributes:
-        origins: names of the nodes that were.
-        stay: nodes that could not be, and why.
+        origins: names of the decomposed nodes.
+        undecomposed: nodes that cannot be decomposed, with the reason.
     """
 
     origins: set[str] = field(default_factory=set)
-    stay: dict[ir.Node, str] = field(default_factory=dict)
+    undecomposed: dict[ir.Node, str] = field(default_factory=dict)
 
 
 def origin_of(node: ir.Node) -> str | None:
-    """Name of the original's node that `node` was written for; None where it is the original's own."""
+    """Name of the original node that `node` was decomposed from; None for a node of the original itself."""
     return node.metadata_props.get(ORIGIN_KEY)
 
 
-def decompose(model: ir.Model, held: Collection[str] = ()) -> Decomposed:
-    """Take apart, in place, every call of a function and every fused operator but those named in `held`.
+def decompose(model: ir.Model, intact: Collection[str] = ()) -> Decomposed:
+    """Decompose, in place, every call of a function and every fused operator except those named in `intact`.
 
     Args:
-        model: The model, of which no function calls itself: `load_model` refuses such a one.
-        held: Names of nodes that stay in one piece.
+        model: the model. No function of it calls itself, which `load_model` checks.
+        intact: names of nodes to leave in one piece.
     """
-    decomposer = _Decomposer(model, held)
+    decomposer = _Decomposer(model, intact)
     decomposer.replace_all(decomposer.function_body)
     fused = any((node.domain, node.op_type) in DECOMPOSITIONS for node in model.graph.all_nodes())
     if fused or is_low_precision(model):
@@ -60,17 +60,17 @@ def decompose(model: ir.Model, held: Collection[str] = ()) -> Decomposed:
 
 
 class _Decomposer:
-    """Takes nodes of one model apart."""
+    """Decomposes nodes of one model, in place."""
 
-    def __init__(self, model: ir.Model, held: Collection[str]) -> None:
-        self.model, self.held = model, held
+    def __init__(self, model: ir.Model, intact: Collection[str]) -> None:
+        self.model, self.intact = model, intact
         self.decomposed = Decomposed()
         self._target = Target(model)
         self._called: set[ir.OperatorIdentifier] = set()
-        self._written: list[ir.Node] = []
+        self._added: list[ir.Node] = []
 
     def replace_all(self, write: Callable[[FormulaBuilder], Outputs | None]) -> None:
-        """Replace every node for which `write` gives other values, and then what was written, until nothing changes."""
+        """Replace every node for which `write` returns outputs, including nodes that `write` added itself."""
         replaced = True
         while replaced:
             replaced = False
@@ -78,7 +78,7 @@ class _Decomposer:
                 replaced |= self._replace(node, write)
 
     def function_body(self, op: FormulaBuilder) -> Outputs | None:
-        """The body of the function that the node calls; None where it calls none."""
+        """Outputs of the inlined function that the node calls; None where it calls none."""
         identifier = op.node.op_identifier()
         function = self.model.functions.get(identifier)
         if function is None or function.domain == DOMAIN:
@@ -90,15 +90,15 @@ class _Decomposer:
         return outputs
 
     def fused_operator(self, op: FormulaBuilder) -> Outputs | None:
-        """What the decomposition of the operator writes; None where there is none."""
+        """Outputs of the decomposition of the node's operator; None where there is none."""
         if op.node.op_identifier() in self.model.functions:
             return None
         decomposition = DECOMPOSITIONS.get((op.node.domain, op.node.op_type))
         return None if decomposition is None else decomposition(op)
 
     def sweep(self) -> None:
-        """Remove what nothing reads: written nodes, constants, and functions in the place of all their calls."""
-        for node in reversed(self._written):
+        """Remove new nodes and constants without readers, and functions without calls."""
+        for node in reversed(self._added):
             if node.graph is not None and not any(out.uses() or out.is_graph_output() for out in node.outputs):
                 node.graph.remove(node, safe=True)
         self._target.constants.remove_unused()
@@ -112,14 +112,14 @@ class _Decomposer:
         return {node.op_identifier() for graph in graphs for node in graph.all_nodes()}
 
     def _replace(self, node: ir.Node, write: Callable[[FormulaBuilder], Outputs | None]) -> bool:
-        """Put what `write` gives in the place of `node`; whether it gave anything."""
-        if node.graph is None or name_of(node) in self.held or node in self.decomposed.stay:
+        """Replace `node` by the nodes that `write` adds; return whether it did."""
+        if node.graph is None or name_of(node) in self.intact or node in self.decomposed.undecomposed:
             return False
         builder = FormulaBuilder(node, self._target)
         try:
             outputs = write(builder)
         except Unsupported as reason:
-            self.decomposed.stay[node] = str(reason)
+            self.decomposed.undecomposed[node] = str(reason)
             outputs = None
         if outputs is None:
             builder.discard()
@@ -128,15 +128,15 @@ class _Decomposer:
         return True
 
     def _insert(self, builder: FormulaBuilder, outputs: Outputs) -> None:
-        """Put what was written in the place of the node, `outputs` in the place of its outputs."""
+        """Replace the node of `builder` by the nodes of `builder`, and its outputs by `outputs`."""
         node = builder.node
-        assert node.graph is not None, "what is taken apart lies in a graph"
+        assert node.graph is not None, "a decomposed node is part of a graph"
         origin = origin_of(node) or name_of(node)
         self.decomposed.origins.add(origin)
         replacements = _replacements(builder, outputs)
-        for written in _with_inner(builder.nodes):
-            written.metadata_props[ORIGIN_KEY] = origin
-        self._written += builder.nodes
+        for added in _with_inner(builder.nodes):
+            added.metadata_props[ORIGIN_KEY] = origin
+        self._added += builder.nodes
         node.graph.insert_before(node, builder.nodes)
         for old, new in replacements:
             self._take_over(old, new)
@@ -151,7 +151,7 @@ class _Decomposer:
 
 
 def _replacements(builder: FormulaBuilder, outputs: Outputs) -> list[tuple[ir.Value, ir.Value]]:
-    """The outputs of the node that are read, each with a new value of its own."""
+    """Pairs of an output of the node that has readers and the distinct new value that replaces it."""
     fresh = {value for node in builder.nodes for value in node.outputs}
     pairs = []
     for old, new in zip(builder.node.outputs, outputs, strict=False):

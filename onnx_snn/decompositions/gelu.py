@@ -5,7 +5,7 @@
     FastGelu(x, b)            Gelu(x + b), approximate="tanh"
     QuickGelu(x), Swish(x)    x * Sigmoid(alpha * x)
 
-Gelu and FastGelu without a bias, and an alpha of 1.702 (or 1 of Swish), are recognised as they are.
+Rules match Gelu and FastGelu without a bias, QuickGelu with alpha 1.702, and Swish with alpha 1 or 1.702, as they are.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ from onnx_snn.decompositions.builder import FormulaBuilder, Outputs
 from onnx_snn.graph.domains import MICROSOFT
 
 _NATIVE_OPSET = 20
-"""From here on Gelu is a standard operator; before, onnxruntime's own stands for it."""
+"""First opset with the standard operator Gelu; before it, the operator of onnxruntime is used."""
 
 _SWISH_OPSET = 24
-"""onnxruntime has no kernel for Swish; it puts ONNX's function in its place at this opset, and at no later one."""
+"""Last opset at which onnxruntime runs Swish: it has no kernel, and inlines ONNX's function at this opset alone."""
 
 _QUICK_ALPHA = 1.702
+"""Default of the attribute `alpha` of QuickGelu, for which the registry has the function `gelu_quick`."""
 
 
 def bias_gelu(op: FormulaBuilder) -> Outputs:
@@ -32,19 +33,19 @@ def bias_gelu(op: FormulaBuilder) -> Outputs:
 
 
 def fast_gelu(op: FormulaBuilder) -> Outputs | None:
-    """Gelu(x + b) by Tanh."""
+    """Tanh approximation of Gelu(x + b); None without a bias, which a rule matches."""
     bias = op.input(1)
     return None if bias is None else [gelu_tanh(op, op.Add(op.required(0), bias))]
 
 
 def quick_gelu(op: FormulaBuilder) -> Outputs | None:
-    """x * Sigmoid(alpha * x), unless alpha is the one of `gelu_quick`."""
+    """x * Sigmoid(alpha * x); None where alpha is that of `gelu_quick`, which a rule matches."""
     alpha = op.node.attributes.get_float("alpha", _QUICK_ALPHA)
     return None if math.isclose(alpha, _QUICK_ALPHA, rel_tol=1e-3) else [_swish(op, op.required(0), alpha)]
 
 
 def swish(op: FormulaBuilder) -> Outputs | None:
-    """x * Sigmoid(alpha * x), unless a rule knows alpha and onnxruntime the operator."""
+    """x * Sigmoid(alpha * x); None where a rule matches this alpha and onnxruntime runs the operator."""
     alpha = op.node.attributes.get_float("alpha", 1.0)
     known = any(math.isclose(alpha, number, rel_tol=1e-3) for number in (1.0, _QUICK_ALPHA))
     return None if known and op.opset <= _SWISH_OPSET else [_swish(op, op.required(0), alpha)]
@@ -56,7 +57,7 @@ def gelu(op: FormulaBuilder, x: ir.Value) -> ir.Value:
 
 
 def gelu_tanh(op: FormulaBuilder, x: ir.Value) -> ir.Value:
-    """The GELU of `x` by Tanh."""
+    """The tanh approximation of the GELU of `x`."""
     return op.Gelu(x, approximate="tanh") if op.opset >= _NATIVE_OPSET else op.FastGelu(x, domain=MICROSOFT)
 
 

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""com.microsoft.GroupQueryAttention: fewer heads of keys and values than of queries, and a cache of them.
+"""com.microsoft.GroupQueryAttention: attention with fewer heads of keys and values than of queries, and a cache.
 
-    y = Softmax(scale * MatMul(q, k') + mask) @ v,     each head of k and v for a group of heads of q
+    y = Softmax(scale * MatMul(q, k') + mask) @ v,     each head of k and v shared by a group of heads of q
 
-Sequences of a batch may have different lengths (`seqlens_k` + 1 each). The new keys and values of a sequence stand
-right behind its past ones, wherever those end; a query sees the keys up to its own position, and of them the last
-`local_window_size` where that is set. With `do_rotary`, queries and new keys are turned by their positions.
+Sequences of a batch may have different lengths (`seqlens_k` + 1 each). The new keys and values of a sequence follow
+its past ones directly. A query attends to the keys up to its own position, or to the last `local_window_size` of them
+where that is set. With `do_rotary`, queries and new keys get a rotary embedding of their positions.
 
-What a padded query returns is arbitrary, here as in onnxruntime.
+The result of a padded query is arbitrary, as in onnxruntime.
 """
 
 from __future__ import annotations
@@ -23,16 +23,23 @@ from onnx_snn.decompositions.rotary import rotate
 
 _UNSUPPORTED_INPUTS = {12: "k_scale", 13: "v_scale", 14: "q_norm_weight", 15: "k_norm_weight"}
 _UNSUPPORTED_INPUTS |= {16: "query_seqlens"}
-_UNSUPPORTED_ATTRIBUTES = {"sliding_window_cache": 0, "qk_output": 0, "kv_cache_bit_width": 0, "causal": 1}
-"""Inputs that must be absent, and attributes that must have these values."""
+"""Index and name of the inputs that must be absent."""
+
+_REQUIRED_ATTRIBUTES = {"sliding_window_cache": 0, "qk_output": 0, "kv_cache_bit_width": 0, "causal": 1}
+"""Attributes that must be absent or have these values."""
 
 _LENGTH = ir.DataType.INT64
+"""Element type of lengths and positions."""
 
 
 class _Lengths(NamedTuple):
-    """Lengths of the sequences, int64: before and with the new tokens [batch, 1, 1, 1], and the largest [1].
+    """Lengths of the sequences of a batch, int64.
 
-    With the new tokens alone, `is_prompt` [1].
+    Attributes:
+        is_prompt: whether all tokens are new, bool [1].
+        past: number of past tokens [batch, 1, 1, 1].
+        end: number of past and new tokens [batch, 1, 1, 1].
+        longest: largest number of past and new tokens [1].
     """
 
     is_prompt: ir.Value
@@ -49,23 +56,23 @@ def group_query_attention(op: FormulaBuilder) -> Outputs:
     query, key, value, head_size = _parts(op, heads, groups)
     q, k, v = split_heads(op, query, heads), split_heads(op, key, groups), split_heads(op, value, groups)
     lengths = _lengths(op, q)
-    # [batch, 1, position, 1]: where each new token stands in its sequence.
+    # Position of each new token in its sequence, [batch, 1, position, 1].
     rows = op.Add(lengths.past, op.Unsqueeze(positions(op, q), [1]))
     if attributes.get_int("do_rotary", 0):
-        places = _places(op, rows, lengths)
-        q, k = _rotated(op, q, k, places, head_size)
+        angles = _rotary_positions(op, rows, lengths)
+        q, k = _rotated(op, q, k, angles, head_size)
     present_k, present_v = (_appended(op, past, new, lengths) for past, new in ((op.input(3), k), (op.input(4), v)))
-    seen_k, seen_v = (
+    all_k, all_v = (
         _repeated(op, op.Slice(present, [0], lengths.longest, [KEYS]), heads, groups, head_size)
         for present in (present_k, present_v)
     )
-    masks = [hidden(op, _visible(op, rows, seen_k), q, -math.inf)]
+    masks = [hidden(op, _visible(op, rows, all_k), q, -math.inf)]
     bias = op.input(10)
     context = attend(
         op,
         q,
-        seen_k,
-        seen_v,
+        all_k,
+        all_v,
         scale=scale_of(op, head_size),
         masks=masks if bias is None else [bias, *masks],
         softcap=attributes.get_float("softcap", 0.0),
@@ -75,17 +82,18 @@ def group_query_attention(op: FormulaBuilder) -> Outputs:
 
 
 def _check(op: FormulaBuilder) -> None:
+    """Raise `Unsupported` for inputs, attributes or outputs that this decomposition does not cover."""
     attributes = op.node.attributes
     for index, name in _UNSUPPORTED_INPUTS.items():
         if op.input(index) is not None:
-            raise Unsupported(f"GroupQueryAttention with {name}")
-    for name, value in _UNSUPPORTED_ATTRIBUTES.items():
+            raise Unsupported(f"GroupQueryAttention with {name} is not supported")
+    for name, value in _REQUIRED_ATTRIBUTES.items():
         if attributes.get_int(name, value) != value:
-            raise Unsupported(f"GroupQueryAttention with {name} {attributes.get_int(name, value)}")
+            raise Unsupported(f"GroupQueryAttention with {name} {attributes.get_int(name, value)} is not supported")
     if any(attributes.get_string(name, "NONE") != "NONE" for name in ("k_quant_type", "v_quant_type")):
-        raise Unsupported("GroupQueryAttention with a quantized cache")
+        raise Unsupported("GroupQueryAttention with a quantized cache is not supported")
     if op.wants(3):
-        raise Unsupported("GroupQueryAttention returns its scores")
+        raise Unsupported("GroupQueryAttention that returns its scores is not supported")
 
 
 def _parts(op: FormulaBuilder, heads: int, groups: int) -> tuple[ir.Value, ir.Value, ir.Value, int]:
@@ -102,27 +110,28 @@ def _lengths(op: FormulaBuilder, q: ir.Value) -> _Lengths:
     longest = op.Reshape(op.Cast(op.required(6), to=_LENGTH), [1])
     total = op.Add(op.Reshape(op.Cast(op.required(5), to=_LENGTH), [-1, 1, 1, 1]), 1)
     new = op.Gather(op.Shape(q), [KEYS])
-    # A first prompt is padded behind its end: nothing lies before it, however short it is.
+    # A prompt has no past; its shorter sequences are padded at the end.
     is_prompt = op.Equal(new, longest)
     past = op.Where(is_prompt, op.constant(0, _LENGTH), op.Sub(total, new))
     return _Lengths(is_prompt, past, op.Add(past, new), longest)
 
 
-def _places(op: FormulaBuilder, rows: ir.Value, lengths: _Lengths) -> ir.Value:
-    """The positions [batch, position] that queries and new keys are turned by: where they stand, or as given."""
-    stand, given = op.Squeeze(rows, [1, 3]), op.input(9)
+def _rotary_positions(op: FormulaBuilder, rows: ir.Value, lengths: _Lengths) -> ir.Value:
+    """Positions [batch, position] of the rotary embedding: the input `position_ids`, else those in the sequence."""
+    in_sequence, given = op.Squeeze(rows, [1, 3]), op.input(9)
     if given is None:
-        return stand
-    # Of a prompt onnxruntime reads the first position alone and counts on from there.
+        return in_sequence
+    # For a prompt onnxruntime reads only the first position and counts on from it.
     first = op.Gather(op.Reshape(given, [-1]), [0])
-    return op.Where(lengths.is_prompt, op.Add(stand, first), given)
+    return op.Where(lengths.is_prompt, op.Add(in_sequence, first), given)
 
 
 def _rotated(
-    op: FormulaBuilder, q: ir.Value, k: ir.Value, places: ir.Value, head_size: int
+    op: FormulaBuilder, q: ir.Value, k: ir.Value, angles: ir.Value, head_size: int
 ) -> tuple[ir.Value, ir.Value]:
+    """Queries and new keys with the rotary embedding of the positions `angles` [batch, position]."""
     cosines, sines = op.required(7), op.required(8)
-    cos, sin = (op.Unsqueeze(op.Gather(table, places), [1]) for table in (cosines, sines))
+    cos, sin = (op.Unsqueeze(op.Gather(table, angles), [1]) for table in (cosines, sines))
     rotated = 2 * op.size(cosines, 1)
     interleaved = bool(op.node.attributes.get_int("rotary_interleaved", 0))
     q, k = (
@@ -132,7 +141,7 @@ def _rotated(
 
 
 def _appended(op: FormulaBuilder, past: ir.Value | None, new: ir.Value, lengths: _Lengths) -> ir.Value:
-    """The cache with `new` heads behind the past ones of each sequence, as long as its buffer or the longest."""
+    """The cache with the `new` heads after the past ones of each sequence; its length is max(buffer, longest)."""
     if past is None:
         return new
     joined = op.Concat(past, new, axis=KEYS)
@@ -140,17 +149,17 @@ def _appended(op: FormulaBuilder, past: ir.Value | None, new: ir.Value, lengths:
     size = op.Squeeze(op.Max(buffer, lengths.longest), [0])
     columns = op.Unsqueeze(op.Range(0, size, 1), [1])
     moved = op.Add(op.Sub(columns, lengths.past), buffer)
-    # Before the new ones a column keeps its place; what lies behind them is 0, wherever it is gathered from.
+    # Past columns keep their index; columns behind the new ones are set to 0 below, so any index does for them.
     last = op.Sub(op.Gather(op.Shape(joined), [KEYS]), 1)
-    places = op.Where(op.Less(columns, lengths.past), columns, op.Min(moved, last))
+    indices = op.Where(op.Less(columns, lengths.past), columns, op.Min(moved, last))
     shape = op.Concat(op.Gather(op.Shape(new), [0, 1]), op.Unsqueeze(size, [0]), op.Gather(op.Shape(new), [3]), axis=0)
-    gathered = op.GatherElements(joined, op.Expand(places, shape), axis=KEYS)
+    gathered = op.GatherElements(joined, op.Expand(indices, shape), axis=KEYS)
     nothing = op.constant(0.0, op.float_type(new))
     return op.Where(op.Less(columns, lengths.end), gathered, nothing)
 
 
 def _sink(op: FormulaBuilder, q: ir.Value) -> ir.Value | None:
-    """Scores [1, head, 1, 1] of a key without value, which smooth the softmax; None where nothing does."""
+    """Scores [1, head, 1, 1] of the attention sink, a key without a value; None where the operator has none."""
     sink = op.input(11)
     if sink is not None:
         return op.Reshape(sink, [1, -1, 1, 1])
@@ -159,7 +168,7 @@ def _sink(op: FormulaBuilder, q: ir.Value) -> ir.Value | None:
 
 
 def _repeated(op: FormulaBuilder, x: ir.Value, heads: int, groups: int, head_size: int) -> ir.Value:
-    """Each head of `x` for a group of heads of the queries."""
+    """`x` [batch, groups, position, feature] with every head repeated for its group: [batch, heads, ...]."""
     if heads == groups:
         return x
     repeated = op.Expand(op.Unsqueeze(x, [2]), [1, 1, heads // groups, 1, 1])
@@ -167,7 +176,7 @@ def _repeated(op: FormulaBuilder, x: ir.Value, heads: int, groups: int, head_siz
 
 
 def _visible(op: FormulaBuilder, rows: ir.Value, keys: ir.Value) -> ir.Value:
-    """Which keys a query sees, [batch, 1, query, key]."""
+    """Causal or sliding-window mask, bool [batch, 1, query, key]."""
     columns = positions(op, keys)
     visible = op.LessOrEqual(columns, rows)
     window = op.node.attributes.get_int("local_window_size", -1)

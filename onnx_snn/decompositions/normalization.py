@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Normalizations, fused with the sum that goes in.
+"""Normalizations that are fused with the sum before them.
 
     SkipLayerNormalization(x, skip, gamma, beta, bias)         LayerNormalization(x + skip + bias)
     SkipSimplifiedLayerNormalization(x, skip, gamma, bias)     RMSNormalization(x + skip + bias)
     EmbedLayerNormalization(ids, segments, tables, ...)        LayerNormalization(word + position + segment)
 
-Each also returns that sum where it is read. What the operators return for training has no counterpart.
+Each also returns the sum where it is read. Their outputs for training (mean and inverse deviation) are not supported.
 """
 
 from __future__ import annotations
@@ -15,14 +15,16 @@ import onnx_ir as ir
 from onnx_snn.decompositions.builder import FormulaBuilder, Outputs, Unsupported
 
 _LAYER_OPSET = 17
+"""First opset with the standard operator LayerNormalization; before it, its formula is used."""
+
 _RMS_OPSET = 23
-"""First opsets with LayerNormalization and RMSNormalization; before, they are written out."""
+"""First opset with the standard operator RMSNormalization; before it, its formula is used."""
 
 _AXES_INPUT_OPSET = 18
-"""From here on ReduceMean takes its axes as an input."""
+"""First opset whose ReduceMean takes its axes as an input."""
 
 _EPSILON = 1e-12
-"""What onnxruntime takes where the attribute is absent."""
+"""Default of the attribute `epsilon` in onnxruntime."""
 
 
 def skip_layer_normalization(op: FormulaBuilder) -> Outputs:
@@ -71,8 +73,11 @@ def rms_normalization(op: FormulaBuilder, x: ir.Value, gamma: ir.Value, epsilon:
 
 
 def _sum(op: FormulaBuilder, bias: int) -> ir.Value:
+    """x + skip, plus input `bias` where the node has it."""
     if op.wants(1) or op.wants(2):
-        raise Unsupported(f"{op.node.op_type} returns its mean or inverse deviation, which are for training")
+        raise Unsupported(
+            f"{op.node.op_type} that returns its mean or inverse deviation, for training, is not supported"
+        )
     total = op.Add(op.required(0), op.required(1))
     shift = op.input(bias)
     return total if shift is None else op.Add(total, shift)

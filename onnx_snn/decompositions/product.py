@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Products fused with what stands around them.
+"""Matmuls and convolutions that are fused with a scale, a sum or an activation.
 
-    FusedMatMul(a, b)         alpha * MatMul(a', b'), either one transposed where the attributes say so
+    FusedMatMul(a, b)         alpha * MatMul(a', b'), each transposed as the attributes say
     FusedGemm(a, b, c)        activation(Gemm(a, b, c))
     FusedConv(x, w, b, z)     activation(Conv(x, w, b) + z)
 
@@ -24,7 +24,7 @@ _PARAMETERS: dict[str, tuple[str, ...]] = {
     "LeakyRelu": ("alpha",),
     "HardSigmoid": ("alpha", "beta"),
 }
-"""Activations that take their parameters as attributes, in the order in which fused operators list them."""
+"""Parameters of the activations in fused operators, in their order, as attributes of the standard operators."""
 
 
 def fused_mat_mul(op: FormulaBuilder) -> Outputs:
@@ -42,23 +42,30 @@ def fused_mat_mul(op: FormulaBuilder) -> Outputs:
 def fused_gemm(op: FormulaBuilder) -> Outputs:
     """activation(Gemm(a, b, c))."""
     given = op.node.attributes
-    kept = {name: given[name].value for name in ("alpha", "beta", "transA", "transB") if name in given}
-    product = op.Gemm(op.required(0), op.required(1), op.input(2), **kept)
+    attributes = {name: given[name].value for name in ("alpha", "beta", "transA", "transB") if name in given}
+    product = op.Gemm(op.required(0), op.required(1), op.input(2), **attributes)
     parameters = [given.get_float(f"activation_{name}", 0.0) for name in ("alpha", "beta")]
     return [_activated(op, product, parameters)]
 
 
 def fused_conv(op: FormulaBuilder) -> Outputs:
     """activation(Conv(x, w, b) + z)."""
-    kept = {name: attribute.value for name, attribute in op.node.attributes.items() if "activation" not in name}
-    product = op.Conv(op.required(0), op.required(1), op.input(2), **kept)
+    attributes = {name: attribute.value for name, attribute in op.node.attributes.items() if "activation" not in name}
+    product = op.Conv(op.required(0), op.required(1), op.input(2), **attributes)
     added = op.input(3)
     total = product if added is None else op.Add(product, added)
     return [_activated(op, total, list(op.node.attributes.get_floats("activation_params", ())))]
 
 
 def _transposed(op: FormulaBuilder, x: ir.Value, swap_last: bool, batch: str) -> ir.Value:
-    """`x` with its axes in the order that MatMul takes."""
+    """`x` with its axes in the order of MatMul's operands.
+
+    Args:
+        op: builder of the nodes.
+        x: operand of FusedMatMul.
+        swap_last: whether its last two axes are swapped.
+        batch: name of the attribute that tells whether its batch axes follow its first matrix axis.
+    """
     moves_first = bool(op.node.attributes.get_int(batch, 0))
     if not (swap_last or moves_first):
         return x
@@ -72,11 +79,14 @@ def _transposed(op: FormulaBuilder, x: ir.Value, swap_last: bool, batch: str) ->
 
 
 def _activated(op: FormulaBuilder, x: ir.Value, parameters: Sequence[float]) -> ir.Value:
+    """`x` after the activation that the node names."""
     activation = op.node.attributes.get_string("activation", "")
     if activation == "Clip" and len(parameters) == 2:
         return op.Clip(x, float(parameters[0]), float(parameters[1]))
     if activation not in _PARAMETERS or len(parameters) < len(_PARAMETERS[activation]):
-        raise Unsupported(f"{op.node.op_type} with the activation {activation} and the parameters {list(parameters)}")
+        raise Unsupported(
+            f"{op.node.op_type} with activation {activation!r} and parameters {list(parameters)} is not supported"
+        )
     values = dict(zip(_PARAMETERS[activation], parameters, strict=False))
-    written: ir.Value = getattr(op, activation)(x, **values) if activation else x
-    return written
+    activated: ir.Value = getattr(op, activation)(x, **values) if activation else x
+    return activated

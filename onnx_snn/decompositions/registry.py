@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which decomposition writes out which operator.
+"""The table of decompositions by operator.
 
-A decomposition reads its node and writes the nodes that stand for it; it returns the values that stand for the outputs,
-or None where rules know the node as it is. Where a node cannot be written out exactly it raises `Unsupported`, and
-the node stays.
+A decomposition reads its node and adds the nodes that replace it. It returns the values that replace the outputs, or
+None where a rule matches the node as it is. It raises `Unsupported` for a node that cannot be decomposed exactly; the
+node is then left in the model.
 """
 
 from __future__ import annotations
@@ -24,12 +24,17 @@ from onnx_snn.decompositions.product import fused_conv, fused_gemm, fused_mat_mu
 from onnx_snn.graph.domains import MICROSOFT
 
 Decomposition = Callable[[FormulaBuilder], "Outputs | None"]
+"""Function that adds the replacement of a node and returns its outputs, or None to leave the node."""
 
 
 def _standard_attention(op: FormulaBuilder) -> Outputs:
-    """Attention of opset 23 and later, as onnx defines it; masked scores are other numbers in onnxruntime."""
+    """Attention of opset 23 and later, by the function that ONNX defines.
+
+    Raises:
+        Unsupported: it returns masked scores, which onnxruntime masks with other numbers than ONNX.
+    """
     if op.wants(3) and op.node.attributes.get_int("qk_matmul_output_mode", 0) in (1, 2):
-        raise Unsupported("Attention returns its masked scores")
+        raise Unsupported("Attention that returns its masked scores is not supported")
     function = defining_function(op)
     return inlined(op, function, function.opset_imports)
 

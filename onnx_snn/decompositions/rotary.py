@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rotary embedding: pairs of features turned by angles that depend on their position alone.
+"""Rotary embedding: pairs of features rotated by angles that depend on the position (Su et al., arXiv:2104.09864).
 
     a', b' = a * cos - b * sin, a * sin + b * cos
 
@@ -23,24 +23,24 @@ def rotate(
     rotated: int,
     interleaved: bool,
 ) -> ir.Value:
-    """The heads `x` [batch, head, position, feature], their first `rotated` features turned.
+    """The heads `x` [batch, head, position, feature] with their first `rotated` features rotated.
 
     Args:
-        op: Writes the nodes.
-        x: Heads.
-        cos: Cosines [batch, 1, position, rotated / 2].
-        sin: Sines of the same shape.
-        head_size: Number of features of a head.
-        rotated: How many of them are turned.
-        interleaved: Whether a pair are neighbours.
+        op: builder of the nodes.
+        x: heads.
+        cos: cosines [batch, 1, position, rotated / 2].
+        sin: sines of the same shape.
+        head_size: number of features of a head.
+        rotated: number of rotated features.
+        interleaved: whether the features of a pair are neighbours.
     """
-    turned, *rest = op.split(x, [rotated, head_size - rotated], axis=-1) if rotated < head_size else (x,)
+    features, *rest = op.split(x, [rotated, head_size - rotated], axis=-1) if rotated < head_size else (x,)
     half = rotated // 2
     if interleaved:
-        pairs = op.Reshape(turned, [0, 0, 0, half, 2])
+        pairs = op.Reshape(features, [0, 0, 0, half, 2])
         a, b = (op.Squeeze(part, [-1]) for part in op.split(pairs, [1, 1], axis=-1))
     else:
-        a, b = op.split(turned, [half, half], axis=-1)
+        a, b = op.split(features, [half, half], axis=-1)
     first = op.Sub(op.Mul(a, cos), op.Mul(b, sin))
     second = op.Add(op.Mul(a, sin), op.Mul(b, cos))
     if interleaved:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Element types and ranks of tensors, as onnxruntime infers them where the model declares none.
+"""Element types and shapes of tensors, inferred by onnxruntime where the model does not declare them.
 
-onnx infers nothing behind an operator of another domain, and most exporters declare nothing within a graph.
+The shape inference of onnx stops at operators of other domains, and most exporters declare no types of inner tensors.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from onnx_snn.runtime.tap_session import inferred_types
 logger = logging.getLogger(__name__)
 
 LOW_PRECISION = frozenset((ir.DataType.FLOAT16, ir.DataType.BFLOAT16))
-"""Types of tensors beside which neurons need a Cast."""
+"""Types of tensors that are cast to float32 before a neuron and back behind it."""
 
 
 def annotate(model: ir.Model) -> None:
-    """Fill in missing types and shapes of the main graph, in place; what is declared stays.
+    """Fill in missing types and shapes of the main graph, in place; declared ones are not changed.
 
-    Where onnxruntime does not accept the model nothing is filled in: it may still be looked at in a dry run.
+    If onnxruntime does not accept the model, nothing is filled in: a dry run works on such models too.
     """
     values = {value.name or "": value for node in model.graph for value in node.outputs if value.name}
     missing = [name for name, value in values.items() if value.type is None or value.shape is None]
@@ -31,7 +31,7 @@ def annotate(model: ir.Model) -> None:
     try:
         types = inferred_types(model, missing)
     except ModelError as error:
-        logger.info("no types are inferred: %s", error)
+        logger.info("types are not inferred, as onnxruntime does not accept the model: %s", error)
         return
     for name, (dtype, shape) in types.items():
         value = values[name]
@@ -42,7 +42,7 @@ def annotate(model: ir.Model) -> None:
 
 
 def is_low_precision(model: ir.Model) -> bool:
-    """Whether any tensor that is declared in `model` is of float16 or bfloat16."""
+    """Whether any tensor of `model` is declared as float16 or bfloat16, or cast to it."""
     for graph in model.graphs():
         declared = [*graph.inputs, *graph.initializers.values(), *(out for node in graph for out in node.outputs)]
         if any(value.dtype in LOW_PRECISION for value in declared):

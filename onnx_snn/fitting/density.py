@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Densities: how often each argument of a fitted function occurs.
+"""Densities: discrete distributions of the arguments of a fitted function.
 
-A calibrated density is the histogram of every element that passed a site, plus two floors. The uniform floor
-keeps arguments that calibration never saw from being served by one coarse segment; the logarithmic one keeps
-the segments of a range that a few massive activations stretched fine near zero.
+A calibrated density is the histogram of every element that passed a site, mixed with two floors. The uniform floor
+keeps the segments over arguments that calibration did not see from becoming too coarse. The logarithmic floor keeps
+segments near zero fine where a few massive activations stretch the range.
 """
 
 from __future__ import annotations
@@ -19,21 +19,27 @@ from onnx_snn.errors import ConfigError
 Float64 = NDArray[np.float64]
 
 UNIFORM_FLOOR = 1e-4
-"""Share of mass spread evenly over the range. A hundredth of it makes unseen arguments ten times worse."""
+"""Share of the mass that is spread evenly over the range. At a hundredth of it, errors at unseen arguments are ten
+times as large."""
 
 LOG_FLOOR = 1e-4
-"""Share of mass spread evenly over the logarithm of the magnitude."""
+"""Share of the mass that is spread evenly over the logarithm of the magnitude."""
 
 LOG_OCTAVES = 20
-"""The logarithmic floor ends this far below the largest magnitude, where 16 bits have resolved everything."""
+"""Extent of the logarithmic floor below the largest magnitude, in octaves; 16 bits resolve no smaller magnitudes."""
 
 GOLDEN_RATIO = (math.sqrt(5.0) - 1.0) / 2.0
-"""Multiples of it, modulo 1, fall farther from each other than those of any other number."""
+"""Golden ratio (sqrt(5) - 1) / 2. Its multiples modulo 1 are spread most evenly, so points placed by it are irregular
+without clusters."""
 
 HISTOGRAM_POINTS = 2048
+"""Largest number of points of the histogram in a calibrated density."""
+
 UNIFORM_POINTS = 1024
+"""Number of points of the uniform floor."""
+
 LOG_POINTS = 512
-"""Points that a calibrated density spends on each share (the logarithmic one on either sign): 4096 in all."""
+"""Number of points of the logarithmic floor on each sign; with the others, 4096 points in all."""
 
 
 class Density(NamedTuple):
@@ -44,18 +50,18 @@ class Density(NamedTuple):
 
 
 def uniform_density(lo: float, hi: float, points: int = 4096) -> Density:
-    """Equal mass on one point in each of `points` equal cells of [lo, hi], both ends among them.
+    """Equal mass on one point in each of `points` equal cells of [lo, hi], including both ends.
 
-    Within their cells the points follow the golden ratio. A regular grid resonates with the levels of a
-    segment: a fit finds level sizes that hit every point and miss what lies between.
+    The position within a cell follows multiples of the golden ratio. On a regular grid a fit would choose level sizes
+    that are exact at every point and wrong between them.
 
     Raises:
         ConfigError: the range is empty or not finite.
     """
     _check_range(lo, hi)
     cell = np.arange(points, dtype=np.float64)
-    within = np.modf((cell + 0.5) * GOLDEN_RATIO)[0]
-    inside = lo + (cell + within) * ((hi - lo) / points)
+    offset = np.modf((cell + 0.5) * GOLDEN_RATIO)[0]
+    inside = lo + (cell + offset) * ((hi - lo) / points)
     return Density(np.concatenate([[lo], inside[1:-1], [hi]]), np.full(points, 1.0 / points))
 
 
@@ -63,13 +69,13 @@ def calibrated_density(points: ArrayLike, mass: ArrayLike, lo: float, hi: float)
     """The histogram `points` [M], `mass` [M] on the range [lo, hi], mixed with both floors.
 
     Args:
-        points: sorted arguments, such as the centres of histogram bins; those out of range count at its end.
-        mass: how often each occurs, in any unit.
-        lo: lower end of the range to be fitted.
-        hi: upper end of it.
+        points: sorted arguments, such as the centres of histogram bins; those out of range are clipped to it.
+        mass: frequency of each argument, in any unit.
+        lo: lower end of the range.
+        hi: upper end of the range.
 
     Raises:
-        ConfigError: the range is empty, shapes disagree, values are not finite, or masses not positive.
+        ConfigError: the range is empty, shapes disagree, values are not finite, masses are negative or all 0.
     """
     _check_range(lo, hi)
     points, mass = np.asarray(points, np.float64), np.asarray(mass, np.float64)
@@ -94,12 +100,12 @@ def calibrated_density(points: ArrayLike, mass: ArrayLike, lo: float, hi: float)
 
 
 def folded(density: Density) -> Density:
-    """The density of the magnitude."""
+    """The density of the magnitudes of a signed value."""
     return _merged(np.abs(density.points), density.mass)
 
 
 def mirrored(density: Density) -> Density:
-    """The density of a symmetric signed value of which `density` holds the magnitudes."""
+    """The density of a symmetric signed value from the `density` of its magnitudes."""
     positive = density.points > 0.0
     points = np.concatenate([-density.points[positive][::-1], density.points])
     mass = np.concatenate([density.mass[positive][::-1] / 2, np.where(positive, density.mass / 2, density.mass)])
@@ -107,16 +113,16 @@ def mirrored(density: Density) -> Density:
 
 
 def density_up_to(limit: float, points: Float64, counts: NDArray[Any]) -> Density:
-    """The density of magnitudes `points` [M] that occur `counts` [M] times, on [0, limit] with both ends."""
-    reached = np.clip(np.concatenate([points, [0.0, limit]]), 0.0, limit)
-    distinct, places = np.unique(reached, return_inverse=True)
-    mass = np.bincount(places, weights=np.append(counts / counts.sum(), [0.0, 0.0])).astype(np.float64)
+    """The density of magnitudes `points` [M] with `counts` [M], clipped to [0, limit], with a point at both ends."""
+    clipped = np.clip(np.concatenate([points, [0.0, limit]]), 0.0, limit)
+    distinct, indices = np.unique(clipped, return_inverse=True)
+    mass = np.bincount(indices, weights=np.append(counts / counts.sum(), [0.0, 0.0])).astype(np.float64)
     return Density(distinct, mass)
 
 
 def median(density: Density) -> float:
     """The point below which half of the mass lies."""
-    # In float32, so that the middle of a symmetric density is the same in whichever order it is summed.
+    # In float32, so that the median of a symmetric density does not depend on the order of summation.
     below = np.cumsum(density.mass).astype(np.float32)
     return float(density.points[np.searchsorted(below, np.float32(0.5) * below[-1])])
 
@@ -133,17 +139,18 @@ def check_density(density: Density) -> None:
 
 
 def _thin(points: Float64, mass: Float64) -> Density:
-    """At most HISTOGRAM_POINTS points: neighbours unite at their centre of mass."""
-    group = -(-points.size // HISTOGRAM_POINTS)
+    """The distribution on at most HISTOGRAM_POINTS points; neighbours are merged at their centre of mass."""
+    group = math.ceil(points.size / HISTOGRAM_POINTS)
     starts = np.arange(0, points.size, group)
-    united: Float64 = np.add.reduceat(mass, starts)
-    centres: Float64 = np.add.reduceat(points * mass, starts) / united
-    return Density(centres, united)
+    merged: Float64 = np.add.reduceat(mass, starts)
+    centres: Float64 = np.add.reduceat(points * mass, starts) / merged
+    return Density(centres, merged)
 
 
 def _log_points(lo: float, hi: float) -> Float64:
+    """Points of the logarithmic floor inside (lo, hi), of either sign."""
     limit = max(abs(lo), abs(hi))
-    # In float32, so that machines agree whose exp2 differ in the last bit of float64.
+    # In float32, so that the last bit of exp2 in float64, which depends on the machine, has no effect.
     share = np.exp2(-LOG_OCTAVES * (np.arange(LOG_POINTS) + 0.5) / LOG_POINTS).astype(np.float32)
     magnitudes = limit * share.astype(np.float64)
     both = np.concatenate([-magnitudes, magnitudes])
@@ -152,9 +159,9 @@ def _log_points(lo: float, hi: float) -> Float64:
 
 
 def _merged(points: Float64, mass: Float64) -> Density:
-    """Sorted, equal points united, mass normalised."""
-    distinct, where = np.unique(points, return_inverse=True)
-    total = np.bincount(where, weights=mass)
+    """The density with sorted points, equal ones merged, and mass of sum 1."""
+    distinct, indices = np.unique(points, return_inverse=True)
+    total = np.bincount(indices, weights=mass)
     return Density(distinct, total / total.sum())
 
 

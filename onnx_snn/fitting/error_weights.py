@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How much the errors of a code count that is divided row by row: those of a normalization.
+"""Weights of squared errors for codes of normalized rows.
 
-A normalization divides each row by its root mean square, and so the error of the row's code. A class token that
-starts at nothing and the patches around it may lie a factor of hundreds apart, yet both come out at size 1. The
-squared error at a magnitude x hence counts as the mean of 1 / r**2 over the rows in which x occurs:
+A normalization divides each row, and with it the error of the row's code, by its root mean square r. Rows may differ in
+size by a factor of hundreds, like a class token and image patches, yet all are normalized to size 1. The squared error
+at a magnitude x is therefore weighted by the mean of 1 / r**2 over the rows in which x occurs:
 
     importance(x) = sum_r rows(r) p(x | r) / r**2  /  sum_r rows(r) p(x | r)
 
-of which calibration knows the number of rows with divisor r. How values spread within a row is taken as
+Calibration counts the rows with divisor r. The distribution of values within a row is modelled as
 
     p(x | r) ~ r**3 / (r**2 + x**2)**2
 
-which is bell-shaped with the heavy tails of activations, and a quotient that every machine rounds alike.
+which is bell-shaped with the heavy tails of activations, and rational, so that every machine rounds it alike.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ Float64 = NDArray[np.float64]
 
 
 def importance(magnitudes: Float64, divisors: Float64, rows: NDArray[Any]) -> Float64:
-    """How much a squared error at each of `magnitudes` counts, in float32's precision and relative to their largest.
+    """Relative weight of a squared error at each magnitude, rounded to float32.
 
     Args:
-        magnitudes: float64 [M], >= 0.
-        divisors: float64 [R], what rows are divided by, >= 0; at least one is above.
-        rows: [R], how many rows each divides.
+        magnitudes: magnitudes, float64 [M], >= 0.
+        divisors: divisors of rows, float64 [R], >= 0 and not all 0.
+        rows: number of rows with each divisor [R].
 
     Returns:
-        float64 [M], above 0.
+        Weights, float64 [M], above 0; their unit is 1 / max(divisors)**2.
     """
-    some = divisors > 0.0  # a row that is divided by nothing holds nothing
-    r, rows = divisors[some] / divisors.max(), rows[some]
+    nonzero = divisors > 0.0  # rows with divisor 0 are all zeros, which are coded exactly
+    r, rows = divisors[nonzero] / divisors.max(), rows[nonzero]
     x = magnitudes[:, None] / divisors.max()
     likelihood = rows * r**3 / (r**2 + x**2) ** 2
     relative: Float64 = (likelihood / r**2).sum(axis=1) / likelihood.sum(axis=1)
-    # In float32, because sums round as they are ordered.
+    # In float32, so that the order of summation has no effect.
     return np.asarray(relative.astype(np.float32), np.float64)

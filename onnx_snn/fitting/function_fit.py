@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fitting a scalar function: N segments of a piecewise-linear function, with T bits inside each."""
+"""Fit of a scalar function by N segments of a piecewise-linear function, with T bits in each."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from onnx_snn.neurons.mbe import MbeNeuron
 def fit_function(
     function: ScalarFunction, bases: int, timesteps: int, density: Density | None = None, *, gate: bool = True
 ) -> MbeNeuron:
-    """The neuron with N = `bases` and T = `timesteps` that comes closest to `function` on `density`.
+    """The neuron with N = `bases` and T = `timesteps` of least mean squared error for `function` on `density`.
 
     Args:
-        function: what to approximate; an odd one is fitted on the magnitude and mirrored (`polarity` 1).
+        function: function to approximate; an odd one is fitted on the magnitude and mirrored (`polarity` 1).
         bases: number of segments N.
         timesteps: bits T of each segment.
-        density: of the arguments; None is uniform on the function's domain.
+        density: distribution of the arguments; None for a uniform one on the function's domain.
         gate: whether saturated bases fire once instead of T times, with the same output.
 
     Raises:
-        ConfigError: N or T is out of range, the function is not finite on the density, or the density leaves
-            a domain that is fixed.
+        ConfigError: N or T is out of range, the function is not finite on the density, or the density exceeds
+            a fixed domain.
     """
     check_size(bases, timesteps)
     typical = function.origin if density is None else median(density)
@@ -33,7 +33,9 @@ def fit_function(
     lo, hi = function.domain
     if function.fixed_domain and not (lo <= density.points[0] and density.points[-1] <= hi):
         extent = f"[{density.points[0]}, {density.points[-1]}]"
-        raise ConfigError(f"the density of {function.name!r} covers {extent}; its domain is fixed: [{lo}, {hi}]")
+        raise ConfigError(
+            f"the density of {function.name!r} covers {extent}, beyond the domain [{lo}, {hi}] of the function"
+        )
     target = target_of(function, density, mirrored=function.odd)
     origin = 0.0 if function.odd else typical
     return fit_segments(target, bases, timesteps, origin=origin, polarity=int(function.odd), gate=gate)

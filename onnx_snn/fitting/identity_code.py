@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Identity codes: neurons that answer what they see, fine near zero and coarse far out, like a float.
+"""Identity codes: neurons whose output approximates their input, with fine levels near zero and coarse ones far out.
 
 A code has N segments on the magnitude; `polarity` 1 mirrors them for signed signals, so each sign has N.
-There are two kinds, and `fit_identity` takes the one with the smaller error:
+`fit_identity` returns the one of smaller error of two kinds:
 
 - **power of two**: level sizes L_n = 2**p_n, p ascending (see `onnx_snn.fitting.level_search`), knots
-  K_n+1 = K_n + (2**T - 1) * L_n and weights 2**(T-1) * L_n, so that every answer is an integer multiple of L_0 and a
+  K_n+1 = K_n + (2**T - 1) * L_n and weights 2**(T-1) * L_n, so that every output is an integer multiple of L_0 and a
   product of codes is an integer sum;
-- **fitted**: knots and readout as for any function, which pays while levels are few.
+- **fitted**: knots and readout fitted as for any function, which has a smaller error for few levels.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ from onnx_snn.neurons.mbe import MbeNeuron, halving_neuron
 Float64 = NDArray[np.float64]
 
 FITTED_TIMESTEPS = 7
-"""Most time steps with which the fitted code is tried; with more, its grids, not its freedom, decide the error."""
+"""Largest number of time steps T at which the fitted code is tried. Above it, the grids of its knots and readout limit
+its error."""
 
 
 def fit_identity(
@@ -39,25 +40,25 @@ def fit_identity(
     one_sided: bool = False,
     gate: bool = True,
 ) -> MbeNeuron:
-    """The code with N = `bases` segments on [0, `limit`] that loses least of a signal.
+    """The code with N = `bases` segments on [0, `limit`] of least mean squared error.
 
     Args:
-        density: of the signal's magnitude; points are >= 0, and those beyond `limit` count as `limit`.
-        bases: number of segments N, on either sign.
+        density: distribution of the signal's magnitude; points above `limit` are clipped to it.
+        bases: number of segments N on each sign.
         timesteps: bits T of each segment.
-        limit: the largest magnitude that the code must reach.
-        one_sided: the signal is never negative; negative input answers 0.
+        limit: largest magnitude that the code must represent.
+        one_sided: whether the signal is never negative; the output for negative input is then 0.
         gate: whether saturated bases fire once instead of T times.
 
     Raises:
-        ConfigError: N, T or `limit` is out of range, or the density is none of magnitudes.
+        ConfigError: N, T or `limit` is out of range, or the density has negative points.
     """
     check_size(bases, timesteps)
     if not (math.isfinite(limit) and limit > 0.0):
         raise ConfigError(f"limit is {limit}; expected a positive, finite magnitude")
     check_density(density)
     if density.points[0] < 0.0:
-        raise ConfigError(f"the density holds {density.points[0]}; expected magnitudes")
+        raise ConfigError(f"the density holds {density.points[0]}; expected magnitudes, which are >= 0")
     points, mass = calibrated_density(density.points, density.mass, 0.0, limit)
     target = Target(points, points, mass, anchored=True, reach=limit)
     polarity = 0 if one_sided else 1
@@ -71,7 +72,7 @@ def fit_identity(
 
 
 def code_of_levels(level: Float64, timesteps: int, *, polarity: int, gate: bool) -> MbeNeuron:
-    """The code whose segments have levels of the sizes `level` [N], ascending; `polarity` 1 mirrors it."""
+    """The code with the level sizes `level` [N], ascending; `polarity` 1 mirrors it to negative values."""
     knots = np.concatenate([[0.0], np.cumsum(level * (2.0**timesteps - 1.0))])
     scale = 2.0 ** (timesteps - 1)
     return halving_neuron(

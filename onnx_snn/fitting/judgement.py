@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How neurons and codes are judged on a histogram: by their error and by the spikes that they fire."""
+"""Error and mean spikes of neurons and codes on a histogram."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from onnx_snn.neurons.mbe import MbeNeuron, fired_slots
 Float64 = NDArray[np.float64]
 
 HISTOGRAM_POINTS = 512
-"""Most points of a sample; neighbouring points of a density unite until so many are left."""
+"""Largest number of points of a sample; neighbouring points of a density are merged down to it."""
 
 TYPICAL = 0.999
-"""Share of the values that sets the scale of a relative error: what a few massive activations add to the power of a
-signal is no reason to lose the rest of it."""
+"""Quantile of the magnitudes at which the signal is clipped when its power is measured, so that a few massive
+activations do not make the relative error of the other values look small."""
 
 MARGIN = 1e-6
-"""Share by which an error, and number by which spikes, must be smaller to count as such: rounding noise decides
-nothing."""
+"""Relative difference of errors and absolute difference of mean spikes below which codes count as equal, so that
+rounding noise has no effect."""
 
 
-class Judged(Protocol):
-    """A code whose error and spikes are known."""
+class Rated(Protocol):
+    """A code whose error and mean spikes are known."""
 
     @property
     def error(self) -> float:
@@ -37,30 +37,30 @@ class Judged(Protocol):
 
     @property
     def spikes(self) -> float:
-        """Mean over the elements."""
+        """Mean spikes per element."""
 
 
-Code = TypeVar("Code", bound=Judged)
+Code = TypeVar("Code", bound=Rated)
 
 
 def codes_on_front(codes: Iterable[Code], simplicity: Callable[[Code], Any]) -> list[Code]:
-    """The codes that none betters in both spikes and error, by the margin; of equal ones the simplest."""
+    """The Pareto front of `codes` in spikes and error, up to `MARGIN`; of equal codes the one of least `simplicity`."""
 
     def cost(code: Code) -> tuple[int, Any]:
-        # Rounded, so that machines agree on the order of equal codes.
+        # Rounded, so that the order of equal codes does not depend on the machine.
         return round(code.spikes / MARGIN), simplicity(code)
 
     return pareto_front(codes, cost=cost, error=lambda code: code.error, margin=MARGIN)
 
 
 class Sample(NamedTuple):
-    """The magnitudes on which codes are judged.
+    """The distribution of magnitudes on which codes are evaluated.
 
     Attributes:
-        points: float64 [P].
-        mass: float64 [P], their share of the elements.
-        weight: float64 [P], how much a squared error counts there; the sum is 1.
-        power: mean square of the signal, massive values left out.
+        points: magnitudes, float64 [P].
+        mass: share of the elements at each point, float64 [P], of sum 1.
+        weight: weight of a squared error at each point, float64 [P], of sum 1.
+        power: weighted mean square of the signal, clipped at the quantile `TYPICAL`.
     """
 
     points: Float64
@@ -70,33 +70,34 @@ class Sample(NamedTuple):
 
     @classmethod
     def of(cls, density: Density, importance: Float64 | None) -> Sample:
-        """The points of `density`, thinned; `importance` [M] says how much a squared error counts at each of them."""
-        group = -(-density.points.size // HISTOGRAM_POINTS)
+        """The points of `density`, merged to `HISTOGRAM_POINTS`; `importance` [M] weights the squared errors there."""
+        group = math.ceil(density.points.size / HISTOGRAM_POINTS)
         starts = np.arange(0, density.points.size, group)
         mass = np.maximum(density.mass, np.finfo(float).tiny)
-        united: Float64 = np.add.reduceat(mass, starts)
-        points: Float64 = np.add.reduceat(density.points * mass, starts) / united
-        weight = united if importance is None else np.add.reduceat(importance * mass, starts)
-        mass, weight = united / united.sum(), weight / weight.sum()
+        merged: Float64 = np.add.reduceat(mass, starts)
+        points: Float64 = np.add.reduceat(density.points * mass, starts) / merged
+        weight = merged if importance is None else np.add.reduceat(importance * mass, starts)
+        mass, weight = merged / merged.sum(), weight / weight.sum()
         typical = points[min(int(np.searchsorted(np.cumsum(mass), TYPICAL)), points.size - 1)]
         return cls(points, mass, weight, float((weight * np.minimum(points, typical) ** 2).sum()))
 
-    def errors(self, answers: Float64) -> Float64:
-        """Relative errors [C] of codes that answer `answers` [C, P]."""
-        squares = ((answers - self.points) ** 2 * self.weight).sum(axis=1)
+    def errors(self, outputs: Float64) -> Float64:
+        """Relative errors [C] of codes with `outputs` [C, P]."""
+        squares = ((outputs - self.points) ** 2 * self.weight).sum(axis=1)
         return np.asarray(np.sqrt(squares / max(self.power, np.finfo(float).tiny)))
 
     def spikes(self, fired: Float64) -> Float64:
-        """Mean spikes [C] of codes that fire `fired` [C, P]."""
+        """Mean spikes [C] of codes with `fired` spikes [C, P]."""
         return np.asarray((fired * self.mass).sum(axis=1))
 
 
 def mean_spikes(neuron: MbeNeuron, points: Float64, counts: NDArray[Any]) -> float:
-    """Fired slots per element when the arguments `points` [M] occur `counts` [M] times."""
+    """Mean spikes per element of `neuron` when the arguments `points` [M] occur `counts` [M] times."""
     return float(np.average(fired_slots(neuron, points), weights=counts))
 
 
-def relative_error(got: NDArray[Any], exact: Float64, counts: NDArray[Any]) -> float:
-    """Root mean square of the error over that of `exact` [M], values that occur `counts` [M] times."""
-    error, power = (float(np.average(square, weights=counts)) for square in ((got - exact) ** 2, exact**2))
+def relative_error(outputs: NDArray[Any], exact: Float64, counts: NDArray[Any]) -> float:
+    """Root mean square of `outputs` - `exact` [M] over that of `exact`, weighted by `counts` [M]; inf for power 0."""
+    error = float(np.average((outputs - exact) ** 2, weights=counts))
+    power = float(np.average(exact**2, weights=counts))
     return math.sqrt(error / power) if power else math.inf

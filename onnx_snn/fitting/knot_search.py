@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a bank of bases is fitted to, and the best partition of it into segments by dynamic programming.
+"""The target of a fit, and its best partition into segments by dynamic programming.
 
-The cost of a segment is the error of its chord, or of its least-squares line, plus that of rounding to its
-levels; of all ways to put N segments between candidate positions the cheapest is found exactly. Segments are
-costed apart from each other, so that the partition is a start: `piecewise_linear` joins them and lets the knots
-descend.
+The cost of a segment is the squared error of its chord, or of its least-squares line, plus that of rounding to its
+levels. The partition of least total cost into N segments between candidate positions is found exactly. Since costs
+ignore that neighbouring segments share their values at a knot, it is only a start: `piecewise_linear` joins the
+segments and optimizes the knots by coordinate descent.
 """
 
 from __future__ import annotations
@@ -22,25 +22,30 @@ from onnx_snn.neurons.mbe import MAX_TIMESTEPS, MbeNeuron
 Float64 = NDArray[np.float64]
 
 CANDIDATES = 160
-"""Knot positions to choose from. Twice as many cost four times as much and descent ends at the same
-errors."""
+"""Number of candidate knot positions. Twice as many take four times as long, and descent ends at the same errors."""
 
-BEND_SHARE, SLOPE_SHARE, EVEN_SHARE = 1.0, 1.0, 0.3
-"""Candidates that go where the function bends, where it is steep, and wherever there are points."""
+BEND_SHARE = 1.0
+"""Relative number of candidates that are placed by the curvature of the function."""
+
+SLOPE_SHARE = 1.0
+"""Relative number of candidates that are placed by the slope of the function."""
+
+EVEN_SHARE = 0.3
+"""Relative number of candidates that are spread evenly over the points."""
 
 NEGLIGIBLE = 1e-300
-"""Keeps quotients finite where a segment has no mass, or a function no slope at all."""
+"""Lower bound of divisors, for segments without mass and functions without slope."""
 
 
 class Target(NamedTuple):
-    """What a bank is fitted to.
+    """The function that a bank of bases is fitted to, with the weights of its errors.
 
     Attributes:
-        points: float64 [M], sorted.
-        values: float64 [M], the function there.
-        weight: float64 [M], how much the squared error counts there; sum 1.
-        anchored: the first knot lies at x >= 0 and answers exactly 0, for odd functions and identity codes.
-        reach: where the last knot must stay, or None when it is free.
+        points: arguments, float64 [M], sorted.
+        values: values of the function at the points, float64 [M].
+        weight: weights of the squared errors at the points, float64 [M], of sum 1.
+        anchored: whether the first knot lies at x >= 0 and has the value 0, for odd functions and identity codes.
+        reach: lower bound of the last knot; None for none.
     """
 
     points: Float64
@@ -51,14 +56,14 @@ class Target(NamedTuple):
 
 
 def target_of(function: ScalarFunction, density: Density, *, mirrored: bool) -> Target:
-    """`function` on `density`, its errors weighted as they count; on magnitudes if it is to be `mirrored`.
+    """The target of a fit of `function` on `density`; on its magnitudes if the neuron is `mirrored`.
 
     Raises:
-        ConfigError: the density is not one, or the function is not finite on it.
+        ConfigError: the density is invalid, or the function is not finite on it.
     """
     check_density(density)
     points, mass = folded(density) if mirrored else density
-    # In float32, so that machines agree whose exponential functions differ in the last bit of float64.
+    # In float32, so that the last bit of exponentials in float64, which depends on the machine, has no effect.
     with np.errstate(all="ignore"):
         values = function.formula(points).astype(np.float32).astype(np.float64)
     if not np.isfinite(values).all():
@@ -82,7 +87,14 @@ def error_of(neuron: MbeNeuron, target: Target) -> float:
 
 
 def best_partition(target: Target, bases: int, levels: int, *, chords: bool) -> Float64:
-    """Knots [N + 1] of the N = `bases` segments of least summed cost, with `levels` each."""
+    """Knots [N + 1] of the N = `bases` segments of least total cost.
+
+    Args:
+        target: function and weights.
+        bases: number of segments N.
+        levels: number of levels of a segment.
+        chords: whether the cost of a segment is that of its chord, else that of its least-squares line.
+    """
     positions = _candidates(target)
     cost = _segment_costs(target, positions, levels, chords)
     best, choices = cost[0], []
@@ -97,9 +109,10 @@ def best_partition(target: Target, bases: int, levels: int, *, chords: bool) -> 
 
 
 def _candidates(target: Target) -> Float64:
-    """Knot positions, denser where segments must be short.
+    """Candidate knot positions, denser where segments must be short.
 
-    The exponents are those of the best density of the knots of a piecewise-linear and of a stepwise function.
+    The exponents 1/5 and 1/3 are those of the asymptotically optimal knot density of piecewise-linear and
+    piecewise-constant functions.
     """
     points, mass = target.points, target.weight
     cell = np.gradient(points)
@@ -111,7 +124,7 @@ def _candidates(target: Target) -> Float64:
         + SLOPE_SHARE * _normalised((density * slope**2) ** (1 / 3) * cell)
         + EVEN_SHARE / points.size
     )
-    # On a grid, because symmetric functions put their middle candidate on a tie.
+    # Rounded to a grid, because the middle candidate of a symmetric function lies on a tie.
     cumulated = np.round(np.cumsum(share) / share.sum() * 2.0**30)
     where = np.searchsorted(cumulated, np.linspace(0.0, 2.0**30, CANDIDATES + 1)[1:-1])
     first = 0.0 if target.anchored else points[0]
@@ -120,6 +133,7 @@ def _candidates(target: Target) -> Float64:
 
 
 def _normalised(share: Float64) -> Float64:
+    """`share` divided by its sum."""
     normalised: Float64 = share / max(share.sum(), NEGLIGIBLE)
     return normalised
 
@@ -136,19 +150,19 @@ def _segment_costs(target: Target, positions: Float64, levels: int, chords: bool
     else:
         mass = np.maximum(mass, NEGLIGIBLE)
         covariance, variance = w_xy - w_x * w_y / mass, w_xx - w_x * w_x / mass
-        # Where rounding is all that is left of the variance, the line is level.
+        # A variance at the size of rounding noise gives a line of slope 0.
         slope = np.where(variance > 1e-15 * w_xx, covariance / variance, 0.0)
         misfit = w_yy - w_y**2 / mass - covariance * slope
     cost = np.maximum(misfit, 0.0) + (slope * length / levels) ** 2 / 12.0 * mass
-    # In float32, so that partitions that are equal by symmetry stay equal in whichever order they are summed.
+    # In float32, so that partitions that are equal by symmetry have equal costs in any order of summation.
     return np.where(length > 0.0, cost.astype(np.float32), np.inf)
 
 
 def _moments(target: Target, positions: Float64, values: Float64) -> list[Float64]:
     """Sums of w, w x, w y, w x x, w x y, w y y over the points between candidates i and j, each [C, C].
 
-    x and y count from candidate i. Differences of sums over the whole range would do, were they not as large
-    as its far end, where massive activations lie, while most segments lie near zero.
+    x and y are relative to candidate i. Differences of cumulative sums over the whole range would lose all digits near
+    zero, where most segments lie, because massive activations dominate the sums.
     """
     last = len(positions) - 1
     cell = (np.searchsorted(positions, target.points, side="right") - 1).clip(0, last - 1)
@@ -156,9 +170,9 @@ def _moments(target: Target, positions: Float64, values: Float64) -> list[Float6
     w, w_x, w_y, w_xx, w_xy, w_yy = (
         np.bincount(cell, target.weight * moment, last) for moment in (np.ones_like(x), x, y, x * x, x * y, y * y)
     )
-    # The same, of each cell, from the origin of each candidate; then the cells from i to j - 1 together.
+    # The moments of each cell, shifted to the origin of each candidate i; then the sums of cells i to j - 1.
     a, b = positions[None, :-1] - positions[:, None], values[None, :-1] - values[:, None]
-    moved = [
+    shifted = [
         w + 0.0 * a,
         w_x + a * w,
         w_y + b * w,
@@ -166,4 +180,4 @@ def _moments(target: Target, positions: Float64, values: Float64) -> list[Float6
         w_xy + b * w_x + a * (w_y + b * w),
         w_yy + b * (2.0 * w_y + b * w),
     ]
-    return [np.pad(np.cumsum(np.triu(each), axis=1), ((0, 0), (1, 0))) for each in moved]
+    return [np.pad(np.cumsum(np.triu(each), axis=1), ((0, 0), (1, 0))) for each in shifted]

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The neuron of arXiv 2508.07710, fitted: the yardstick for our own, and the preset `paper`.
+"""Fit of the neuron of arXiv 2508.07710: the preset `paper`, and the baseline for the default preset.
 
-All bases share one resting potential u_rest and truncate; free are u_rest, the amplitude a_n = 1 / |gain_n| of
-each basis, its weight and, as the normalisation of the input, the sign of all gains. With R_n = 2 * a_n
+All bases share one resting potential u_rest and truncate. The free parameters are u_rest, the amplitude
+a_n = 1 / |gain_n| and the weight of each basis, and the common sign of all gains. With R_n = 2 * a_n
 
     q_n(x) = clip(floor(+-(x - u_rest) / R_n * 2**T), 0, 2**T - 1) / 2**T
     y(x) = bias + sum_n 2 * weight_n * q_n(x)
 
-so that ramps are nested, and a basis that reaches far is coarse everywhere. Their ends descend from the best
-partition into segments; the readout is least squares. As in `piecewise_linear`, every machine finds the same bits.
+so that ramps are nested, and a basis with a large range is coarse everywhere. The ends of the ramps are found by
+coordinate descent from the best partition into segments; the readout is least squares. As in `piecewise_linear`, the
+result has the same bits on every machine.
 """
 
 from __future__ import annotations
@@ -27,17 +28,17 @@ from onnx_snn.neurons.mbe import MbeNeuron, halving_neuron
 Float64 = NDArray[np.float64]
 
 RIDGE = 1e-12
-"""Share of the mass that keeps the normal equations regular where two ramps are nearly one."""
+"""Ridge of the normal equations, relative to a total mass of 1, which keeps them regular for nearly equal ramps."""
 
 
 def fit_paper(function: ScalarFunction, bases: int, timesteps: int, density: Density | None = None) -> MbeNeuron:
-    """The paper's neuron with N = `bases` and T = `timesteps` that comes closest to `function` on `density`.
+    """The paper's neuron with N = `bases` and T = `timesteps` of least mean squared error on `density`.
 
     Args:
-        function: what to approximate; ``get("identity")`` for the operands of products.
+        function: function to approximate; ``get("identity")`` for matmul operands.
         bases: number of bases N.
         timesteps: number of time steps T.
-        density: of the arguments; None is uniform on the function's domain.
+        density: distribution of the arguments; None for a uniform one on the function's domain.
 
     Raises:
         ConfigError: N or T is out of range, or the function is not finite on the density.
@@ -46,7 +47,7 @@ def fit_paper(function: ScalarFunction, bases: int, timesteps: int, density: Den
     target = target_of(function, density or uniform_density(*function.domain), mirrored=False)
     levels = 2**timesteps - 1
     best: _NestedRamps | None = None
-    # With one segment too many, the last ramp saturates where the flat end of an activation begins.
+    # With one segment more, the last ramp saturates where the flat end of an activation begins.
     for segments, chords in ((bases, False), (bases, True), (bases + 1, True)):
         start = best_partition(target, segments, levels, chords=chords)
         for direction in (1.0, -1.0):
@@ -54,16 +55,16 @@ def fit_paper(function: ScalarFunction, bases: int, timesteps: int, density: Den
             ramps = _NestedRamps(target, foot_first, timesteps, direction)
             if best is None or ramps.error < best.error * (1.0 - MARGIN):
                 best = ramps
-    assert best is not None  # there are six candidates
+    assert best is not None  # one of six candidates
     return best.neuron()
 
 
 class _NestedRamps:
-    """Ramps from a common foot whose ends have moved, one at a time, as long as that lowered the error.
+    """Ramps from a common foot, whose ends are optimized by coordinate descent.
 
     Attributes:
-        ends: float64 [N + 1], in units of direction * x: the foot, then where each ramp saturates, about.
-        error: weighted mean of the squared error, with the best readout.
+        ends: the foot, then the approximate upper end of each ramp, as values of direction * x, float64 [N + 1].
+        error: weighted mean squared error with the best readout.
     """
 
     def __init__(self, target: Target, start: Float64, timesteps: int, direction: float) -> None:
@@ -71,7 +72,7 @@ class _NestedRamps:
         self.grid = 2.0 ** (math.frexp(start[-1] - start[0])[1] - GRID_BITS)
         self.ends = np.round(start / self.grid) * self.grid
         self.ends[1:] = np.maximum(self.ends[1:], self.ends[0] + 4.0 * self.grid)
-        self.features = np.ones((start.size + 1, target.points.size))  # ramps after the bias, then the target
+        self.features = np.ones((start.size + 1, target.points.size))  # rows: bias, ramps, target
         self.features[-1] = target.values
         self.products = np.zeros((start.size + 1, start.size + 1))
         self._update(range(start.size + 1))
@@ -92,6 +93,7 @@ class _NestedRamps:
         )
 
     def _descend(self) -> None:
+        """Move single ends by smaller and smaller steps as long as that lowers the error."""
         step = FIRST_STEP
         while step > LAST_STEP:
             before = self.error
@@ -102,7 +104,7 @@ class _NestedRamps:
                 step /= 2.0
 
     def _move(self, i: int, share: float) -> bool:
-        """Move end i by `share` of the distance to its nearest neighbour if that lowers the error."""
+        """Move end i by `share` of the distance to the nearest one if that lowers the error; return whether it did."""
         ends, features, products = self.ends.copy(), self.features.copy(), self.products.copy()
         nearest = np.abs(np.delete(ends, i) - ends[i]).min()
         self.ends[i] = np.round((ends[i] + share * nearest) / self.grid) * self.grid
@@ -116,7 +118,7 @@ class _NestedRamps:
         return False
 
     def _update(self, rows: range | list[int]) -> None:
-        """Bring the features `rows` and their weighted products with all others up to date."""
+        """Recompute the features `rows` and their weighted products with all features."""
         levels = 2.0**self.timesteps
         for row in rows:
             if 0 < row < len(self.ends):
@@ -128,11 +130,12 @@ class _NestedRamps:
             self.products[row] = self.products[:, row] = products
 
     def _least_error(self) -> float:
+        """Weighted mean squared error with the best readout."""
         return max(float(_eliminated(self.products)[-1, -1]), 0.0)
 
 
 def _eliminated(products: Float64) -> Float64:
-    """`products` [K, K] after elimination; its corner is what the last feature has of its own."""
+    """`products` [K, K] after Gaussian elimination; the last pivot is the squared residual of the last feature."""
     upper = products + RIDGE * np.eye(len(products))
     for i in range(len(upper) - 1):
         upper[i + 1 :, i:] -= (upper[i, i + 1 :] / upper[i, i])[:, None] * upper[i, i:]
@@ -140,7 +143,7 @@ def _eliminated(products: Float64) -> Float64:
 
 
 def _solution(upper: Float64) -> Float64:
-    """Coefficients [K - 1] of the other features in the last one, by back substitution."""
+    """Least-squares coefficients [K - 1] of the last feature in the others, by back substitution."""
     solution: Float64 = upper[:-1, -1].copy()
     for i in range(len(solution) - 1, -1, -1):
         solution[i] /= upper[i, i]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The Pareto front: of many candidates those that no other one betters in both cost and error."""
+"""The Pareto front of candidates: those than which no other one is better in both cost and error."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ def pareto_front(
     error: Callable[[Candidate], float],
     margin: float = 0.0,
 ) -> list[Candidate]:
-    """The candidates that none betters, from the cheapest to the most exact.
+    """The non-dominated candidates, from the cheapest to the most exact.
 
     Args:
-        candidates: what to choose from.
-        cost: a sort key: the cost, then whatever decides between candidates that cost the same.
-        error: what must fall where the cost rises.
-        margin: share by which an error must be smaller to count as such.
+        candidates: the candidates.
+        cost: sort key of a candidate: its cost, then the order of candidates of equal cost.
+        error: error of a candidate.
+        margin: relative difference below which errors count as equal.
     """
     front: list[Candidate] = []
     for candidate in sorted(candidates, key=cost):

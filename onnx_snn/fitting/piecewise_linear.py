@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fitting a bank of bases with halving kernels: where its segments lie and how they are read out.
+"""Fit of a bank of bases with halving thresholds: the knots of its segments and its readout.
 
 With knots K_0 < ... < K_N and M = 2**T - 1 levels in each segment, basis n encodes the clipped ramp
 
@@ -9,13 +9,13 @@ and the bank is a piecewise-linear function, given by its values v_n at the knot
 
     y(x) = v_0 + sum_n (v_n+1 - v_n) * q_n(x)
 
-The 1/2 leaves a margin of half a level at either knot: at any x all bases but one are silent or saturated. A
+The 1/2 leaves a margin of half a level at both knots: at any x all bases but one are silent or saturated. A
 point in segment n thus depends on v_n and v_n+1 only, so that the normal equations of the best values are
-tridiagonal, and moving a knot changes the moments of two segments. Knots start from dynamic programming and
-descend from there.
+tridiagonal, and moving a knot changes the moments of two segments. Knots start from dynamic programming and are
+optimized by coordinate descent.
 
-No sum here is taken by BLAS, knots lie on a dyadic grid, an error is smaller only if it is so by a relative
-margin, and the readout is rounded to a dyadic grid: every machine finds the same bits.
+No sum is computed by BLAS, knots and readout are rounded to dyadic grids, and errors are compared with a relative
+margin, so that the result has the same bits on every machine.
 """
 
 from __future__ import annotations
@@ -35,43 +35,56 @@ from onnx_snn.neurons.mbe import MbeNeuron, halving_neuron
 Float64 = NDArray[np.float64]
 
 FEW_LEVELS = 3
-"""Levels of an additional start, whose segments are short where the function is steep."""
+"""Number of levels that an additional start assumes, which makes segments short where the function is steep."""
 
 GRID_BITS = 20
-"""Knots are multiples of the power of two next to range / 2**GRID_BITS."""
+"""Bits of the knot grid: knots are multiples of the power of two next to range / 2**GRID_BITS."""
 
-FIRST_STEP, LAST_STEP = 0.4, 0.003
-"""Knot moves, from first to last, as a share of the shorter neighbouring segment."""
+FIRST_STEP = 0.4
+"""First step of a knot in coordinate descent, as a share of its shorter neighbouring segment."""
+
+LAST_STEP = 0.003
+"""Step at which coordinate descent ends, as a share of the shorter neighbouring segment."""
 
 WORTHWHILE = 0.01
-"""Share of the error that a sweep over all knots must save for another one with steps of the same size."""
+"""Relative decrease of the error by a sweep over all knots below which the step is halved."""
 
 ROUGH_TIMESTEPS = 2
-"""Most time steps with which levels are so wide that mass is not even over them, and knots descend a second time, with
-the error of rounding as it falls on the points. With more levels that can be fitted away: levels lock on to the
-points."""
+"""Largest T at which knots descend a second time with the rounding error at the actual points. Levels are then so wide
+that the mass within a level is uneven. With more levels, this would overfit the points of the histogram."""
 
 MARGIN = 1e-5
-"""An error counts as smaller when it is so by this share: rounding noise decides nothing."""
+"""Relative difference below which errors count as equal, so that rounding noise has no effect."""
 
 FLOAT32_BITS = 22
-"""No level is finer than this many bits of its position: the margin at a knot outlasts float32's rounding."""
+"""Levels are at least 2**-FLOAT32_BITS times the magnitude of their knots, so that the margin of half a level at a knot
+exceeds the rounding of float32."""
 
 READOUT_BITS = 22
-"""Bits of the readout below its largest sum: finer than any error of a fit, coarser than rounding noise."""
+"""Bits of weights and bias relative to their largest sum: finer than the error of any fit, coarser than rounding
+noise."""
 
 EXACT_FLOAT32_TIMESTEPS = 8
-"""Most time steps with which the readout may be coarse enough for partial sums that are exact in float32 too."""
+"""Largest T at which a coarser readout is tried, whose partial sums are exact even in float32."""
 
 EXACT_FLOAT32_COST = 1.1
-"""Factor in the squared error that a readout exact in float32 may cost; massive activations, which stretch the range,
-cost more."""
+"""Largest factor in the squared error for which the coarser readout is taken. It is exceeded where massive activations
+stretch the range."""
 
 
 def fit_segments(
     target: Target, bases: int, timesteps: int, *, origin: float, polarity: int = 0, gate: bool = True
 ) -> MbeNeuron:
-    """The neuron that comes closest to `target`, its bases growing outward from the knot next to `origin`."""
+    """The neuron with N = `bases` and T = `timesteps` of least weighted error on `target`.
+
+    Args:
+        target: function and weights.
+        bases: number of segments N.
+        timesteps: bits T of each segment.
+        origin: the most frequent argument. Bases run outward from the knot next to it, so that few spikes fall there.
+        polarity: 1 to mirror the neuron to negative arguments.
+        gate: whether saturated bases fire once instead of T times.
+    """
     descent = place_knots(target, bases, timesteps)
     knots = np.array(descent.knots)
     centre = int(np.abs(knots - origin).argmin())
@@ -87,13 +100,13 @@ def fit_segments(
     fine = read_out(READOUT_BITS)
     if timesteps > EXACT_FLOAT32_TIMESTEPS:
         return fine
-    # A sum has 24 bits in float32, of which T - 1 go to the fractions of what a basis accumulates.
+    # A float32 sum has 24 bits, T - 1 of which hold the fraction of the accumulated intensities.
     exact = read_out(min(25 - timesteps, READOUT_BITS))
     return exact if error_of(exact, target) <= EXACT_FLOAT32_COST * error_of(fine, target) else fine
 
 
 def place_knots(target: Target, bases: int, timesteps: int) -> Descent:
-    """The bank of N = `bases` segments with the least error that several starts and relocations find."""
+    """The best bank of N = `bases` segments that descent from several starts and relocations of knots find."""
     starts = ((2**timesteps - 1, False), (2**timesteps - 1, True), (FEW_LEVELS, True))
     moments = SegmentMoments(target, timesteps)
     best = _closest(
@@ -110,22 +123,22 @@ def place_knots(target: Target, bases: int, timesteps: int) -> Descent:
 
 
 def _closest(banks: Iterable[Descent]) -> Descent:
-    """The first bank that no later one betters by the margin."""
+    """The bank of least error; among equal ones, up to `MARGIN`, the first."""
     return reduce(lambda best, bank: bank if bank.error < best.error * (1.0 - MARGIN) else best, banks)
 
 
 class Descent:
-    """A bank whose knots move, one at a time, as long as that lowers the error of the best readout.
+    """Coordinate descent of the knots of a bank, with the best readout at every step.
 
     Attributes:
-        knots: N + 1 positions.
-        levels: M, above zero in each segment.
+        knots: positions of the N + 1 knots.
+        levels: number of levels M of a segment, without level 0.
     """
 
     def __init__(self, moments_of: SegmentMoments, start: Float64) -> None:
         self.moments_of, self.target, self.levels = moments_of, moments_of.target, moments_of.levels
         self.grid = 2.0 ** (math.frexp(start[-1] - start[0])[1] - GRID_BITS)
-        # Lists, because Python's floats are faster than arrays where they are met one at a time.
+        # A list, because single elements of it are faster than those of an array.
         self.knots: list[float] = (np.round(start / self.grid) * self.grid).tolist()
         for n in range(len(start) - 1):
             self.knots[n + 1] = max(self.knots[n + 1], self.knots[n] + self._shortest(n))
@@ -134,7 +147,7 @@ class Descent:
 
     @property
     def error(self) -> float:
-        """Weighted mean of the squared error, with the best values at the knots."""
+        """Weighted mean squared error with the best values at the knots."""
         return self.elimination.error
 
     def knot_values(self) -> Float64:
@@ -142,7 +155,7 @@ class Descent:
         return self.moments_of.references(self.knots, first=True) + self.elimination.solution()
 
     def run(self) -> Descent:
-        """Move the knots until steps of the smallest size hardly help; the bank itself."""
+        """Move knots by smaller and smaller steps as long as that lowers the error; return the bank itself."""
         step = FIRST_STEP
         while step > LAST_STEP:
             before = self.error
@@ -154,14 +167,14 @@ class Descent:
         return self
 
     def relocated(self) -> Descent:
-        """The bank after its least needed knot has gone into the middle of the worst segment, and descent.
+        """The bank after moving the least useful knot into the middle of the segment of largest error, and descent.
 
-        Moves of single knots never pass another knot, so that descent alone cannot do this.
+        A single step never moves a knot past another one, so descent alone cannot do this.
         """
         solution = self.elimination.solution()
-        left = np.stack([-solution[:-1], -solution[1:], np.ones(len(self.moments))], axis=1)
-        errors = (left[:, :, None] * np.array(self.moments) * left[:, None, :]).sum(axis=(1, 2))
-        # In float32, so that mirrored segments of a symmetric function stay equal.
+        residual = np.stack([-solution[:-1], -solution[1:], np.ones(len(self.moments))], axis=1)
+        errors = (residual[:, :, None] * np.array(self.moments) * residual[:, None, :]).sum(axis=(1, 2))
+        # In float32, so that mirrored segments of a symmetric function have equal errors.
         worst = int(errors.astype(np.float32).argmax())
         middle = (self.knots[worst] + self.knots[worst + 1]) / 2.0
         inner = range(1, len(self.moments))
@@ -185,6 +198,7 @@ class Descent:
         self.knots[i] = knot
 
     def _allowed(self, touched: range) -> bool:
+        """Whether the knots meet the constraints of the target and the segments `touched` are long enough."""
         if self.target.anchored and self.knots[0] < 0.0:
             return False
         if self.target.reach is not None and self.knots[-1] < self.target.reach:
@@ -192,7 +206,7 @@ class Descent:
         return all(self.knots[n + 1] - self.knots[n] >= self._shortest(n) for n in touched)
 
     def _shortest(self, n: int) -> float:
-        """Length that segment n must have for its levels to be apart in float32."""
+        """Least length of segment n at which float32 distinguishes its levels."""
         farther = max(abs(self.knots[n]), abs(self.knots[n + 1]))
         return max(4.0 * self.grid, self.levels * 2.0**-FLOAT32_BITS * farther)
 
@@ -201,13 +215,13 @@ class Descent:
 
 
 def _dyadic_readout(values: Float64, centre: int, timesteps: int, bits: int) -> tuple[Float64, float]:
-    """Weights [N] and bias for `values` [N + 1] at the knots, rounded to `bits` below their largest sum.
+    """Weights [N] and bias for `values` [N + 1] at the knots, rounded to `bits` bits relative to their largest sum.
 
-    Bases to the left of the knot `centre` run leftward. Rounding goes outward, each weight making up for what
-    those before it left.
+    Bases to the left of the knot `centre` run leftward. Weights are rounded from the centre outward, and each one
+    compensates the rounding errors of those before it.
     """
     saturated = 2.0 - 2.0 ** (1 - timesteps)
-    # The thousandth leaves room for the weights that rounding makes larger.
+    # The factor leaves room for weights that are rounded up.
     largest = 1.001 * float(np.abs(np.diff(values)).sum() + abs(values[centre]))
     unit = 2.0 ** (math.frexp(largest)[1] - bits)
     bias = float(np.round(values[centre] / unit) * unit)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The moments of a segment: what the points in it contribute to the normal equations of the values at its two knots."""
+"""The moments of a segment: the contributions of its points to the normal equations of the values at its two knots."""
 
 from __future__ import annotations
 
@@ -16,11 +16,16 @@ Matrix: TypeAlias = "list[list[float]]"
 
 
 class SegmentMoments:
-    """The moments of segments of a target, each computed once: descents meet the same segments again and again.
+    """The moments of the segments of a target, cached because descents evaluate the same segments repeatedly.
+
+    Args:
+        target: function and weights.
+        timesteps: bits T of each segment.
+        rounding: whether to round at the actual points, else the rounding error is taken as uniform noise.
 
     Attributes:
-        target: what the bank is fitted to.
-        levels: M, above zero in each segment.
+        target: function and weights.
+        levels: number of levels M of a segment, without level 0.
     """
 
     def __init__(self, target: Target, timesteps: int, *, rounding: bool = False) -> None:
@@ -28,14 +33,14 @@ class SegmentMoments:
         self._known: dict[tuple[float, float, bool, bool], Matrix] = {}
 
     def __call__(self, left: float, right: float, *, first: bool, last: bool) -> Matrix:
-        """Those of the segment from knot `left` to knot `right`, which may be the first or the last one."""
+        """Moments of the segment from knot `left` to `right`; `first` and `last` extend it to all points beyond."""
         segment = left, right, first, last
         if segment not in self._known:
             self._known[segment] = self._sums(*segment).tolist()
         return self._known[segment]
 
     def references(self, knots: Sequence[float], *, first: bool) -> Float64:
-        """The function at `knots`, about: solving for differences avoids cancellation."""
+        """Interpolated values of the function at `knots`; solving for differences to them avoids cancellation."""
         values = np.interp(knots, self.target.points, self.target.values)
         if first and self.target.anchored:
             values[0] = 0.0
@@ -44,7 +49,7 @@ class SegmentMoments:
     def _sums(self, left: float, right: float, first: bool, last: bool) -> Float64:
         """Weighted sums of the products of (1 - q, q, residual) over the points of the segment: float64 [3, 3].
 
-        Rounding adds the noise (v_n+1 - v_n)**2 / (12 M**2) to each point: one more residual to be squared.
+        Rounding adds the noise (v_n+1 - v_n)**2 / (12 M**2) at each point, unless it is computed exactly (`rounding`).
         """
         points, values, weight = self.target[:3]
         start, stop = points.searchsorted((left, right))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The empirical distribution of an operand after channel scaling, and the codes worth considering for it."""
+"""The empirical distribution of an operand after channel scaling, and its sparse codes."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onnx_snn.config.neuron_settings import NeuronSettings
-from onnx_snn.fitting.beta_codes import JudgedBetaCode, beta_codes
-from onnx_snn.fitting.binary_codes import JudgedBinaryCode, binary_codes
+from onnx_snn.fitting.beta_codes import RatedBetaCode, beta_codes
+from onnx_snn.fitting.binary_codes import RatedBinaryCode, binary_codes
 from onnx_snn.fitting.density import Density
 from onnx_snn.neurons.mbe import Float32
 
@@ -19,10 +19,10 @@ class Signal(NamedTuple):
     """The empirical distribution of the magnitudes of an operand after channel scaling.
 
     Attributes:
-        points: float64 [M], sorted magnitudes after scaling.
-        counts: [M], how often each occurs.
-        importance: float64 [M], how much a squared error counts there.
-        scale: powers of two that its channels are divided by.
+        points: scaled magnitudes, float64 [M], sorted.
+        counts: number of elements at each point [M].
+        importance: weight of the squared error of an element at each point, float64 [M].
+        scale: channel scales, powers of two that divide the operand.
         largest: largest scaled magnitude.
     """
 
@@ -34,19 +34,19 @@ class Signal(NamedTuple):
 
     @property
     def weights(self) -> NDArray[np.float64]:
-        """How much a squared error counts at each point, over all its occurrences."""
+        """Weight of squared errors at each point, summed over its elements, [M]."""
         return np.asarray(self.counts * self.importance)
 
     def within(self, limit: float) -> Density:
-        """Its density where magnitudes beyond `limit` count as `limit`."""
+        """The density of the magnitudes, clipped to `limit`."""
         return Density(np.clip(self.points, 0.0, limit), self.counts / self.counts.sum())
 
-    def binary_codes(self, limit: float, settings: NeuronSettings) -> list[JudgedBinaryCode]:
+    def binary_codes(self, limit: float, settings: NeuronSettings) -> list[RatedBinaryCode]:
         """The Pareto front of its binary codes up to `limit`, from the fewest spikes to the smallest error."""
         density, importance = self.within(limit), self.importance
         return binary_codes(density, settings.timesteps, limit=limit, importance=importance, gate=settings.gate)
 
-    def beta_codes(self, limit: float, settings: NeuronSettings) -> list[JudgedBetaCode]:
+    def beta_codes(self, limit: float, settings: NeuronSettings) -> list[RatedBetaCode]:
         """The Pareto front of its beta codes up to `limit`, from the fewest spikes to the smallest error."""
         density, importance = self.within(limit), self.importance
         return beta_codes(density, settings.timesteps, limit=limit, importance=importance, gate=settings.gate)

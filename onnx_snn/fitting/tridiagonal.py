@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The normal equations of the values at the knots of a piecewise-linear function, solved by elimination.
 
-A point depends on the values at the two knots of its segment only, so that the equations are tridiagonal:
+The error at a point depends on the values at the two knots of its segment only, so the equations are tridiagonal:
 
     coupling_n-1 * v_n-1  +  pivot_n * v_n  +  coupling_n * v_n+1  =  carried_n
 
-Elimination goes from the first knot to the last. Where one segment changes, what was done for the knots before it
-stays as it is.
+Elimination goes from the first knot to the last. After a change of one segment it resumes there; earlier rows are
+reused.
 """
 
 from __future__ import annotations
@@ -22,20 +22,21 @@ from onnx_snn.fitting.segment_moments import Matrix
 Float64 = NDArray[np.float64]
 
 RIDGE = 1e-13
-"""Share of the mass that holds the value at a knot without data on the function itself."""
+"""Ridge of the normal equations, relative to a total mass of 1. At a knot without data it makes the value that of the
+function itself."""
 
 
 @dataclass(frozen=True)
 class Elimination:
-    """The equations of N + 1 knots after elimination; lists, because Python's floats are faster one at a time.
+    """The equations of N + 1 knots after elimination, in lists, whose single elements are faster than those of arrays.
 
     Attributes:
-        anchored: whether the value at the first knot is held at its reference.
-        coupling: [N], of each knot with the next one.
-        pivots: [N + 1].
-        carried: [N + 1], right-hand sides.
-        explained: [N + 1], squared residual that the values up to each knot explain.
-        error: what the best values leave of the squared residual.
+        anchored: whether the value at the first knot is fixed at its reference.
+        coupling: superdiagonal, the coupling of each knot with the next one [N].
+        pivots: diagonal [N + 1].
+        carried: right-hand sides [N + 1].
+        explained: decrease of the squared residual by the values at all knots up to each one [N + 1].
+        error: squared residual with the best values.
     """
 
     anchored: bool
@@ -46,12 +47,12 @@ class Elimination:
     error: float
 
     def resumed(self, moments: Sequence[Matrix], knot: int) -> Elimination:
-        """The elimination of other `moments`, which differ from segment `knot` on only."""
-        done = (each[:knot] for each in (self.coupling, self.pivots, self.carried, self.explained))
-        return _continued(moments, *done, anchored=self.anchored)
+        """The elimination of `moments` that equal those of this one before segment `knot`."""
+        rows = (each[:knot] for each in (self.coupling, self.pivots, self.carried, self.explained))
+        return _continued(moments, *rows, anchored=self.anchored)
 
     def solution(self) -> Float64:
-        """Differences [N + 1] of the best values to the references, by back substitution."""
+        """Differences of the best values to the references, float64 [N + 1], by back substitution."""
         solution = [self.carried[-1] / self.pivots[-1]]
         for n in range(len(self.coupling) - 1, -1, -1):
             solution.append((self.carried[n] - self.coupling[n] * solution[-1]) / self.pivots[n])
@@ -72,7 +73,7 @@ def _continued(
     *,
     anchored: bool,
 ) -> Elimination:
-    """Eliminate from the first knot that the lists do not hold, knot by knot; they are extended in place."""
+    """Eliminate knot by knot from the first one that the lists lack; they are extended in place."""
     for n in range(len(pivots), len(moments) + 1):
         pivot, right, sum_ = RIDGE, 0.0, 0.0
         if n < len(moments):
@@ -82,11 +83,11 @@ def _continued(
             ratio = coupling[-1] / pivots[-1]
             pivot, right = pivot - ratio * coupling[-1], right - ratio * carried[-1]
             sum_ = explained[-1]
-        held = anchored and n == 0
-        if held:
+        fixed = anchored and n == 0
+        if fixed:
             right = 0.0
         if n < len(moments):
-            coupling.append(0.0 if held else moments[n][0][1])
+            coupling.append(0.0 if fixed else moments[n][0][1])
         pivots.append(pivot)
         carried.append(right)
         explained.append(sum_ + right * right / pivot)

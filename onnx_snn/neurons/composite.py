@@ -2,8 +2,8 @@
 """NumPy reference of the composite spiking ops: softmax and the normalizations as functions over MBE neurons.
 
 Reductions run in float64 and are rounded once to float32; mantissas and exponents are split exactly. The functions
-inside a converted file (`onnx_snn.neurons.opset`) return the same bits, unless a row cancels by some 29 bits in its
-float64 sum, whose order then shows.
+inside a converted file (`onnx_snn.neurons.function_bodies`) return the same bits, unless a float64 row sum loses about
+29 bits by cancellation, so that the order of summation has an effect.
 """
 
 from __future__ import annotations
@@ -17,16 +17,18 @@ from onnx_snn.neurons.mbe import UNSCALED, Float32
 
 
 class ScalarNeuron(Protocol):
-    """What computes a function of one number element by element: an `MbeNeuron`, or what stands in for one."""
+    """A scalar function that is applied to each element: an `MbeNeuron` or a substitute for one."""
 
     def __call__(self, x: ArrayLike, scale: ArrayLike = ..., /) -> Float32:
-        """Output for `x` [any shape]; the neuron sees x / scale and answers y * scale."""
+        """Output for `x` [any shape]: f(x / scale) * scale."""
 
 
 LOG2_E = np.float32(np.log2(np.e))
+"""log2(e) as float32."""
 
 LOWEST_NORMAL = np.float32(-126)
-"""Exponent of the smallest normal float32: exponentials below 2**-126 vanish beside the row's largest, which is 1."""
+"""Exponent of the smallest normal float32. Smaller exponentials are set to 0: they are negligible relative to the
+largest one of the row, which is 1."""
 
 
 @np.errstate(all="ignore")
@@ -110,7 +112,7 @@ def spiking_rsqrt(v: Float32, rsqrt: ScalarNeuron) -> Float32:
 def _normalized(
     deviation_value: Float32, epsilon: float, deviation: ScalarNeuron, rsqrt: ScalarNeuron, deviation_scale: ArrayLike
 ) -> Float32:
-    """coded / sqrt(mean(coded**2) + epsilon), where coded is the deviation as its spikes tell it."""
+    """coded / sqrt(mean(coded**2) + epsilon), where coded is the output of the neuron `deviation`."""
     coded = deviation(deviation_value, deviation_scale)
     squares = np.square(coded, dtype=np.float64).sum(axis=-1, keepdims=True)
     variance = (squares / coded.shape[-1]).astype(np.float32)

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The functions that define the spiking ops in standard ONNX ops, written as ONNX text.
+"""The functions that define the spiking ops by standard ONNX ops, written in ONNX text syntax.
 
 The body of `MbeNeuron` comes in two forms with the same results: `Body.LOOP` runs the neuron step by step in an ONNX
 `Loop`, `Body.CLOSED` evaluates the closed form of halving neurons. `onnx_snn.neurons.bodies` holds the text of each op.
 
-Reductions run in float64 and are rounded once to float32, which is what lets every runtime agree bit for bit.
+Reductions run in float64 and are rounded once to float32, so that all runtimes return the same bits.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ from onnx_snn.neurons.opset import (
 def function_protos(
     names: Iterable[str], *, opset: int, body: Body = Body.LOOP, metered: bool = False
 ) -> list[onnx.FunctionProto]:
-    """The functions that define the ops `names`, `MbeNeuron` included wherever one of them calls it.
+    """The functions that define the ops `names`, and `MbeNeuron`, which the others call.
 
     Args:
         names: op types of domain `onnx_snn`.
-        opset: version of the standard domain that the model imports; bodies are written for it.
+        opset: version of the standard operators that the model imports and the bodies use.
         body: time-step loop or closed form. `Body.CLOSED` is only valid for halving neurons.
         metered: whether every op also returns its spikes.
     """

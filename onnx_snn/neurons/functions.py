@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The scalar functions that a neuron can be fitted to, by name.
 
-A `ScalarFunction` is a formula in float64 and what the fit must know about it: where its arguments lie, which
-of them is the most frequent, and which kind of error counts. Activations take their range from calibration;
-the primitives of softmax and of the norms (`exp2`, `reciprocal`, `rsqrt`) see mantissas, in a fixed range.
+A `ScalarFunction` is a formula in float64 with the facts that a fit needs: the range of its arguments, the most
+frequent one, and whether absolute or relative errors are minimized. The range of activation functions comes from
+calibration; the primitives of softmax and of the norms (`exp2`, `reciprocal`, `rsqrt`) take mantissas of a fixed range.
 
-A family carries its parameters in the name: ``get("leaky_relu(0.1)")``; ``get("leaky_relu")`` takes ONNX's
-default. `register` adds a function of the user's own:
+The name of a member of a family includes its parameters: ``get("leaky_relu(0.1)")``; ``get("leaky_relu")`` has the
+default of ONNX. `register` adds a function of the user's own:
 
     register(ScalarFunction("square", np.square, domain=(-4.0, 4.0)))
 """
@@ -30,16 +30,16 @@ Formula = Callable[[Float64], Float64]
 
 @dataclass(frozen=True)
 class ScalarFunction:
-    """A function of one variable and what the fit must know about it.
+    """A function of one variable with the facts that a fit needs.
 
     Attributes:
-        name: the key in the registry.
-        formula: the function itself, vectorised over float64 arrays of any shape.
-        domain: (lo, hi), where it is fitted, uniformly, when there is no calibration.
-        origin: the most frequent argument. Bases grow outward from it, so that few spikes fall there.
-        odd: f(-x) = -f(x): fitted on magnitudes and mirrored, which doubles the bases for free.
-        relative: the relative error counts instead of the absolute one.
-        fixed_domain: arguments are mantissas: the domain holds all of them, whatever calibration saw.
+        name: its key in the registry.
+        formula: the function, vectorised over float64 arrays of any shape.
+        domain: range (lo, hi) of the fit without calibration, with uniform arguments.
+        origin: the most frequent argument. Bases run outward from it, so that few spikes fall there.
+        odd: whether f(-x) = -f(x). It is then fitted on magnitudes and mirrored, which doubles the number of segments.
+        relative: whether the relative error is minimized instead of the absolute one.
+        fixed_domain: whether arguments are mantissas, all of which are in the domain, so that no calibration is needed.
 
     Raises:
         ConfigError: the domain is empty or not finite, or does not hold the origin.
@@ -62,20 +62,22 @@ class ScalarFunction:
 
 
 def register(function: ScalarFunction) -> None:
-    """Make `function` known by its name.
+    """Add `function` to the registry under its name.
 
     Raises:
         ConfigError: the name is taken, or is not a plain identifier.
     """
     if not function.name.isidentifier():
-        raise ConfigError(f"function name {function.name!r} is not an identifier; parameters belong to families only")
+        raise ConfigError(
+            f"function name {function.name!r} is not an identifier; choose a name of letters, digits and underscores"
+        )
     if function.name in names():
         raise ConfigError(f"function {function.name!r} is registered already; choose another name")
     _registry[function.name] = function
 
 
 def get(name: str) -> ScalarFunction:
-    """The function called `name`, or the member of a family, such as ``"elu(1.0)"``.
+    """The function with the name `name`, which may be that of a member of a family, such as ``"elu(1.0)"``.
 
     Raises:
         ConfigError: there is no such function, or the parameters do not fit the family.
@@ -96,7 +98,7 @@ def names() -> list[str]:
 
 
 def registered() -> frozenset[str]:
-    """Names of the functions that were registered beside the built-in ones."""
+    """Names of the registered functions that are not built in."""
     return frozenset(_registry) - _built_in
 
 
@@ -148,7 +150,7 @@ def _hard_sigmoid_member(name: str, alpha: float, beta: float) -> ScalarFunction
     if alpha <= 0.0:
         raise ConfigError(f"{name!r}: the slope of hard_sigmoid is {alpha}; expected a positive number")
     centre, ramp = (0.5 - beta) / alpha, 1.0 / alpha
-    domain = (centre - ramp, centre + ramp)  # the ramp is the middle half of it
+    domain = (centre - ramp, centre + ramp)  # its middle half is the ramp
     return ScalarFunction(name, _hard_sigmoid(alpha, beta), domain, origin=centre)
 
 
@@ -163,11 +165,12 @@ _families: dict[str, tuple[Callable[..., ScalarFunction], tuple[float, ...]]] = 
         (0.01,),
     ),
 }
-"""Constructor of each parametric family, such as leaky_relu(alpha), and the default parameters that ONNX specifies."""
+"""Constructor of each parametric family, such as leaky_relu(alpha), and its default parameters in ONNX."""
 
 _MANTISSA = {"relative": True, "fixed_domain": True}
+"""Fields of the functions of mantissas."""
 
-# The primitives start from the median of their arguments: fractions spread evenly, mantissas by logarithm.
+# The origins of the primitives are the medians of their arguments: fractions are uniform, mantissas logarithmic.
 for _function in (
     ScalarFunction("gelu", _gelu, (-120.0, 10.0)),
     ScalarFunction("gelu_tanh", _gelu_tanh, (-120.0, 10.0)),

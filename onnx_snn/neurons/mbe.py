@@ -2,7 +2,7 @@
 """The Multi-basis Exponential Decay (MBE) neuron: its parameters and its NumPy reference.
 
 A neuron approximates a scalar function with N bases over S time steps. With u, s, o the membrane potential,
-spike and accumulated intensity of basis n (arXiv 2508.07710, extended by a resting potential a basis):
+spike and accumulated intensity of basis n (arXiv 2508.07710, extended by a resting potential for each basis):
 
     u_n    = (x - u_rest_n) * gain_n                    float32: subtract, then multiply, computed once
     s_n[t] = u_n >= threshold[t, n]
@@ -10,9 +10,8 @@ spike and accumulated intensity of basis n (arXiv 2508.07710, extended by a rest
     o_n   += intensity[t, n]  where s_n[t]             for t = 0 .. S-1
     y      = bias + sum_n weight_n * o_n               exact sum, rounded once to float32; x where x is NaN
 
-Intensities, weights and bias lie on dyadic grids, so that the sum is exact in float64 in whichever order it
-is taken: every implementation of the neuron returns the same bits. `MbeNeuron` refuses parameters that break
-this.
+Intensities, weights and bias are multiples of powers of two that keep the sum exact in float64 in any order of
+summation: every implementation of the neuron returns the same bits. `MbeNeuron` refuses other parameters.
 
 **Halving** kernels, threshold = reset = intensity = 2**-t, make basis n a T-bit successive-approximation
 encoder of one clipped ramp, whose loop has a closed form with the same bits:
@@ -20,9 +19,9 @@ encoder of one clipped ramp, whose loop has a closed form with the same bits:
     k_n = clip(floor(u_n * 2**(T-1)), 0, 2**T - 1)
     o_n = k_n * 2**-(T-1)
 
-Where threshold = reset = intensity with other **sizes**, a spike likewise takes from the membrane what it adds to the
-intensity. An optional **gate**, one leading step with their sum as threshold and intensity and reset = +inf, lets a
-saturated basis fire once instead of T times; the output is identical.
+Other kernels with threshold = reset = intensity have step **sizes** too: a spike subtracts from the membrane potential
+what it adds to the intensity. An optional **gate** is a saturation spike: one leading step with the sum of the sizes as
+threshold and intensity, and reset = +inf. A saturated basis then fires once instead of T times, with the same output.
 """
 
 from __future__ import annotations
@@ -45,18 +44,18 @@ MAX_TIMESTEPS = 16
 """Largest number of time steps T: levels k_n up to 2**16 - 1 keep every weighted sum inside the 53 bits of float64."""
 
 UNSCALED: Float32 = np.ones(1, np.float32)
-"""Scale input of a neuron that does not rescale: float32 [1], 1."""
+"""Scale of a neuron without channel scales: float32 [1], equal to 1."""
 
 
 class Halving(NamedTuple):
-    """What identifies halving kernels: the number T of time steps without the gate, whether one leads."""
+    """Halving kernels: the number T of time steps without the gate, and whether a gate step leads."""
 
     timesteps: int
     gate: bool
 
 
 class Sizes(NamedTuple):
-    """What each spike takes from the membrane and adds to the intensity, float32 [T, N], and whether a gate leads."""
+    """Kernels with threshold = reset = intensity: the step sizes, float32 [T, N], and whether a gate step leads."""
 
     steps: Float32
     gate: bool
@@ -74,13 +73,13 @@ class MbeNeuron:
     """Parameters of one MBE neuron with N bases and S time steps.
 
     Attributes:
-        u_rest: float32 [N], resting potential of each basis, in units of the input.
-        gain: float32 [N], charge per unit of input, not 0; its sign orients the basis.
-        threshold: float32 [S, N].
-        reset: float32 [S, N], subtracted from the membrane when it fires; +inf silences the basis.
-        intensity: float32 [S, N], what one spike adds.
-        weight: float32 [N], readout weight of each basis.
-        bias: float32 scalar, output while no basis fires.
+        u_rest: resting potential of each basis in units of the input, float32 [N].
+        gain: membrane potential per unit of input, float32 [N], not 0; its sign is the direction of the basis.
+        threshold: firing threshold of each step and basis, float32 [S, N].
+        reset: decrease of the membrane potential by a spike, float32 [S, N]; +inf silences the basis.
+        intensity: increase of the accumulated intensity by a spike, float32 [S, N].
+        weight: readout weight of each basis, float32 [N].
+        bias: output while no basis fires, float32 scalar.
         polarity: 0 for one bank on x; 1 for two mirrored populations (odd function: the bank sees the
             magnitude of x, the sign is restored).
 
@@ -100,7 +99,7 @@ class MbeNeuron:
     def __post_init__(self) -> None:
         for field in fields(self):
             if field.name != "polarity":
-                # Adding +0 turns -0 into +0: a silent neuron answers +0 whatever the order of the sum.
+                # Adding +0 turns -0 into +0, so that the output of a silent neuron is +0 in any order of summation.
                 array = np.asarray(np.asarray(getattr(self, field.name), np.float32) + np.float32(0))
                 array.flags.writeable = False
                 object.__setattr__(self, field.name, array)
@@ -115,22 +114,22 @@ class MbeNeuron:
 
     @property
     def timesteps(self) -> int:
-        """Number of time steps S, the gate's included."""
+        """Number of time steps S, including the gate."""
         return len(self.threshold)
 
     @property
     def slots(self) -> int:
-        """Number of (basis, time step) pairs in which a spike can fall."""
+        """Number of slots: pairs of basis and time step, in each of which an element can fire one spike."""
         return self.bases * self.timesteps
 
     @property
     def parameters(self) -> int:
-        """Count of stored numbers."""
+        """Number of stored parameters."""
         return sum(array.size for array in self.tensors().values())
 
     @cached_property
     def halving(self) -> Halving | None:
-        """The closed form's time steps and gate, or None when the kernels are not halving."""
+        """The halving kernels, for which a closed form exists; None for other kernels."""
         for gate in (False, True):
             timesteps = self.timesteps - gate
             if 1 <= timesteps <= MAX_TIMESTEPS:
@@ -141,7 +140,7 @@ class MbeNeuron:
 
     @cached_property
     def sizes(self) -> Sizes | None:
-        """Sizes of the steps, or None when a spike does not add what it takes."""
+        """The step sizes; None unless threshold = reset = intensity."""
         for gate in (False, True):
             steps = self.threshold[int(gate) :]
             if len(steps) and (steps > 0).all():
@@ -186,9 +185,9 @@ def halving_neuron(
 
 @np.errstate(over="ignore", invalid="ignore", under="ignore")
 def time_loop(neuron: MbeNeuron, x: ArrayLike, scale: ArrayLike = UNSCALED) -> Response:
-    """The definition: run the neuron step by step on `x` [any shape], float32.
+    """Run the neuron step by step on `x` [any shape], float32: the definition of its response.
 
-    `scale` holds powers of two and broadcasts against `x`: the neuron sees x / scale and answers y * scale.
+    `scale` [broadcastable against `x`] holds powers of two: the output is f(x / scale) * scale.
     """
     x = np.asarray(x, np.float32)
     u = _membrane(neuron, x, scale)
@@ -201,7 +200,7 @@ def time_loop(neuron: MbeNeuron, x: ArrayLike, scale: ArrayLike = UNSCALED) -> R
 
 
 def closed_form(neuron: MbeNeuron, x: ArrayLike, scale: ArrayLike = UNSCALED) -> Response:
-    """What `time_loop` returns, without the loop, for a neuron with halving kernels.
+    """The response of a neuron with halving kernels without a loop; it equals that of `time_loop`.
 
     Raises:
         NeuronError: the kernels are not halving.
@@ -215,21 +214,21 @@ def closed_form(neuron: MbeNeuron, x: ArrayLike, scale: ArrayLike = UNSCALED) ->
 
 @np.errstate(over="ignore", invalid="ignore", under="ignore")
 def fired_slots(neuron: MbeNeuron, x: ArrayLike) -> NDArray[np.int64]:
-    """Spikes that each element of `x` [any shape] fires over all time steps and bases, int64 in the shape of `x`."""
+    """Number of spikes of each element of `x` [any shape] over all time steps and bases, int64 in the shape of `x`."""
     x = np.asarray(x, np.float32)
     trains = _spike_trains(neuron, _membrane(neuron, x, UNSCALED))
     return sum((s.sum(axis=0) for s in trains), np.zeros(x.size, np.int64)).reshape(x.shape)
 
 
 def spike_trains(neuron: MbeNeuron, x: ArrayLike) -> NDArray[np.bool_]:
-    """Which slots each element of `x` [any shape] fires, bool [S, N, elements]."""
+    """Spikes of each element of `x` [any shape] by time step and basis, bool [S, N, elements]."""
     x = np.asarray(x, np.float32)
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
         return np.stack(list(_spike_trains(neuron, _membrane(neuron, x, UNSCALED))))
 
 
 def _spike_trains(neuron: MbeNeuron, u: Float32) -> Iterator[NDArray[np.bool_]]:
-    """Spikes [N, elements] of one time step after the other, from the initial membrane potentials `u`."""
+    """Yield the spikes [N, elements] of each time step, from the initial membrane potentials `u` [N, elements]."""
     for threshold, reset in zip(neuron.threshold, neuron.reset, strict=True):
         s = u >= threshold[:, None]
         u = np.where(s, u - reset[:, None], u)
@@ -239,18 +238,18 @@ def _spike_trains(neuron: MbeNeuron, u: Float32) -> Iterator[NDArray[np.bool_]]:
 @np.errstate(over="ignore", invalid="ignore", under="ignore")
 def _levels(neuron: MbeNeuron, x: Float32, scale: ArrayLike) -> Float32:
     """Levels k_n [N, elements] of a halving neuron, whole numbers in float32."""
-    assert neuron.halving is not None, "callers have seen to it"
+    assert neuron.halving is not None, "callers check it"
     timesteps = neuron.halving.timesteps
-    raised = np.floor(_membrane(neuron, x, scale) * np.float32(2.0 ** (timesteps - 1)))
-    # fmax and fmin turn the NaN that x carries into level 0: a NaN never reaches a threshold.
-    k: Float32 = np.fmin(np.fmax(raised, np.float32(0)), np.float32(2**timesteps - 1))
+    unclipped = np.floor(_membrane(neuron, x, scale) * np.float32(2.0 ** (timesteps - 1)))
+    # fmax and fmin map NaN to level 0: a NaN never reaches a threshold.
+    k: Float32 = np.fmin(np.fmax(unclipped, np.float32(0)), np.float32(2**timesteps - 1))
     return k
 
 
 @np.errstate(over="ignore", invalid="ignore", under="ignore")
 def _readout_of_levels(neuron: MbeNeuron, k: Float32, x: Float32, scale: ArrayLike) -> Float32:
-    """Output of a halving neuron at levels `k` [N, elements]: o = k * 2**-(T-1), taken into the weights."""
-    assert neuron.halving is not None, "callers have seen to it"
+    """Output of a halving neuron at levels `k` [N, elements], where o = k * 2**-(T-1); weights include the factor."""
+    assert neuron.halving is not None, "callers check it"
     weight = neuron.weight.astype(np.float64) * 2.0 ** (1 - neuron.halving.timesteps)
     return _readout(neuron, weight, k, x, scale)
 
@@ -272,7 +271,7 @@ def _membrane(neuron: MbeNeuron, x: Float32, scale: ArrayLike) -> Float32:
 
 
 def _readout(neuron: MbeNeuron, weight: NDArray[np.float64], o: Float32, x: Float32, scale: ArrayLike) -> Float32:
-    """Sum bias + weight @ o, rounded once, in the shape, sign and scale of `x`."""
+    """bias + weight @ o, rounded once to float32, with the shape, sign and scale of `x`; x where x is NaN."""
     y = (neuron.bias.astype(np.float64) + weight @ o.astype(np.float64)).astype(np.float32).reshape(x.shape)
     scale = np.asarray(scale, np.float32)
     if neuron.polarity:
@@ -281,6 +280,7 @@ def _readout(neuron: MbeNeuron, weight: NDArray[np.float64], o: Float32, x: Floa
 
 
 def _check_shapes(neuron: MbeNeuron) -> None:
+    """Raise `NeuronError` unless the shapes of the parameters agree and `polarity` is 0 or 1."""
     if neuron.u_rest.ndim != 1 or neuron.bases == 0:
         raise NeuronError(f"u_rest has shape {neuron.u_rest.shape}; expected [N] with N >= 1")
     if neuron.threshold.ndim != 2 or neuron.timesteps == 0:

@@ -1,19 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """The spiking op set: names and signatures.
 
-Every spiking node of a converted model is a node of domain `onnx_snn`; the file carries, under the same name, the
-function that defines it in standard ONNX ops. A runtime with our kernels runs those; any other inlines the function.
+Every spiking node of a converted model is a node of domain `onnx_snn`. The file also has a function of the same name,
+which defines the op by standard ONNX ops. A runtime with kernels for the domain runs these; any other one inlines the
+function.
 
     MbeNeuron(x, u_rest, gain, threshold, reset, intensity, weight, bias, scale) -> y [, spikes]
     SpikingSoftmax(x, exp2_*, reciprocal_*) -> y [, exp2_spikes, reciprocal_spikes]
     SpikingLayerNormalization(x, gamma, beta, epsilon, deviation_*, deviation_scale, rsqrt_*) -> y [, ..._spikes]
     SpikingRMSNormalization(x, gamma, epsilon, deviation_*, deviation_scale, rsqrt_*) -> y [, ..._spikes]
 
-where `exp2_*` stands for the seven parameter tensors of a neuron. The attribute `polarity` of all but the softmax is
-that of the neuron with a scale; like every attribute it is written on every node, since a kernel sees no default.
-All tensors are float32, spikes int64 [S, N].
+where `exp2_*` stands for the seven parameter tensors of a neuron. All ops but the softmax have an attribute `polarity`,
+that of their neuron with a scale. It is set on every node, since kernels do not see the defaults of functions. All
+tensors are float32, spikes int64 [S, N].
 
-`docs/op_spec.md` defines them, `onnx_snn.neurons.function_bodies` writes the functions.
+`docs/op_spec.md` specifies the ops, `onnx_snn.neurons.function_bodies` has the functions.
 """
 
 from __future__ import annotations
@@ -24,14 +25,17 @@ from dataclasses import dataclass
 from onnx_snn.neurons.roles import NeuronRole
 
 DOMAIN = "onnx_snn"
+"""Domain of the spiking ops."""
+
 VERSION = 1
+"""Version of the domain."""
 
 PARAMETERS = ("u_rest", "gain", "threshold", "reset", "intensity", "weight", "bias")
-"""Parameter tensors of a neuron, in the order of the op's inputs."""
+"""Names of the parameter tensors of a neuron, in the order of the op's inputs."""
 
 
 class Body(enum.Enum):
-    """How the functions inside the file compute a neuron: step by step, or by the closed form of halving kernels."""
+    """Form of the functions inside a file: a loop over time steps, or the closed form of halving kernels."""
 
     LOOP = "loop"
     CLOSED = "closed"
@@ -53,7 +57,7 @@ class Operator:
 
     @property
     def neurons(self) -> tuple[tuple[str, bool], ...]:
-        """Prefix of each neuron's inputs, with whether a scale input follows its parameters."""
+        """For each neuron the prefix of its inputs, and whether a scale input follows its parameters."""
         return tuple((role.prefix, role.is_scaled) for role in self.roles)
 
     @property
@@ -67,11 +71,11 @@ class Operator:
 
     @property
     def polarized(self) -> bool:
-        """Whether the op has the attribute `polarity`: that of its scaled neuron; mantissas are never negative."""
+        """Whether the op has the attribute `polarity`, as it has a scaled neuron; mantissas are never negative."""
         return any(scaled for _, scaled in self.neurons)
 
     def outputs(self, metered: bool) -> tuple[str, ...]:
-        """Output names: the result, then the spikes of each neuron where they are metered."""
+        """Output names: the result and, if `metered`, the spike counts of each neuron."""
         return ("y", *(f"{prefix}spikes" for prefix, _ in self.neurons)) if metered else ("y",)
 
 
@@ -87,3 +91,4 @@ OPERATORS = {
     operator.name: operator
     for operator in (MBE_NEURON, SPIKING_SOFTMAX, SPIKING_LAYER_NORMALIZATION, SPIKING_RMS_NORMALIZATION)
 }
+"""All spiking ops by op type."""

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Checks of a neuron's parameters: values in their ranges, and sums that are exact.
 
-Sums are exact where all numbers lie on dyadic grids that are coarse enough for the type of the sum.
+A sum is exact if all terms are multiples of a power of two that is coarse enough for the type of the sum.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from onnx_snn.errors import NeuronError
 Float32 = NDArray[np.float32]
 
 LARGEST_GAIN = 2.0**111
-"""Largest magnitude of a gain: gain * 2**(T-1), by which a closed form gets its levels in one product, stays finite."""
-
+"""Largest magnitude of a gain. Closed forms compute levels by the factor gain * 2**(T-1), which must be finite in
+float32."""
 
 SMALLEST_SUM = 2.0**-149
-"""Smallest positive float32: a sum in finer units could round to a zero whose sign depends on the implementation."""
+"""Smallest unit of the output sum: the smallest positive float32. A sum in finer units could round to a zero whose sign
+depends on the implementation."""
 
 
 def check_values(tensors: Mapping[str, Float32]) -> None:
@@ -37,26 +38,25 @@ def check_values(tensors: Mapping[str, Float32]) -> None:
         if not allowed.all():
             raise NeuronError(f"{name} holds {array[~allowed].flat[0]}; expected finite values")
     gain = tensors["gain"]
-    # A gain of 0 would make NaN of an infinite x, which the closed forms would not see as a silent basis.
+    # With a gain of 0 an infinite x gives NaN, which the closed forms do not treat as a silent basis.
     unusable = (gain == 0) | (np.abs(gain) > LARGEST_GAIN)
     if unusable.any():
-        found = gain[unusable][0]
-        raise NeuronError(f"gain holds {found}; expected magnitudes above 0 and up to 2**111")
+        raise NeuronError(f"gain holds {gain[unusable][0]}; expected magnitudes above 0 and up to 2**111")
 
 
 def check_exact_sums(intensity: Float32, weight: Float32, bias: Float32) -> None:
-    """Check that the sums of a neuron are exact in whichever order they are taken.
+    """Check that the sums of a neuron are exact in any order of summation.
 
-    Every o_n must be exact in float32 (24 bits), and bias + sum_n weight_n * o_n in float64 (53 bits) and no finer than
-    what float32 holds.
+    Every o_n must be exact in float32 (24 bits), and bias + sum_n weight_n * o_n in float64 (53 bits), in units of
+    `SMALLEST_SUM` or larger.
 
     Args:
-        intensity: float32 [S, N].
-        weight: float32 [N].
+        intensity: intensities, float32 [S, N].
+        weight: readout weights, float32 [N].
         bias: float32 scalar.
 
     Raises:
-        NeuronError: a sum needs more bits, or is too fine to be rounded to float32 with a sign.
+        NeuronError: a sum needs more bits, or has a smaller unit.
     """
     o_unit = _unit(intensity)
     o_most = np.abs(intensity).astype(np.float64).sum(axis=0)
@@ -71,11 +71,12 @@ def check_exact_sums(intensity: Float32, weight: Float32, bias: Float32) -> None
 
 
 def _inexact(what: str, most: float, unit: float, exact: str) -> str:
+    """Message for the sums `what` of at most `most` in units of `unit`, which exceed the range `exact`."""
     return f"{what} to {most:g} in units of {unit:g}, beyond what is exact in {exact}: coarsen the grid"
 
 
 def _unit(values: Float32) -> float:
-    """The largest power of two that divides every value (infinity where all are zero)."""
+    """The largest power of two of which every value is a multiple; infinity if all are 0."""
     mantissa, exponent = np.frexp(values[values != 0].astype(np.float64))
     if mantissa.size == 0:
         return float("inf")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The bases of a neuron as ramps over the input: where each begins and ends, and which ones lie outermost."""
+"""The bases of a neuron as ramps over the input: their bounds, and the outermost ones."""
 
 from __future__ import annotations
 
@@ -12,14 +12,19 @@ from onnx_snn.neurons.mbe import MbeNeuron
 
 
 class Outermost(NamedTuple):
-    """Bases whose saturation means that the input lies beyond all ramps; None on a side where all fall silent."""
+    """Indices of the bases that saturate when the input is beyond all ramps.
+
+    Attributes:
+        lowest: the basis at the low end; None where all bases are silent there.
+        highest: the basis at the high end; None where all bases are silent there.
+    """
 
     lowest: int | None
     highest: int | None
 
 
 def outermost(neuron: MbeNeuron) -> Outermost:
-    """The outermost bases of a `neuron` with sizes: a falling one at the low end, a rising one at the high end."""
+    """The outermost bases of a `neuron` with step sizes: a falling one at the low end, a rising one at the high end."""
     starts, ends = _bounds(neuron)
     lowest, highest = int(starts.argmin()), int(ends.argmax())
     return Outermost(
@@ -29,7 +34,7 @@ def outermost(neuron: MbeNeuron) -> Outermost:
 
 
 def disjoint(neuron: MbeNeuron) -> bool:
-    """Whether at any input all bases but one are silent or saturated."""
+    """Whether for every input all bases but one are silent or saturated; False for kernels that are not halving."""
     if neuron.halving is None:
         return False
     starts, ends = _bounds(neuron)
@@ -38,8 +43,8 @@ def disjoint(neuron: MbeNeuron) -> bool:
 
 
 def _bounds(neuron: MbeNeuron) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Inputs of the lowest and the highest change of each basis, float64 [N]."""
-    assert neuron.sizes is not None, "callers have seen to it"
+    """Inputs at which the output of each basis changes first and last, float64 [N] each."""
+    assert neuron.sizes is not None, "callers check it"
     u_rest, gain = neuron.u_rest.astype(np.float64), neuron.gain.astype(np.float64)
     first = u_rest + neuron.sizes.steps.min(axis=0) / gain
     last = u_rest + neuron.sizes.steps.sum(axis=0) / gain

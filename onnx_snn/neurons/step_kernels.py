@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Kernels of a neuron in which a spike takes from the membrane what it adds to the intensity.
+"""Kernels with step sizes: a spike subtracts from the membrane potential what it adds to the intensity.
 
-Threshold = reset = intensity hold the size of each step. *Halving* sizes are 2**-t. A saturation spike ("gate") is one
-leading step more: threshold and intensity are the sum of all sizes, and a reset of +inf silences the basis afterwards.
+Threshold, reset and intensity equal the size of each step. *Halving* sizes are 2**-t. A saturation spike ("gate") is a
+further leading step: threshold and intensity are the sum of all sizes, and a reset of +inf silences the basis
+afterwards.
 """
 
 from __future__ import annotations

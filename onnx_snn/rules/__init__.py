@@ -4,8 +4,8 @@
     recognise(model).sites        places for spiking operators, in graph order
     recognise(model).unmatched    nonlinear nodes on an activation path that no rule claims, with the reason
 
-Rules are tried in the order of `RULES`, over the whole model each, so that a larger formula claims its
-nodes before a smaller one sees them: GELU before Erf, Mish before Tanh. Nothing is edited.
+Rules are tried in the order of `RULES`, each over the whole model, so that a larger formula claims its
+nodes before a smaller one can: GELU before Erf, Mish before Tanh. Nothing is edited.
 Begin with `gelu`, a typical family of formulas. May import `runtime` and what that imports.
 """
 
@@ -37,6 +37,7 @@ __all__ = ["RULES", "Kind", "Recognition", "Site", "recognise"]
 logger = logging.getLogger(__name__)
 
 FORMULAS = (*gelu.RULES, *gated.RULES, *normalization.RULES, *softmax.RULES, *elementwise.RULES)
+"""All rules that match a formula, larger formulas before smaller ones."""
 
 RULES: tuple[Callable[[ir.Node, Scope], Site | Refusal | None], ...] = (
     *(rule.match for rule in FORMULAS),
@@ -44,11 +45,17 @@ RULES: tuple[Callable[[ir.Node, Scope], Site | Refusal | None], ...] = (
     activation_matmul.match,
     weight_matmul.match,
 )
-"""What turns a node and its surroundings into a site; earlier rules claim their nodes first."""
+"""All rules, as functions of a node and its scope that return a site, a refusal or None. Earlier rules claim nodes
+first."""
 
 
 class Recognition(NamedTuple):
-    """What `recognise` finds: the sites, and the nonlinear nodes outside them with the reason."""
+    """Result of `recognise`.
+
+    Attributes:
+        sites: the sites, in graph order.
+        unmatched: the nonlinear nodes outside all sites, with the reason.
+    """
 
     sites: list[Site]
     unmatched: list[tuple[ir.Node, str]]
@@ -77,6 +84,7 @@ def recognise(model: ir.Model) -> Recognition:
 
 
 def _unmatched(nodes: list[ir.Node], refused: dict[ir.Node, str], scope: Scope) -> list[tuple[ir.Node, str]]:
+    """The nonlinear nodes among `nodes` with the reason why each is in no site; `refused` has reasons of rules."""
     unmatched = []
     for node in nodes:
         reason = reason_to_keep(node, scope.flow)

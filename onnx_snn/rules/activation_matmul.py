@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Products of two activations: both operands vary with the input, so that neither is a weight.
+"""Matmuls of two activations: both operands vary with the input, so that neither is a weight.
 
     MatMul(a, b)   Gemm(a, b)   Einsum(a, b)   Mul(a, b)
 
-Conditions: both operands are activations; nothing larger (a norm, a GELU) has claimed the node. The node
-stays and its operands are coded, before they are repeated where heads share them. Pow(x, 2) outside a norm has one
-operand and is left to the report.
+Conditions: both operands are activations; no larger formula (a norm, a GELU) has claimed the node. The node stays, and
+its operands pass through identity neurons, which precede the repetition of heads where heads share an operand.
+Pow(x, 2) outside a norm has one operand and is reported as unmatched.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from onnx_snn.rules.site import ActivationMatmulSite, Operand, SoftmaxSite
 _KEEPS_PROBABILITIES = operators(
     "Identity Dropout Reshape Transpose Cast Slice Split Squeeze Unsqueeze Expand Flatten Gather"
 )
-"""Operators that move or repeat values and change none."""
+"""Operators that move or repeat elements without changing them, so that probabilities remain probabilities."""
 
 
 def match(node: ir.Node, scope: Scope) -> ActivationMatmulSite | None:
-    """The product of two activations that `node` computes, or None."""
+    """The site of a matmul of two activations at `node`, or None."""
     operator = product_operator(node)
     if operator is None or Coded.PAIRS not in operator.coded or len(node.inputs) < 2:
         return None
@@ -50,7 +50,7 @@ def match(node: ir.Node, scope: Scope) -> ActivationMatmulSite | None:
 
 
 def _is_probability(value: ir.Value | None, scope: Scope) -> bool:
-    """Whether `value` holds outputs of a softmax, moved about, and constants between 0 and 1."""
+    """Whether `value` consists of outputs of a softmax, possibly moved, and of constants between 0 and 1."""
     if value is None:
         return False
     site = scope.sites.get(value)
@@ -66,6 +66,7 @@ def _is_probability(value: ir.Value | None, scope: Scope) -> bool:
 
 
 def _is_fraction(value: ir.Value | None) -> bool:
+    """Whether `value` is a constant with all elements between 0 and 1."""
     tensor = constant(value)
     if tensor is None:
         return False

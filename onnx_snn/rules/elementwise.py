@@ -7,7 +7,7 @@
     relu                                               Max(x, 0), Clip(x, 0)
     softplus                                           Log(1 + Exp(x))
 
-Conditions: none; operators inside a larger formula (GELU, SiLU, ...) have been claimed by it before.
+Conditions: none; a larger formula (GELU, SiLU, ...) has claimed the operators inside it before.
 """
 
 from __future__ import annotations
@@ -27,12 +27,14 @@ _PLAIN = {
     "Relu": "relu",
     "Exp": "exp",
 }
+"""Function name in the registry by ONNX operator, for operators without attributes."""
+
 _WITH_ATTRIBUTES = {
     "LeakyRelu": ("leaky_relu", {"alpha": 0.01}),
     "Elu": ("elu", {"alpha": 1.0}),
     "HardSigmoid": ("hard_sigmoid", {"alpha": 0.2, "beta": 0.5}),
 }
-"""Names in the registry by operator, with their arguments and the defaults that ONNX gives these."""
+"""Function name in the registry by ONNX operator, with the attributes that parametrise it and their ONNX defaults."""
 
 
 def _operator(op_type: str) -> Formula:
@@ -59,7 +61,7 @@ def _softplus_as_log(op: Any, x: Any) -> Any:
 
 
 def call(name: str, *arguments: float) -> str:
-    """Name of a parametrised function, such as "leaky_relu(0.01)", with the digits that float32 holds."""
+    """Name of a parametrised function, such as "leaky_relu(0.01)", with the 7 digits of float32."""
     return f"{name}({','.join(repr(float(f'{argument:.7g}')) for argument in arguments)})"
 
 
@@ -71,7 +73,9 @@ def _from_attributes(match: Match) -> str:
 def _from_slope(match: Match) -> str:
     slope = scalar(match.values["slope"])
     if slope is None:
-        raise NoMatch("PRelu has one slope for each channel; one neuron needs one function")
+        raise NoMatch(
+            "PRelu has a slope for each channel, but a neuron computes one function; a single slope can be converted"
+        )
     return call("leaky_relu", slope)
 
 

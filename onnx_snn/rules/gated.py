@@ -67,7 +67,7 @@ def _swish_function(match: Match) -> str:
     for known, function in ((1.0, "silu"), (1.702, "gelu_quick")):
         if math.isclose(alpha, known, rel_tol=1e-3):
             return function
-    raise NoMatch(f"Swish has alpha {alpha:g}; only 1 and 1.702 are known")
+    raise NoMatch(f"Swish has alpha {alpha:g}; only 1 and 1.702 are supported")
 
 
 def _hard_sigmoid_function(match: Match) -> str:

@@ -20,7 +20,10 @@ from onnx_snn.rules.notation import Formula
 from onnx_snn.rules.rule import Match, NoMatch, Rule, computes
 
 _CUBE = 0.044715
+"""Coefficient of x**3 in the tanh approximation of GELU (Hendrycks and Gimpel, arXiv:1606.08415)."""
+
 _ROOT = math.sqrt(2 / math.pi)
+"""Factor of the argument of tanh in that approximation, sqrt(2 / pi)."""
 
 
 def _halved(op: Any, y: Any) -> Any:
@@ -28,7 +31,7 @@ def _halved(op: Any, y: Any) -> Any:
 
 
 def _associations(gate: Formula) -> tuple[Formula, ...]:
-    """The formulas x * 0.5 * (1 + gate(x)), whichever two factors are multiplied first."""
+    """The formulas of x * 0.5 * (1 + gate(x)), one for each order of the two multiplications."""
 
     def half_last(op: Any, x: Any) -> Any:
         return _halved(op, op.Mul(x, op.Add(gate(op, x), 1)))
@@ -89,14 +92,14 @@ def _approximation(match: Match) -> str:
 
 def _fast_function(match: Match) -> str:
     if len(match.root.inputs) > 1 and match.root.inputs[1] is not None:
-        raise NoMatch("FastGelu has a bias; a separate Add before it would be recognised")
+        raise NoMatch("FastGelu has a bias, which is supported only as a separate Add before it")
     return "gelu_tanh"
 
 
 def _quick_function(match: Match) -> str:
     alpha = match.root.attributes.get_float("alpha", 1.702)
     if abs(alpha - 1.702) > 1e-3:
-        raise NoMatch(f"QuickGelu has alpha {alpha:g}; only 1.702 is known")
+        raise NoMatch(f"QuickGelu has alpha {alpha:g}; only 1.702 is supported")
     return "gelu_quick"
 
 

@@ -8,8 +8,8 @@
 
 where mean is ReduceMean. Conditions: the square as Pow or Mul; the quotient also as a product with
 Reciprocal, 1 / Sqrt or Pow(-0.5); all means over the same last axes; epsilon a constant; gamma and beta
-constants of the rank of the normalised axes, else they are left to stand behind the site; the optional
-outputs of the operators unused.
+constants of the rank of the normalised axes (others remain nodes behind the site); the optional outputs
+of the operators unused.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def _mean(op: Any, x: Any) -> Any:
 
 
 def _over_root_mean_square(op: Any, x: Any, y: Any, epsilon: Any) -> Any:
-    """The quotient x / Sqrt(mean(y**2) + epsilon); `y` builds x again: some exporters compute it twice."""
+    """x / Sqrt(mean(y()**2) + epsilon); `y` builds x once more, since some exporters compute it twice."""
     variance = op.Add(_mean(op, op.either(op.Pow(y(), 2), op.Mul(y(), y()))), epsilon)
     root = op.Sqrt(variance)
     inverse = op.either(op.Reciprocal(root), op.Div(1, root), op.Pow(variance, -0.5))
@@ -101,7 +101,7 @@ def _decomposed_rms_norm(match: Match) -> RmsNormSite:
 
 
 class _Statistics(TypedDict):
-    """Over what a normalization takes its mean square, and what it adds to it."""
+    """Fields `axis` and `epsilon` of a `NormSite`."""
 
     axis: int
     epsilon: float
@@ -114,33 +114,34 @@ def _native_statistics(match: Match) -> _Statistics:
 
 
 def _affine_inputs(match: Match) -> tuple[ir.Value | None, ir.Value | None]:
-    """The inputs gamma and beta of an operator."""
+    """The inputs gamma and beta of a native operator; None where absent."""
     gamma, beta = (*match.root.inputs[1:3], None, None)[:2]
     _require_constants(match, gamma, beta)
     return gamma, beta
 
 
 def _decomposed_statistics(match: Match, *affine: ir.Value | None) -> _Statistics:
-    """The statistics of a formula whose result goes through the scale and the shift `affine`."""
+    """Axis and epsilon of a matched formula; `affine` are its gamma and beta, as far as it has them."""
     axes = {first_trailing_axis(node, match.values["x"]) for node in match.all("ReduceMean")}
     if len(axes) != 1:
-        raise NoMatch(f"its means run from different axes: {sorted(axes)}")
+        raise NoMatch(f"its means start at different axes {sorted(axes)}; one axis is needed")
     epsilon = scalar(match.values["epsilon"])
     if epsilon is None:
-        raise NoMatch("its epsilon is not one constant")
+        raise NoMatch("its epsilon is not a scalar constant")
     (axis,) = axes
     _require_constants(match, *affine, rank=-axis)
     return {"axis": axis, "epsilon": epsilon}
 
 
 def _require_constants(match: Match, *values: ir.Value | None, rank: int | None = None) -> None:
+    """Raise `NoMatch` unless all `values` are constants, of `rank` axes where that is given."""
     for value in values:
         if value is None:
             continue
         if not match.scope.flow.is_constant(value):
             raise NoMatch(f"its scale or shift {value.name!r} is not a constant")
         if rank is not None and (value.shape is None or len(value.shape) != rank):
-            raise NoMatch(f"its scale or shift {value.name!r} has not the shape of the normalised axes")
+            raise NoMatch(f"its scale or shift {value.name!r} does not have the rank of the normalised axes")
 
 
 RULES = (
@@ -154,7 +155,7 @@ RULES = (
         ),
         _native_rms_norm,
     ),
-    # A rule a form: the largest that meets the conditions takes the site.
+    # One rule for each form, so that the largest form that meets the conditions claims the nodes.
     *(Rule("layer_norm_decomposed", (form(_layer),), _decomposed_layer_norm) for form in (_affine, _scaled, _plain)),
     *(Rule("rms_norm_decomposed", (form(_rms),), _decomposed_rms_norm) for form in (_scaled, _plain)),
 )

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The notation of formulas: that of onnxscript's pattern engine, made to read as mathematics.
+"""The notation of formulas: patterns of onnxscript's rewriter, with commutative operators and tolerant constants.
 
     def silu(op, x):
         return op.Mul(x, op.Sigmoid(x))
 
 Add, Mul, Max and Min match in either order of their operands, `op.either(a, b)` matches any of its
-arguments, and a number matches a constant of one element near it.
+arguments, and a number matches a constant of one element within a relative tolerance.
 """
 
 from __future__ import annotations
@@ -23,17 +23,18 @@ from onnx_snn.graph.constants import scalar
 Formula = Callable[..., Any]
 
 CONSTANT_TOLERANCE = 5e-4
-"""Relative error that a constant of a formula may have: float16 rounds by up to this much."""
+"""Relative tolerance for constants of a formula: the rounding error of float16, 2**-11, rounded up."""
 
 _COMMUTATIVE = operators("Add Mul Max Min")
+"""Operators that match with their two operands in either order."""
 
 
 def compile_formula(formula: Formula) -> Iterator[tuple[str, pattern.Pattern]]:
-    """The operator of the last node and a pattern, for each alternative of that node.
+    """Yield the operator of the last node and a pattern for it, for each alternative of the last node.
 
-    The engine starts from one given node, so that a choice is not allowed there.
+    The matcher starts at a given node, so that the last node of a pattern cannot be a choice.
     """
-    chosen = 0
+    index = 0
     roots: list[str] = []
 
     @wraps(formula)
@@ -41,16 +42,16 @@ def compile_formula(formula: Formula) -> Iterator[tuple[str, pattern.Pattern]]:
         notation = _Notation(op)
         choices = notation.alternatives(formula(notation, *variables))
         roots[:] = [choice.producer().op_type for choice in choices]
-        return choices[chosen]
+        return choices[index]
 
-    while not roots or chosen < len(roots):
+    while not roots or index < len(roots):
         compiled = pattern.Pattern(alternative, matcher=_Matcher, name=formula.__name__)
-        yield roots[chosen], compiled
-        chosen += 1
+        yield roots[index], compiled
+        index += 1
 
 
 class _Notation:
-    """The `op` that a formula sees: the engine's, with commutative operators and alternatives."""
+    """The parameter `op` of a formula: that of onnxscript, with commutative operators and alternatives."""
 
     def __init__(self, op: Any) -> None:
         self._op = op
@@ -63,19 +64,19 @@ class _Notation:
         return lambda a, b: self.either(build(a, b), build(b, a))
 
     def either(self, *values: Any) -> Any:
-        """Whatever matches one of `values`."""
+        """A pattern that matches any of `values`."""
         flat = [alternative for value in values for alternative in self.alternatives(value)]
         choice = pattern.OrValue(flat)
         self._alternatives[choice] = flat
         return choice
 
     def alternatives(self, value: Any) -> list[Any]:
-        """What `value` may be: itself, unless it is a choice."""
+        """The alternatives of `value`: `value` itself unless it is a choice."""
         return self._alternatives.get(value, [value])
 
 
 class _Matcher(pattern.SimplePatternMatcher):
-    """The engine's matcher, with our reading of constants."""
+    """The matcher of onnxscript, with `CONSTANT_TOLERANCE` for constants in any form that `scalar` reads."""
 
     def _match_constant(self, pattern_constant: Any, value: Any) -> bool:
         number = scalar(value)

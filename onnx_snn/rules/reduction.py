@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Axes counted from the end; those of reductions are an attribute in older opsets, an input in newer ones."""
+"""Axes of reductions, counted from the end: an attribute in older opsets, an input in newer ones."""
 
 from __future__ import annotations
 
@@ -10,38 +10,44 @@ from onnx_snn.rules.rule import NoMatch
 
 
 def from_end(axis: int, value: ir.Value | None) -> int:
-    """The axis of `value` counted from the end, or as it is where the rank is not known."""
+    """The axis `axis` of `value` counted from the end; unchanged where the rank is unknown."""
     shape = None if value is None else value.shape
     return axis if axis < 0 or shape is None else axis - len(shape)
 
 
 def reduced_axes(node: ir.Node, like: ir.Value) -> tuple[int, ...]:
-    """The axes over which a reduction that keeps its dimensions runs, sorted, from the end where known.
+    """The reduced axes of `node`, sorted, counted from the end where the rank is known.
 
-    `like` has the rank of what is reduced, and is more likely to know it.
+    Args:
+        node: a reduction.
+        like: a value of the rank of the reduced tensor, whose own rank is often not declared.
 
     Raises:
-        NoMatch: it drops its dimensions, or its axes are unknown or all.
+        NoMatch: the reduction drops its axes, or they are unknown or all axes.
     """
     if node.attributes.get_int("keepdims", 1) != 1:
-        raise NoMatch(f"{node.op_type} drops the dimensions that it reduces")
+        raise NoMatch(f"{node.op_type} drops the reduced axes; keepdims=1 is needed")
     if len(node.inputs) > 1:
         tensor = constant(node.inputs[1])
         axes = None if tensor is None else tensor.numpy().ravel().tolist()
     else:
         axes = node.attributes.get_ints("axes")
     if not axes:
-        raise NoMatch(f"the axes of {node.op_type} are not known")
+        raise NoMatch(f"the axes of {node.op_type} are not given as constants")
     return tuple(sorted(from_end(int(axis), like) for axis in axes))
 
 
 def first_trailing_axis(node: ir.Node, like: ir.Value) -> int:
-    """The axis, from the end, from which a reduction runs over all axes to the last.
+    """The first reduced axis of `node`, counted from the end, where all axes after it are reduced too.
+
+    Args:
+        node: a reduction.
+        like: a value of the rank of the reduced tensor.
 
     Raises:
-        NoMatch: as `reduced_axes`, or the axes are not the last ones.
+        NoMatch: as for `reduced_axes`, or the reduced axes are not the last ones.
     """
     axes = reduced_axes(node, like)
     if axes != tuple(range(-len(axes), 0)):
-        raise NoMatch(f"{node.op_type} runs over axes {list(axes)}, which are not known to be the last ones")
+        raise NoMatch(f"{node.op_type} reduces axes {list(axes)}, which are not known to be the last ones")
     return axes[0]

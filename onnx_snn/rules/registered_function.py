@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Operators that compute a function which the user registered.
+"""Operators that compute a function registered by the user.
 
     Sin(x)   acme.Snake(x)        with register(ScalarFunction("sin", ...)), register(ScalarFunction("snake", ...))
 
 Conditions: the operator, of any domain, has one activation as its only input and one output, and its type in lower
-case is the name of a function that was registered beside the built-in ones.
+case is the name of a registered function that is not built in.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from onnx_snn.rules.site import FunctionSite
 
 
 def match(node: ir.Node, scope: Scope) -> FunctionSite | None:
-    """The registered function that `node` computes by its name, or None."""
+    """The site of a registered function at `node`, or None."""
     name = node.op_type.lower()
     if len(node.inputs) != 1 or len(node.outputs) != 1 or name not in functions.registered():
         return None

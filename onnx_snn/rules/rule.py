@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a rule finds sites: it matches its formulas and checks what they cannot say.
+"""Rules: formulas that match subgraphs, and checks of conditions that a formula cannot express.
 
-A check raises `NoMatch` with the reason, for the user to read. Matching never edits the graph.
+A check raises `NoMatch` with a reason for the user. Matching never edits the graph.
 """
 
 from __future__ import annotations
@@ -20,12 +20,17 @@ from onnx_snn.rules.site import FunctionSite, Site
 
 
 class NoMatch(Exception):
-    """The formula fits but a condition does not."""
+    """A formula matches, but a condition is not met; the message is the reason."""
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """Nodes that fit a rule's formula, and why they are no site all the same."""
+    """Nodes that match a formula of a rule but not its conditions.
+
+    Attributes:
+        nodes: the matched nodes.
+        reason: which condition is not met.
+    """
 
     nodes: tuple[ir.Node, ...]
     reason: str
@@ -33,11 +38,11 @@ class Refusal:
 
 @dataclass
 class Scope:
-    """What a rule may look at besides the node.
+    """The surroundings of a node that a rule may read.
 
     Attributes:
         model: the model.
-        flow: which of its values are activations.
+        flow: classification of its values as activations and constants.
         sites: the sites found so far, by their output.
     """
 
@@ -47,12 +52,12 @@ class Scope:
 
     @property
     def opset(self) -> int:
-        """Version of the standard operators."""
+        """Version of the standard operators that the model imports."""
         return self.model.opset_imports.get("", 1)
 
 
 class SiteFields(TypedDict):
-    """What sites of all kinds have."""
+    """Fields of sites of all kinds, see `Site`."""
 
     name: str
     nodes: tuple[ir.Node, ...]
@@ -63,13 +68,13 @@ class SiteFields(TypedDict):
 
 @dataclass(frozen=True)
 class Match:
-    """A formula of the rule of name `rule`, found in the graph.
+    """A subgraph that matches a formula.
 
     Attributes:
         rule: name of the rule.
-        scope: where it was found.
+        scope: surroundings of the nodes.
         nodes: the matched nodes, producers first.
-        values: what the variables of the formula stand for.
+        values: the matched value of each variable of the formula.
     """
 
     rule: str
@@ -100,7 +105,11 @@ class Match:
 
 
 def computes(function: str | Callable[[Match], str]) -> Callable[[Match], FunctionSite]:
-    """What builds the site of a scalar function, given by its name in the registry or how to read it from a match."""
+    """A constructor of function sites from matches, for use as `Rule.site`.
+
+    Args:
+        function: name in the function registry, or a function that determines it from the match.
+    """
 
     def site(match: Match) -> FunctionSite:
         return FunctionSite(**match.fields, function=function if isinstance(function, str) else function(match))
@@ -110,12 +119,12 @@ def computes(function: str | Callable[[Match], str]) -> Callable[[Match], Functi
 
 @dataclass(frozen=True)
 class Rule:
-    """Formulas that compute one thing.
+    """Formulas for one kind of site.
 
     Attributes:
-        name: shown in reports.
-        formulas: what matches; the first parameter after `op` is the activation `x`.
-        site: builds the site of a match, or raises `NoMatch` where it does not meet a condition.
+        name: name of the rule.
+        formulas: formulas to match; their first parameter after `op` is the activation `x`.
+        site: function that builds the site of a match, or raises `NoMatch` where a condition is not met.
     """
 
     name: str
@@ -124,7 +133,7 @@ class Rule:
 
     @cached_property
     def _patterns(self) -> dict[str, list[pattern.Pattern]]:
-        """The compiled formulas by the operator of their last node."""
+        """The compiled formulas, by operator of their last node."""
         patterns: dict[str, list[pattern.Pattern]] = {}
         for formula in self.formulas:
             for root, compiled in compile_formula(formula):
@@ -132,10 +141,10 @@ class Rule:
         return patterns
 
     def match(self, node: ir.Node, scope: Scope) -> Site | Refusal | None:
-        """The site that ends at `node`, a refusal where a formula fits but a condition does not, or None."""
+        """The site that ends at `node`, a refusal where a formula matches but a condition is not met, or None."""
         refusal = None
         for compiled in self._patterns.get(node.op_type, ()):
-            # The matcher takes the graph only to stay inside it.
+            # The matcher uses the graph only to stay inside it.
             graph = node.graph or scope.model.graph
             result = compiled.match(scope.model, graph, node, check_nodes_are_removable=False)
             if result and scope.flow.is_activation(result.bindings["x"]):
@@ -154,7 +163,7 @@ def name_of(node: ir.Node) -> str:
 
 
 def _producers_first(nodes: Collection[ir.Node], root: ir.Node) -> tuple[ir.Node, ...]:
-    """The distinct `nodes`, each after those that it takes values from."""
+    """The distinct `nodes`, each after its predecessors; `root` is the last one."""
     ordered: dict[ir.Node, None] = {}
 
     def visit(node: ir.Node) -> None:
@@ -168,10 +177,10 @@ def _producers_first(nodes: Collection[ir.Node], root: ir.Node) -> tuple[ir.Node
 
 
 def _require_private(nodes: tuple[ir.Node, ...]) -> None:
-    """Raise `NoMatch` where a value inside the match is needed outside it."""
+    """Raise `NoMatch` where an inner value of the match has readers outside it."""
     for node in nodes:
         for value in node.outputs:
             if node is nodes[-1] and value.index() == 0:
                 continue
             if value.is_graph_output() or any(user not in nodes for user in value.consumers()):
-                raise NoMatch(f"its inner value {value.name!r} is also used elsewhere")
+                raise NoMatch(f"its inner value {value.name!r} is also used outside the pattern")

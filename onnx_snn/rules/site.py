@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What recognition finds: a site for each place where a spiking operator can stand, of a class for each kind of place.
+"""Sites: the places in a network that can be made spiking, with a class for each kind.
 
-A function, a softmax or a normalization is replaced by one spiking node. The node of a matrix product stays, and those
-of its operands that are activations are coded on their way into it.
+A function, a softmax or a normalization is replaced by one spiking node. The node of a matmul stays, and its activation
+operands pass through identity neurons.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from onnx_snn.neurons.roles import OPERANDS, NeuronRole
 
 
 class Kind(enum.Enum):
-    """What a site computes; the value is its name in reports."""
+    """The computation of a site; the value is its name in JSON reports."""
 
     FUNCTION = "function"
     SOFTMAX = "softmax"
@@ -27,18 +27,23 @@ class Kind(enum.Enum):
     PRODUCT = "product"
     SYNAPSE = "synapse"
 
+    @property
+    def label(self) -> str:
+        """The computation in words, for readers of text reports."""
+        return {Kind.PRODUCT: "activation matmul", Kind.SYNAPSE: "weight matmul"}.get(self, self.value)
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Site:
-    """One place where a spiking operator can stand.
+    """A subgraph that can be made spiking.
 
     Attributes:
-        kind: what is computed here.
-        roles: its neurons, in the order of the inputs that their parameters or their codes are.
-        name: of the last node, or of the output where the node has none.
-        nodes: in graph order: what a spiking operator replaces; of a matrix product the native node, which stays.
-        inputs: the activations that go in: two for a product of activations, else one.
-        output: the value that comes out.
+        kind: its computation.
+        roles: roles of its neurons, in the order of their inputs at the node.
+        name: name of the last node, or of its output where the node has none.
+        nodes: its nodes, producers first. A spiking node replaces them; the node of a matmul stays.
+        inputs: its activation inputs: two for an activation matmul, else one.
+        output: its output.
         rule: name of the rule that found it.
     """
 
@@ -52,12 +57,12 @@ class Site:
 
     @property
     def node(self) -> ir.Node:
-        """The last node, which gives the output."""
+        """The last node, which computes the output."""
         return self.nodes[-1]
 
     @property
     def function_name(self) -> str:
-        """Name in the function registry of what is computed; empty for what is no scalar function."""
+        """Name of the scalar function in the function registry; empty for other sites."""
         return ""
 
 
@@ -84,7 +89,7 @@ class SoftmaxSite(Site):
     """A softmax.
 
     Attributes:
-        axis: the axis that sums to 1, from the end where the rank is known.
+        axis: the normalized axis, counted from the end where the rank is known.
     """
 
     kind = Kind.SOFTMAX
@@ -97,9 +102,10 @@ class NormSite(Site):
     """A normalization.
 
     Attributes:
-        axis: the first axis that is normalized, from the end where the rank is known; so are all after it.
-        epsilon: what is added to the mean square.
-        gamma: what the result is multiplied by; None for 1.
+        axis: the first normalized axis, counted from the end where the rank is known; all later axes are normalized
+            too.
+        epsilon: number added to the mean square.
+        gamma: factor of the result; None for 1.
     """
 
     roles = (NeuronRole.DEVIATION, NeuronRole.RSQRT)
@@ -113,7 +119,7 @@ class LayerNormSite(NormSite):
     """A normalization by mean and variance.
 
     Attributes:
-        beta: what is added at the end; None for 0.
+        beta: summand of the result; None for 0.
     """
 
     kind = Kind.LAYER_NORM
@@ -128,31 +134,37 @@ class RmsNormSite(NormSite):
 
 
 class Reader(NamedTuple):
-    """The input `place` of `node` that the code of an operand becomes."""
+    """A node input that reads the code of an operand.
+
+    Attributes:
+        node: the node.
+        input_index: index of the input.
+    """
 
     node: ir.Node
-    place: int
+    input_index: int
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class MatmulSite(Site, abc.ABC):
-    """A matrix product, whose node stays and whose activations are coded."""
+    """A matmul or convolution: its node stays, and its activation operands are coded."""
 
     @property
     @abc.abstractmethod
     def readers(self) -> tuple[Reader, ...]:
-        """The input that the code of each activation becomes, in the order of the roles."""
+        """The node input that reads each operand's code, in the order of the roles."""
 
 
 @dataclass(frozen=True)
 class Operand:
-    """One operand of a product of two activations.
+    """An operand of a matmul of two activations.
 
     Attributes:
-        reader: the input that its code becomes: of the product, or of the node that begins its repetition (see
+        reader: the node input that reads its code: of the matmul, or of the first node of a repetition (see
             `onnx_snn.rules.repetition`).
-        contraction_axis: the axis of it that is summed over, from the end; None where there is no single one.
-        is_probability: whether it comes from a softmax and lies in [0, 1].
+        contraction_axis: the axis of the operand that the matmul sums over, from the end; None where it is not a single
+            one.
+        is_probability: whether its elements are outputs of a softmax, in [0, 1].
     """
 
     reader: Reader
@@ -162,10 +174,10 @@ class Operand:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ActivationMatmulSite(MatmulSite):
-    """A product of two activations: of matrices, or element by element.
+    """A matmul or an elementwise product of two activations.
 
     Attributes:
-        operands: the two, in the order of the inputs.
+        operands: the two operands, in the order of the inputs.
     """
 
     kind = Kind.PRODUCT
@@ -174,18 +186,18 @@ class ActivationMatmulSite(MatmulSite):
 
     @property
     def readers(self) -> tuple[Reader, ...]:
-        """The input that the code of each operand becomes."""
+        """The node input that reads the code of each operand."""
         return tuple(operand.reader for operand in self.operands)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class WeightMatmulSite(MatmulSite):
-    """A product of an activation with weights: of matrices, or a convolution.
+    """A matmul or convolution of an activation with weights.
 
     Attributes:
-        operand: index of the activation among the node's inputs.
-        contraction_axis: the axis of the activation that the weights sum over: 1 for a convolution, else from the end;
-            None where there is no single one.
+        operand: index of the activation among the inputs of the node.
+        contraction_axis: the axis of the activation that is summed over: 1 for a convolution, else counted from the
+            end; None where it is not a single one.
         contraction_is_fixed: whether the weights are a constant, so that this axis has one size.
     """
 
@@ -197,5 +209,5 @@ class WeightMatmulSite(MatmulSite):
 
     @property
     def readers(self) -> tuple[Reader, ...]:
-        """The input that the code of the activation becomes."""
+        """The node input that reads the code of the activation."""
         return (Reader(self.node, self.operand),)

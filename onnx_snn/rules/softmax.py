@@ -5,8 +5,8 @@
     Exp(x - ReduceMax(x)) / ReduceSum(Exp(x - ReduceMax(x)))        with or without the maximum subtracted
 
 Conditions: all reductions keep their dimensions and run over the same single axis; before opset 13
-Softmax flattens what follows its axis, so that there only the last axis is taken. The NaN guard of causal
-exports, Where(IsNaN(p), 0, p), stays outside: it does not change a probability.
+Softmax flattens the axes after its own, so that only the last axis is supported there. The NaN guard of causal
+exports, Where(IsNaN(p), 0, p), is not part of the site: it does not change a probability.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from onnx_snn.rules.rule import Match, NoMatch, Rule
 from onnx_snn.rules.site import SoftmaxSite
 
 _PER_AXIS_OPSET = 13
+"""First opset whose Softmax normalizes over its axis alone."""
 
 
 def _native(op: Any, x: Any) -> Any:
@@ -41,14 +42,16 @@ def _native_site(match: Match) -> SoftmaxSite:
     per_axis = match.scope.opset >= _PER_AXIS_OPSET
     axis = from_end(match.root.attributes.get_int("axis", -1 if per_axis else 1), match.values["x"])
     if not per_axis and axis != -1:
-        raise NoMatch(f"Softmax over axis {axis} flattens all axes from there on before opset 13")
+        raise NoMatch(
+            f"Softmax before opset 13 flattens all axes from its axis {axis} on; only the last axis is supported"
+        )
     return SoftmaxSite(**match.fields, axis=axis)
 
 
 def _decomposed_site(match: Match) -> SoftmaxSite:
     axes = {reduced_axes(node, match.values["x"]) for node in match.nodes if node.op_type.startswith("Reduce")}
     if len(axes) != 1 or len(*axes) != 1:
-        raise NoMatch(f"its reductions run over axes {sorted(axes)}; one single axis is needed")
+        raise NoMatch(f"its reductions run over axes {sorted(axes)}; a single axis is needed")
     return SoftmaxSite(**match.fields, axis=axes.pop()[0])
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Why a node that no rule has claimed stays as it is."""
+"""The reasons why nodes that no rule claims are not converted."""
 
 from __future__ import annotations
 
@@ -19,47 +19,47 @@ _LINEAR = operators(
     # yields no activation
     "Shape Size EyeLike ArgMax ArgMin NonZero OneHot IsNaN IsInf "
     "Equal Less LessOrEqual Greater GreaterOrEqual "
-    # number formats, which belong to the model that was given
+    # number formats of the original model
     "QuantizeLinear DequantizeLinear "
-    # control flow and containers, whose bodies are visited on their own
+    # control flow and containers, whose bodies are visited separately
     "If Loop Scan SequenceConstruct SequenceAt SequenceInsert SequenceEmpty SequenceLength "
     "ConcatFromSequence SplitToSequence Optional OptionalGetElement OptionalHasElement"
 )
-"""Operators that are linear in their activations, or pass them on."""
+"""Standard operators that are linear in their activations or pass them on: they need no neuron and no report line."""
 
 _LINEAR_MICROSOFT = operators("RotaryEmbedding QuantizeLinear DequantizeLinear BiasAdd")
-"""onnxruntime's own operators of that kind."""
+"""Operators of onnxruntime that are linear in their activations."""
 
 _INTEGER = operators("DynamicQuantizeLinear MatMulInteger ConvInteger QLinearMatMul QLinearConv")
-_WHOLE_NUMBERS = "computes in whole numbers, which no neuron codes; quantize in the QDQ format for that"
+_INTEGER_REASON = "computes with integers, which spiking ops do not support; quantize in the QDQ format instead"
+
+_SELECTION_REASON = "compares and selects values, which is exact without a neuron"
 
 _SELECTION = operators("Max Min Clip MaxPool GlobalMaxPool MaxRoiPool ReduceMax ReduceMin TopK")
 
+_DIVISION_REASON = "divides by an activation outside a softmax or normalisation"
+
 _REASONS = {
-    "Pow": "a power of an activation outside a normalisation",
-    "LogSoftmax": "no neuron is fitted to the logarithm of a softmax; export Softmax where it suffices",
+    "Pow": "computes a power of an activation outside a normalisation; no rule matches it",
+    "LogSoftmax": "no spiking op computes the logarithm of a softmax; export Softmax if that suffices",
     "Hardmax": "selects the maximum, which is exact without a neuron",
-    **dict.fromkeys(_INTEGER, _WHOLE_NUMBERS),
-    **dict.fromkeys(_SELECTION, "compares and selects values, which is exact without a neuron"),
+    **dict.fromkeys(_INTEGER, _INTEGER_REASON),
+    **dict.fromkeys(_SELECTION, _SELECTION_REASON),
 }
+"""Reasons for standard operators that are nonlinear but cannot or need not be converted."""
 
 
 def reason_to_keep(node: ir.Node, flow: ActivationFlow) -> str | None:
-    """Why `node`, which no rule has claimed, is kept; None where it is not nonlinear in an activation."""
+    """Why `node`, which no rule claims, is not converted; None where it is not nonlinear in an activation."""
     if not any(flow.is_activation(value) for value in node.inputs):
         return None
     if node.domain == MICROSOFT and node.op_type in _LINEAR_MICROSOFT:
         return None
     if node.domain != "":
-        return f"no rule knows the operator {node.domain}.{node.op_type}"
+        return f"no rule matches the operator {node.domain}.{node.op_type}"
     if node.op_type in _LINEAR:
         return None
     if node.op_type in ("Mul", "Div"):
-        return _reason_of_quotient(node, flow)
-    return _REASONS.get(node.op_type, f"no rule knows what {node.op_type} computes here")
-
-
-def _reason_of_quotient(node: ir.Node, flow: ActivationFlow) -> str | None:
-    if node.op_type == "Div" and flow.is_activation(node.inputs[1]):
-        return "divides by an activation outside a softmax or normalisation"
-    return None
+        divides = node.op_type == "Div" and flow.is_activation(node.inputs[1])
+        return _DIVISION_REASON if divides else None
+    return _REASONS.get(node.op_type, f"no rule matches {node.op_type} here")

@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Products of an activation with weights: the synapses of a layer.
+"""Matmuls and convolutions of an activation with weights: the synapses of a layer.
 
     MatMul(x, w)   MatMul(w, x)   Gemm(x, w)   Einsum(x, w)   Conv(x, w)   ConvTranspose(x, w)
-    MatMulNBits(x, w, scales)   MatMulBnb4(x, w, scales)      onnxruntime's, with packed weights
+    MatMulNBits(x, w, scales)   MatMulBnb4(x, w, scales)      of onnxruntime, with packed weights
 
-Conditions: exactly one of the two operands is an activation. The other one is a constant: an initializer, a
-Constant node or an expression of such (Transpose, DequantizeLinear, ...); or it is computed from constants and
-what is no activation, such as the relative positions that DeBERTa gathers its keys by, the batch size to which
-a pooling head repeats its query, or a mask. Either way spikes meet weights that the network's input does not
-choose. The node and its weights stay.
+Condition: exactly one of the two operands is an activation. The other one does not depend on the activations of the
+network: it is an initializer, a Constant node or an expression of such (Transpose, DequantizeLinear, ...), or computed
+from shapes, positions and masks, like the relative positions of DeBERTa or the query that a pooling head repeats to the
+batch size. The node and its weights stay.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from onnx_snn.rules.site import WeightMatmulSite
 
 
 def match(node: ir.Node, scope: Scope) -> WeightMatmulSite | Refusal | None:
-    """The product of an activation with weights that `node` computes, or None."""
+    """The site of a matmul or convolution with weights at `node`, a refusal for an Einsum of more operands, or None."""
     operator = product_operator(node)
     if operator is None or Coded.BESIDE_WEIGHTS not in operator.coded or len(node.inputs) < 2:
         return None
@@ -31,7 +30,7 @@ def match(node: ir.Node, scope: Scope) -> WeightMatmulSite | Refusal | None:
     (operand,) = activations
     x, weight = node.inputs[operand], node.inputs[1 - operand]
     if x is None or weight is None or (len(node.inputs) > 2 and node.op_type == "Einsum"):
-        return Refusal((node,), "Einsum of more than two operands")
+        return Refusal((node,), "Einsum has more than two operands; only two are supported")
     return WeightMatmulSite(
         name=name_of(node),
         nodes=(node,),

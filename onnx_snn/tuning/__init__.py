@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The cheapest neurons with which a network keeps its accuracy.
 
-Begin with `tuner`: the search from measured sensitivities to a configuration; `solver` makes the choice.
+Begin with `tuner`: from measured sensitivities to a configuration; `solver` chooses the neurons.
 May import `profiling` and what that imports.
 """

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What one neuron can be: neurons of other numbers of bases and time steps, other ranges and other kinds of codes.
+"""The candidates for one neuron: different numbers of bases and time steps, ranges and kinds of codes.
 
-All are fitted to the same calibration, and judged there by the spikes that they fire and the error that they make.
+All are fitted to the same calibration, which also gives the mean spikes and the error of each.
 """
 
 from __future__ import annotations
@@ -28,25 +28,25 @@ from onnx_snn.rules.site import FunctionSite, Site
 Float64 = NDArray[np.float64]
 
 NARROW_HEADROOM = 2.0
-"""A second headroom that is tried: half the usual range over the largest calibrated magnitude."""
+"""Second headroom that is tried for signed codes: twice the largest calibrated magnitude, half the default range."""
 
 FUNCTION_BASES = (2, 4, 6, 8, 12, 16)
-"""Numbers of segments of a function that are tried; those of codes go with their kind."""
+"""Numbers of bases that are tried for functions and primitives."""
 
 FUNCTION_TIMESTEPS = 8
-"""Most time steps of a function that are tried: with more bits its segments decide the error."""
+"""Largest number of time steps that is tried for functions and primitives. Above it their segments limit the error."""
 
 MANTISSAS = 4096
-"""Points at which the neurons of 2^x, 1/x and 1/sqrt(x) are judged, whose arguments lie anywhere in their range."""
+"""Number of points at which the neurons of 2^x, 1/x and 1/sqrt(x) are evaluated, evenly over their range."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """One neuron that a knob can be.
+    """A candidate for the neuron of a knob.
 
     Attributes:
-        settings: what a configuration asks for to get it.
-        coding: the neuron itself.
+        settings: the settings that select it in a configuration.
+        coding: the neuron.
         error: mean squared error on the calibration distribution, relative to the signal.
     """
 
@@ -56,17 +56,17 @@ class Candidate:
 
     @property
     def spikes(self) -> float:
-        """Fired slots per element on the calibration distribution."""
+        """Mean spikes per element on the calibration distribution."""
         return self.coding.spikes
 
 
 class Arguments(NamedTuple):
-    """What a neuron is judged on: float64 [M] each.
+    """The arguments at which the candidates for a neuron are evaluated; arrays are float64 [M].
 
     Attributes:
         points: arguments.
-        exact: what it should answer there.
-        weights: how much a squared error counts.
+        exact: exact outputs.
+        weights: weights of the squared errors.
     """
 
     points: Float64
@@ -76,7 +76,11 @@ class Arguments(NamedTuple):
 
 @dataclass(frozen=True)
 class NeuronFamily(abc.ABC):
-    """All that one neuron can be."""
+    """All candidates for one neuron.
+
+    Attributes:
+        fitter: fitter of neurons to the calibration.
+    """
 
     fitter: Fitter
 
@@ -86,30 +90,30 @@ class NeuronFamily(abc.ABC):
 
     @abc.abstractmethod
     def arguments(self) -> Arguments:
-        """What it is judged on."""
+        """The arguments at which candidates are evaluated."""
 
     def settings(self, timesteps: Sequence[int]) -> list[NeuronSettings]:
-        """The settings that are tried, of the numbers of `timesteps`: those of a function, unless said otherwise."""
+        """The settings to try with numbers of time steps among `timesteps`; here those of functions and primitives."""
         config = self.fitter.config
         steps = [count for count in timesteps if count <= FUNCTION_TIMESTEPS] or timesteps[:1]
         shapes = [FittedBases(bases) for bases in FUNCTION_BASES]
         return [NeuronSettings(count, config.gate, config.headroom, shape) for count in steps for shape in shapes]
 
     def candidate(self, settings: NeuronSettings) -> Candidate:
-        """The neuron with `settings`, judged."""
+        """The neuron with `settings` and its error."""
         coding, (points, exact, weights) = self.coding(settings), self.arguments()
         power = float(np.average(exact**2, weights=weights))
         error = float(np.average((coding.neuron(points) - exact) ** 2, weights=weights))
         return Candidate(settings, coding, error / power if power else 0.0)
 
     def worthwhile(self, timesteps: Sequence[int]) -> list[Candidate]:
-        """What is tried and bettered by nothing, from the cheapest to the most exact."""
+        """The Pareto front of all candidates, from the fewest spikes to the smallest error."""
         return worthwhile(map(self.candidate, self.settings(timesteps)))
 
 
 @dataclass(frozen=True)
 class FunctionFamily(NeuronFamily):
-    """Neurons of the function of `site`."""
+    """Candidates for the neuron of the scalar function of `site`."""
 
     site: FunctionSite
 
@@ -118,14 +122,14 @@ class FunctionFamily(NeuronFamily):
         return self.fitter.function(self.site, settings)
 
     def arguments(self) -> Arguments:
-        """What calibration saw."""
+        """The calibrated arguments of the function, weighted by their counts."""
         points, counts = self.fitter.fits.arguments(self.site)
         return Arguments(points, functions.get(self.site.function).formula(points), counts.astype(np.float64))
 
 
 @dataclass(frozen=True)
 class PrimitiveFamily(NeuronFamily):
-    """Neurons of 2^x, 1/x or 1/sqrt(x)."""
+    """Candidates for a neuron of 2^x, 1/x or 1/sqrt(x)."""
 
     role: NeuronRole
 
@@ -134,7 +138,7 @@ class PrimitiveFamily(NeuronFamily):
         return self.fitter.primitive(self.role, settings)
 
     def arguments(self) -> Arguments:
-        """Mantissas, whose relative errors count."""
+        """Mantissas spread evenly, with weights of relative errors."""
         function = functions.get(self.role.value)
         points = np.linspace(*function.domain, MANTISSAS)
         exact = function.formula(points)
@@ -143,7 +147,7 @@ class PrimitiveFamily(NeuronFamily):
 
 @dataclass(frozen=True)
 class CodeFamily(NeuronFamily):
-    """Identity codes of `tensor`."""
+    """Candidates for the identity code of `tensor`."""
 
     tensor: CodedTensor
 
@@ -152,23 +156,22 @@ class CodeFamily(NeuronFamily):
         return self.fitter.code(self.tensor, settings)
 
     def arguments(self) -> Arguments:
-        """What calibration saw, after channel scaling."""
+        """The calibrated magnitudes after channel scaling."""
         signal = self.fitter.fits.signals.signal(self.tensor)
         return Arguments(signal.points, signal.points, signal.weights)
 
     def settings(self, timesteps: Sequence[int]) -> list[NeuronSettings]:
-        """Those of the codes that none of another number of steps or another range betters; others are not built."""
+        """The settings of the codes on the Pareto front over all time steps and ranges; only these are built."""
         gate, headroom = self.fitter.config.gate, self.fitter.config.headroom
         narrow = not self.tensor.probabilities and headroom > NARROW_HEADROOM
         ranges = (headroom, NARROW_HEADROOM) if narrow else (headroom,)
         tried = [NeuronSettings(count, gate, range_) for range_ in ranges for count in timesteps]
-        judged = [code for settings in tried for code in self._judged(settings)]
-        return [
-            settings for _, _, settings in pareto_front(judged, cost=lambda code: code[:2], error=lambda code: code[1])
-        ]
+        rated = [code for settings in tried for code in self._rated_codes(settings)]
+        front = pareto_front(rated, cost=lambda code: code[:2], error=lambda code: code[1])
+        return [settings for _, _, settings in front]
 
-    def _judged(self, settings: NeuronSettings) -> Iterator[tuple[float, float, NeuronSettings]]:
-        """Spikes, error and settings of the codes that have the time steps and the range of `settings`."""
+    def _rated_codes(self, settings: NeuronSettings) -> Iterator[tuple[float, float, NeuronSettings]]:
+        """Yield spikes, error and settings of the sparse codes with the time steps and headroom of `settings`."""
         signals = self.fitter.fits.signals
         signal, limit = signals.signal(self.tensor), signals.limit(self.tensor, settings.headroom)
         for binary in signal.binary_codes(limit, settings):
@@ -181,7 +184,7 @@ class CodeFamily(NeuronFamily):
 
 
 def family_of(site: Site, role: NeuronRole, fitter: Fitter) -> NeuronFamily:
-    """All that one neuron of `site` can be."""
+    """The candidates for the neuron of `site` with `role`."""
     tensor = coded_tensor(site, role, fitter)
     if tensor is not None:
         return CodeFamily(fitter, tensor)
@@ -189,10 +192,10 @@ def family_of(site: Site, role: NeuronRole, fitter: Fitter) -> NeuronFamily:
 
 
 def coded_tensor(site: Site, role: NeuronRole, fitter: Fitter) -> CodedTensor | None:
-    """The tensor that a neuron of `site` codes, if it is a code."""
+    """The tensor that the neuron of `site` with `role` codes; None where it is no identity code."""
     return dict(zip(site.roles, coded_tensors(site, fitter.static), strict=False)).get(role)
 
 
 def worthwhile(candidates: Iterable[Candidate]) -> list[Candidate]:
-    """Those that nothing with fewer or as many spikes betters, from the cheapest to the most exact."""
+    """The Pareto front of `candidates` in spikes and error, from the fewest spikes to the smallest error."""
     return pareto_front(candidates, cost=lambda one: (one.spikes, one.error), error=lambda one: one.error)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a spike costs: how many accumulates it starts.
+"""The cost of a spike: the number of accumulates that it causes.
 
-A *synaptic operation* is one spike times one outgoing weight. A coded operand of a product with m scalar
-multiplications and e elements has a fan-out of m / e; a tensor that several products read, that of all of them. Where
-no product reads a neuron (functions, and the neurons inside softmax and the normalizations) a spike is one accumulate.
+A *synaptic operation* is one spike times one outgoing weight. An operand of e elements of a matmul with m
+multiply-accumulates has a fan-out of m / e; the fan-outs of several readers of a code add up. A spike of another neuron
+(functions, and the neurons inside softmax and the normalizations) is one accumulate.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from onnx_snn.rules.site import MatmulSite, Site
 from onnx_snn.runtime.tap_session import ShapeSession
 
 COSTS = EnergyCosts()
-"""Energy of operations, for the figures that the solver prints."""
+"""Energy of operations in pJ (45 nm), for the energies that tuning reports."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,9 @@ class Load:
     """Elements per sample and spike fan-out of one neuron.
 
     Attributes:
-        elements: values that it codes, for each sample.
-        fan_out: accumulates that one of its spikes starts.
-        synaptic: whether these are accumulates of products.
+        elements: number of values that it codes for each sample.
+        fan_out: number of accumulates that a spike causes, mean over its elements.
+        synaptic: whether these are accumulates of matmuls.
     """
 
     elements: float
@@ -45,17 +45,17 @@ class Load:
     synaptic: bool = False
 
     def joined(self, other: Load) -> Load:
-        """The load of one code that has the readers of both."""
+        """The load of a code with the readers of both."""
         return Load(self.elements, self.fan_out + other.fan_out, self.synaptic)
 
 
 class ProductWork(NamedTuple):
-    """Multiply-accumulates of a network's products, for each sample.
+    """Multiply-accumulates of the matmuls and convolutions of a network, for each sample.
 
     Attributes:
-        original: all of them.
-        kept: of products that stay ones of numbers.
-        uncounted: nodes whose work, of products or otherwise, is in neither number.
+        original: number in the original network.
+        kept: number in nodes that have no spiking operand after the conversion.
+        uncounted: nodes whose operations are in neither number.
     """
 
     original: float
@@ -63,20 +63,24 @@ class ProductWork(NamedTuple):
     uncounted: tuple[UncountedNode, ...] = ()
 
     def energy(self, synaptic_operations: float) -> float:
-        """Energy of the spiking network's products over that of the original's: the accumulate-only rule."""
+        """Ratio of the energy of the spiking network's matmuls to that of the original, by the accumulate-only rule.
+
+        Args:
+            synaptic_operations: accumulates caused by spikes, for each sample.
+        """
         spent = synaptic_operations * COSTS.accumulate + self.kept * COSTS.multiply_accumulate
         return spent / (self.original * COSTS.multiply_accumulate) if self.original else math.nan
 
 
 def products_of(model: ir.Model, sites: Iterable[Site]) -> tuple[list[ir.Node], list[ir.Node]]:
-    """The products that become ones of spikes at `sites`, and those of `model` that stay ones of numbers."""
+    """The matmuls and convolutions of `model` with spiking operands at `sites`, and those without."""
     spiking = dict.fromkeys(site.node for site in sites if isinstance(site, MatmulSite))
     flow = ActivationFlow(model)
     return list(spiking), [node for node in model.graph if node not in spiking and is_product(node, flow)]
 
 
 def product_work(model: ir.Model, sites: Iterable[Site], shapes: Shapes, feed: Feed) -> ProductWork:
-    """The work of the products of `model` with spiking ones at `sites`, from the shapes that `feed` gives."""
+    """The multiply-accumulates of `model`, which is converted at `sites`, from its `shapes` for `feed`."""
     sites, samples, flow = list(sites), sample_count(feed), ActivationFlow(model)
     products = products_of(model, sites)
     spiking, kept = (sum(multiply_accumulates(node, shapes) for node in nodes) / samples for nodes in products)
@@ -86,7 +90,7 @@ def product_work(model: ir.Model, sites: Iterable[Site], shapes: Shapes, feed: F
 
 
 def observed_shapes(model: ir.Model, sites: Sequence[Site], feed: Feed) -> Shapes:
-    """Shapes of all that goes into and comes out of `sites` and the products of `model`, for `feed`."""
+    """Shapes of inputs and outputs of `sites` and of the matmuls of `model`, for `feed`."""
     spiking, kept = products_of(model, sites)
     values = [value for site in sites for value in site.inputs]
     values += [value for node in (*spiking, *kept) for value in (*operands_of(node), *node.outputs)]
@@ -95,7 +99,7 @@ def observed_shapes(model: ir.Model, sites: Sequence[Site], feed: Feed) -> Shape
 
 
 def load_of(site: Site, role: NeuronRole, shapes: Shapes, feed: Feed) -> Load:
-    """The load of one neuron of `site`, from the shapes that `feed` gives."""
+    """The load of the neuron of `site` with `role`, from the `shapes` for `feed`."""
     samples = sample_count(feed)
     shape = shapes.of(site.inputs[role.operand or 0])
     elements = math.prod(shape[:-1] if role.sees_rows else shape)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What tuning needs before its first trial: a calibrated network, and all that its neurons can be."""
+"""The preparation of tuning: a calibrated network and the candidates for its neurons."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from onnx_snn.tuning.trial_runner import TrialRunner
 
 
 class TuningData(NamedTuple):
-    """What the loss is measured on, as `tune` takes it."""
+    """The data on which the loss is measured; the fields are arguments of `tune`."""
 
     data: Source
     labels: NDArray[Any] | None = None
@@ -43,13 +43,13 @@ class Prepared(NamedTuple):
     """A network before its neurons are chosen.
 
     Attributes:
-        model: the network; its trial runner rewrites it.
-        plans: its sites, with any neurons.
-        knobs: the neurons that are chosen apart.
+        model: the network; its trial runner rewrites it in place.
+        plans: its sites, with neurons of the default settings.
+        knobs: its neurons, with their candidates.
         products: its multiply-accumulates.
-        fitter: what fits them, until the trial runner is there.
-        batches: the tuning data, feeds and labels.
-        output: output that is judged.
+        fitter: fitter of the neurons.
+        batches: feeds and labels of the tuning data.
+        output: name of the output that the metric compares.
         metric: the task metric.
     """
 
@@ -63,32 +63,39 @@ class Prepared(NamedTuple):
     metric: Metric
 
     def trial_runner(self, *, progress: bool) -> TrialRunner:
-        """What runs the network with any neurons."""
-        judged = self.batches, self.output, self.metric
-        return TrialRunner(self.model, self.plans, self.knobs, self.products, *judged, progress=progress)
+        """A runner of the network with any candidates of its knobs."""
+        data = self.batches, self.output, self.metric
+        return TrialRunner(self.model, self.plans, self.knobs, self.products, *data, progress=progress)
 
 
 def prepare(
-    run: RunOptions, model: str | Path, calibration: Source, judged: TuningData, max_timesteps: int
+    run: RunOptions, model: str | Path, calibration: Source, tuning: TuningData, max_timesteps: int
 ) -> Prepared:
-    """Calibrate a network and fit all that its neurons can be.
+    """Calibrate a network and fit the candidates for its neurons.
+
+    Args:
+        run: options of the conversion.
+        model: .onnx file.
+        calibration: calibration data.
+        tuning: data on which the loss is measured.
+        max_timesteps: largest number of time steps of a candidate.
 
     Raises:
-        ConfigError, ModelError, CalibrationError: as `tune`.
+        ConfigError, ModelError, CalibrationError: as for `tune`.
     """
     _check_config(run.config)
-    labels = labels_of(judged.data) if judged.labels is None else np.asarray(judged.labels)
-    metric = metric_of(judged.metric, labels) or METRICS["agreement"]
-    watch = Stopwatch()
-    examined = examine(load_original(model, watch), str(model), run.config, watch)
+    labels = labels_of(tuning.data) if tuning.labels is None else np.asarray(tuning.labels)
+    metric = metric_of(tuning.metric, labels) or METRICS["agreement"]
+    stopwatch = Stopwatch()
+    examined = examine(load_original(model, stopwatch), str(model), run.config, stopwatch)
     network = examined.model
-    name = output_name([output_names(network)] * 2, judged.output)
+    name = output_name([output_names(network)] * 2, tuning.output)
     feeds = open_calibration(examined, calibration, run)
-    batches = open_feeds(judged.data, input_specs(network), batch_size=run.batch_size, max_samples=judged.samples)
+    batches = open_feeds(tuning.data, input_specs(network), batch_size=run.batch_size, max_samples=tuning.samples)
     calibrated = calibrate_sites(examined, feeds, run)
-    _refuse_branches(examined.coverage.wanted, network.graph)
+    _refuse_branches(examined.coverage.selected, network.graph)
     fitter = Fitter.of(calibrated.calibration, calibrated.static, run.config)
-    plans, _ = fit_sites(examined.coverage.wanted, fitter)
+    plans, _ = fit_sites(examined.coverage.selected, fitter)
     first, converted = feeds.first(), [plan.site for plan in plans]
     shapes = observed_shapes(network, converted, first)
     knobs = knobs_of(plans, fitter, shapes, first, max_timesteps, progress=run.progress)
@@ -97,13 +104,20 @@ def prepare(
 
 
 def _refuse_branches(sites: Iterable[Site], graph: ir.Graph) -> None:
+    """Raise `ConfigError` for a site outside the main graph `graph`."""
     for site in sites:
         if site.node.graph is not graph:
-            raise ConfigError(f"{site.name} lies in a branch, where it cannot be tried apart; exclude it, then tune")
+            raise ConfigError(
+                f"{site.name} lies in a branch of an If, where neurons cannot be tuned; exclude it, then tune"
+            )
 
 
 def _check_config(config: ConvertConfig) -> None:
     if config.preset is Preset.PAPER:
-        raise ConfigError("preset 'paper' has neurons of its own; tune with preset 'default'")
+        raise ConfigError(
+            "preset 'paper' cannot be tuned, as its neurons have fixed numbers of bases; use preset 'default'"
+        )
     if config.nodes:
-        raise ConfigError("the configuration has settings of single nodes; tuning makes them, so leave them out")
+        raise ConfigError(
+            "the configuration has settings for single nodes (nodes), which tuning determines; leave them out"
+        )

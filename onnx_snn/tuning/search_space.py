@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a network's neurons can be: every neuron that is chosen apart, with its candidates.
+"""The search space of tuning: the neurons of a network, with the candidates for each.
 
-A *knob* is one neuron of the network, or one code that several nodes read.
+A *knob* is one neuron of the network, or one identity code that several nodes read. Knobs are chosen independently.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from onnx_snn.tuning.candidates import Candidate, NeuronFamily, coded_tensor, fa
 from onnx_snn.tuning.cost_model import Load, load_of
 
 TIMESTEPS = (2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16)
-"""Time steps to choose from: above 8 one more changes little."""
+"""Numbers of time steps T to choose from. Above 8 every second one suffices, since a further step changes little."""
 
 
 @dataclass
 class Knob:
-    """A neuron that is chosen apart.
+    """A neuron that is chosen independently of the others.
 
     Attributes:
-        members: the sites that it belongs to, and its role there.
+        members: the sites that it belongs to, with its role there.
         load: elements per sample and spike fan-out.
-        candidates: what it can be, from the cheapest to the most exact.
+        candidates: its candidates, from the fewest spikes to the smallest error.
     """
 
     members: list[tuple[Site, NeuronRole]]
@@ -41,19 +41,28 @@ class Knob:
 
     @property
     def name(self) -> str:
-        """For reports: site and neuron."""
+        """Name in messages: that of its first site, and its role there."""
         site, role = self.members[0]
         return f"{site.name} {role.value}"
 
     def family(self, fitter: Fitter) -> NeuronFamily:
-        """All that it can be; what it is at one of its sites, it is at all."""
+        """The family of its candidates; all its members share the chosen one."""
         return family_of(*self.members[0], fitter)
 
 
 def knobs_of(
     plans: Iterable[SitePlan], fitter: Fitter, shapes: Shapes, feed: Feed, most_timesteps: int, *, progress: bool
 ) -> list[Knob]:
-    """The knobs of the sites of `plans` with all their candidates, in graph order, codes last."""
+    """The knobs of the sites of `plans` with their candidates: in graph order, identity codes last.
+
+    Args:
+        plans: the converted sites.
+        fitter: fitter of the candidates.
+        shapes: shapes of the inputs of the sites for `feed`.
+        feed: one feed of the network.
+        most_timesteps: largest number of time steps of a candidate.
+        progress: show a progress bar on a terminal.
+    """
     codes: dict[CodedTensor, Knob] = {}
     others: list[Knob] = []
     for site in (plan.site for plan in plans):

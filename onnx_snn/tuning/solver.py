@@ -23,23 +23,24 @@ from onnx_snn.tuning.trial_runner import TrialRunner, TuningPoint
 logger = logging.getLogger(__name__)
 
 PROBE_ERRORS = (1e-2, 1e-4)
-"""Relative squared errors next to which a neuron's sensitivity is measured: those of two and of five spikes or so."""
+"""Relative squared errors near which the sensitivity to a neuron is measured: those at about two and five spikes."""
 
 PRICES = 4000
-"""Number of prices that are tried, along the predicted Pareto front."""
+"""Number of prices of distortion at which choices on the predicted Pareto front are computed."""
 
-OPERATIONS_BESIDE_SPIKES = 0.25
-"""Weight of a share of all synaptic operations beside the same share of all spikes, where spikes are saved: for a
-hundredth more of these one twentieth of the operations goes."""
+OPERATIONS_WEIGHT = 0.25
+"""Weight of the synaptic operations relative to that of the spikes, both as shares of their totals, where spikes are
+minimized. At the cost of 1 % more spikes it saves 5 % of the operations."""
 
-LEAST_PRICE, MOST_PRICE = -16.0, 24.0
-"""Powers of e between which prices lie, about the one at which the largest costs and distortions are even."""
+LEAST_LOG_PRICE, MOST_LOG_PRICE = -16.0, 24.0
+"""Natural logarithms of the least and the largest price of distortion, relative to the price at which the sums of the
+largest costs and of the largest distortions of all knobs are equal."""
 
 
 class Minimize(enum.Enum):
-    """What the solver saves.
+    """The quantity that the solver minimizes.
 
-    SPIKES: those of all neurons, and of choices with about as many the one whose spikes start fewer operations.
+    SPIKES: spikes of all neurons; among choices with about as many, the one with fewer synaptic operations.
     OPERATIONS: synaptic operations, spikes times their fan-out.
     """
 
@@ -49,7 +50,17 @@ class Minimize(enum.Enum):
 
 @dataclass(frozen=True)
 class Goal:
-    """What is asked for."""
+    """The goal of tuning.
+
+    Attributes:
+        target_loss: largest relative loss of the metric; None for none.
+        max_spikes: largest number of spikes per element; None for none.
+        max_timesteps: largest number of time steps of a neuron.
+        minimize: the quantity to minimize.
+
+    Raises:
+        ConfigError: a value is out of its range, or neither a loss nor a number of spikes is given.
+    """
 
     target_loss: float | None
     max_spikes: float | None
@@ -58,9 +69,11 @@ class Goal:
 
     def __post_init__(self) -> None:
         if self.target_loss is None and self.max_spikes is None:
-            raise ConfigError("give a target_loss, max_spikes or both: there is nothing to tune for")
+            raise ConfigError("tuning has no goal; give a target_loss, max_spikes or both")
         if self.target_loss is not None and not 0.0 < self.target_loss < 1.0:
-            raise ConfigError(f"target_loss is {self.target_loss}; expected a relative loss between 0 and 1, say 0.002")
+            raise ConfigError(
+                f"target_loss is {self.target_loss}; expected a relative loss between 0 and 1, such as 0.002"
+            )
         if self.max_spikes is not None and not self.max_spikes > 0.0:
             raise ConfigError(f"max_spikes is {self.max_spikes}; expected spikes per element above 0")
         if not 1 <= self.max_timesteps <= MAX_TIMESTEPS:
@@ -68,10 +81,10 @@ class Goal:
 
 
 def minimize_of(value: Minimize | str) -> Minimize:
-    """What is to be saved, given as such or by its value.
+    """The member of `Minimize` for a member or its value.
 
     Raises:
-        ConfigError: it is neither.
+        ConfigError: there is no such member.
     """
     try:
         return Minimize(value)
@@ -81,17 +94,21 @@ def minimize_of(value: Minimize | str) -> Minimize:
 
 
 Choice = list[tuple[Knob, Candidate]]
+"""A candidate for every knob of a network."""
+
+Indices = list[int]
+"""Indices of the chosen candidates of all knobs, in the order of the knobs."""
 
 
 class Solver:
     """Finds the cheapest choice that meets a goal.
 
     Args:
-        runner: runs the network.
-        goal: what is asked for.
+        runner: runner of the network.
+        goal: goal of tuning.
 
     Attributes:
-        tried: the choices that were run, and what came out.
+        tried: the choices that were run, with their measured points.
     """
 
     def __init__(self, runner: TrialRunner, goal: Goal) -> None:
@@ -99,29 +116,30 @@ class Solver:
         self.tried: list[tuple[Choice, TuningPoint]] = []
         weights = zip(runner.knobs, self._weights(), strict=True)
         self._costs = [[weight * candidate.spikes for candidate in knob.candidates] for knob, weight in weights]
-        self._distortions = self._measured()
+        self._distortions = self._measured_distortions()
 
     def solve(self) -> tuple[Choice, TuningPoint]:
-        """The choice that meets the goal.
+        """The cheapest choice that meets the target loss; without a target, the most exact one within `max_spikes`.
 
         Raises:
-            ConfigError: none does.
+            ConfigError: no choice meets the goal.
         """
-        ladder = self._ladder()
+        choices = self._predicted_front()
         if self.goal.target_loss is not None:
-            return self._cheapest(ladder, self.goal.target_loss)
-        affordable = [rung for rung in ladder if self._spikes(rung) <= float(self.goal.max_spikes or 0.0)]
+            return self._cheapest(choices, self.goal.target_loss)
+        affordable = [choice for choice in choices if self._spikes(choice) <= float(self.goal.max_spikes or 0.0)]
         if not affordable:
             raise ConfigError(
-                f"max_spikes is {self.goal.max_spikes}, but the cheapest neurons fire {self._spikes(ladder[0]):.3g} "
+                f"max_spikes is {self.goal.max_spikes}, but the sparsest neurons fire {self._spikes(choices[0]):.3g} "
                 "spikes per element; allow more"
             )
         return self._try(affordable[-1])
 
     def pareto_front(self, chosen: TuningPoint) -> tuple[TuningPoint, ...]:
-        """What was tried, from the cheapest to the most exact, without what another choice betters in cost and error.
+        """The Pareto front in cost and output error of the choices that were run, from the cheapest to the most exact.
 
-        `chosen` is always among it: of two choices of like error the one may turn a decision that the other does not.
+        `chosen` is always part of it, even where another choice is better in both: the decisive loss also depends on
+        single predictions.
         """
 
         def cost(point: TuningPoint) -> tuple[float, float]:
@@ -132,64 +150,74 @@ class Solver:
         return tuple(sorted(dict.fromkeys([*front, chosen]), key=cost))
 
     def _cost(self, point: TuningPoint) -> float:
+        """The minimized quantity at `point`."""
         return point.operations if self.goal.minimize is Minimize.OPERATIONS else point.spikes
 
     def _weights(self) -> NDArray[np.float64]:
-        """What a spike per element of each knob costs, float64 [knobs]."""
+        """Cost of one spike per element of each knob, float64 [knobs]."""
         elements = np.array([knob.load.elements for knob in self.runner.knobs])
         operations: NDArray[np.float64] = elements * np.array([knob.load.fan_out for knob in self.runner.knobs])
         if self.goal.minimize is Minimize.OPERATIONS:
             return operations
-        return np.asarray(elements / elements.sum() + OPERATIONS_BESIDE_SPIKES * operations / operations.sum())
+        return np.asarray(elements / elements.sum() + OPERATIONS_WEIGHT * operations / operations.sum())
 
-    def _measured(self) -> list[list[float]]:
+    def _measured_distortions(self) -> list[list[float]]:
         """The distortion of every candidate of every knob, interpolated between the probes."""
         knobs = self.runner.knobs
         probes = [[_nearest(knob.candidates, error) for knob in knobs] for error in PROBE_ERRORS]
-        measured = [self.runner.distortions(each) for each in probes]
+        measured = [self.runner.distortions(indices) for indices in probes]
         return [
-            _interpolated(knob, [(each[i], found[i]) for each, found in zip(probes, measured, strict=True)])
-            for i, knob in enumerate(knobs)
+            _interpolated(knob, list(zip(indices, distortions, strict=True)))
+            for knob, indices, distortions in zip(
+                knobs, zip(*probes, strict=True), zip(*measured, strict=True), strict=True
+            )
         ]
 
-    def _ladder(self) -> list[list[int]]:
-        """The distinct choices along the prices, from the cheapest to the most exact: for each knob a candidate."""
-        cost, harm = (sum(map(max, each)) for each in (self._costs, self._distortions))
-        middle = math.log(cost / harm) if cost > 0.0 and harm > 0.0 else 0.0
-        tables = [(np.asarray(a), np.asarray(b)) for a, b in zip(self._costs, self._distortions, strict=True)]
-        ladder: list[list[int]] = []
-        for price in np.exp(middle + np.linspace(LEAST_PRICE, MOST_PRICE, PRICES)):
-            rung = [int(np.argmin(costs + price * distortions)) for costs, distortions in tables]
-            if not ladder or rung != ladder[-1]:
-                ladder.append(rung)
-        return ladder
+    def _predicted_front(self) -> list[Indices]:
+        """The distinct choices of least cost + price * distortion over all prices, from the cheapest to the most exact.
 
-    def _cheapest(self, ladder: Sequence[list[int]], target: float) -> tuple[Choice, TuningPoint]:
-        """The first choice along the ladder of which other data keep the target, and from there on these data.
-
-        Bounds grow along it and are bisected. What is seen jumps with every decision that turns, here and there.
+        Since costs and predicted distortions of knobs add up, the best choice at a price is that of each knob alone
+        (Lagrangian relaxation, as in rate-distortion optimized bit allocation: Shoham and Gersho, IEEE Trans. ASSP 36,
+        1988).
         """
-        best = self._try(ladder[-1])
+        cost, distortion = (sum(map(max, table)) for table in (self._costs, self._distortions))
+        middle = math.log(cost / distortion) if cost > 0.0 and distortion > 0.0 else 0.0
+        tables = [(np.asarray(a), np.asarray(b)) for a, b in zip(self._costs, self._distortions, strict=True)]
+        front: list[Indices] = []
+        for price in np.exp(middle + np.linspace(LEAST_LOG_PRICE, MOST_LOG_PRICE, PRICES)):
+            choice = [int(np.argmin(costs + price * distortions)) for costs, distortions in tables]
+            if not front or choice != front[-1]:
+                front.append(choice)
+        return front
+
+    def _cheapest(self, choices: Sequence[Indices], target: float) -> tuple[Choice, TuningPoint]:
+        """The cheapest choice on the predicted front whose measured loss and confidence bound are within `target`.
+
+        Bounds decrease along the front, so the first one within the target is found by bisection. The measured loss is
+        not monotonic, as it jumps with single predictions, so from there on larger and larger steps are taken until it
+        is within the target too.
+        """
+        best = self._try(choices[-1])
         if not best[1].keeps(target):
             raise ConfigError(
                 f"target_loss is {target:.3%}, but the most exact neurons with up to {self.goal.max_timesteps} time "
                 f"steps lose {best[1].loss:.3%}, and up to {best[1].bound:.3%} on other data; allow more loss or time "
                 "steps, or give more data"
             )
-        low, high = -1, len(ladder) - 1
+        low, high = -1, len(choices) - 1
         with tqdm(desc="solve", disable=None if self.runner.progress else True, unit="trial") as bar:
             while high - low > 1:
                 middle = (low + high) // 2
-                found = self._try(ladder[middle])
+                trial = self._try(choices[middle])
                 bar.update()
-                if found[1].bound <= target:
-                    high, best = middle, found
+                if trial[1].bound <= target:
+                    high, best = middle, trial
                 else:
                     low = middle
             step = 1
             while not best[1].keeps(target):
-                high, step = min(high + step, len(ladder) - 1), 2 * step
-                best = self._try(ladder[high])
+                high, step = min(high + step, len(choices) - 1), 2 * step
+                best = self._try(choices[high])
                 bar.update()
         if self.goal.max_spikes is not None and best[1].spikes > self.goal.max_spikes:
             raise ConfigError(
@@ -198,15 +226,15 @@ class Solver:
             )
         return best
 
-    def _spikes(self, rung: Sequence[int]) -> float:
-        return self.runner.spikes(self._candidates(rung))
+    def _spikes(self, indices: Sequence[int]) -> float:
+        return self.runner.spikes(self._candidates(indices))
 
-    def _candidates(self, rung: Sequence[int]) -> list[Candidate]:
-        return [knob.candidates[i] for knob, i in zip(self.runner.knobs, rung, strict=True)]
+    def _candidates(self, indices: Sequence[int]) -> list[Candidate]:
+        return [knob.candidates[i] for knob, i in zip(self.runner.knobs, indices, strict=True)]
 
-    def _try(self, rung: Sequence[int]) -> tuple[Choice, TuningPoint]:
-        """Run a choice on the tuning data."""
-        candidates = self._candidates(rung)
+    def _try(self, indices: Sequence[int]) -> tuple[Choice, TuningPoint]:
+        """Run the network with the candidates of `indices` on the tuning data and record the result."""
+        candidates = self._candidates(indices)
         point = self.runner.point(candidates)
         logger.info("tried %s", point)
         self.tried.append((list(zip(self.runner.knobs, candidates, strict=True)), point))
@@ -214,28 +242,29 @@ class Solver:
 
 
 def _nearest(candidates: Sequence[Candidate], error: float) -> int:
-    """The candidate whose error is closest to `error`, in octaves."""
+    """Index of the candidate whose error is closest to `error` in ratio."""
     distances = [abs(math.log(max(one.error, 1e-30) / error)) for one in candidates]
     return int(np.argmin(distances))
 
 
 def _interpolated(knob: Knob, probes: Sequence[tuple[int, float]]) -> list[float]:
-    """Distortions of all candidates of `knob` from those at `probes` (index, distortion).
+    """Distortions of all candidates of `knob` from those at `probes`, pairs of an index and a distortion.
 
-    Beyond the probes they are in proportion to the error, between them a power of it.
+    Between the probes the distortion is a power of the error, outside it is proportional to the error.
     """
-    known = sorted({(knob.candidates[i].error, found) for i, found in probes})
+    known = sorted({(knob.candidates[i].error, distortion) for i, distortion in probes})
     errors = [one.error for one in knob.candidates]
     (low, at_low), (high, at_high) = known[0], known[-1]
     if not (low > 0.0 and at_low > 0.0 and at_high > at_low and high > low):
         rate = at_high / high if high > 0.0 else 0.0
         return [rate * error for error in errors]
     power = math.log(at_high / at_low) / math.log(high / low)
-    return [
-        at_low * error / low
-        if error < low
-        else at_high * error / high
-        if error > high
-        else at_low * (error / low) ** power
-        for error in errors
-    ]
+
+    def distortion(error: float) -> float:
+        if error < low:
+            return at_low * error / low
+        if error > high:
+            return at_high * error / high
+        return float(at_low * (error / low) ** power)
+
+    return [distortion(error) for error in errors]

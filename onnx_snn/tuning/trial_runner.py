@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs a network with any neurons: what they cost, and what their errors do at the output."""
+"""Runs of a network with any choice of neurons: their cost, and the loss at the output."""
 
 from __future__ import annotations
 
@@ -26,24 +26,25 @@ from onnx_snn.tuning.cost_model import ProductWork
 from onnx_snn.tuning.search_space import Knob
 
 PROBE_SAMPLES = 32
-"""Samples on which sensitivities are measured; they need to be known to a factor of two or so."""
+"""Number of samples on which sensitivities are measured; an accuracy of a factor of two suffices for these."""
 
 DIGITS = 3
-"""Significant digits of measured distortions: more than matter, fewer than differ between machines."""
+"""Number of significant digits that measured distortions are rounded to, so that they are equal on all machines."""
 
 
 @dataclass(frozen=True)
 class TuningPoint:
-    """One choice of all neurons.
+    """Cost and loss of one choice of all neurons.
 
     Attributes:
-        spikes: spikes per element, over all values that neurons code.
+        spikes: spikes per element, mean over all values that neurons code.
         operations: synaptic operations for each sample.
-        energy: of all products, over that of the original's; the accumulate-only rule of `onnx_snn.profiling.energy`.
-        timesteps: those of the slowest neuron.
+        energy: ratio of the energy of all matmuls to that of the original, by the accumulate-only rule of
+            `onnx_snn.profiling.energy`.
+        timesteps: largest number of time steps of a neuron.
         loss: relative loss of the metric on the tuning data.
-        bound: what the loss stays below on other data of this size, with a confidence of 95 %.
-        relative_error: of the output.
+        bound: upper bound of the loss on other data of this size, with a confidence of 95 %.
+        relative_error: relative error of the output.
     """
 
     spikes: float
@@ -55,7 +56,7 @@ class TuningPoint:
     relative_error: float
 
     def keeps(self, target: float) -> bool:
-        """Whether no more than `target` is lost, neither here nor on other data."""
+        """Whether the loss is at most `target`, on the tuning data and, by its bound, on other data."""
         return self.loss <= target and self.bound <= target
 
 
@@ -63,12 +64,12 @@ class TrialRunner:
     """Runs a network with any candidates of its knobs.
 
     Args:
-        original: the network; it becomes a spiking one.
+        original: the network; it is rewritten in place into a spiking one.
         plans: its sites, with any neurons.
-        knobs: the neurons that are chosen apart, over all of `plans`.
+        knobs: the neurons of `plans` with their candidates.
         products: multiply-accumulates of the network.
-        batches: the tuning data, feeds and labels.
-        output: output that is judged.
+        batches: feeds and labels of the tuning data.
+        output: name of the output that the metric compares.
         metric: the task metric.
         progress: show progress bars on a terminal.
     """
@@ -90,48 +91,48 @@ class TrialRunner:
         reference = original.clone()
         outputs = {plan.site: str(plan.site.output.name) for plan in plans}
         attach(original, plans, rewrite(original, plans), ConvertConfig())
-        self.board = SwitchedModel(reference, original, adjustable=True)
-        by_output = {node.output: node.name for node in self.board.nodes.values()}
-        self._places = [_place(knob, outputs, by_output) for knob in knobs]
+        self._network = SwitchedModel(reference, original, adjustable=True)
+        by_output = {node.output: node.name for node in self._network.nodes.values()}
+        self._locations = [_location(knob, outputs, by_output) for knob in knobs]
         self.expected = [
-            self.board(feed, (), [output], self._parameters([knob.candidates[-1] for knob in knobs]))[output]
+            self._network(feed, (), [output], self._parameters([knob.candidates[-1] for knob in knobs]))[output]
             for feed, _ in tqdm(batches, "original", disable=None if progress else True, unit="batch")
         ]
 
     def _parameters(self, candidates: Sequence[Candidate]) -> dict[tuple[str, str], NDArray[np.float32]]:
+        """Parameters of the spiking nodes with `candidates`, by node and input name."""
         parameters: dict[tuple[str, str], NDArray[np.float32]] = {}
-        for (node, prefix), candidate in zip(self._places, candidates, strict=True):
+        for (node, prefix), candidate in zip(self._locations, candidates, strict=True):
             for name, array in candidate.coding.neuron.tensors().items():
                 parameters[node, prefix + name] = array
             parameters[node, f"{prefix}scale"] = candidate.coding.scale
-        return {key: array for key, array in parameters.items() if key in self.board.parameters}
+        return {key: array for key, array in parameters.items() if key in self._network.parameters}
 
     def distortions(self, probes: Sequence[int]) -> list[float]:
-        """The distortion of the output that each knob makes alone, at its candidate of index `probes`."""
+        """The distortion of the output with each knob alone spiking, at its candidate of index `probes`."""
         finest = [knob.candidates[-1] for knob in self.knobs]
-        found: list[float] = []
+        distortions: list[float] = []
         bar = tqdm(self.knobs, "sensitivity", disable=None if self.progress else True, unit="neuron")
-        for place, (knob, probe) in enumerate(zip(bar, probes, strict=True)):
-            candidates = [*finest[:place], knob.candidates[probe], *finest[place + 1 :]]
+        for index, (knob, probe) in enumerate(zip(bar, probes, strict=True)):
+            candidates = [*finest[:index], knob.candidates[probe], *finest[index + 1 :]]
+            switched, parameters = {self._locations[index][0]}, self._parameters(candidates)
             total, samples = 0.0, 0
             for (feed, _), expected in zip(self.batches, self.expected, strict=True):
-                (got,) = self.board(
-                    feed, {self._places[place][0]}, [self.output], self._parameters(candidates)
-                ).values()
-                total += distortion(expected, got, decisive=self.metric.decisive)
+                (actual,) = self._network(feed, switched, [self.output], parameters).values()
+                total += distortion(expected, actual, decisive=self.metric.decisive)
                 samples += len(expected)
                 if samples >= PROBE_SAMPLES:
                     break
-            found.append(_rounded(total / samples))
-        return found
+            distortions.append(_rounded(total / samples))
+        return distortions
 
     def spikes(self, candidates: Sequence[Candidate]) -> float:
-        """Spikes per element of the network with `candidates`, over all values that neurons code."""
+        """Spikes per element of the network with `candidates`, mean over all values that neurons code."""
         elements = [knob.load.elements for knob in self.knobs]
         return float(np.average([candidate.spikes for candidate in candidates], weights=elements))
 
     def point(self, candidates: Sequence[Candidate]) -> TuningPoint:
-        """What the network with `candidates` costs, and what it loses on the tuning data."""
+        """Cost of the network with `candidates`, and its loss on the tuning data."""
         loss, loads = self._loss(candidates), [knob.load for knob in self.knobs]
         operations = [load.elements * load.fan_out * one.spikes for load, one in zip(loads, candidates, strict=True)]
         synaptic = sum(count for load, count in zip(loads, operations, strict=True) if load.synaptic)
@@ -147,21 +148,21 @@ class TrialRunner:
 
     def _loss(self, candidates: Sequence[Candidate]) -> Loss:
         loss = Loss(self.metric)
-        parameters, everything = self._parameters(candidates), set(self.board.nodes)
+        parameters, everything = self._parameters(candidates), set(self._network.nodes)
         for (feed, labels), expected in zip(self.batches, self.expected, strict=True):
-            (got,) = self.board(feed, everything, [self.output], parameters).values()
-            loss.add(expected, got, labels)
+            (actual,) = self._network(feed, everything, [self.output], parameters).values()
+            loss.add(expected, actual, labels)
         return loss
 
 
-def _place(knob: Knob, outputs: Mapping[Site, str], by_output: Mapping[str, str]) -> tuple[str, str]:
-    """The spiking node that holds the neuron of `knob`, and the prefix of its parameters there."""
+def _location(knob: Knob, outputs: Mapping[Site, str], by_output: Mapping[str, str]) -> tuple[str, str]:
+    """Name of the spiking node with the neuron of `knob`, and the prefix of its parameters at the node."""
     site, role = knob.members[0]
     if role.operand is None or not isinstance(site, MatmulSite):
         return by_output[outputs[site]], role.prefix
     reader = site.readers[role.operand]
-    code = reader.node.inputs[reader.place]
-    assert code is not None, "a product has its operands"
+    code = reader.node.inputs[reader.input_index]
+    assert code is not None, "a matmul has its operands"
     return by_output[str(code.name)], role.prefix
 
 

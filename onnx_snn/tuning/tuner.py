@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The budget solver: the cheapest neurons with which a network keeps its accuracy.
+"""Tuning: the cheapest neurons with which a network keeps its accuracy.
 
-1. Every neuron that can be chosen apart gets its candidates (`onnx_snn.tuning.search_space`).
-2. Its *sensitivity* is measured: the network runs with this neuron alone spiking, at two candidates, and the distortion
-   of the output tells what errors at this place cost. Of the other candidates it is interpolated by their errors.
-3. Distortions of single neurons nearly add up. So for any price of distortion the best choice of all neurons is that of
-   each apart, and the prices from low to high trace the Pareto front.
-4. Choices along the front run for real on the tuning data, until the cheapest that meets the target is found.
+1. Every neuron gets its candidates (`onnx_snn.tuning.search_space`).
+2. The *sensitivity* to every neuron is measured: the network runs with this neuron alone spiking, at two candidates,
+   and the distortion of the output is measured. That of the other candidates is interpolated by their errors.
+3. Distortions of single neurons nearly add up. For a given price of distortion the best choice for every neuron is thus
+   independent of the others, and the choices at all prices form the predicted Pareto front (`onnx_snn.tuning.solver`).
+4. Choices on this front run on the tuning data, until the cheapest that meets the target is found.
 
-Nothing is random, and the choice is written as a configuration with which `convert` gives the same file.
+Nothing is random, and the result is a configuration with which `convert` writes the same file.
 """
 
 from __future__ import annotations
@@ -54,23 +54,23 @@ def tune(
     samples: int | None = None,
     progress: bool = True,
 ) -> TuningReport:
-    """Choose the neurons of a network by what they cost and what their errors do, and convert it with them.
+    """Choose the cheapest neurons with which a network keeps its accuracy, and convert it with them.
 
     Args:
         model: .onnx file of the original network.
         output: .onnx file to write.
         calibration: real inputs, as for `onnx_snn.convert`.
         data: inputs on which the loss is measured, with an array `labels` for a task metric; the calibration data
-            by default. They should be none of the data on which the result is judged afterwards.
-        target_loss: largest relative loss of the metric, such as 0.002; the cheapest choice is made that keeps it on
-            `data`, and with a confidence of 95 % on as much other data.
-        max_spikes: largest number of spikes per element; without a target, the most exact choice within is made.
+            by default. They should not contain data on which the result is evaluated afterwards.
+        target_loss: largest relative loss of the metric, such as 0.002. The result is the cheapest choice that keeps it
+            on `data` and, with a confidence of 95 %, on as much other data.
+        max_spikes: largest number of spikes per element; without a target, the result is the most exact choice within.
         max_timesteps: largest number of time steps of a neuron.
         minimize: "spikes", or "operations" (synaptic operations, spikes times their fan-out).
-        metric: as for `onnx_snn.compare`; by default what the labels suggest, and without labels the share of
-            decisions that are those of the original.
-        labels: what the metric compares with; by default the array `labels` of `data`, if any.
-        compared_output: output that the metric sees; the first by default.
+        metric: as for `onnx_snn.compare`; by default the one that suits the labels, and without labels the share of
+            predictions that equal those of the original.
+        labels: labels for the metric; by default the array `labels` of `data`, if any.
+        compared_output: output that the metric compares; the first by default.
         config: the other options of the conversion.
         calibration_cache: as for `onnx_snn.convert`.
         batch_size: samples in one run.
@@ -78,7 +78,7 @@ def tune(
         progress: show progress bars on a terminal.
 
     Returns:
-        The choice, the Pareto front around it, and the report of the conversion.
+        The chosen configuration, the Pareto front of the choices that were run, and the report of the conversion.
 
     Raises:
         ConfigError: an option is out of its range, or the target cannot be reached.
@@ -88,18 +88,18 @@ def tune(
     """
     goal = Goal(target_loss, max_spikes, max_timesteps, minimize_of(minimize))
     if isinstance(model, (str, os.PathLike)) and Path(model).is_dir():
-        raise ConfigError(f"'{model}' is a folder; tune one .onnx file of it at a time")
+        raise ConfigError(f"'{model}' is a folder; tune its .onnx files one at a time")
     check_destination(output, model)
     run = RunOptions(config or ConvertConfig(), calibration_cache, batch_size=batch_size, progress=progress)
-    judged = TuningData(calibration if data is None else data, labels, metric, compared_output, samples)
-    return _tuned(model, output, calibration, run, judged, goal)
+    tuning = TuningData(calibration if data is None else data, labels, metric, compared_output, samples)
+    return _tuned(model, output, calibration, run, tuning, goal)
 
 
 def _tuned(
-    model: str | Path, output: str | Path, calibration: Source, run: RunOptions, judged: TuningData, goal: Goal
+    model: str | Path, output: str | Path, calibration: Source, run: RunOptions, tuning: TuningData, goal: Goal
 ) -> TuningReport:
     """Choose the neurons of a network, and convert it with them."""
-    runner = prepare(run, model, calibration, judged, goal.max_timesteps).trial_runner(progress=run.progress)
+    runner = prepare(run, model, calibration, tuning, goal.max_timesteps).trial_runner(progress=run.progress)
     solver = Solver(runner, goal)
     choice, chosen = solver.solve()
     tuned = dataclasses.replace(run.config, timesteps=chosen.timesteps, lean=False, nodes=tuple(_entries(choice)))
@@ -117,7 +117,7 @@ def _tuned(
 
 
 def _entries(choice: Choice) -> list[NodeSettings]:
-    """The settings that make `choice`."""
+    """The settings of single nodes that select `choice` in a configuration."""
     return [
         NodeSettings(site.name, role.value, **candidate.settings.options())
         for knob, candidate in choice
@@ -126,7 +126,7 @@ def _entries(choice: Choice) -> list[NodeSettings]:
 
 
 def _spikes_by_kind(choice: Choice) -> dict[str, float]:
-    """Spikes per element by what a neuron does."""
+    """Spikes per element by kind of neuron: by function, else by kind of site and role."""
     groups: dict[str, list[tuple[float, float]]] = {}
     for knob, candidate in choice:
         site, role = knob.members[0]

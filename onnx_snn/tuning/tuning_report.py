@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `onnx_snn.tune` chose, beside what else it tried, as text and as JSON."""
+"""The report of `onnx_snn.tune`: the choice and the Pareto front, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from onnx_snn.config.convert_config import ConvertConfig
-from onnx_snn.conversion.report import ConversionReport
+from onnx_snn.conversion.report import KIND_LABELS, ConversionReport
 from onnx_snn.formatting import json_values, table
 from onnx_snn.profiling.uncounted import UncountedNode, note
 from onnx_snn.tuning.cost_model import COSTS
@@ -22,13 +22,13 @@ class TuningReport:
     """Result of `onnx_snn.tune`.
 
     Attributes:
-        config: what `convert` needs to give the same file.
-        metric: the task metric.
-        chosen: the choice that was written.
+        config: configuration with which `convert` writes the same file.
+        metric: name of the task metric.
+        chosen: the choice that the file contains.
         front: the Pareto front of the choices that were run, from the cheapest to the most exact.
         spikes: spikes per element of the choice by kind of neuron.
         conversion: the report of the conversion.
-        uncounted: nodes whose work is not in the energy.
+        uncounted: nodes whose operations are not part of the energy.
     """
 
     config: ConvertConfig
@@ -51,7 +51,7 @@ class TuningReport:
         }
 
     def text(self) -> str:
-        """The report for a terminal: the Pareto front, the choice marked."""
+        """The report for a terminal: the Pareto front, with `->` at the choice."""
         header = (
             "",
             "spikes/element",
@@ -59,7 +59,7 @@ class TuningReport:
             "energy",
             "T",
             f"{self.metric} loss",
-            "95 % below",
+            "95 % bound",
             "output error",
         )
         rows = [
@@ -75,10 +75,17 @@ class TuningReport:
             )
             for point in self.front
         ]
-        kinds = [(kind, f"{spikes:.2f}") for kind, spikes in self.spikes.items()]
+        kinds = [(_label(kind), f"{spikes:.2f}") for kind, spikes in self.spikes.items()]
         energy = (
-            f"energy: accumulate-only rule, all products, {COSTS.accumulate} pJ for each synaptic operation and "
-            f"{COSTS.multiply_accumulate} pJ for each multiply-accumulate (45 nm), over that of the original"
+            f"energy: accumulate-only rule, all matmuls and convolutions, {COSTS.accumulate} pJ for each synaptic "
+            f"operation and {COSTS.multiply_accumulate} pJ for each multiply-accumulate (45 nm), relative to "
+            "the original"
         )
         notes = [note(self.uncounted)] if self.uncounted else []
         return "\n".join([table(header, rows), energy, *notes, "", table(("neurons", "spikes/element"), kinds)])
+
+
+def _label(group: str) -> str:
+    """A kind of neuron in words: "synapse operand" becomes "weight matmul operand"."""
+    kind, _, role = group.partition(" ")
+    return f"{KIND_LABELS.get(kind, kind)} {role}".strip()

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The text of each function body, one op a file; `onnx_snn.neurons.function_bodies` puts them together."""
+"""The statements of the function bodies by op; `onnx_snn.neurons.function_bodies` makes functions of them."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Statements that compute 1/v and 1/sqrt(v) by a neuron of the mantissa and an exact shift of the exponent."""
+"""ONNX statements that compute 1/v and 1/sqrt(v) by a neuron of the mantissa and an exact shift of the exponent."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ import math
 from onnx_snn.neurons.bodies.mbe_neuron import call
 
 _LOWEST_EXPONENT = -150
-"""Exponent of the first entry of the table: one below that of the smallest positive float32."""
+"""Exponent of the first entry of `_POWERS_OF_TWO`: one below that of the smallest positive float32."""
 
 _POWERS_OF_TWO = ", ".join(repr(math.ldexp(1.0, e)) for e in range(_LOWEST_EXPONENT, 130))
-"""Table of powers of two over the exponents of float32, with margins: looked up, because Pow need not be exact."""
+"""Table of powers of two over the exponents of float32, with a margin at both ends, because Pow need not be exact."""
 
-# v = mantissa * 2**exponent with mantissa in [1, 2). Log2 only guesses the exponent; the comparisons mend it.
 FREXP = f"""
     powers = Constant <value = double[{130 - _LOWEST_EXPONENT}] {{{_POWERS_OF_TWO}}}> ()
     lowest = Constant <value = double {{{-_LOWEST_EXPONENT}}}> ()
@@ -42,6 +41,8 @@ FREXP = f"""
     guess_lowered = Sub (guess, too_high_double)
     exponent = Add (guess_lowered, too_low_double)
     """
+"""Statements for v = mantissa * 2**exponent with mantissa in [1, 2). The exponent estimated by the logarithm may be off
+by one, which the comparisons correct."""
 
 
 def _scaled_back(result: str, neuron_output: str, shift: str, exceptional: str) -> str:

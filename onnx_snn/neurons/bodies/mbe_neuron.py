@@ -9,7 +9,7 @@ from __future__ import annotations
 from onnx_snn.neurons.opset import DOMAIN, PARAMETERS, Body
 
 ALLOWZERO_OPSET = 14
-"""First opset whose Reshape can restore a shape that has a zero in it."""
+"""First opset whose Reshape has the attribute `allowzero`, which empty tensors need."""
 
 
 def mbe_neuron(opset: int, body: Body, metered: bool) -> str:
@@ -42,7 +42,7 @@ _MEMBRANE = """
 
 
 def _time_loop(accumulated: str, metered: bool) -> str:
-    """The definition of the neuron; `spikes` [S, N] are scanned out where they are metered."""
+    """The definition of the neuron as a Loop; with `metered`, it also returns `spikes` [S, N]."""
     count = "s_int = Cast <to = 7> (s) fired = ReduceSum <keepdims = 0> (s_int, count_axis)" if metered else ""
     step = f"""step (int64 t, bool go_in, float[] u, float[] o) =>
         (bool go, float[] u_next, float[] o_next{", int64[] fired" if metered else ""}) {{
@@ -75,8 +75,8 @@ def _time_loop(accumulated: str, metered: bool) -> str:
 
 
 # The last intensity is the least significant bit 2**-(T-1), whether or not a gate leads; the levels then run to
-# 2 / bit - 1. Dividing the gain by the bit is an exact shift, so levels come straight from one product. Whatever
-# Clip makes of a NaN stays in its own column of the sum and is replaced by x in the end.
+# 2 / bit - 1. Dividing the gain by the bit is exact, so that one product gives the levels. The result of Clip for a
+# NaN only affects its own column of the sum, which is replaced by x in the end.
 _CLOSED_FORM = """
     final = Constant <value = int64 {-1}> ()
     first = Constant <value = int64 {0}> ()
@@ -93,8 +93,8 @@ _CLOSED_FORM = """
     unit = Cast <to = 11> (bit)
     """
 
-# 0 - y rather than Neg(y): a zero output is +0 on every runtime, also where Where does not keep the sign of zero.
-# The last Reshape gives a scalar x, to which scale [1] adds an axis, its rank back.
+# 0 - y rather than Neg(y), so that a zero output is +0 on every runtime, also where Where loses the sign of zero.
+# The last Reshape removes the axis that the scale [1] adds to a scalar x.
 _READOUT = """
     o_double = Cast <to = 11> (o)
     weight_double = Cast <to = 11> (weight)
@@ -116,7 +116,7 @@ _READOUT = """
 
 
 def call(result: str, x: str, prefix: str, metered: bool, *, scale: str | None = None) -> str:
-    """A call of `MbeNeuron` on `x` with the parameters named `prefix`...; a scaled one has the op's polarity."""
+    """A call of `MbeNeuron` on `x` with the parameters `prefix`*; with a `scale`, by the polarity of the calling op."""
     polarity = "@polarity" if scale else "0"
     unscaled = "" if scale else f"{prefix}unit = Constant <value = float[1] {{1}}> ()"
     arguments = ", ".join([x, *(prefix + parameter for parameter in PARAMETERS), scale or f"{prefix}unit"])

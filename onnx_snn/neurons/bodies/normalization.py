@@ -6,7 +6,7 @@ from __future__ import annotations
 from onnx_snn.neurons.bodies.mantissas import reciprocal_square_root
 from onnx_snn.neurons.bodies.mbe_neuron import call
 
-# 1/n of the mean is a division of the float64 sum, so that it is rounded like the kernel's.
+# The mean divides the float64 sum by n, so that it is rounded like that of the kernel.
 _MEAN_SETUP = """
     norm_axis = Constant <value = int64[1] {-1}> ()
     norm_last = Constant <value = int64 {-1}> ()
@@ -32,7 +32,7 @@ def _normalized(metered: bool) -> str:
 
 
 def layer_normalization(metered: bool) -> str:
-    """y = normalized(x - mean(x)) * gamma + beta over the last axis; the mean is taken exactly."""
+    """y = normalized(x - mean(x)) * gamma + beta over the last axis; the mean is computed without spikes."""
     return f"""
     {_MEAN_SETUP}
     x_double = Cast <to = 11> (x)

@@ -9,14 +9,15 @@ from onnx_snn.neurons.bodies.mantissas import reciprocal
 from onnx_snn.neurons.bodies.mbe_neuron import call
 
 REDUCE_AXES_INPUT_OPSET = 18
-"""First opset whose ReduceMax and ReduceMean take their axes as an input."""
+"""First opset whose ReduceMax takes its axes as an input."""
 
 _LOWEST_FLOAT = -3.4028234663852886e38
-"""The lowest finite float32. It takes the place of NaN where a maximum is taken: onnxruntime's ReduceMax may lose what
-comes before a NaN, and a maximum that is too small gives indices beyond the table of powers. Its row is NaN anyway."""
+"""The lowest finite float32, which replaces NaN before the maximum. ReduceMax of onnxruntime may ignore elements before
+a NaN, and too small a maximum would give indices outside the table of powers. The row is NaN in any case."""
 
 _LOWEST_NORMAL = -126
-"""Exponent of the smallest normal float32: exponentials below 2**-126 vanish beside the row's largest, which is 1."""
+"""Exponent of the smallest normal float32. Smaller exponentials are set to 0: they are negligible relative to the
+largest one of the row, which is 1."""
 
 
 def softmax(opset: int, metered: bool) -> str:
