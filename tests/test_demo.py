@@ -47,4 +47,4 @@ def test_a_folder_without_models_is_an_error(tmp_path: Path, capsys: pytest.Capt
 def test_time_steps_out_of_range_are_an_error(timesteps: str, models: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["demo", "--models", str(models), "-T", timesteps]) == 1
     (line,) = capsys.readouterr().err.splitlines()
-    assert line == f"onnx-snn: error: timesteps is {timesteps}; expected 1 to 16"
+    assert line == f"onnx-snn: error: timesteps is {timesteps}; expected a whole number from 1 to 16"

@@ -221,7 +221,7 @@ def test_the_command_says_what_is_wrong(files: Path, tmp_path: Path, capsys: pyt
     assert main(command) == 1
     assert "give a target_loss, max_spikes or both" in capsys.readouterr().err
     assert main([*command, "--target-loss", "1%", "--data", str(tmp_path / "none.npz")]) == 1
-    assert "none.npz' as an .npz file" in capsys.readouterr().err
+    assert "none.npz' does not exist" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
     with pytest.raises(SystemExit):
         main([*command, "--target-loss", "little"])
