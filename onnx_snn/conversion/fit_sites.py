@@ -19,7 +19,7 @@ from onnx_snn.conversion.sparse_neurons import sparse_code, sparse_function
 from onnx_snn.decompositions.type_inference import LOW_PRECISION
 from onnx_snn.fitting.beta_codes import BetaSteps
 from onnx_snn.fitting.binary_codes import binary_code
-from onnx_snn.fitting.judgement import mean_spikes
+from onnx_snn.fitting.ratings import mean_spikes
 from onnx_snn.neurons.mbe import MbeNeuron
 from onnx_snn.neurons.roles import NeuronRole
 from onnx_snn.rules.site import FunctionSite, NormSite, Site, SoftmaxSite

@@ -21,8 +21,8 @@ from onnx_snn.fitting.binary_codes import RatedBinaryCode
 from onnx_snn.fitting.density import Density, calibrated_density, density_up_to, mirrored, uniform_density
 from onnx_snn.fitting.function_fit import fit_function
 from onnx_snn.fitting.identity_code import fit_identity
-from onnx_snn.fitting.judgement import mean_spikes
 from onnx_snn.fitting.paper_neuron import fit_paper
+from onnx_snn.fitting.ratings import mean_spikes
 from onnx_snn.neurons import functions
 from onnx_snn.neurons.functions import ScalarFunction
 from onnx_snn.neurons.mbe import MbeNeuron

@@ -10,7 +10,7 @@ from onnx_snn.config.convert_config import Allowance
 from onnx_snn.config.neuron_settings import NeuronSettings
 from onnx_snn.conversion.neuron_fits import NeuronFits
 from onnx_snn.fitting.binary_codes import within_allowance
-from onnx_snn.fitting.judgement import mean_spikes, relative_error
+from onnx_snn.fitting.ratings import mean_spikes, relative_error
 from onnx_snn.neurons import functions
 from onnx_snn.neurons.mbe import MbeNeuron
 from onnx_snn.rules.site import FunctionSite

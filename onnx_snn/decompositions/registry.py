@@ -13,6 +13,7 @@ from collections.abc import Callable
 from onnx_snn.decompositions.attention import fused_attention, multi_head_attention
 from onnx_snn.decompositions.builder import FormulaBuilder, Outputs, Unsupported
 from onnx_snn.decompositions.function import defining_function, inlined
+from onnx_snn.decompositions.fused_matmul import fused_conv, fused_gemm, fused_mat_mul
 from onnx_snn.decompositions.gelu import bias_gelu, fast_gelu, quick_gelu, swish
 from onnx_snn.decompositions.grouped_query_attention import group_query_attention
 from onnx_snn.decompositions.normalization import (
@@ -20,7 +21,6 @@ from onnx_snn.decompositions.normalization import (
     skip_layer_normalization,
     skip_rms_normalization,
 )
-from onnx_snn.decompositions.product import fused_conv, fused_gemm, fused_mat_mul
 from onnx_snn.graph.domains import MICROSOFT
 
 Decomposition = Callable[[FormulaBuilder], "Outputs | None"]

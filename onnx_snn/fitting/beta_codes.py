@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 
 from onnx_snn.config.neuron_settings import BetaCode
 from onnx_snn.fitting.density import Density
-from onnx_snn.fitting.judgement import Sample, codes_on_front
+from onnx_snn.fitting.ratings import Sample, codes_on_front
 from onnx_snn.neurons.mbe import MbeNeuron
 from onnx_snn.neurons.step_kernels import size_kernels
 

@@ -27,7 +27,7 @@ from onnx_snn.config.convert_config import Allowance
 from onnx_snn.config.neuron_settings import BinaryCode
 from onnx_snn.fitting.density import Density
 from onnx_snn.fitting.identity_code import code_of_levels
-from onnx_snn.fitting.judgement import Sample, codes_on_front
+from onnx_snn.fitting.ratings import Sample, codes_on_front
 from onnx_snn.neurons.mbe import MAX_TIMESTEPS, MbeNeuron
 
 Float64 = NDArray[np.float64]
