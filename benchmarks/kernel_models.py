@@ -10,13 +10,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import onnx
 
+from onnx_snn.arrays import Float32
 from onnx_snn.config.convert_config import default_bases
 from onnx_snn.fitting.density import uniform_density
 from onnx_snn.fitting.function_fit import fit_function
 from onnx_snn.fitting.identity_code import fit_identity
 from onnx_snn.neurons.function_bodies import function_protos
 from onnx_snn.neurons.functions import get
-from onnx_snn.neurons.mbe import UNSCALED, Float32, MbeNeuron
+from onnx_snn.neurons.mbe import UNSCALED, MbeNeuron
 from onnx_snn.neurons.opset import DOMAIN, MBE_NEURON, SPIKING_SOFTMAX, VERSION, Body, Operator
 
 CHANNELS = 1024

@@ -51,9 +51,9 @@ from measurement import (
 )
 
 import onnx_snn
+from onnx_snn.arrays import Float32
 from onnx_snn.config.convert_config import default_bases
 from onnx_snn.formatting import table
-from onnx_snn.neurons.mbe import Float32
 from onnx_snn.neurons.opset import (
     MBE_NEURON,
     SPIKING_LAYER_NORMALIZATION,

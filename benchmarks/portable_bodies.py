@@ -17,8 +17,9 @@ import numpy as np
 import onnx
 import onnxruntime
 
+from onnx_snn.arrays import Float32
 from onnx_snn.neurons.function_bodies import function_protos
-from onnx_snn.neurons.mbe import UNSCALED, Float32, MbeNeuron, halving_neuron
+from onnx_snn.neurons.mbe import UNSCALED, MbeNeuron, halving_neuron
 from onnx_snn.neurons.opset import DOMAIN, MBE_NEURON, PARAMETERS, VERSION, Body
 
 BASES = 16

@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 from portable import parameters
 from strategies import SPECIAL
 
+from onnx_snn.arrays import Float32
 from onnx_snn.neurons.composite import (
     spiking_layer_normalization,
     spiking_rms_normalization,
     spiking_softmax,
 )
-from onnx_snn.neurons.mbe import MAX_TIMESTEPS, Float32, MbeNeuron, halving_neuron
+from onnx_snn.neurons.mbe import MAX_TIMESTEPS, MbeNeuron, halving_neuron
 from onnx_snn.neurons.opset import (
     SPIKING_LAYER_NORMALIZATION,
     SPIKING_RMS_NORMALIZATION,

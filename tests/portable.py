@@ -12,8 +12,9 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx.reference import ReferenceEvaluator
 
+from onnx_snn.arrays import Float32
 from onnx_snn.neurons.function_bodies import function_protos
-from onnx_snn.neurons.mbe import UNSCALED, Float32, MbeNeuron
+from onnx_snn.neurons.mbe import UNSCALED, MbeNeuron
 from onnx_snn.neurons.opset import DOMAIN, PARAMETERS, VERSION, Body, Operator
 from onnx_snn.runtime.session import get_library_path
 

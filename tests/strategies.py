@@ -10,8 +10,9 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from onnx_snn.arrays import Float32
 from onnx_snn.fitting.density import Density
-from onnx_snn.neurons.mbe import MAX_TIMESTEPS, UNSCALED, Float32, MbeNeuron, fired_slots, halving_neuron, time_loop
+from onnx_snn.neurons.mbe import MAX_TIMESTEPS, UNSCALED, MbeNeuron, fired_slots, halving_neuron, time_loop
 from onnx_snn.neurons.step_kernels import halving_kernels
 
 MOST_BASES = 32

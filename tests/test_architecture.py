@@ -18,8 +18,8 @@ PACKAGE = ROOT / "onnx_snn"
 KERNELS = ROOT / "custom_ops" / "src"
 
 LAYERS = [
-    *("errors", "version", "formatting", "metadata", "output_files", "graph", "neurons", "data", "runtime", "rules"),
-    *("decompositions", "config", "fitting", "calibration", "evaluation", "conversion", "profiling"),
+    *("errors", "version", "formatting", "arrays", "metadata", "output_files", "graph", "neurons", "data", "runtime"),
+    *("rules", "decompositions", "config", "fitting", "calibration", "evaluation", "conversion", "profiling"),
     *("tuning", "reporting", "exporter", "cli"),
 ]
 """Modules and folders of the package, lowest first: each may import itself and what stands before it."""

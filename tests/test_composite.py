@@ -34,13 +34,14 @@ from numpy.typing import NDArray
 from portable import OPSET, Portable, assert_same_bits, model_of
 from strategies import SPECIAL, neurons
 
+from onnx_snn.arrays import Float32
 from onnx_snn.neurons.composite import (
     LOG2_E,
     spiking_reciprocal,
     spiking_rms_normalization,
     spiking_rsqrt,
 )
-from onnx_snn.neurons.mbe import Float32, MbeNeuron
+from onnx_snn.neurons.mbe import MbeNeuron
 from onnx_snn.neurons.opset import (
     Body,
     Operator,

@@ -13,9 +13,10 @@ from hosts.runner import BACKENDS, javascript_missing, run
 from portable import IR_VERSION, OPSET, assert_same_bits, model_of, neuron_feeds, parameters
 from strategies import critical_inputs
 
+from onnx_snn.arrays import Float32
 from onnx_snn.neurons.composite import spiking_layer_normalization, spiking_softmax
 from onnx_snn.neurons.function_bodies import function_protos
-from onnx_snn.neurons.mbe import UNSCALED, Float32, halving_neuron, time_loop
+from onnx_snn.neurons.mbe import UNSCALED, halving_neuron, time_loop
 from onnx_snn.neurons.opset import DOMAIN, MBE_NEURON, OPERATORS, PARAMETERS, VERSION, Body
 
 pytestmark = [pytest.mark.host, pytest.mark.slow]

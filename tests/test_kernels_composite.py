@@ -15,7 +15,8 @@ from networks import normal
 from portable import assert_same_bits, model_of, session_of
 from strategies import SPECIAL, neurons
 
-from onnx_snn.neurons.mbe import Float32, MbeNeuron, halving_neuron
+from onnx_snn.arrays import Float32
+from onnx_snn.neurons.mbe import MbeNeuron, halving_neuron
 from onnx_snn.neurons.opset import Body, Operator
 
 

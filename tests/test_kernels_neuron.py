@@ -13,7 +13,8 @@ from native import TASK, assert_neuron, native
 from portable import assert_same_bits, neuron_feeds
 from strategies import Case, cases, critical_inputs, sample_case
 
-from onnx_snn.neurons.mbe import UNSCALED, Float32, MbeNeuron, closed_form, halving_neuron
+from onnx_snn.arrays import Float32
+from onnx_snn.neurons.mbe import UNSCALED, MbeNeuron, closed_form, halving_neuron
 from onnx_snn.neurons.opset import MBE_NEURON
 
 

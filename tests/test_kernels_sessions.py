@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from portable import model_of, neuron_feeds, session_of
 from strategies import sample_case
 
-from onnx_snn.neurons.mbe import UNSCALED, Float32, halving_neuron
+from onnx_snn.arrays import Float32
+from onnx_snn.neurons.mbe import UNSCALED, halving_neuron
 from onnx_snn.neurons.opset import MBE_NEURON, OPERATORS, Body
 
 # --- instruction sets ----------------------------------------------------------------------------

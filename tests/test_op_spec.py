@@ -27,7 +27,8 @@ from numpy.typing import NDArray
 from portable import Native, assert_same_bits, model_of, neuron_feeds
 from strategies import Case, cases, neurons
 
-from onnx_snn.neurons.mbe import Float32, MbeNeuron, time_loop
+from onnx_snn.arrays import Float32
+from onnx_snn.neurons.mbe import MbeNeuron, time_loop
 from onnx_snn.neurons.opset import DOMAIN, MBE_NEURON, OPERATORS, VERSION, Body, Operator
 
 pytestmark = pytest.mark.host

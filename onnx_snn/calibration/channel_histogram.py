@@ -12,16 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from onnx_snn.calibration.float_bits import (
-    BLOCK,
-    EXPONENT_BIAS,
-    MANTISSA_BITS,
-    Arrays,
-    Float32,
-    Float64,
-    Int64,
-    as_float32,
-)
+from onnx_snn.arrays import Float32, Float64, Int64
+from onnx_snn.calibration.float_bits import BLOCK, EXPONENT_BIAS, MANTISSA_BITS, Arrays, as_float32
 
 MAGNITUDE = np.uint32(0x7FFFFFFF)
 """Bit mask of float32 without the sign bit; the masked bits, read as an integer, order values by magnitude."""

@@ -12,10 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from onnx_snn.arrays import Float32
+
 Arrays = dict[str, NDArray[Any]]
-Float32 = NDArray[np.float32]
-Float64 = NDArray[np.float64]
-Int64 = NDArray[np.int64]
 
 BLOCK = 1 << 16
 """Number of elements that are counted at a time, so that their bin numbers fit into the second-level cache."""

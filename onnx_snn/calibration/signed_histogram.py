@@ -12,16 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from onnx_snn.calibration.float_bits import (
-    BLOCK,
-    EXPONENT_BIAS,
-    MANTISSA_BITS,
-    Arrays,
-    Float32,
-    Float64,
-    Int64,
-    as_float32,
-)
+from onnx_snn.arrays import Float32, Float64, Int64
+from onnx_snn.calibration.float_bits import BLOCK, EXPONENT_BIAS, MANTISSA_BITS, Arrays, as_float32
 
 SIGNED_BITS = 5
 """Number of leading mantissa bits in a bin number: 32 bins per octave, so that a bin's centre is within 1.6 % of its

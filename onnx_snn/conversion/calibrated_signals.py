@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from onnx_snn.arrays import Float32
 from onnx_snn.calibration.observations import CodedTensor
 from onnx_snn.calibration.signed_histogram import SignedHistogram
 from onnx_snn.calibration.statistics import Calibration
@@ -21,7 +22,7 @@ from onnx_snn.config.convert_config import Preset
 from onnx_snn.fitting.error_weights import importance
 from onnx_snn.fitting.signal import Signal
 from onnx_snn.neurons.functions import ScalarFunction
-from onnx_snn.neurons.mbe import UNSCALED, Float32
+from onnx_snn.neurons.mbe import UNSCALED
 
 LARGEST_MAGNITUDE = 2.0**60
 """Largest calibrated magnitude that can be fitted. The fits sum squares, and those of larger values overflow float64;

@@ -6,7 +6,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from onnx_snn.neurons.mbe import UNSCALED, Float32, MbeNeuron
+from onnx_snn.arrays import Float32
+from onnx_snn.neurons.mbe import UNSCALED, MbeNeuron
 from onnx_snn.neurons.roles import NeuronRole
 from onnx_snn.rules.site import Site
 

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import onnx_ir as ir
 
+from onnx_snn.arrays import Float32
 from onnx_snn.conversion.plan import Coding, SitePlan
 from onnx_snn.decompositions.type_inference import LOW_PRECISION
 from onnx_snn.graph.node_builder import NodeBuilder, SharedInitializers
@@ -22,7 +23,6 @@ from onnx_snn.graph.subgraphs import graph_of
 from onnx_snn.graph.unique_names import UniqueNames
 from onnx_snn.metadata import SOURCE_KEY
 from onnx_snn.neurons import opset
-from onnx_snn.neurons.mbe import Float32
 from onnx_snn.neurons.roles import NeuronRole
 from onnx_snn.rules.site import Kind, LayerNormSite, MatmulSite, NormSite, Site, SoftmaxSite
 

@@ -38,10 +38,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from onnx_snn.arrays import Float64
 from onnx_snn.evaluation.error_stats import Difference
 from onnx_snn.evaluation.metrics import Metric, Score
-
-Float64 = NDArray[np.float64]
 
 CONFIDENCE = 1.645
 """The 95 % quantile of the standard normal distribution, in standard deviations."""

@@ -20,10 +20,10 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from onnx_snn.arrays import Float64
 from onnx_snn.errors import CalibrationError, ConfigError
 
 Array: TypeAlias = NDArray[Any]
-Float64: TypeAlias = NDArray[np.float64]
 
 IGNORED_LABEL = -100
 """Label of items that no metric judges, as in Transformers."""

@@ -28,15 +28,13 @@ import operator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from onnx_snn.arrays import Float64
 from onnx_snn.config.neuron_settings import BetaCode
 from onnx_snn.fitting.density import Density
 from onnx_snn.fitting.ratings import Sample, codes_on_front
 from onnx_snn.neurons.mbe import MbeNeuron
 from onnx_snn.neurons.step_kernels import size_kernels
-
-Float64 = NDArray[np.float64]
 
 DECAYS = (0.6, 0.7, 0.75, 0.8, 0.85)
 """Ratios of neighbouring step sizes that are tried. With larger ones, 16 steps only reach relative errors of 0.1."""

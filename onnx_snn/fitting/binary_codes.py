@@ -21,16 +21,14 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from numpy.typing import NDArray
 
+from onnx_snn.arrays import Float64
 from onnx_snn.config.convert_config import Allowance
 from onnx_snn.config.neuron_settings import BinaryCode
 from onnx_snn.fitting.density import Density
 from onnx_snn.fitting.identity_code import code_of_levels
 from onnx_snn.fitting.ratings import Sample, codes_on_front
 from onnx_snn.neurons.mbe import MAX_TIMESTEPS, MbeNeuron
-
-Float64 = NDArray[np.float64]
 
 MOST_SEGMENTS = 4
 """Largest number of segments of a code. A fifth one costs a spike that lowers the error more as resolution."""

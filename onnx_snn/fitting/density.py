@@ -14,9 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from onnx_snn.arrays import Float64
 from onnx_snn.errors import ConfigError
-
-Float64 = NDArray[np.float64]
 
 UNIFORM_FLOOR = 1e-4
 """Share of the mass that is spread evenly over the range. At a hundredth of it, errors at unseen arguments are ten

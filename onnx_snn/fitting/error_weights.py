@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Float64 = NDArray[np.float64]
+from onnx_snn.arrays import Float64
 
 
 def importance(magnitudes: Float64, divisors: Float64, rows: NDArray[Any]) -> Float64:

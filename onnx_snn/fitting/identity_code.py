@@ -15,16 +15,14 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
+from onnx_snn.arrays import Float64
 from onnx_snn.errors import ConfigError
 from onnx_snn.fitting.density import Density, calibrated_density, check_density
 from onnx_snn.fitting.knot_search import Target, check_size, error_of
 from onnx_snn.fitting.level_search import best_exponents
 from onnx_snn.fitting.piecewise_linear import fit_segments
 from onnx_snn.neurons.mbe import MbeNeuron, halving_neuron
-
-Float64 = NDArray[np.float64]
 
 FITTED_TIMESTEPS = 7
 """Largest number of time steps T at which the fitted code is tried. Above it, the grids of its knots and readout limit

@@ -12,14 +12,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from onnx_snn.arrays import Float64
 from onnx_snn.errors import ConfigError
 from onnx_snn.fitting.density import Density, check_density, folded
 from onnx_snn.neurons.functions import ScalarFunction
 from onnx_snn.neurons.mbe import MAX_TIMESTEPS, MbeNeuron
-
-Float64 = NDArray[np.float64]
 
 CANDIDATES = 160
 """Number of candidate knot positions. Twice as many take four times as long, and descent ends at the same errors."""

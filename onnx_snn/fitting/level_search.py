@@ -29,9 +29,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from onnx_snn.arrays import Float64
 from onnx_snn.fitting.knot_search import Target
-
-Float64 = NDArray[np.float64]
 
 OCTAVES = 24
 """Range of level sizes that the search covers below the coarsest one, in octaves."""

@@ -17,15 +17,13 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
+from onnx_snn.arrays import Float64
 from onnx_snn.fitting.density import Density, uniform_density
 from onnx_snn.fitting.knot_search import Target, best_partition, check_size, target_of
 from onnx_snn.fitting.piecewise_linear import FIRST_STEP, GRID_BITS, LAST_STEP, MARGIN, READOUT_BITS, WORTHWHILE
 from onnx_snn.neurons.functions import ScalarFunction
 from onnx_snn.neurons.mbe import MbeNeuron, halving_neuron
-
-Float64 = NDArray[np.float64]
 
 RIDGE = 1e-12
 """Ridge of the normal equations, relative to a total mass of 1, which keeps them regular for nearly equal ramps."""

@@ -25,14 +25,12 @@ from collections.abc import Iterable
 from functools import reduce
 
 import numpy as np
-from numpy.typing import NDArray
 
+from onnx_snn.arrays import Float64
 from onnx_snn.fitting.knot_search import Target, best_partition, error_of
 from onnx_snn.fitting.segment_moments import Matrix, SegmentMoments
 from onnx_snn.fitting.tridiagonal import eliminate
 from onnx_snn.neurons.mbe import MbeNeuron, halving_neuron
-
-Float64 = NDArray[np.float64]
 
 FEW_LEVELS = 3
 """Number of levels that an additional start assumes, which makes segments short where the function is steep."""

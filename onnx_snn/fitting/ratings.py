@@ -10,11 +10,10 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from onnx_snn.arrays import Float64
 from onnx_snn.fitting.density import Density
 from onnx_snn.fitting.pareto import pareto_front
 from onnx_snn.neurons.mbe import MbeNeuron, fired_slots
-
-Float64 = NDArray[np.float64]
 
 HISTOGRAM_POINTS = 512
 """Largest number of points of a sample; neighbouring points of a density are merged down to it."""

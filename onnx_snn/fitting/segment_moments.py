@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
+from onnx_snn.arrays import Float64
 from onnx_snn.fitting.knot_search import Target
 
-Float64 = NDArray[np.float64]
 Matrix: TypeAlias = "list[list[float]]"
 
 

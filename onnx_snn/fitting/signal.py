@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from onnx_snn.arrays import Float32
 from onnx_snn.config.neuron_settings import NeuronSettings
 from onnx_snn.fitting.beta_codes import RatedBetaCode, beta_codes
 from onnx_snn.fitting.binary_codes import RatedBinaryCode, binary_codes
 from onnx_snn.fitting.density import Density
-from onnx_snn.neurons.mbe import Float32
 
 
 class Signal(NamedTuple):

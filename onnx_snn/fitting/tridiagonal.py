@@ -15,11 +15,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from onnx_snn.arrays import Float64
 from onnx_snn.fitting.segment_moments import Matrix
-
-Float64 = NDArray[np.float64]
 
 RIDGE = 1e-13
 """Ridge of the normal equations, relative to a total mass of 1. At a knot without data it makes the value that of the

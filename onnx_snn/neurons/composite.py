@@ -13,7 +13,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from onnx_snn.neurons.mbe import UNSCALED, Float32
+from onnx_snn.arrays import Float32
+from onnx_snn.neurons.mbe import UNSCALED
 
 
 class ScalarNeuron(Protocol):

@@ -20,11 +20,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from onnx_snn.arrays import Float64
 from onnx_snn.errors import ConfigError
 
-Float64 = NDArray[np.float64]
 Formula = Callable[[Float64], Float64]
 
 

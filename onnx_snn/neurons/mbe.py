@@ -34,11 +34,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from onnx_snn.arrays import Float32
 from onnx_snn.errors import NeuronError
 from onnx_snn.neurons.parameter_checks import check_exact_sums, check_values
 from onnx_snn.neurons.step_kernels import halving_kernels, size_kernels
-
-Float32 = NDArray[np.float32]
 
 MAX_TIMESTEPS = 16
 """Largest number of time steps T: levels k_n up to 2**16 - 1 keep every weighted sum inside the 53 bits of float64."""

@@ -9,11 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
+from onnx_snn.arrays import Float32
 from onnx_snn.errors import NeuronError
-
-Float32 = NDArray[np.float32]
 
 LARGEST_GAIN = 2.0**111
 """Largest magnitude of a gain. Closed forms compute levels by the factor gain * 2**(T-1), which must be finite in

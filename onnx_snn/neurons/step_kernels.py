@@ -9,9 +9,9 @@ afterwards.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-Float32 = NDArray[np.float32]
+from onnx_snn.arrays import Float32
 
 
 def halving_kernels(bases: int, timesteps: int, *, gate: bool = False) -> dict[str, Float32]:

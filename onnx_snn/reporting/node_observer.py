@@ -19,6 +19,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import ArrayLike, NDArray
 
+from onnx_snn.arrays import Float32
 from onnx_snn.conversion.spike_outputs import Meter
 from onnx_snn.errors import ConfigError
 from onnx_snn.evaluation.error_stats import Difference
@@ -26,7 +27,7 @@ from onnx_snn.metadata import IDENTITY
 from onnx_snn.neurons import functions
 from onnx_snn.neurons.composite import spiking_layer_normalization, spiking_rms_normalization, spiking_softmax
 from onnx_snn.neurons.functions import ScalarFunction
-from onnx_snn.neurons.mbe import UNSCALED, Float32, MbeNeuron
+from onnx_snn.neurons.mbe import UNSCALED, MbeNeuron
 from onnx_snn.neurons.opset import MBE_NEURON, OPERATORS, SPIKING_LAYER_NORMALIZATION, SPIKING_SOFTMAX
 from onnx_snn.neurons.roles import NeuronRole
 from onnx_snn.profiling.activity import NeuronActivity

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from onnx_snn.arrays import Float32
 from onnx_snn.evaluation.comparison import Evaluation
 from onnx_snn.evaluation.error_stats import Difference
 from onnx_snn.neurons.functions import ScalarFunction
-from onnx_snn.neurons.mbe import Float32, MbeNeuron
+from onnx_snn.neurons.mbe import MbeNeuron
 from onnx_snn.profiling.activity import NeuronActivity
 from onnx_snn.profiling.profiler import Profile
 

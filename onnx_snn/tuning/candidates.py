@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from onnx_snn.arrays import Float64
 from onnx_snn.calibration.observations import CodedTensor, coded_tensors
 from onnx_snn.config.neuron_settings import BinaryCode, FittedBases, NeuronSettings
 from onnx_snn.conversion.fit_sites import Fitter
@@ -24,8 +24,6 @@ from onnx_snn.neurons import functions
 from onnx_snn.neurons.opset import Body
 from onnx_snn.neurons.roles import NeuronRole
 from onnx_snn.rules.site import FunctionSite, Site
-
-Float64 = NDArray[np.float64]
 
 NARROW_HEADROOM = 2.0
 """Second headroom that is tried for signed codes: twice the largest calibrated magnitude, half the default range."""
