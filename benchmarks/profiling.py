@@ -27,12 +27,12 @@ import onnxruntime as ort
 from measurement import describe_machine, instruction_set, machine_in_words, on_passive_threads, ratio, taking_turns
 
 import onnx_snn
-from onnx_snn.conversion.spike_outputs import meter
 from onnx_snn.formatting import table
 from onnx_snn.graph.model_reader import load_model
 from onnx_snn.graph.model_writer import save_model
 from onnx_snn.neurons.opset import Body
 from onnx_snn.profiling.profiler import Profiler
+from onnx_snn.profiling.spike_outputs import meter
 
 NETWORKS = ("vit-cifar10", "gpt2-war-and-peace")
 TIMESTEPS = 8

@@ -19,7 +19,17 @@ KERNELS = ROOT / "custom_ops" / "src"
 
 LAYERS = [
     *("errors", "version", "formatting", "arrays", "metadata", "output_files", "graph", "neurons", "data", "runtime"),
-    *("rules", "decompositions", "config", "fitting", "calibration", "evaluation", "conversion", "profiling"),
+    *(
+        "rules",
+        "decompositions",
+        "config",
+        "fitting",
+        "calibration",
+        "evaluation",
+        "profiling",
+        "allocation",
+        "conversion",
+    ),
     *("tuning", "reporting", "exporter", "cli"),
 ]
 """Modules and folders of the package, lowest first: each may import itself and what stands before it."""

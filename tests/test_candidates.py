@@ -6,10 +6,10 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from onnx_snn.allocation.candidates import Candidate, worthwhile
+from onnx_snn.allocation.plan import Coding
 from onnx_snn.config.neuron_settings import FittedBases, NeuronSettings
-from onnx_snn.conversion.plan import Coding
 from onnx_snn.neurons.mbe import halving_neuron
-from onnx_snn.tuning.candidates import Candidate, worthwhile
 
 
 @given(st.lists(st.tuples(st.floats(0, 9), st.floats(0, 1)), min_size=1, max_size=20))

@@ -8,9 +8,9 @@ import pytest
 from graphs import graph
 from networks import normal
 
+from onnx_snn.allocation.cost_model import Load, load_of, observed_shapes
 from onnx_snn.graph.product_operators import multiply_accumulates
 from onnx_snn.rules import recognise
-from onnx_snn.tuning.cost_model import Load, load_of, observed_shapes
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,8 @@ from networks import normal, relative_error, run
 
 import onnx_snn
 from onnx_snn import Profile
+from onnx_snn.allocation.cost_model import load_of, observed_shapes, product_work
 from onnx_snn.rules import recognise
-from onnx_snn.tuning.cost_model import load_of, observed_shapes, product_work
 
 K, N, BLOCK = 64, 48, 32
 """Length of the contracted axis, outputs, and weights that share a scale."""

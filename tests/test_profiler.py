@@ -18,10 +18,10 @@ from networks import Feeds, normal, tokens
 import onnx_snn
 from onnx_snn import CalibrationError, ModelError, OutputError, ProductKind, Profile
 from onnx_snn.cli.main import main
-from onnx_snn.conversion.spike_outputs import meter
 from onnx_snn.graph.model_reader import load_model
 from onnx_snn.neurons.mbe import fired_slots
 from onnx_snn.neurons.opset import OPERATORS, Body
+from onnx_snn.profiling.spike_outputs import meter
 
 X: Feeds = {"x": normal(16, 8)}
 

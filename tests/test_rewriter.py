@@ -13,8 +13,8 @@ from graphs import graph
 from networks import NONLINEAR, SYNAPSES, normal, run, transformer
 
 from onnx_snn import ConvertConfig
+from onnx_snn.allocation.plan import Coding, SitePlan
 from onnx_snn.conversion.function_library import attach
-from onnx_snn.conversion.plan import Coding, SitePlan
 from onnx_snn.conversion.rewriter import rewrite
 from onnx_snn.fitting.density import uniform_density
 from onnx_snn.fitting.function_fit import fit_function

@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 import onnx_snn
 from onnx_snn.arrays import Float32
-from onnx_snn.conversion.spike_outputs import Meter, add_gates, collect, meter
 from onnx_snn.graph.model_reader import load_model
 from onnx_snn.neurons.composite import spiking_layer_normalization, spiking_rms_normalization, spiking_softmax
 from onnx_snn.neurons.mbe import UNSCALED, MbeNeuron, time_loop
 from onnx_snn.neurons.opset import OPERATORS, Body
+from onnx_snn.profiling.spike_outputs import Meter, add_gates, collect, meter
 from onnx_snn.runtime.session import session_options
 
 pytestmark = pytest.mark.slow

@@ -10,8 +10,8 @@ from graphs import graph
 from networks import normal
 
 import onnx_snn
+from onnx_snn.allocation import candidates
 from onnx_snn.graph.model_writer import save_model
-from onnx_snn.tuning import candidates, search_space
 
 REPEATED = """
     u = Unsqueeze (k, between) e = Expand (u, repeats) r = Reshape (e, joined)

@@ -18,8 +18,8 @@ from networks import normal, relative_error, run, tokens
 
 import onnx_snn
 from onnx_snn import CalibrationError, ConfigError, ConvertConfig, ModelError, TuningReport
+from onnx_snn.allocation import candidates
 from onnx_snn.cli.main import main
-from onnx_snn.tuning import candidates, search_space
 
 SAMPLES = 64
 

@@ -14,12 +14,12 @@ from graphs import graph
 from networks import normal, run
 
 import onnx_snn
-from onnx_snn.conversion.spike_outputs import add_gates, collect, meter
 from onnx_snn.evaluation.switched_model import SwitchedModel
 from onnx_snn.graph.model_reader import load_model
 from onnx_snn.graph.node_builder import NodeBuilder, SharedInitializers, add_initializer
 from onnx_snn.graph.unique_names import UniqueNames
 from onnx_snn.neurons.opset import OPERATORS, Body
+from onnx_snn.profiling.spike_outputs import add_gates, collect, meter
 from onnx_snn.runtime.tap_session import Observer
 
 X = {"x": normal(4, 4, 8)}

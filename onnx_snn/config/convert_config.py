@@ -141,7 +141,7 @@ class ConvertConfig:
         include: names or regular expressions of nodes; where given, only these are converted.
         exclude: names or regular expressions of nodes that are not converted.
         strict: whether a nonlinear node that is not converted is an error.
-        meter: whether the model has its spike counts as further outputs (see `onnx_snn.conversion.spike_outputs`).
+        meter: whether the model has its spike counts as further outputs (see `onnx_snn.profiling.spike_outputs`).
         nodes: settings of single nodes by name, which override those above.
 
     Raises:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import onnx_ir as ir
 
+from onnx_snn.allocation.plan import Coding, SitePlan
 from onnx_snn.config.convert_config import ConvertConfig
-from onnx_snn.conversion.plan import Coding, SitePlan
 from onnx_snn.conversion.report import ConversionReport, NodeReport, Status
 from onnx_snn.conversion.verification import Comparison
 from onnx_snn.decompositions.decomposer import origin_of

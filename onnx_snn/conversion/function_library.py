@@ -8,13 +8,13 @@ from collections.abc import Iterable, Sequence
 
 import onnx_ir as ir
 
+from onnx_snn.allocation.plan import SitePlan
 from onnx_snn.config.convert_config import ConvertConfig
-from onnx_snn.conversion.plan import SitePlan
-from onnx_snn.conversion.spike_outputs import add_functions, meter, spiking_nodes
 from onnx_snn.errors import ConfigError
 from onnx_snn.metadata import CONFIG_KEY, VERSION_KEY
 from onnx_snn.neurons import function_bodies
 from onnx_snn.neurons.opset import DOMAIN, Body
+from onnx_snn.profiling.spike_outputs import add_functions, meter, spiking_nodes
 from onnx_snn.version import __version__
 
 MIN_IR_VERSION = 8

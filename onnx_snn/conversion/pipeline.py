@@ -25,15 +25,15 @@ from typing import Any
 import onnx
 import onnx_ir as ir
 
+from onnx_snn.allocation.fit_sites import Fitter, fit_sites
+from onnx_snn.allocation.plan import SitePlan
 from onnx_snn.config.convert_config import Allowances, ConvertConfig
 from onnx_snn.conversion.calibrated_sites import CalibratedSites, calibrate_sites, open_calibration, refuse_untaken
 from onnx_snn.conversion.coverage import Coverage
 from onnx_snn.conversion.destination import check_destination
 from onnx_snn.conversion.examination import Examined, examine, for_network, load_original, name_of_source
-from onnx_snn.conversion.fit_sites import Fitter, fit_sites
 from onnx_snn.conversion.folder import convert_folder
 from onnx_snn.conversion.function_library import attach, closed_body_copy
-from onnx_snn.conversion.plan import SitePlan
 from onnx_snn.conversion.report import ConversionReport
 from onnx_snn.conversion.rewriter import rewrite
 from onnx_snn.conversion.run_options import RunOptions

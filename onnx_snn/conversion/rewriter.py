@@ -15,8 +15,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import onnx_ir as ir
 
+from onnx_snn.allocation.plan import Coding, SitePlan
 from onnx_snn.arrays import Float32
-from onnx_snn.conversion.plan import Coding, SitePlan
 from onnx_snn.decompositions.type_inference import LOW_PRECISION
 from onnx_snn.graph.node_builder import NodeBuilder, SharedInitializers
 from onnx_snn.graph.subgraphs import graph_of

@@ -2,5 +2,5 @@
 """Measurement of a spiking network on data: spikes, synaptic operations, estimated energy.
 
 Begin with `profiler`: it runs a converted network on data and collects the counts.
-May import `conversion` and what that imports.
+May import `evaluation` and what that imports.
 """

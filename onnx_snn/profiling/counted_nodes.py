@@ -11,7 +11,6 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from onnx_snn.conversion.spike_outputs import Meter
 from onnx_snn.graph.activation_flow import ActivationFlow
 from onnx_snn.graph.product_operators import (
     is_product,
@@ -27,6 +26,7 @@ from onnx_snn.neurons.opset import MBE_NEURON
 from onnx_snn.neurons.ramps import outermost
 from onnx_snn.neurons.roles import NeuronRole
 from onnx_snn.profiling.activity import NeuronActivity, ProductKind
+from onnx_snn.profiling.spike_outputs import Meter
 from onnx_snn.rules.rule import name_of
 
 

@@ -11,7 +11,6 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from onnx_snn.conversion.spike_outputs import Meter, add_gates, collect, meter
 from onnx_snn.data.specs import Feed
 from onnx_snn.graph.activation_flow import ActivationFlow
 from onnx_snn.graph.product_operators import operands_of
@@ -23,6 +22,7 @@ from onnx_snn.profiling.counted_nodes import CountedNeuron, CountedProduct
 from onnx_snn.profiling.energy import NodeWork, Work
 from onnx_snn.profiling.op_counts import is_counted, work_of_kept, work_of_product, work_of_spiking
 from onnx_snn.profiling.shape_table import ShapeTable, Signature
+from onnx_snn.profiling.spike_outputs import Meter, add_gates, collect, meter
 from onnx_snn.profiling.uncounted import UncountedNode, uncounted_nodes
 from onnx_snn.rules.rule import name_of
 

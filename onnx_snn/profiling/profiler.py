@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Spikes, synaptic operations and estimated energy of a converted network on data.
 
-A copy of the network whose spiking nodes count their spikes (`onnx_snn.conversion.spike_outputs`) runs on the data.
+A copy of the network whose spiking nodes count their spikes (`onnx_snn.profiling.spike_outputs`) runs on the data.
 Counts are the same by the kernels and by the functions in the file. They are accumulated batch by batch, so memory does
 not grow with the data.
 
@@ -35,7 +35,6 @@ import onnx_ir as ir
 import onnxruntime as ort
 from tqdm import tqdm
 
-from onnx_snn.conversion.spike_outputs import spiking_nodes
 from onnx_snn.data.feeds import Source, open_feeds
 from onnx_snn.data.specs import Feed, input_specs, sample_count
 from onnx_snn.errors import ModelError
@@ -46,6 +45,7 @@ from onnx_snn.output_files import write_json
 from onnx_snn.profiling.activity import NeuronActivity, ProductActivity, ProductKind
 from onnx_snn.profiling.counters import Counters
 from onnx_snn.profiling.energy import EnergyCosts, EnergyFigure, EnergyReport
+from onnx_snn.profiling.spike_outputs import spiking_nodes
 from onnx_snn.profiling.uncounted import UncountedNode, note
 from onnx_snn.runtime.execution import run
 from onnx_snn.runtime.session import session, session_options

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from onnx_snn.conversion.spike_outputs import is_count
 from onnx_snn.data.specs import Feed
 from onnx_snn.graph.shapes import Shape, Shapes
 from onnx_snn.neurons.opset import DOMAIN
+from onnx_snn.profiling.spike_outputs import is_count
 from onnx_snn.runtime.tap_session import ShapeSession
 
 

@@ -20,7 +20,6 @@ import onnx_ir as ir
 from numpy.typing import ArrayLike, NDArray
 
 from onnx_snn.arrays import Float32
-from onnx_snn.conversion.spike_outputs import Meter
 from onnx_snn.errors import ConfigError
 from onnx_snn.evaluation.error_stats import Difference
 from onnx_snn.metadata import IDENTITY
@@ -31,6 +30,7 @@ from onnx_snn.neurons.mbe import UNSCALED, MbeNeuron
 from onnx_snn.neurons.opset import MBE_NEURON, OPERATORS, SPIKING_LAYER_NORMALIZATION, SPIKING_SOFTMAX
 from onnx_snn.neurons.roles import NeuronRole
 from onnx_snn.profiling.activity import NeuronActivity
+from onnx_snn.profiling.spike_outputs import Meter
 from onnx_snn.reporting.views import NeuronView, NodeView
 from onnx_snn.rules.rule import name_of
 

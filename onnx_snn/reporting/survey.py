@@ -11,7 +11,6 @@ from typing import Any
 import onnx_ir as ir
 from tqdm import tqdm
 
-from onnx_snn.conversion.spike_outputs import spiking_nodes
 from onnx_snn.data.feeds import Feeds, Source, open_feeds
 from onnx_snn.data.specs import Feed, input_specs
 from onnx_snn.errors import ConfigError
@@ -21,6 +20,7 @@ from onnx_snn.graph.model_reader import load_model
 from onnx_snn.profiling.energy import EnergyCosts
 from onnx_snn.profiling.inspection import inspect
 from onnx_snn.profiling.profiler import profile
+from onnx_snn.profiling.spike_outputs import spiking_nodes
 from onnx_snn.reporting.node_observer import NodeObserver
 from onnx_snn.reporting.views import Candidate, Survey
 from onnx_snn.runtime.tap_session import Observer, quiet_options, quiet_options_with_kernels

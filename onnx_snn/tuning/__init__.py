@@ -2,5 +2,5 @@
 """The cheapest neurons with which a network keeps its accuracy.
 
 Begin with `tuner`: from measured sensitivities to a configuration; `solver` chooses the neurons.
-May import `profiling` and what that imports.
+May import `conversion` and what that imports.
 """

@@ -11,11 +11,13 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from onnx_snn.allocation.cost_model import ProductWork, observed_shapes, product_work
+from onnx_snn.allocation.fit_sites import Fitter, fit_sites
+from onnx_snn.allocation.knobs import Knob, knobs_of
+from onnx_snn.allocation.plan import SitePlan
 from onnx_snn.config.convert_config import ConvertConfig, Preset
 from onnx_snn.conversion.calibrated_sites import calibrate_sites, open_calibration
 from onnx_snn.conversion.examination import examine, load_original
-from onnx_snn.conversion.fit_sites import Fitter, fit_sites
-from onnx_snn.conversion.plan import SitePlan
 from onnx_snn.conversion.run_options import RunOptions
 from onnx_snn.conversion.stopwatch import Stopwatch
 from onnx_snn.data.feeds import Source, open_feeds
@@ -24,8 +26,6 @@ from onnx_snn.errors import ConfigError
 from onnx_snn.evaluation.comparison import labelled, labels_of, output_name, output_names
 from onnx_snn.evaluation.metrics import METRICS, Metric, MetricLike, metric_of
 from onnx_snn.rules.site import Site
-from onnx_snn.tuning.cost_model import ProductWork, observed_shapes, product_work
-from onnx_snn.tuning.search_space import Knob, knobs_of
 from onnx_snn.tuning.trial_runner import TrialRunner
 
 

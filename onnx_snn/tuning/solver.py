@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from onnx_snn.allocation.candidates import Candidate
+from onnx_snn.allocation.knobs import Knob
 from onnx_snn.errors import ConfigError
 from onnx_snn.fitting.pareto import pareto_front
 from onnx_snn.neurons.mbe import MAX_TIMESTEPS
-from onnx_snn.tuning.candidates import Candidate
-from onnx_snn.tuning.search_space import Knob
 from onnx_snn.tuning.trial_runner import TrialRunner, TuningPoint
 
 logger = logging.getLogger(__name__)

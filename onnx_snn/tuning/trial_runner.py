@@ -12,18 +12,18 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from onnx_snn.allocation.candidates import Candidate
+from onnx_snn.allocation.cost_model import ProductWork
+from onnx_snn.allocation.knobs import Knob
+from onnx_snn.allocation.plan import SitePlan
 from onnx_snn.config.convert_config import ConvertConfig
 from onnx_snn.conversion.function_library import attach
-from onnx_snn.conversion.plan import SitePlan
 from onnx_snn.conversion.rewriter import rewrite
 from onnx_snn.data.specs import Feed
 from onnx_snn.evaluation.loss_bound import Loss, distortion
 from onnx_snn.evaluation.metrics import Metric
 from onnx_snn.evaluation.switched_model import SwitchedModel
 from onnx_snn.rules.site import MatmulSite, Site
-from onnx_snn.tuning.candidates import Candidate
-from onnx_snn.tuning.cost_model import ProductWork
-from onnx_snn.tuning.search_space import Knob
 
 PROBE_SAMPLES = 32
 """Number of samples on which sensitivities are measured; an accuracy of a factor of two suffices for these."""

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tuning: the cheapest neurons with which a network keeps its accuracy.
 
-1. Every neuron gets its candidates (`onnx_snn.tuning.search_space`).
+1. Every neuron gets its candidates (`onnx_snn.allocation.knobs`).
 2. The *sensitivity* to every neuron is measured: the network runs with this neuron alone spiking, at two candidates,
    and the distortion of the output is measured. That of the other candidates is interpolated by their errors.
 3. Distortions of single neurons nearly add up. For a given price of distortion the best choice for every neuron is thus

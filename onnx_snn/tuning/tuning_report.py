@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from onnx_snn.allocation.cost_model import COSTS
 from onnx_snn.config.convert_config import ConvertConfig
 from onnx_snn.conversion.report import KIND_LABELS, ConversionReport
 from onnx_snn.formatting import json_values, table
 from onnx_snn.profiling.uncounted import UncountedNode, note
-from onnx_snn.tuning.cost_model import COSTS
 from onnx_snn.tuning.trial_runner import TuningPoint
 
 

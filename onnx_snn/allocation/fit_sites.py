@@ -7,15 +7,15 @@ from collections.abc import Iterable
 
 import onnx_ir as ir
 
+from onnx_snn.allocation.calibrated_signals import CalibratedSignals, Refusal
+from onnx_snn.allocation.neuron_fits import NeuronFits, primitive
+from onnx_snn.allocation.plan import Coding, SitePlan
+from onnx_snn.allocation.sparse_neurons import sparse_code, sparse_function
 from onnx_snn.calibration.observations import CodedTensor, StaticAxes, coded_tensors
 from onnx_snn.calibration.statistics import Calibration
 from onnx_snn.config.convert_config import Allowances, ConvertConfig
 from onnx_snn.config.neuron_settings import BetaCode, BinaryCode, FittedBases, Implied, NeuronSettings
 from onnx_snn.config.node_settings import Settings
-from onnx_snn.conversion.calibrated_signals import CalibratedSignals, Refusal
-from onnx_snn.conversion.neuron_fits import NeuronFits, primitive
-from onnx_snn.conversion.plan import Coding, SitePlan
-from onnx_snn.conversion.sparse_neurons import sparse_code, sparse_function
 from onnx_snn.decompositions.type_inference import LOW_PRECISION
 from onnx_snn.fitting.beta_codes import BetaSteps
 from onnx_snn.fitting.binary_codes import binary_code

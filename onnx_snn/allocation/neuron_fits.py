@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from onnx_snn.allocation.calibrated_signals import CalibratedSignals, widened
+from onnx_snn.allocation.plan import Coding
 from onnx_snn.calibration.observations import CodedTensor
 from onnx_snn.config.convert_config import Preset
 from onnx_snn.config.neuron_settings import NeuronSettings
-from onnx_snn.conversion.calibrated_signals import CalibratedSignals, widened
-from onnx_snn.conversion.plan import Coding
 from onnx_snn.fitting.binary_codes import RatedBinaryCode
 from onnx_snn.fitting.density import Density, calibrated_density, density_up_to, mirrored, uniform_density
 from onnx_snn.fitting.function_fit import fit_function

@@ -11,15 +11,15 @@ from dataclasses import dataclass, field
 
 from tqdm import tqdm
 
+from onnx_snn.allocation.candidates import Candidate, NeuronFamily, coded_tensor, family_of
+from onnx_snn.allocation.cost_model import Load, load_of
+from onnx_snn.allocation.fit_sites import Fitter
+from onnx_snn.allocation.plan import SitePlan
 from onnx_snn.calibration.observations import CodedTensor
-from onnx_snn.conversion.fit_sites import Fitter
-from onnx_snn.conversion.plan import SitePlan
 from onnx_snn.data.specs import Feed
 from onnx_snn.graph.shapes import Shapes
 from onnx_snn.neurons.roles import NeuronRole
 from onnx_snn.rules.site import Site
-from onnx_snn.tuning.candidates import Candidate, NeuronFamily, coded_tensor, family_of
-from onnx_snn.tuning.cost_model import Load, load_of
 
 TIMESTEPS = (2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16)
 """Numbers of time steps T to choose from. Above 8 every second one suffices, since a further step changes little."""

@@ -14,11 +14,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from onnx_snn.allocation.fit_sites import Fitter
+from onnx_snn.allocation.plan import Coding
 from onnx_snn.arrays import Float64
 from onnx_snn.calibration.observations import CodedTensor, coded_tensors
 from onnx_snn.config.neuron_settings import BinaryCode, FittedBases, NeuronSettings
-from onnx_snn.conversion.fit_sites import Fitter
-from onnx_snn.conversion.plan import Coding
 from onnx_snn.fitting.pareto import pareto_front
 from onnx_snn.neurons import functions
 from onnx_snn.neurons.opset import Body

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import dataclasses
 
+from onnx_snn.allocation.neuron_fits import NeuronFits
 from onnx_snn.calibration.observations import CodedTensor
 from onnx_snn.config.convert_config import Allowance
 from onnx_snn.config.neuron_settings import NeuronSettings
-from onnx_snn.conversion.neuron_fits import NeuronFits
 from onnx_snn.fitting.binary_codes import within_allowance
 from onnx_snn.fitting.ratings import mean_spikes, relative_error
 from onnx_snn.neurons import functions
