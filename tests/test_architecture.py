@@ -30,7 +30,7 @@ LAYERS = [
         "allocation",
         "conversion",
     ),
-    *("tuning", "reporting", "exporter", "cli"),
+    *("conversion", "tuning", "reporting", "exporter", "cli"),
 ]
 """Modules and folders of the package, lowest first: each may import itself and what stands before it."""
 

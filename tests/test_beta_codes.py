@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from strategies import assert_as_promised, densities, half_normal
 
 from onnx_snn.config.neuron_settings import BetaCode
-from onnx_snn.fitting.beta_codes import DECAYS, MOST_HALVINGS, TWO_SEGMENTS, BetaSteps, beta_codes
+from onnx_snn.fitting.beta_codes import DECAYS, INCREMENTS, OCTAVES, BetaSteps, beta_codes
 from onnx_snn.fitting.binary_codes import binary_codes
 from onnx_snn.fitting.density import Density
 from onnx_snn.neurons.mbe import fired_slots, time_loop
@@ -21,8 +21,8 @@ steps = st.builds(
     st.builds(
         BetaCode,
         st.sampled_from(DECAYS),
-        st.integers(0, MOST_HALVINGS),
-        st.sampled_from([(0,), *TWO_SEGMENTS]),
+        st.sampled_from([*INCREMENTS[1:], 1.0]),
+        st.sampled_from(OCTAVES),
     ),
 )
 
@@ -50,13 +50,16 @@ def test_every_code_reaches_the_limit_and_no_farther_than_it_must(steps: BetaSte
 
 @given(steps, st.floats(0.0, 1.0))
 def test_what_the_steps_leave_is_less_than_the_last_one(steps: BetaSteps, share: float) -> None:
+    sizes = steps.sizes
+    later = np.append(np.cumsum(sizes[:0:-1])[::-1], 0.0)
+    assume((sizes <= later + sizes[-1]).all())  # with fewer large steps some magnitudes lie in gaps
     neuron = steps.neuron(1.0, one_sided=True, gate=True)
     x = np.float32(share)
     segment = int(np.searchsorted(steps.knots(1.0), x, side="right")) - 1
     last = steps.sizes[-1] * steps.units(1.0)[segment]
     # Raised by a part of the last size: so much too much, and up to the rest of it too little. Where a segment begins,
     # the one below it, whose steps are finer, may answer.
-    assert -0.31 * last <= x - time_loop(neuron, [x]).y[0] <= 0.71 * last
+    assert -0.41 * last <= x - time_loop(neuron, [x]).y[0] <= 0.61 * last
 
 
 @given(steps, st.lists(st.floats(-2.0, 2.0, width=32), min_size=1, max_size=20))
@@ -68,7 +71,7 @@ def test_a_gate_changes_nothing_but_the_spikes(steps: BetaSteps, x: list[float])
 
 def test_a_code_is_odd_or_silent_below_zero() -> None:
     x = np.linspace(0.0, 4.0, 101, dtype=np.float32)
-    steps = BetaSteps(12, BetaCode(0.75, 1))
+    steps = BetaSteps(12, BetaCode(0.75, 0.3))
     odd, one_sided = (steps.neuron(4.0, one_sided=each, gate=True) for each in (False, True))
     assert np.array_equal(odd(-x), -odd(x))
     assert not one_sided(-x[1:]).any()

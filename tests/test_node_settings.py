@@ -44,10 +44,10 @@ from onnx_snn.rules import recognise
         ({"name": "a", "octaves": [0, 99]}, "up to 64 segments and 24 octaves"),
         ({"name": "a", "octaves": [0, 2], "bases": 2}, "give one of them"),
         ({"name": "a", "bases": 2, "decay": 0.8}, "sets bases 2 and decay 0.8; give one of them"),
-        ({"name": "a", "decay": 0.5}, "decay is 0.5; expected a number between 0.5 and 1"),
+        ({"name": "a", "decay": 0.5}, "decay is 0.5; expected a number above 0.5, at most 1"),
         ({"name": "a", "decay": "slow"}, "decay is 'slow'"),
-        ({"name": "a", "halvings": 2}, "halvings is 2 without a decay"),
-        ({"name": "a", "decay": 0.8, "halvings": -1}, "halvings is -1; expected a whole number from 0 to 16"),
+        ({"name": "a", "increment": 2}, "increment is 2 without a decay"),
+        ({"name": "a", "decay": 0.8, "increment": -1}, "increment is -1; expected 0 to 16 last steps"),
         ("a", "holds 'a'; expected an object"),
     ],
 )
@@ -151,7 +151,7 @@ def test_octaves_make_the_segments_of_a_code(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_decay_makes_a_beta_code(tmp_path: Path) -> None:
     entries = [
-        {"name": "scores", "decay": 0.75, "halvings": 2, "timesteps": 12},
+        {"name": "scores", "decay": 0.75, "increment": 0.5, "timesteps": 12},
         {"name": "context", "neuron": "operand 0", "octaves": [0, 2]},
         {"name": "context", "decay": 0.8},
         {"name": "context", "neuron": "operand 1", "bases": 3},
@@ -167,7 +167,10 @@ def test_a_decay_makes_a_beta_code(tmp_path: Path) -> None:
     def sizes(product: str, operand: int) -> Any:
         return weights[producers[nodes[product].input[operand]].input[threshold]]
 
-    expected = np.cumprod([1.0, 0.5, 0.5, *[0.75] * 9])
+    expected = [1.0]
+    for _ in range(11):
+        expected.append(expected[-1] / 0.75 + 0.5)
+    expected = np.array(expected[::-1]) / expected[-1]
     assert sizes("scores", 0)[:, 0] == pytest.approx(expected, abs=2.0**-20)
     assert sizes("context", 0)[:, 0] == pytest.approx(0.8 ** np.arange(8), abs=2.0**-20)
     assert sizes("context", 1).shape == (8 + 1, 3)
@@ -208,7 +211,9 @@ def test_a_file_of_settings_repeats_a_conversion_to_the_byte(tmp_path: Path) -> 
     assert once.read_bytes() == again.read_bytes()
 
 
-@pytest.mark.parametrize("shape", [FittedBases(7), BinaryCode((0, 2, 5)), BetaCode(0.75, 2), BetaCode(0.6, 0, (0, 3))])
+@pytest.mark.parametrize(
+    "shape", [FittedBases(7), BinaryCode((0, 2, 5)), BetaCode(0.75, 0.5), BetaCode(0.6, 0.0, (0, 3))]
+)
 def test_settings_survive_the_way_through_a_configuration(shape: Shape) -> None:
     settings = NeuronSettings(6, gate=False, headroom=2.0, shape=shape)
     (entry,) = node_settings(json.loads(json.dumps([{"name": "a", **settings.options()}])))

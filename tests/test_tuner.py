@@ -18,7 +18,7 @@ from networks import normal, relative_error, run, tokens
 
 import onnx_snn
 from onnx_snn import CalibrationError, ConfigError, ConvertConfig, ModelError, TuningReport
-from onnx_snn.allocation import candidates
+from onnx_snn.allocation import candidates, knobs
 from onnx_snn.cli.main import main
 
 SAMPLES = 64
@@ -35,7 +35,7 @@ def labelled(seed: int) -> dict[str, Any]:
 def few_candidates() -> Iterator[None]:
     """A quarter of the candidates, for fits that take seconds in place of a minute."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(search_space, "TIMESTEPS", (2, 4, 6))
+        patch.setattr(knobs, "TIMESTEPS", (2, 4, 6))
         patch.setattr(candidates, "FUNCTION_BASES", (2, 4, 8))
         yield
 
@@ -133,7 +133,7 @@ def test_operations_are_saved_in_place_of_spikes(report: TuningReport, files: Pa
 def test_beta_codes_err_less_for_the_same_spikes_where_the_body_allows_them(
     files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(search_space, "TIMESTEPS", (2, 4, 6, 12))
+    monkeypatch.setattr(knobs, "TIMESTEPS", (2, 4, 6, 12))
     beta, halving = (
         tuned(files, tmp_path / f"{body}.onnx", max_spikes=2.0, config=ConvertConfig(body=body))  # type: ignore[arg-type]
         for body in ("loop", "closed")

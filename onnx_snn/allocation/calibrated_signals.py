@@ -9,12 +9,13 @@ largest calibrated magnitude. Probabilities get a one-sided code up to exactly 1
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from onnx_snn.arrays import Float32
+from onnx_snn.arrays import Float32, Float64
 from onnx_snn.calibration.observations import CodedTensor
 from onnx_snn.calibration.signed_histogram import SignedHistogram
 from onnx_snn.calibration.statistics import Calibration
@@ -33,6 +34,11 @@ SMALLEST_MAGNITUDE = 2.0**-60
 float32; the activations of such a tensor have vanished."""
 
 
+MOST_REACH = 64.0
+"""Largest range of a code, relative to the largest calibrated magnitude after channel scaling, that is taken so that
+every channel can be as large as the largest one."""
+
+
 class Refusal(Exception):  # noqa: N818 - not an error: it becomes a line of the report
     """Why a site cannot be converted."""
 
@@ -43,10 +49,13 @@ class CalibratedSignals:
     Args:
         calibration: histograms of the tensors.
         preset: how neurons are built. Neurons of the paper have no channel scales.
+        importance: importance of each channel, float64 [C], of the tensors for which it is known.
     """
 
-    def __init__(self, calibration: Calibration, preset: Preset) -> None:
-        self.calibration, self.preset = calibration, preset
+    def __init__(
+        self, calibration: Calibration, preset: Preset, importance: Mapping[CodedTensor, Float64] | None = None
+    ) -> None:
+        self.calibration, self.preset, self.importance = calibration, preset, importance or {}
         self._signals: dict[CodedTensor, Signal] = {}
 
     def signal(self, tensor: CodedTensor) -> Signal:
@@ -61,7 +70,10 @@ class CalibratedSignals:
 
     def limit(self, tensor: CodedTensor, headroom: float) -> float:
         """Largest magnitude, after channel scaling, that the code of a tensor must represent."""
-        return 1.0 if tensor.probabilities else headroom * self.signal(tensor).largest or 1.0
+        if tensor.probabilities:
+            return 1.0
+        signal = self.signal(tensor)
+        return max(headroom * signal.largest, min(signal.reach, MOST_REACH * signal.largest)) or 1.0
 
     def histogram(self, name: str) -> SignedHistogram:
         """Histogram of the tensor called `name`.
@@ -88,7 +100,8 @@ class CalibratedSignals:
         else:
             points, counts, scale, largest = self._magnitudes(tensor, histogram)
         weights = np.ones_like(points) if tensor.divisor is None else self._error_weights(tensor.divisor, points)
-        return Signal(points, counts, weights, scale, largest)
+        reach = max(abs(histogram.minimum), abs(histogram.maximum)) / float(scale.min())
+        return Signal(points, counts, weights, scale, largest, reach)
 
     def _error_weights(self, divisor: str, points: NDArray[np.float64]) -> NDArray[np.float64]:
         """Weights float64 [M] of squared errors at the scaled magnitudes `points` [M] of rows divided by `divisor`."""
@@ -105,7 +118,7 @@ class CalibratedSignals:
             merged = np.bincount(indices, weights=counts).astype(np.int64)
             return magnitudes, merged, UNSCALED, max(abs(histogram.minimum), abs(histogram.maximum))
         channels = self.calibration.channels[tensor.tensor, tensor.axes]
-        scales = channels.power_of_two_scales()
+        scales = channels.power_of_two_scales(self.importance.get(tensor))
         scaled = channels.scaled(scales)
         shape = next(iter(self.calibration.shapes[tensor.tensor]))
         # Sizes of the channel axes, 1 for the others, without leading ones: broadcastable against the tensor.

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import onnx_ir as ir
 
 from onnx_snn.allocation.calibrated_signals import CalibratedSignals, Refusal
+from onnx_snn.allocation.channel_importance import channel_importance
 from onnx_snn.allocation.neuron_fits import NeuronFits, primitive
 from onnx_snn.allocation.plan import Coding, SitePlan
 from onnx_snn.allocation.sparse_neurons import sparse_code, sparse_function
@@ -61,9 +62,10 @@ class Fitter:
         self._codes: dict[tuple[CodedTensor, NeuronSettings], Coding] = {}
 
     @classmethod
-    def of(cls, calibration: Calibration, static: StaticAxes, config: ConvertConfig) -> Fitter:
-        """A fitter of neurons with the full number of bases, without overrides for single nodes."""
-        return cls(NeuronFits(CalibratedSignals(calibration, config.preset)), static, config)
+    def of(cls, sites: Iterable[Site], calibration: Calibration, static: StaticAxes, config: ConvertConfig) -> Fitter:
+        """A fitter of neurons with the full number of bases for `sites`, without overrides for single nodes."""
+        importance = channel_importance(sites, static, calibration)
+        return cls(NeuronFits(CalibratedSignals(calibration, config.preset, importance)), static, config)
 
     def within(self, allowances: Allowances | None, settings: Settings) -> Fitter:
         """A fitter with other allowances and settings that reuses the neurons fitted so far."""

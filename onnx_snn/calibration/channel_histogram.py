@@ -143,13 +143,23 @@ class ChannelHistogram:
         mean: Float64 = total / np.maximum(self._bins.sum(axis=1, dtype=np.int64), 1)
         return np.sqrt(mean)
 
-    def power_of_two_scales(self) -> Float32:
-        """2**round(log2(rms / median rms)) of each channel, float32 [C]; 1 for a silent channel."""
-        rms = self.rms()
-        active = rms > 0
-        scales = np.ones(self.channels, np.float32)
+    def power_of_two_scales(self, importance: Float64 | None = None) -> Float32:
+        """2**round(log2(size / median size)) of each channel, float32 [C].
+
+        Args:
+            importance: weight of an error of each channel, float64 [C], >= 0. The size of a channel is 1 / importance;
+                None for the root mean square, so that all channels have the same relative error.
+
+        Returns:
+            Scales; 1 for a silent channel, the largest one for a channel without importance.
+        """
+        sizes = self.rms()
+        if importance is not None:
+            sizes = np.divide(1.0, importance, where=importance > 0, out=np.full(self.channels, np.inf))
+        active = (sizes > 0) & np.isfinite(sizes)
+        scales: Float32 = np.where(np.isinf(sizes), np.float32(2.0**MAX_SHIFT), np.float32(1.0))
         if active.any():
-            exponents = _nearest_exponent(rms[active] / np.median(rms[active]))
+            exponents = _nearest_exponent(sizes[active] / np.median(sizes[active]))
             scales[active] = np.ldexp(np.float32(1), np.clip(exponents, -MAX_SHIFT, MAX_SHIFT))
         return scales
 

@@ -40,13 +40,13 @@ class BetaCode:
     """An identity code by greedy beta-expansion (see `onnx_snn.fitting.beta_codes`).
 
     Attributes:
-        decay: ratio of neighbouring step sizes, above 0.5 and below 1.
-        halvings: number of initial steps after which the step size halves instead.
+        decay: ratio of neighbouring step sizes, above 0.5, at most 1.
+        increment: difference of neighbouring step sizes besides, in units of the last one.
         octaves: log2 of the step sizes of each segment relative to those of the first one, ascending from 0.
     """
 
     decay: float
-    halvings: int = 0
+    increment: float = 0.0
     octaves: tuple[int, ...] = (0,)
 
 

@@ -34,6 +34,9 @@ MAX_OCTAVES = 24
 MAX_HEADROOM = 1024.0
 """Largest headroom, relative to the largest calibrated magnitude."""
 
+MAX_INCREMENT = 16.0
+"""Largest increment of a beta code, in units of its last step size."""
+
 COMMON = ("timesteps", "gate", "headroom")
 """Options of neurons that do not depend on the shape of their bases."""
 
@@ -52,8 +55,8 @@ class NodeSettings:
         octaves: for identity codes in place of `bases`: log2 of the level size of each segment relative to that of the
             first one, such as (0, 2, 5).
         decay: for identity codes in place of `bases`: ratio of neighbouring step sizes of a beta code, above 0.5 and
-            below 1.
-        halvings: number of initial steps of a beta code after which the step size halves instead.
+            at most 1.
+        increment: difference of neighbouring step sizes of a beta code besides, in units of the last one, 0 to 16.
 
     Raises:
         ConfigError: an option is out of its range or contradicts another one, or no option is set.
@@ -67,7 +70,7 @@ class NodeSettings:
     headroom: float | None = None
     octaves: tuple[int, ...] | None = None
     decay: float | None = None
-    halvings: int | None = None
+    increment: float | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name:
@@ -76,29 +79,36 @@ class NodeSettings:
             raise ConfigError(f"nodes: {self.name!r}: neuron is {self.neuron!r}; expected one of {KNOWN_NEURONS}")
         self._check_whole("timesteps", MAX_TIMESTEPS)
         self._check_whole("bases", MAX_BASES)
-        self._check_whole("halvings", MAX_TIMESTEPS, least=0)
         if self.gate is not None and not isinstance(self.gate, bool):
             raise ConfigError(f"nodes: {self.name!r}: gate is {self.gate!r}; expected true or false")
         if self.headroom is not None and not (_is_number(self.headroom) and 1.0 <= self.headroom <= MAX_HEADROOM):
             raise ConfigError(f"nodes: {self.name!r}: headroom is {self.headroom!r}; expected 1 to {MAX_HEADROOM:g}")
         if self.octaves is not None:
             object.__setattr__(self, "octaves", self._checked_octaves())
-        if self.decay is not None and not (_is_number(self.decay) and 0.5 < self.decay < 1.0):
-            raise ConfigError(f"nodes: {self.name!r}: decay is {self.decay!r}; expected a number between 0.5 and 1")
-        if self.halvings is not None and self.decay is None:
-            raise ConfigError(f"nodes: {self.name!r}: halvings is {self.halvings!r} without a decay; give both")
+        if self.decay is not None and not (_is_number(self.decay) and 0.5 < self.decay <= 1.0):
+            raise ConfigError(f"nodes: {self.name!r}: decay is {self.decay!r}; expected a number above 0.5, at most 1")
+        self._check_increment()
         if self.bases is not None and self.code_option is not None:
             code = f"{self.code_option} {getattr(self, self.code_option)}"
             raise ConfigError(f"nodes: {self.name!r} sets bases {self.bases} and {code}; give one of them")
         if not self.options():
             raise ConfigError(f"nodes: {self.name!r} sets nothing; give one of {list(OPTIONS)}")
 
-    def _check_whole(self, option: str, most: int, least: int = 1) -> None:
-        """Raise `ConfigError` unless the option is None or a whole number from `least` to `most`."""
+    def _check_whole(self, option: str, most: int) -> None:
+        """Raise `ConfigError` unless the option is None or a whole number from 1 to `most`."""
         value = getattr(self, option)
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most):
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most):
+            raise ConfigError(f"nodes: {self.name!r}: {option} is {value!r}; expected a whole number from 1 to {most}")
+
+    def _check_increment(self) -> None:
+        """Raise `ConfigError` unless the increment is None or valid together with the decay."""
+        if self.increment is None:
+            return
+        if self.decay is None:
+            raise ConfigError(f"nodes: {self.name!r}: increment is {self.increment!r} without a decay; give both")
+        if not (_is_number(self.increment) and 0.0 <= self.increment <= MAX_INCREMENT):
             raise ConfigError(
-                f"nodes: {self.name!r}: {option} is {value!r}; expected a whole number from {least} to {most}"
+                f"nodes: {self.name!r}: increment is {self.increment!r}; expected 0 to {MAX_INCREMENT:g} last steps"
             )
 
     def _checked_octaves(self) -> tuple[int, ...]:
@@ -120,7 +130,7 @@ class NodeSettings:
     def shape(self) -> Shape | None:
         """The specification of the bases; None where no option of it is set."""
         if self.decay is not None:
-            return BetaCode(self.decay, self.halvings or 0, self.octaves or (0,))
+            return BetaCode(self.decay, self.increment or 0.0, self.octaves or (0,))
         if self.octaves is not None:
             return BinaryCode(self.octaves)
         return None if self.bases is None else FittedBases(self.bases)

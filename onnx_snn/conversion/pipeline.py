@@ -120,7 +120,7 @@ def convert_model(
     feeds = open_calibration(examined, data, run)
     with stopwatch("calibrate"):
         calibrated = calibrate_sites(examined, feeds, run)
-    fitter = Fitter.of(calibrated.calibration, calibrated.static, config)
+    fitter = Fitter.of(examined.coverage.selected, calibrated.calibration, calibrated.static, config)
     verified = list(calibrated.verified_feeds(feeds, original))
     networks = _examined_copies(examined, original, calibrated, config, stopwatch)
 

@@ -24,6 +24,7 @@ class Signal(NamedTuple):
         importance: weight of the squared error of an element at each point, float64 [M].
         scale: channel scales, powers of two that divide the operand.
         largest: largest scaled magnitude.
+        reach: largest magnitude of the tensor over its smallest scale: what the largest value would be in any channel.
     """
 
     points: NDArray[np.float64]
@@ -31,6 +32,7 @@ class Signal(NamedTuple):
     importance: NDArray[np.float64]
     scale: Float32
     largest: float
+    reach: float
 
     @property
     def weights(self) -> NDArray[np.float64]:

@@ -94,7 +94,7 @@ def prepare(
     batches = open_feeds(tuning.data, input_specs(network), batch_size=run.batch_size, max_samples=tuning.samples)
     calibrated = calibrate_sites(examined, feeds, run)
     _refuse_branches(examined.coverage.selected, network.graph)
-    fitter = Fitter.of(calibrated.calibration, calibrated.static, run.config)
+    fitter = Fitter.of(examined.coverage.selected, calibrated.calibration, calibrated.static, run.config)
     plans, _ = fit_sites(examined.coverage.selected, fitter)
     first, converted = feeds.first(), [plan.site for plan in plans]
     shapes = observed_shapes(network, converted, first)
