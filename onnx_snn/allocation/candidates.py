@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The candidates for one neuron: different numbers of bases and time steps, ranges and kinds of codes.
+"""The candidates for one neuron: different numbers of bases and time steps, and kinds of codes.
 
 All are fitted to the same calibration, which also gives the mean spikes and the error of each.
 """
@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cache, cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -18,21 +20,27 @@ from onnx_snn.allocation.fit_sites import Fitter
 from onnx_snn.allocation.plan import Coding
 from onnx_snn.arrays import Float64
 from onnx_snn.calibration.observations import CodedTensor, coded_tensors
-from onnx_snn.config.neuron_settings import BinaryCode, FittedBases, NeuronSettings
+from onnx_snn.config.neuron_settings import BinaryCode, FittedBases, Implied, NeuronSettings
 from onnx_snn.fitting.pareto import pareto_front
 from onnx_snn.neurons import functions
 from onnx_snn.neurons.opset import Body
 from onnx_snn.neurons.roles import NeuronRole
 from onnx_snn.rules.site import FunctionSite, Site
 
-NARROW_HEADROOM = 2.0
-"""Second headroom that is tried for signed codes: twice the largest calibrated magnitude, half the default range."""
-
-FUNCTION_BASES = (2, 4, 6, 8, 12, 16)
-"""Numbers of bases that are tried for functions and primitives."""
+SHARES_OF_TIMESTEPS = (1.0, 0.75, 0.5)
+"""Numbers of time steps that are tried, as shares of the largest one. Between them the codes hardly differ."""
 
 FUNCTION_TIMESTEPS = 8
 """Largest number of time steps that is tried for functions and primitives. Above it their segments limit the error."""
+
+FUNCTION_BASES = (4, 8, 16)
+"""Numbers of bases that are tried for functions and primitives."""
+
+MORE_FUNCTION_BASES = (8, 16, 32)
+"""Numbers of bases that are tried with fewer than `FUNCTION_TIMESTEPS` time steps, which leave coarse levels."""
+
+LEAST_GAIN = 0.05
+"""Share by which the squared error of a candidate must be below that of the next cheaper one."""
 
 MANTISSAS = 4096
 """Number of points at which the neurons of 2^x, 1/x and 1/sqrt(x) are evaluated, evenly over their range."""
@@ -44,22 +52,24 @@ class Candidate:
 
     Attributes:
         settings: the settings that select it in a configuration.
-        coding: the neuron.
+        spikes: mean spikes per element on the calibration distribution.
         error: mean squared error on the calibration distribution, relative to the signal.
+        family: the family that builds the neuron.
     """
 
     settings: NeuronSettings
-    coding: Coding
+    spikes: float
     error: float
+    family: NeuronFamily = field(repr=False, compare=False)
 
-    @property
-    def spikes(self) -> float:
-        """Mean spikes per element on the calibration distribution."""
-        return self.coding.spikes
+    @cached_property
+    def coding(self) -> Coding:
+        """The neuron."""
+        return self.family.coding(self.settings)
 
 
 class Arguments(NamedTuple):
-    """The arguments at which the candidates for a neuron are evaluated; arrays are float64 [M].
+    """The arguments at which neurons of functions are evaluated; arrays are float64 [M].
 
     Attributes:
         points: arguments.
@@ -78,39 +88,60 @@ class NeuronFamily(abc.ABC):
 
     Attributes:
         fitter: fitter of neurons to the calibration.
+        limits: the settings that candidates must keep: their number of time steps is the largest one.
     """
 
     fitter: Fitter
+    limits: NeuronSettings
 
     @abc.abstractmethod
     def coding(self, settings: NeuronSettings) -> Coding:
         """The neuron with `settings`."""
 
     @abc.abstractmethod
-    def arguments(self) -> Arguments:
-        """The arguments at which candidates are evaluated."""
+    def rated(self) -> Iterable[Candidate]:
+        """All candidates that are tried."""
 
-    def settings(self, timesteps: Sequence[int]) -> list[NeuronSettings]:
-        """The settings to try with numbers of time steps among `timesteps`; here those of functions and primitives."""
-        config = self.fitter.config
-        steps = [count for count in timesteps if count <= FUNCTION_TIMESTEPS] or timesteps[:1]
-        shapes = [FittedBases(bases) for bases in FUNCTION_BASES]
-        return [NeuronSettings(count, config.gate, config.headroom, shape) for count in steps for shape in shapes]
+    @property
+    def is_fixed(self) -> bool:
+        """Whether the configuration gives the bases of the neuron, so that there is nothing to choose."""
+        return not isinstance(self.limits.shape, Implied)
 
-    def candidate(self, settings: NeuronSettings) -> Candidate:
-        """The neuron with `settings` and its error."""
-        coding, (points, exact, weights) = self.coding(settings), self.arguments()
-        power = float(np.average(exact**2, weights=weights))
-        error = float(np.average((coding.neuron(points) - exact) ** 2, weights=weights))
-        return Candidate(settings, coding, error / power if power else 0.0)
+    def timesteps(self, most: int) -> list[int]:
+        """Numbers of time steps to try, at most `most` and those of the limits."""
+        largest = min(self.limits.timesteps, most)
+        return sorted({max(1, math.ceil(share * largest)) for share in SHARES_OF_TIMESTEPS})
 
-    def worthwhile(self, timesteps: Sequence[int]) -> list[Candidate]:
-        """The Pareto front of all candidates, from the fewest spikes to the smallest error."""
-        return worthwhile(map(self.candidate, self.settings(timesteps)))
+    def worthwhile(self) -> list[Candidate]:
+        """The Pareto front of the candidates in spikes and error, from the fewest spikes to the smallest error."""
+        if self.is_fixed:
+            return [Candidate(self.limits, self.coding(self.limits).spikes, 0.0, self)]
+        return worthwhile(self.rated())
 
 
 @dataclass(frozen=True)
-class FunctionFamily(NeuronFamily):
+class FittedFamily(NeuronFamily):
+    """Candidates for the neuron of a function: different numbers of bases and time steps."""
+
+    @abc.abstractmethod
+    def arguments(self) -> Arguments:
+        """The arguments at which candidates are evaluated."""
+
+    def rated(self) -> Iterator[Candidate]:
+        """Yield the neuron of every number of bases and time steps with its error."""
+        points, exact, weights = self.arguments()
+        power = float(np.average(exact**2, weights=weights))
+        steps = self.timesteps(FUNCTION_TIMESTEPS)
+        for count in steps:
+            for bases in FUNCTION_BASES if steps[-1] >= FUNCTION_TIMESTEPS else MORE_FUNCTION_BASES:
+                settings = dataclasses.replace(self.limits, timesteps=count, shape=FittedBases(bases))
+                coding = self.coding(settings)
+                error = float(np.average((coding.neuron(points) - exact) ** 2, weights=weights))
+                yield Candidate(settings, coding.spikes, error / power if power else 0.0, self)
+
+
+@dataclass(frozen=True)
+class FunctionFamily(FittedFamily):
     """Candidates for the neuron of the scalar function of `site`."""
 
     site: FunctionSite
@@ -126,7 +157,7 @@ class FunctionFamily(NeuronFamily):
 
 
 @dataclass(frozen=True)
-class PrimitiveFamily(NeuronFamily):
+class PrimitiveFamily(FittedFamily):
     """Candidates for a neuron of 2^x, 1/x or 1/sqrt(x)."""
 
     role: NeuronRole
@@ -137,10 +168,16 @@ class PrimitiveFamily(NeuronFamily):
 
     def arguments(self) -> Arguments:
         """Mantissas spread evenly, with weights of relative errors."""
-        function = functions.get(self.role.value)
-        points = np.linspace(*function.domain, MANTISSAS)
-        exact = function.formula(points)
-        return Arguments(points, exact, 1.0 / exact**2)
+        return _mantissas(self.role.value)
+
+
+@cache
+def _mantissas(name: str) -> Arguments:
+    """Arguments of the primitive `name`, spread evenly, with weights of relative errors."""
+    function = functions.get(name)
+    points = np.linspace(*function.domain, MANTISSAS)
+    exact = function.formula(points)
+    return Arguments(points, exact, 1.0 / exact**2)
 
 
 @dataclass(frozen=True)
@@ -153,40 +190,32 @@ class CodeFamily(NeuronFamily):
         """The code of the tensor."""
         return self.fitter.code(self.tensor, settings)
 
-    def arguments(self) -> Arguments:
-        """The calibrated magnitudes after channel scaling."""
-        signal = self.fitter.fits.signals.signal(self.tensor)
-        return Arguments(signal.points, signal.points, signal.weights)
-
-    def settings(self, timesteps: Sequence[int]) -> list[NeuronSettings]:
-        """The settings of the codes on the Pareto front over all time steps and ranges; only these are built."""
-        gate, headroom = self.fitter.config.gate, self.fitter.config.headroom
-        narrow = not self.tensor.probabilities and headroom > NARROW_HEADROOM
-        ranges = (headroom, NARROW_HEADROOM) if narrow else (headroom,)
-        tried = [NeuronSettings(count, gate, range_) for range_ in ranges for count in timesteps]
-        rated = [code for settings in tried for code in self._rated_codes(settings)]
-        front = pareto_front(rated, cost=lambda code: code[:2], error=lambda code: code[1])
-        return [settings for _, _, settings in front]
-
-    def _rated_codes(self, settings: NeuronSettings) -> Iterator[tuple[float, float, NeuronSettings]]:
-        """Yield spikes, error and settings of the sparse codes with the time steps and headroom of `settings`."""
+    def rated(self) -> Iterator[Candidate]:
+        """Yield the binary codes and beta codes; closed bodies cannot hold the latter."""
         signals = self.fitter.fits.signals
-        signal, limit = signals.signal(self.tensor), signals.limit(self.tensor, settings.headroom)
-        for binary in signal.binary_codes(limit, settings):
-            shape = BinaryCode(binary.octaves)
-            yield binary.spikes, binary.error, dataclasses.replace(settings, shape=shape)
-        if self.fitter.config.body is Body.CLOSED:
-            return
-        for beta in signal.beta_codes(limit, settings):
-            yield beta.spikes, beta.error, dataclasses.replace(settings, shape=beta.steps.code)
+        signal, limit = signals.signal(self.tensor), signals.limit(self.tensor, self.limits.headroom)
+        for count in self.timesteps(self.limits.timesteps):
+            settings = dataclasses.replace(self.limits, timesteps=count)
+            for binary in signal.binary_codes(limit, settings):
+                chosen = dataclasses.replace(settings, shape=BinaryCode(binary.octaves))
+                yield self._candidate(chosen, binary.spikes, binary.error)
+            if self.fitter.config.body is not Body.CLOSED:
+                for beta in signal.beta_codes(limit, settings):
+                    chosen = dataclasses.replace(settings, shape=beta.steps.code)
+                    yield self._candidate(chosen, beta.spikes, beta.error)
+
+    def _candidate(self, settings: NeuronSettings, spikes: float, error: float) -> Candidate:
+        return Candidate(settings, spikes, error**2, self)
 
 
 def family_of(site: Site, role: NeuronRole, fitter: Fitter) -> NeuronFamily:
     """The candidates for the neuron of `site` with `role`."""
-    tensor = coded_tensor(site, role, fitter)
+    tensor, limits = coded_tensor(site, role, fitter), fitter.settings.of(site, role)
     if tensor is not None:
-        return CodeFamily(fitter, tensor)
-    return FunctionFamily(fitter, site) if isinstance(site, FunctionSite) else PrimitiveFamily(fitter, role)
+        return CodeFamily(fitter, limits, tensor)
+    if isinstance(site, FunctionSite):
+        return FunctionFamily(fitter, limits, site)
+    return PrimitiveFamily(fitter, limits, role)
 
 
 def coded_tensor(site: Site, role: NeuronRole, fitter: Fitter) -> CodedTensor | None:
@@ -196,4 +225,6 @@ def coded_tensor(site: Site, role: NeuronRole, fitter: Fitter) -> CodedTensor | 
 
 def worthwhile(candidates: Iterable[Candidate]) -> list[Candidate]:
     """The Pareto front of `candidates` in spikes and error, from the fewest spikes to the smallest error."""
-    return pareto_front(candidates, cost=lambda one: (one.spikes, one.error), error=lambda one: one.error)
+    return pareto_front(
+        candidates, cost=lambda one: (one.spikes, one.error), error=lambda one: one.error, margin=LEAST_GAIN
+    )

@@ -15,10 +15,11 @@ from typing import NamedTuple
 
 import onnx_ir as ir
 
-from onnx_snn.data.specs import Feed, sample_count
+from onnx_snn.data.specs import Feed
 from onnx_snn.graph.activation_flow import ActivationFlow
 from onnx_snn.graph.product_operators import is_product, multiply_accumulates, operands_of
-from onnx_snn.graph.shapes import Shapes
+from onnx_snn.graph.shapes import Shape, Shapes
+from onnx_snn.graph.subgraphs import EMPTY, body_around, places
 from onnx_snn.neurons.roles import NeuronRole
 from onnx_snn.profiling.energy import EnergyCosts
 from onnx_snn.profiling.op_counts import is_counted
@@ -76,34 +77,49 @@ def products_of(model: ir.Model, sites: Iterable[Site]) -> tuple[list[ir.Node], 
     """The matmuls and convolutions of `model` with spiking operands at `sites`, and those without."""
     spiking = dict.fromkeys(site.node for site in sites if isinstance(site, MatmulSite))
     flow = ActivationFlow(model)
-    return list(spiking), [node for node in model.graph if node not in spiking and is_product(node, flow)]
+    nodes = [node for graph in (model.graph, *_branches(model)) for node in graph]
+    return list(spiking), [node for node in nodes if node not in spiking and is_product(node, flow)]
 
 
-def product_work(model: ir.Model, sites: Iterable[Site], shapes: Shapes, feed: Feed) -> ProductWork:
-    """The multiply-accumulates of `model`, which is converted at `sites`, from its `shapes` for `feed`."""
-    sites, samples, flow = list(sites), sample_count(feed), ActivationFlow(model)
+def _branches(model: ir.Model) -> list[ir.Graph]:
+    """The branches of the If nodes of `model`, which run at most once."""
+    known = places(model)
+    return [graph for graph in known if body_around(graph, known) is None]
+
+
+def product_work(model: ir.Model, sites: Iterable[Site], shapes: Shapes, samples: int) -> ProductWork:
+    """The multiply-accumulates of `model`, which is converted at `sites`, from its `shapes` in a run of `samples`."""
+    sites, flow = list(sites), ActivationFlow(model)
     products = products_of(model, sites)
-    spiking, kept = (sum(multiply_accumulates(node, shapes) for node in nodes) / samples for nodes in products)
+    spiking, kept = (sum(_multiply_accumulates(node, shapes) for node in nodes) / samples for nodes in products)
     counted = {node for site in sites for node in site.nodes}.union(*products)
     counted |= {node for node in model.graph if is_counted(node, flow)}
     return ProductWork(spiking + kept, kept, uncounted_nodes(model, flow, counted))
 
 
-def observed_shapes(model: ir.Model, sites: Sequence[Site], feed: Feed) -> Shapes:
-    """Shapes of inputs and outputs of `sites` and of the matmuls of `model`, for `feed`."""
+def _multiply_accumulates(node: ir.Node, shapes: Shapes) -> int:
+    """Number of multiply-accumulates of a product; 0 in a branch that is not taken."""
+    return 0 if shapes.of(node.outputs[0]) == EMPTY else multiply_accumulates(node, shapes)
+
+
+def observed_shapes(model: ir.Model, sites: Sequence[Site], feeds: Sequence[Feed]) -> Shapes:
+    """Shapes of inputs and outputs of `sites` and of the matmuls of `model`, for the first of `feeds` that has them."""
     spiking, kept = products_of(model, sites)
     values = [value for site in sites for value in site.inputs]
     values += [value for node in (*spiking, *kept) for value in (*operands_of(node), *node.outputs)]
     names = list(dict.fromkeys(str(value.name) for value in values if value is not None and value.name))
-    return ShapeSession(model, names)(feed)
+    session = ShapeSession(model, names)
+    shapes: dict[str, Shape] = dict.fromkeys(names, EMPTY)
+    for feed in feeds:
+        shapes |= {name: shape for name, shape in session(feed).by_name.items() if shapes[name] == EMPTY}
+    return Shapes(shapes)
 
 
-def load_of(site: Site, role: NeuronRole, shapes: Shapes, feed: Feed) -> Load:
-    """The load of the neuron of `site` with `role`, from the `shapes` for `feed`."""
-    samples = sample_count(feed)
+def load_of(site: Site, role: NeuronRole, shapes: Shapes, samples: int) -> Load:
+    """The load of the neuron of `site` with `role`, from the `shapes` in a run of so many `samples`."""
     shape = shapes.of(site.inputs[role.operand or 0])
     elements = math.prod(shape[:-1] if role.sees_rows else shape)
     if not isinstance(site, MatmulSite):
         return Load(elements / samples, 1.0)
-    fan_out = multiply_accumulates(site.node, shapes) / max(1, elements)
+    fan_out = _multiply_accumulates(site.node, shapes) / max(1, elements)
     return Load(elements / samples, fan_out, synaptic=True)

@@ -38,6 +38,19 @@ def fit_sites(sites: Iterable[Site], fitter: Fitter) -> tuple[list[SitePlan], di
     return plans, refused
 
 
+def supported_sites(sites: Iterable[Site], fitter: Fitter) -> tuple[list[Site], dict[Site, str]]:
+    """The sites that can be converted, and reasons for those that cannot."""
+    supported: list[Site] = []
+    refused: dict[Site, str] = {}
+    for site in sites:
+        try:
+            fitter.check(site)
+            supported.append(site)
+        except Refusal as refusal:  # noqa: PERF203 - histograms are read, which takes longer than a try
+            refused[site] = str(refusal)
+    return supported, refused
+
+
 class Fitter:
     """Chooses and fits the neurons of sites; equal tensors and settings share one identity code.
 
@@ -70,6 +83,18 @@ class Fitter:
     def within(self, allowances: Allowances | None, settings: Settings) -> Fitter:
         """A fitter with other allowances and settings that reuses the neurons fitted so far."""
         return Fitter(self.fits, self.static, self.config, allowances, settings)
+
+    def check(self, site: Site) -> None:
+        """Check that `site` can be converted.
+
+        Raises:
+            Refusal: it cannot.
+        """
+        _require_supported(site)
+        for tensor in coded_tensors(site, self.static):
+            self.fits.signals.signal(tensor)
+        if isinstance(site, FunctionSite):
+            self.fits.signals.histogram(site.inputs[0].name or "")
 
     def plan(self, site: Site) -> SitePlan:
         """The neurons of `site`.

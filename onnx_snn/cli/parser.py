@@ -6,7 +6,13 @@ from __future__ import annotations
 import argparse
 from typing import TypeAlias
 
-from onnx_snn.config.convert_config import ConvertConfig, Preset, Scope
+from onnx_snn.config.convert_config import (
+    DEFAULT_MAX_ERROR,
+    GENERATING_MAX_ERROR,
+    ConvertConfig,
+    Preset,
+    Scope,
+)
 from onnx_snn.evaluation.metrics import METRICS
 from onnx_snn.evaluation.sensitivity import DEFAULT_SAMPLES
 from onnx_snn.neurons.mbe import MAX_TIMESTEPS
@@ -115,10 +121,14 @@ def _add_network(network: argparse._ArgumentGroup) -> None:
         help="saturation spike: a saturated basis fires once, in a step before the first, instead of in every step",
     )
     network.add_argument(
-        "--lean",
-        action=argparse.BooleanOptionalAction,
-        default=None,
-        help="minimise spikes within 0.4 %% of output error (default at T=7 and 8 for networks without a cache)",
+        "--max-error",
+        type=_fraction,
+        metavar="ERROR",
+        help=f"largest relative error at the output, for the fewest spikes (default: {DEFAULT_MAX_ERROR:.1%}; "
+        f"{GENERATING_MAX_ERROR:.1%} where the network has a key/value cache)".replace("%", "%%"),
+    )
+    network.add_argument(
+        "--fast", action="store_true", default=None, help="choose neurons by rule: converts sooner, spends more spikes"
     )
     network.add_argument(
         "--meter", action="store_true", default=None, help="add spike counts as outputs of the network: <node>/spikes"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from onnx_snn.config.neuron_settings import NeuronSettings
-from onnx_snn.config.node_settings import NodeSettings, node_settings
+from onnx_snn.config.node_settings import NodeSettings, is_number, node_settings
 from onnx_snn.errors import ConfigError
 from onnx_snn.neurons.mbe import MAX_TIMESTEPS
 from onnx_snn.neurons.opset import Body
@@ -58,9 +58,19 @@ class Bases:
 PAPER_BASES = Bases(function=4, identity=8, primitive=8)
 """Numbers of bases in arXiv 2508.07710: N=4 for activation functions, N=8 elsewhere."""
 
+DEFAULT_MAX_ERROR = 1e-2
+"""Default of the largest relative error at the output. Classifiers with it change about one prediction in 300."""
+
+GENERATING_MAX_ERROR = 3e-3
+"""Default of the largest relative error at the output of networks that generate text, where a token that is chosen
+otherwise changes all that follow."""
+
 SPARSE_TIMESTEPS = range(7, 9)
-"""Numbers of time steps T with which neurons are sparse by default. With fewer, the error bounds need the full number
-of bases; more time steps are a request for exactness."""
+"""Numbers of time steps T with which neurons are sparse by rule. With fewer, the error bounds need the full number of
+bases; more time steps are a request for exactness."""
+
+SPARSE_ERROR = 4e-3
+"""Least error budget with which neurons are sparse by rule: what these neurons cause."""
 
 EXACT_CODE_TIMESTEPS = 8
 """Largest T at which codes get 32 bases. Above it, 16 bases add nothing to the error of the functions."""
@@ -136,8 +146,10 @@ class ConvertConfig:
         body: form of the functions inside the file.
         gate: whether a saturated basis fires once instead of T times (one more time step, the same output).
         headroom: range of a signed identity code over the largest calibrated magnitude.
-        lean: whether neurons are sparse: minimize spikes within a relative output error of some thousandths. None: with
-            7 or 8 time steps, and only in networks without a key/value cache, which do not generate text.
+        max_error: largest relative error at the output that the choice of neurons may cause on calibration data. None:
+            `DEFAULT_MAX_ERROR`, or `GENERATING_MAX_ERROR` in a network with a key/value cache, which generates text.
+        fast: whether neurons follow rules instead of being chosen for their spikes within `max_error`: converts in less
+            time, into networks of more spikes.
         include: names or regular expressions of nodes; where given, only these are converted.
         exclude: names or regular expressions of nodes that are not converted.
         strict: whether a nonlinear node that is not converted is an error.
@@ -154,7 +166,8 @@ class ConvertConfig:
     body: Body = Body.LOOP
     gate: bool = True
     headroom: float = 4.0
-    lean: bool | None = None
+    max_error: float | None = None
+    fast: bool = False
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     strict: bool = False
@@ -167,8 +180,8 @@ class ConvertConfig:
         for name in ("include", "exclude"):
             object.__setattr__(self, name, _names(name, getattr(self, name)))
         object.__setattr__(self, "nodes", node_settings(self.nodes))
-        for name in ("gate", "strict", "meter", "lean"):
-            if not isinstance(getattr(self, name), bool) and (name, getattr(self, name)) != ("lean", None):
+        for name in ("gate", "strict", "meter", "fast"):
+            if not isinstance(getattr(self, name), bool):
                 raise ConfigError(f"{name} is {getattr(self, name)!r}; expected true or false")
         if isinstance(self.timesteps, bool) or not isinstance(self.timesteps, int):
             raise ConfigError(f"timesteps is {self.timesteps!r}; expected a whole number from 1 to {MAX_TIMESTEPS}")
@@ -176,16 +189,27 @@ class ConvertConfig:
             raise ConfigError(f"timesteps is {self.timesteps}; expected a whole number from 1 to {MAX_TIMESTEPS}")
         if not isinstance(self.headroom, (int, float)) or not 1.0 <= self.headroom <= 1024.0:
             raise ConfigError(f"headroom is {self.headroom!r}; expected 1 to 1024 times the calibrated maximum")
+        if self.max_error is not None and not (is_number(self.max_error) and 0.0 < self.max_error < 1.0):
+            raise ConfigError(f"max_error is {self.max_error!r}; expected a relative error above 0, below 1")
         unsupported = sorted({entry.code_option for entry in self.nodes if entry.code_option})
         if self.preset is Preset.PAPER and unsupported:
             raise ConfigError(f"nodes: {unsupported[0]} is an option of preset 'default' alone; preset is 'paper'")
 
     @property
+    def error_budget(self) -> float:
+        """Largest relative error at the output that the choice of neurons may cause."""
+        return DEFAULT_MAX_ERROR if self.max_error is None else self.max_error
+
+    @property
+    def allocates(self) -> bool:
+        """Whether neurons are chosen for their spikes within the error budget."""
+        return self.preset is Preset.DEFAULT and not self.fast
+
+    @property
     def sparse(self) -> bool:
-        """Whether neurons are sparse, so that spikes are minimized within error bounds."""
-        if self.preset is Preset.PAPER:
-            return False
-        return self.timesteps in SPARSE_TIMESTEPS if self.lean is None else self.lean
+        """Whether neurons are sparse by rule, which takes an error budget that such neurons can keep."""
+        kept = self.timesteps in SPARSE_TIMESTEPS and self.error_budget >= SPARSE_ERROR
+        return self.preset is Preset.DEFAULT and self.fast and kept
 
     @property
     def bases(self) -> Bases:
@@ -223,10 +247,20 @@ class ConvertConfig:
         if not isinstance(source, dict):
             raise ConfigError(f"the configuration is a {type(source).__name__}; expected an object of options")
         known = {field.name for field in dataclasses.fields(cls)}
+        source = _without_lean(source)
         unknown = sorted(set(source) - known)
         if unknown:
             raise ConfigError(f"unknown options {unknown}; known are {sorted(known)}")
         return cls(**source)
+
+
+def _without_lean(source: dict[str, Any]) -> dict[str, Any]:
+    """Options with `lean`, which files of former versions hold, as the options that give the same neurons."""
+    options = {name: value for name, value in source.items() if name != "lean"}
+    lean = source.get("lean")
+    if lean is None:
+        return options
+    return options | {"fast": True} | ({} if lean else {"max_error": SPARSE_ERROR / 2.0})
 
 
 def _names(option: str, value: Any) -> tuple[str, ...]:

@@ -81,11 +81,11 @@ class NodeSettings:
         self._check_whole("bases", MAX_BASES)
         if self.gate is not None and not isinstance(self.gate, bool):
             raise ConfigError(f"nodes: {self.name!r}: gate is {self.gate!r}; expected true or false")
-        if self.headroom is not None and not (_is_number(self.headroom) and 1.0 <= self.headroom <= MAX_HEADROOM):
+        if self.headroom is not None and not (is_number(self.headroom) and 1.0 <= self.headroom <= MAX_HEADROOM):
             raise ConfigError(f"nodes: {self.name!r}: headroom is {self.headroom!r}; expected 1 to {MAX_HEADROOM:g}")
         if self.octaves is not None:
             object.__setattr__(self, "octaves", self._checked_octaves())
-        if self.decay is not None and not (_is_number(self.decay) and 0.5 < self.decay <= 1.0):
+        if self.decay is not None and not (is_number(self.decay) and 0.5 < self.decay <= 1.0):
             raise ConfigError(f"nodes: {self.name!r}: decay is {self.decay!r}; expected a number above 0.5, at most 1")
         self._check_increment()
         if self.bases is not None and self.code_option is not None:
@@ -106,7 +106,7 @@ class NodeSettings:
             return
         if self.decay is None:
             raise ConfigError(f"nodes: {self.name!r}: increment is {self.increment!r} without a decay; give both")
-        if not (_is_number(self.increment) and 0.0 <= self.increment <= MAX_INCREMENT):
+        if not (is_number(self.increment) and 0.0 <= self.increment <= MAX_INCREMENT):
             raise ConfigError(
                 f"nodes: {self.name!r}: increment is {self.increment!r}; expected 0 to {MAX_INCREMENT:g} last steps"
             )
@@ -175,7 +175,8 @@ def _described(entry: NodeSettings) -> str:
     return neuron if entry.code_option is None else f"{neuron} that could take {entry.code_option}"
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
+    """Whether `value` is a number, which True and False are not."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 

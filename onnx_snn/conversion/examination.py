@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from onnx_snn.config.convert_config import ConvertConfig
+from onnx_snn.config.convert_config import GENERATING_MAX_ERROR, ConvertConfig
 from onnx_snn.conversion.coverage import Coverage
 from onnx_snn.conversion.selection import resolve, select
 from onnx_snn.conversion.stopwatch import Stopwatch
@@ -86,10 +86,10 @@ def examine(original: ir.Model, name: str, config: ConvertConfig, stopwatch: Sto
 def for_network(config: ConvertConfig, network: ir.Model) -> ConvertConfig:
     """`config` with the options that depend on the network filled in.
 
-    A network with a key/value cache gets no sparse neurons unless `config.lean` asks for them: it generates text, where
-    one different token changes all later ones.
+    A network with a key/value cache gets a tighter error budget unless `config.max_error` gives one: it generates text,
+    where one different token changes all later ones.
     """
     names = [value.name or "" for value in (*network.graph.inputs, *network.graph.outputs)]
-    if config.lean is None and any(name.startswith(CACHES) for name in names):
-        return dataclasses.replace(config, lean=False)
+    if config.max_error is None and any(name.startswith(CACHES) for name in names):
+        return dataclasses.replace(config, max_error=GENERATING_MAX_ERROR)
     return config

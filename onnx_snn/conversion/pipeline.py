@@ -6,10 +6,9 @@
 3. recognise   the sites that spiking ops can replace, and selection of those to convert; functions and fused
                operators without any stay in one piece
 4. calibrate   ranges and histograms of their tensors, on real data
-5. fit         the neurons of every site
-6. rewrite     the graph, and attach the functions that define the new ops
-7. verify      invariants, and the error against the original; where the error of sparse neurons is too large, again
-               from 2 with more exact ones
+5. choose      the neurons of every site: the cheapest whose error at the output is within the budget
+6. rewrite     the graph, a fresh copy of it, and attach the functions that define the new ops
+7. verify      invariants, and the error against the original
 8. save        in one step, so that no partial file is left behind
 """
 
@@ -25,20 +24,20 @@ from typing import Any
 import onnx
 import onnx_ir as ir
 
-from onnx_snn.allocation.fit_sites import Fitter, fit_sites
+from onnx_snn.allocation.fit_sites import Fitter
 from onnx_snn.allocation.plan import SitePlan
-from onnx_snn.config.convert_config import Allowances, ConvertConfig
+from onnx_snn.config.convert_config import ConvertConfig
 from onnx_snn.conversion.calibrated_sites import CalibratedSites, calibrate_sites, open_calibration, refuse_untaken
 from onnx_snn.conversion.coverage import Coverage
 from onnx_snn.conversion.destination import check_destination
 from onnx_snn.conversion.examination import Examined, examine, for_network, load_original, name_of_source
 from onnx_snn.conversion.folder import convert_folder
 from onnx_snn.conversion.function_library import attach, closed_body_copy
+from onnx_snn.conversion.neuron_choice import choose_neurons
+from onnx_snn.conversion.neuron_rules import PlansOf, by_rule
 from onnx_snn.conversion.report import ConversionReport
 from onnx_snn.conversion.rewriter import rewrite
 from onnx_snn.conversion.run_options import RunOptions
-from onnx_snn.conversion.selection import resolve
-from onnx_snn.conversion.sparse_retry import sparsest_within_bounds
 from onnx_snn.conversion.stopwatch import Stopwatch
 from onnx_snn.conversion.verification import Comparison, check_invariants, check_valid, measure
 from onnx_snn.data.feeds import Source
@@ -124,10 +123,15 @@ def convert_model(
     verified = list(calibrated.verified_feeds(feeds, original))
     networks = _examined_copies(examined, original, calibrated, config, stopwatch)
 
-    def attempt(allowances: Allowances | None) -> Converted:
-        return _converted(next(networks), original, fitter, allowances, verified, stopwatch)
+    def converted_with(plans: PlansOf) -> Converted:
+        return _converted(next(networks), original, plans, config, verified, stopwatch)
 
-    converted = sparsest_within_bounds(attempt) if config.sparse else attempt(None)
+    if config.allocates:
+        with stopwatch("choose"):
+            chosen = choose_neurons(next(networks), calibrated, fitter, feeds, progress=run.progress)
+        converted = converted_with(chosen.plans)
+    else:
+        converted = by_rule(converted_with, fitter)
     with stopwatch("save"):
         save_model(converted.model, str(output))
     samples = calibrated.calibration.samples
@@ -164,16 +168,15 @@ class Converted:
 def _converted(
     examined: Examined,
     original: ir.Model,
-    fitter: Fitter,
-    allowances: Allowances | None,
+    plans: PlansOf,
+    config: ConvertConfig,
     verified: Sequence[Feed],
     stopwatch: Stopwatch,
 ) -> Converted:
-    """Fit, rewrite and verify an examined network, in place."""
-    model, coverage, config = examined.model, examined.coverage, fitter.config
+    """Plan, rewrite and verify an examined network, in place."""
+    model, coverage = examined.model, examined.coverage
     with stopwatch("fit"):
-        settings = resolve(coverage.recognition.sites, config)
-        coverage.plans, refused = fit_sites(coverage.selected, fitter.within(allowances, settings))
+        coverage.plans, refused = plans(coverage)
         coverage.refused |= refused
         coverage.check_any()
         if config.strict:

@@ -25,13 +25,22 @@ import numpy as np
 from onnx_snn.arrays import Float64
 from onnx_snn.config.convert_config import Allowance
 from onnx_snn.config.neuron_settings import BinaryCode
-from onnx_snn.fitting.density import Density
+from onnx_snn.fitting.density import Density, calibrated_density
 from onnx_snn.fitting.identity_code import code_of_levels
+from onnx_snn.fitting.knot_search import Target
+from onnx_snn.fitting.level_search import best_exponents
 from onnx_snn.fitting.ratings import Sample, codes_on_front
 from onnx_snn.neurons.mbe import MAX_TIMESTEPS, MbeNeuron
 
 MOST_SEGMENTS = 4
-"""Largest number of segments of a code. A fifth one costs a spike that lowers the error more as resolution."""
+"""Largest number of segments of the codes that are all tried. A fifth one costs a spike that lowers the error more as
+resolution, where T leaves any."""
+
+MANY_SEGMENTS_TIMESTEPS = 6
+"""Largest T at which codes of more segments are tried too: their few levels cannot be exact otherwise."""
+
+MANY_SEGMENTS = (6, 8, 12, 16, 32)
+"""Numbers of segments of these codes."""
 
 MOST_OCTAVES = 7
 """Maximum level-size ratio of adjacent segments, in octaves. With more, values just above a knot are too coarse."""
@@ -87,7 +96,23 @@ def binary_codes(
             RatedBinaryCode(tuple(sizes), timesteps, float(error), float(mean))
             for sizes, error, mean in zip(levels.tolist(), sample.errors(outputs), sample.spikes(spikes), strict=True)
         ]
+    if timesteps <= MANY_SEGMENTS_TIMESTEPS:
+        codes += _codes_of_many_segments(density, sample, timesteps, limit, gate=gate)
     return codes_on_front(codes, lambda code: (len(code.levels), code.levels))
+
+
+def _codes_of_many_segments(
+    density: Density, sample: Sample, timesteps: int, limit: float, *, gate: bool
+) -> Iterator[RatedBinaryCode]:
+    """Yield, for each of `MANY_SEGMENTS`, the code of so many segments of least mean squared error."""
+    points, mass = calibrated_density(density.points, density.mass, 0.0, limit)
+    target = Target(points, points, mass, anchored=True, reach=limit)
+    for segments in MANY_SEGMENTS:
+        exponents = best_exponents(target, segments, timesteps)
+        levels = level_sizes(np.asarray([exponents - exponents[0]], np.float64), timesteps, limit)
+        outputs, spikes = _responses(sample.points, levels, timesteps, gate=gate)
+        (error,), (mean,) = sample.errors(outputs), sample.spikes(spikes)
+        yield RatedBinaryCode(tuple(levels[0].tolist()), timesteps, float(error), float(mean))
 
 
 def within_allowance(codes: list[RatedBinaryCode], allowance: Allowance) -> RatedBinaryCode | None:

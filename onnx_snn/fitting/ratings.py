@@ -15,7 +15,7 @@ from onnx_snn.fitting.density import Density
 from onnx_snn.fitting.pareto import pareto_front
 from onnx_snn.neurons.mbe import MbeNeuron, fired_slots
 
-HISTOGRAM_POINTS = 512
+HISTOGRAM_POINTS = 256
 """Largest number of points of a sample; neighbouring points of a density are merged down to it."""
 
 TYPICAL = 0.999

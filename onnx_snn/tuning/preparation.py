@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import dataclasses
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,13 +11,11 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from onnx_snn.allocation.cost_model import ProductWork, observed_shapes, product_work
-from onnx_snn.allocation.fit_sites import Fitter, fit_sites
-from onnx_snn.allocation.knobs import Knob, knobs_of
-from onnx_snn.allocation.plan import SitePlan
+from onnx_snn.allocation.fit_sites import Fitter
 from onnx_snn.config.convert_config import ConvertConfig, Preset
 from onnx_snn.conversion.calibrated_sites import calibrate_sites, open_calibration
 from onnx_snn.conversion.examination import examine, load_original
+from onnx_snn.conversion.neuron_choice import Knobs, find_knobs, trial_network
 from onnx_snn.conversion.run_options import RunOptions
 from onnx_snn.conversion.stopwatch import Stopwatch
 from onnx_snn.data.feeds import Source, open_feeds
@@ -25,7 +23,6 @@ from onnx_snn.data.specs import Feed, input_specs
 from onnx_snn.errors import ConfigError
 from onnx_snn.evaluation.comparison import labelled, labels_of, output_name, output_names
 from onnx_snn.evaluation.metrics import METRICS, Metric, MetricLike, metric_of
-from onnx_snn.rules.site import Site
 from onnx_snn.tuning.trial_runner import TrialRunner
 
 
@@ -44,28 +41,23 @@ class Prepared(NamedTuple):
 
     Attributes:
         model: the network; its trial runner rewrites it in place.
-        plans: its sites, with neurons of the default settings.
-        knobs: its neurons, with their candidates.
-        products: its multiply-accumulates.
-        fitter: fitter of the neurons.
+        found: its neurons, with their candidates.
         batches: feeds and labels of the tuning data.
         output: name of the output that the metric compares.
         metric: the task metric.
     """
 
     model: ir.Model
-    plans: list[SitePlan]
-    knobs: list[Knob]
-    products: ProductWork
-    fitter: Fitter
+    found: Knobs
     batches: list[tuple[Feed, NDArray[Any] | None]]
     output: str
     metric: Metric
 
     def trial_runner(self, *, progress: bool) -> TrialRunner:
         """A runner of the network with any candidates of its knobs."""
+        network = trial_network(self.model, self.found)
         data = self.batches, self.output, self.metric
-        return TrialRunner(self.model, self.plans, self.knobs, self.products, *data, progress=progress)
+        return TrialRunner(network, self.found.products, *data, progress=progress)
 
 
 def prepare(
@@ -84,6 +76,7 @@ def prepare(
         ConfigError, ModelError, CalibrationError: as for `tune`.
     """
     _check_config(run.config)
+    config = dataclasses.replace(run.config, timesteps=max_timesteps)
     labels = labels_of(tuning.data) if tuning.labels is None else np.asarray(tuning.labels)
     metric = metric_of(tuning.metric, labels) or METRICS["agreement"]
     stopwatch = Stopwatch()
@@ -93,23 +86,9 @@ def prepare(
     feeds = open_calibration(examined, calibration, run)
     batches = open_feeds(tuning.data, input_specs(network), batch_size=run.batch_size, max_samples=tuning.samples)
     calibrated = calibrate_sites(examined, feeds, run)
-    _refuse_branches(examined.coverage.selected, network.graph)
-    fitter = Fitter.of(examined.coverage.selected, calibrated.calibration, calibrated.static, run.config)
-    plans, _ = fit_sites(examined.coverage.selected, fitter)
-    first, converted = feeds.first(), [plan.site for plan in plans]
-    shapes = observed_shapes(network, converted, first)
-    knobs = knobs_of(plans, fitter, shapes, first, max_timesteps, progress=run.progress)
-    products = product_work(network, converted, shapes, first)
-    return Prepared(network, plans, knobs, products, fitter, list(labelled(batches, labels)), name, metric)
-
-
-def _refuse_branches(sites: Iterable[Site], graph: ir.Graph) -> None:
-    """Raise `ConfigError` for a site outside the main graph `graph`."""
-    for site in sites:
-        if site.node.graph is not graph:
-            raise ConfigError(
-                f"{site.name} lies in a branch of an If, where neurons cannot be tuned; exclude it, then tune"
-            )
+    fitter = Fitter.of(examined.coverage.selected, calibrated.calibration, calibrated.static, config)
+    found = find_knobs(examined, calibrated, fitter, progress=run.progress)
+    return Prepared(network, found, list(labelled(batches, labels)), name, metric)
 
 
 def _check_config(config: ConvertConfig) -> None:

@@ -5,16 +5,15 @@ from __future__ import annotations
 
 import enum
 import logging
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
 from tqdm import tqdm
 
 from onnx_snn.allocation.candidates import Candidate
 from onnx_snn.allocation.knobs import Knob
+from onnx_snn.allocation.price import Indices, predicted_front, spike_costs
+from onnx_snn.allocation.sensitivities import distortions
 from onnx_snn.errors import ConfigError
 from onnx_snn.fitting.pareto import pareto_front
 from onnx_snn.neurons.mbe import MAX_TIMESTEPS
@@ -24,17 +23,6 @@ logger = logging.getLogger(__name__)
 
 PROBE_ERRORS = (1e-2, 1e-4)
 """Relative squared errors near which the sensitivity to a neuron is measured: those at about two and five spikes."""
-
-PRICES = 4000
-"""Number of prices of distortion at which choices on the predicted Pareto front are computed."""
-
-OPERATIONS_WEIGHT = 0.25
-"""Weight of the synaptic operations relative to that of the spikes, both as shares of their totals, where spikes are
-minimized. At the cost of 1 % more spikes it saves 5 % of the operations."""
-
-LEAST_LOG_PRICE, MOST_LOG_PRICE = -16.0, 24.0
-"""Natural logarithms of the least and the largest price of distortion, relative to the price at which the sums of the
-largest costs and of the largest distortions of all knobs are equal."""
 
 
 class Minimize(enum.Enum):
@@ -46,6 +34,11 @@ class Minimize(enum.Enum):
 
     SPIKES = "spikes"
     OPERATIONS = "operations"
+
+
+WEIGHTS = {Minimize.SPIKES: (1.0, 0.25), Minimize.OPERATIONS: (0.0, 1.0)}
+"""Weights of the spikes and of the synaptic operations, both as shares of their totals. Where spikes are minimized, a
+small weight of the operations saves 5 % of them at the cost of 1 % more spikes."""
 
 
 @dataclass(frozen=True)
@@ -96,9 +89,6 @@ def minimize_of(value: Minimize | str) -> Minimize:
 Choice = list[tuple[Knob, Candidate]]
 """A candidate for every knob of a network."""
 
-Indices = list[int]
-"""Indices of the chosen candidates of all knobs, in the order of the knobs."""
-
 
 class Solver:
     """Finds the cheapest choice that meets a goal.
@@ -114,9 +104,10 @@ class Solver:
     def __init__(self, runner: TrialRunner, goal: Goal) -> None:
         self.runner, self.goal = runner, goal
         self.tried: list[tuple[Choice, TuningPoint]] = []
-        weights = zip(runner.knobs, self._weights(), strict=True)
-        self._costs = [[weight * candidate.spikes for candidate in knob.candidates] for knob, weight in weights]
-        self._distortions = self._measured_distortions()
+        spikes, operations = WEIGHTS[goal.minimize]
+        costs = spike_costs(runner.knobs, spikes=spikes, operations=operations)
+        predicted = distortions(runner.knobs, runner.distortion, PROBE_ERRORS, progress=runner.progress)
+        self._front = predicted_front(costs, predicted)
 
     def solve(self) -> tuple[Choice, TuningPoint]:
         """The cheapest choice that meets the target loss; without a target, the most exact one within `max_spikes`.
@@ -124,7 +115,7 @@ class Solver:
         Raises:
             ConfigError: no choice meets the goal.
         """
-        choices = self._predicted_front()
+        choices = self._front
         if self.goal.target_loss is not None:
             return self._cheapest(choices, self.goal.target_loss)
         affordable = [choice for choice in choices if self._spikes(choice) <= float(self.goal.max_spikes or 0.0)]
@@ -152,43 +143,6 @@ class Solver:
     def _cost(self, point: TuningPoint) -> float:
         """The minimized quantity at `point`."""
         return point.operations if self.goal.minimize is Minimize.OPERATIONS else point.spikes
-
-    def _weights(self) -> NDArray[np.float64]:
-        """Cost of one spike per element of each knob, float64 [knobs]."""
-        elements = np.array([knob.load.elements for knob in self.runner.knobs])
-        operations: NDArray[np.float64] = elements * np.array([knob.load.fan_out for knob in self.runner.knobs])
-        if self.goal.minimize is Minimize.OPERATIONS:
-            return operations
-        return np.asarray(elements / elements.sum() + OPERATIONS_WEIGHT * operations / operations.sum())
-
-    def _measured_distortions(self) -> list[list[float]]:
-        """The distortion of every candidate of every knob, interpolated between the probes."""
-        knobs = self.runner.knobs
-        probes = [[_nearest(knob.candidates, error) for knob in knobs] for error in PROBE_ERRORS]
-        measured = [self.runner.distortions(indices) for indices in probes]
-        return [
-            _interpolated(knob, list(zip(indices, distortions, strict=True)))
-            for knob, indices, distortions in zip(
-                knobs, zip(*probes, strict=True), zip(*measured, strict=True), strict=True
-            )
-        ]
-
-    def _predicted_front(self) -> list[Indices]:
-        """The distinct choices of least cost + price * distortion over all prices, from the cheapest to the most exact.
-
-        Since costs and predicted distortions of knobs add up, the best choice at a price is that of each knob alone
-        (Lagrangian relaxation, as in rate-distortion optimized bit allocation: Shoham and Gersho, IEEE Trans. ASSP 36,
-        1988).
-        """
-        cost, distortion = (sum(map(max, table)) for table in (self._costs, self._distortions))
-        middle = math.log(cost / distortion) if cost > 0.0 and distortion > 0.0 else 0.0
-        tables = [(np.asarray(a), np.asarray(b)) for a, b in zip(self._costs, self._distortions, strict=True)]
-        front: list[Indices] = []
-        for price in np.exp(middle + np.linspace(LEAST_LOG_PRICE, MOST_LOG_PRICE, PRICES)):
-            choice = [int(np.argmin(costs + price * distortions)) for costs, distortions in tables]
-            if not front or choice != front[-1]:
-                front.append(choice)
-        return front
 
     def _cheapest(self, choices: Sequence[Indices], target: float) -> tuple[Choice, TuningPoint]:
         """The cheapest choice on the predicted front whose measured loss and confidence bound are within `target`.
@@ -239,32 +193,3 @@ class Solver:
         logger.info("tried %s", point)
         self.tried.append((list(zip(self.runner.knobs, candidates, strict=True)), point))
         return self.tried[-1]
-
-
-def _nearest(candidates: Sequence[Candidate], error: float) -> int:
-    """Index of the candidate whose error is closest to `error` in ratio."""
-    distances = [abs(math.log(max(one.error, 1e-30) / error)) for one in candidates]
-    return int(np.argmin(distances))
-
-
-def _interpolated(knob: Knob, probes: Sequence[tuple[int, float]]) -> list[float]:
-    """Distortions of all candidates of `knob` from those at `probes`, pairs of an index and a distortion.
-
-    Between the probes the distortion is a power of the error, outside it is proportional to the error.
-    """
-    known = sorted({(knob.candidates[i].error, distortion) for i, distortion in probes})
-    errors = [one.error for one in knob.candidates]
-    (low, at_low), (high, at_high) = known[0], known[-1]
-    if not (low > 0.0 and at_low > 0.0 and at_high > at_low and high > low):
-        rate = at_high / high if high > 0.0 else 0.0
-        return [rate * error for error in errors]
-    power = math.log(at_high / at_low) / math.log(high / low)
-
-    def distortion(error: float) -> float:
-        if error < low:
-            return at_low * error / low
-        if error > high:
-            return at_high * error / high
-        return float(at_low * (error / low) ** power)
-
-    return [distortion(error) for error in errors]

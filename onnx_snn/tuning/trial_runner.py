@@ -3,33 +3,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import onnx_ir as ir
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from onnx_snn.allocation.candidates import Candidate
 from onnx_snn.allocation.cost_model import ProductWork
-from onnx_snn.allocation.knobs import Knob
-from onnx_snn.allocation.plan import SitePlan
-from onnx_snn.config.convert_config import ConvertConfig
-from onnx_snn.conversion.function_library import attach
-from onnx_snn.conversion.rewriter import rewrite
+from onnx_snn.allocation.trial_network import TrialNetwork
 from onnx_snn.data.specs import Feed
 from onnx_snn.evaluation.loss_bound import Loss, distortion
 from onnx_snn.evaluation.metrics import Metric
-from onnx_snn.evaluation.switched_model import SwitchedModel
-from onnx_snn.rules.site import MatmulSite, Site
 
 PROBE_SAMPLES = 32
 """Number of samples on which sensitivities are measured; an accuracy of a factor of two suffices for these."""
-
-DIGITS = 3
-"""Number of significant digits that measured distortions are rounded to, so that they are equal on all machines."""
 
 
 @dataclass(frozen=True)
@@ -61,13 +51,11 @@ class TuningPoint:
 
 
 class TrialRunner:
-    """Runs a network with any candidates of its knobs.
+    """Runs a network with any candidates of its knobs on data with a task metric.
 
     Args:
-        original: the network; it is rewritten in place into a spiking one.
-        plans: its sites, with any neurons.
-        knobs: the neurons of `plans` with their candidates.
-        products: multiply-accumulates of the network.
+        network: the network.
+        products: its multiply-accumulates.
         batches: feeds and labels of the tuning data.
         output: name of the output that the metric compares.
         metric: the task metric.
@@ -76,9 +64,7 @@ class TrialRunner:
 
     def __init__(
         self,
-        original: ir.Model,
-        plans: Sequence[SitePlan],
-        knobs: Sequence[Knob],
+        network: TrialNetwork,
         products: ProductWork,
         batches: Sequence[tuple[Feed, NDArray[Any] | None]],
         output: str,
@@ -86,45 +72,23 @@ class TrialRunner:
         *,
         progress: bool,
     ) -> None:
-        self.knobs, self.products, self.batches = knobs, products, batches
+        self.network, self.knobs, self.products, self.batches = network, network.knobs, products, batches
         self.output, self.metric, self.progress = output, metric, progress
-        reference = original.clone()
-        outputs = {plan.site: str(plan.site.output.name) for plan in plans}
-        attach(original, plans, rewrite(original, plans), ConvertConfig())
-        self._network = SwitchedModel(reference, original, adjustable=True)
-        by_output = {node.output: node.name for node in self._network.nodes.values()}
-        self._locations = [_location(knob, outputs, by_output) for knob in knobs]
         self.expected = [
-            self._network(feed, (), [output], self._parameters([knob.candidates[-1] for knob in knobs]))[output]
+            network.original(feed, [output])[output]
             for feed, _ in tqdm(batches, "original", disable=None if progress else True, unit="batch")
         ]
 
-    def _parameters(self, candidates: Sequence[Candidate]) -> dict[tuple[str, str], NDArray[np.float32]]:
-        """Parameters of the spiking nodes with `candidates`, by node and input name."""
-        parameters: dict[tuple[str, str], NDArray[np.float32]] = {}
-        for (node, prefix), candidate in zip(self._locations, candidates, strict=True):
-            for name, array in candidate.coding.neuron.tensors().items():
-                parameters[node, prefix + name] = array
-            parameters[node, f"{prefix}scale"] = candidate.coding.scale
-        return {key: array for key, array in parameters.items() if key in self._network.parameters}
-
-    def distortions(self, probes: Sequence[int]) -> list[float]:
-        """The distortion of the output with each knob alone spiking, at its candidate of index `probes`."""
-        finest = [knob.candidates[-1] for knob in self.knobs]
-        distortions: list[float] = []
-        bar = tqdm(self.knobs, "sensitivity", disable=None if self.progress else True, unit="neuron")
-        for index, (knob, probe) in enumerate(zip(bar, probes, strict=True)):
-            candidates = [*finest[:index], knob.candidates[probe], *finest[index + 1 :]]
-            switched, parameters = {self._locations[index][0]}, self._parameters(candidates)
-            total, samples = 0.0, 0
-            for (feed, _), expected in zip(self.batches, self.expected, strict=True):
-                (actual,) = self._network(feed, switched, [self.output], parameters).values()
-                total += distortion(expected, actual, decisive=self.metric.decisive)
-                samples += len(expected)
-                if samples >= PROBE_SAMPLES:
-                    break
-            distortions.append(_rounded(total / samples))
-        return distortions
+    def distortion(self, choice: Sequence[Candidate], alone: Collection[int]) -> float:
+        """Mean distortion of the output by sample, with only the knobs with indices `alone` spiking."""
+        total, samples = 0.0, 0
+        for (feed, _), expected in zip(self.batches, self.expected, strict=True):
+            (actual,) = self.network.spiking(feed, [self.output], choice, alone).values()
+            total += distortion(expected, actual, decisive=self.metric.decisive)
+            samples += len(expected)
+            if samples >= PROBE_SAMPLES:
+                break
+        return total / samples
 
     def spikes(self, candidates: Sequence[Candidate]) -> float:
         """Spikes per element of the network with `candidates`, mean over all values that neurons code."""
@@ -146,25 +110,9 @@ class TrialRunner:
             relative_error=loss.difference.relative_error,
         )
 
-    def _loss(self, candidates: Sequence[Candidate]) -> Loss:
+    def _loss(self, choice: Sequence[Candidate]) -> Loss:
         loss = Loss(self.metric)
-        parameters, everything = self._parameters(candidates), set(self._network.nodes)
         for (feed, labels), expected in zip(self.batches, self.expected, strict=True):
-            (actual,) = self._network(feed, everything, [self.output], parameters).values()
+            (actual,) = self.network.spiking(feed, [self.output], choice).values()
             loss.add(expected, actual, labels)
         return loss
-
-
-def _location(knob: Knob, outputs: Mapping[Site, str], by_output: Mapping[str, str]) -> tuple[str, str]:
-    """Name of the spiking node with the neuron of `knob`, and the prefix of its parameters at the node."""
-    site, role = knob.members[0]
-    if role.operand is None or not isinstance(site, MatmulSite):
-        return by_output[outputs[site]], role.prefix
-    reader = site.readers[role.operand]
-    code = reader.node.inputs[reader.input_index]
-    assert code is not None, "a matmul has its operands"
-    return by_output[str(code.name)], role.prefix
-
-
-def _rounded(value: float) -> float:
-    return float(f"{value:.{DIGITS - 1}e}")

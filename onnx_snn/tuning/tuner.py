@@ -102,7 +102,7 @@ def _tuned(
     runner = prepare(run, model, calibration, tuning, goal.max_timesteps).trial_runner(progress=run.progress)
     solver = Solver(runner, goal)
     choice, chosen = solver.solve()
-    tuned = dataclasses.replace(run.config, timesteps=chosen.timesteps, lean=False, nodes=tuple(_entries(choice)))
+    tuned = dataclasses.replace(run.config, timesteps=chosen.timesteps, nodes=tuple(_entries(choice)))
     report = convert(
         model,
         output,

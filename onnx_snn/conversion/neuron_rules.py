@@ -1,14 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Retries of a conversion with sparse neurons, with smaller errors, until its output error is within bounds."""
+"""Neurons by rule, for `fast` conversions: with the full number of bases or, with 7 or 8 time steps, sparse.
+
+A conversion with sparse neurons is retried with smaller errors until its output error is within bounds.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeAlias, TypeVar
 
+from onnx_snn.allocation.fit_sites import Fitter, fit_sites
+from onnx_snn.allocation.plan import SitePlan
 from onnx_snn.config.convert_config import SPARSE, Allowances
+from onnx_snn.conversion.coverage import Coverage
+from onnx_snn.conversion.selection import resolve
 from onnx_snn.conversion.verification import Comparison
+from onnx_snn.rules.site import Site
 
 OUTPUT_ERROR = 4e-3
 """Largest relative error of an output over all verified samples that sparse neurons may cause."""
@@ -30,6 +38,32 @@ class Attempt(Protocol):
 
 
 Converted = TypeVar("Converted", bound=Attempt)
+
+Planned: TypeAlias = tuple[list[SitePlan], dict[Site, str]]
+"""Plans of sites, and reasons for the sites that cannot be converted."""
+
+PlansOf: TypeAlias = Callable[[Coverage], Planned]
+"""Function that returns the plans of a network."""
+
+
+def by_rule(convert: Callable[[PlansOf], Converted], fitter: Fitter) -> Converted:
+    """The conversion with neurons by rule.
+
+    Args:
+        convert: converts with the plans of a function of the coverage.
+        fitter: fitter of the neurons.
+    """
+
+    def attempt(allowances: Allowances | None) -> Converted:
+        return convert(lambda coverage: _fitted(coverage, fitter, allowances))
+
+    return sparsest_within_bounds(attempt) if fitter.config.sparse else attempt(None)
+
+
+def _fitted(coverage: Coverage, fitter: Fitter, allowances: Allowances | None) -> Planned:
+    """Plans for the selected sites of `coverage` with neurons within `allowances`, and the refused ones."""
+    settings = resolve(coverage.recognition.sites, fitter.config)
+    return fit_sites(coverage.selected, fitter.within(allowances, settings))
 
 
 def sparsest_within_bounds(attempt: Callable[[Allowances | None], Converted]) -> Converted:

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The cheapest neurons whose error at the output of the network is within a budget.
+
+1. Every neuron gets its candidates (`onnx_snn.allocation.candidates`).
+2. The distortion that each causes at the output is measured and interpolated (`onnx_snn.allocation.sensitivities`).
+3. The choices at all prices of distortion form the predicted Pareto front (`onnx_snn.allocation.price`).
+4. Choices on it run, until the cheapest one within the budget is found. The measured error is about proportional to the
+   predicted one, so a few runs suffice.
+
+Nothing needs labels, and nothing is random.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from tqdm import tqdm
+
+from onnx_snn.allocation.candidates import Candidate
+from onnx_snn.allocation.output_error import OutputErrors
+from onnx_snn.allocation.price import Indices, Tables, predicted_front, spike_costs, total
+from onnx_snn.allocation.sensitivities import distortions
+from onnx_snn.allocation.trial_network import TrialNetwork
+from onnx_snn.data.specs import Feed, sample_count
+
+logger = logging.getLogger(__name__)
+
+SPIKES_WEIGHT = 0.25
+"""Weight of the spikes relative to that of the synaptic operations, both as shares of their totals."""
+
+PROBE_ERROR = 1e-3
+"""Relative squared error near which candidates are probed: that of codes of about one spike per element."""
+
+PROBE_SAMPLES = 8
+"""Number of samples on which sensitivities are measured. They need not be more exact than by a factor of two."""
+
+TRIALS = 6
+"""Largest number of choices that are run."""
+
+CLOSE, AIM = 0.93, 0.97
+"""Share of the budget above which an error is close enough to it, and the share that further choices aim at."""
+
+DECISIVE = 16.0
+"""Ratio by which the distortion is lowered where the network takes other decisions inside, so that shapes differ."""
+
+
+@dataclass(frozen=True)
+class Allocation:
+    """The chosen neurons.
+
+    Attributes:
+        choice: a candidate for each knob.
+        error: relative error at the output, the largest one of all outputs.
+        within: whether it is within the budget.
+    """
+
+    choice: list[Candidate]
+    error: float
+    within: bool
+
+
+class Budget:
+    """The search for the cheapest neurons within an error at the output.
+
+    Args:
+        network: the network with its knobs.
+        feeds: inputs of the runs.
+        names: outputs whose errors count.
+        max_error: largest relative error of each of these outputs.
+        progress: show progress bars on a terminal.
+    """
+
+    def __init__(
+        self, network: TrialNetwork, feeds: Sequence[Feed], names: Sequence[str], max_error: float, *, progress: bool
+    ) -> None:
+        self.network, self.feeds, self.max_error, self.progress = network, feeds, max_error, progress
+        self._errors = OutputErrors([network.original(feed, names) for feed in feeds])
+
+    def allocate(self, probes: int) -> Allocation:
+        """The cheapest choice within the budget, or the most exact one.
+
+        Args:
+            probes: largest number of runs on one sample for the sensitivities.
+        """
+        knobs = self.network.knobs
+        costs = spike_costs(knobs, spikes=SPIKES_WEIGHT, operations=1.0)
+        open_ = sum(len(knob.candidates) > 1 for knob in knobs)
+        self._probed = _first_samples(self.feeds, max(1, min(PROBE_SAMPLES, probes // max(1, open_))))
+        groups = max(1, probes // sum(map(sample_count, self._probed)))
+        predicted = distortions(knobs, self._probe, [PROBE_ERROR], groups=groups, progress=self.progress)
+        return self._cheapest(predicted_front(costs, predicted), predicted)
+
+    def _probe(self, choice: Sequence[Candidate], alone: Collection[int]) -> float:
+        """Sum of the squared relative errors of all outputs, with only the knobs `alone` spiking."""
+        outputs = (self.network.spiking(feed, self._errors.names, choice, alone) for feed in self._probed)
+        return sum(self._errors.squares(outputs).values())
+
+    def _cheapest(self, front: Sequence[Indices], predicted: Tables) -> Allocation:
+        """The cheapest choice on `front` whose measured error is within the budget, else the most exact one."""
+        distortion = [total(predicted, choice) for choice in front]
+        tried: dict[int, Allocation] = {}
+        aim = self.max_error**2
+        with tqdm(desc="choose", disable=None if self.progress else True, unit="trial") as bar:
+            while len(tried) < TRIALS:
+                index = next((i for i, one in enumerate(distortion) if one <= aim), len(front) - 1)
+                if index in tried:
+                    break
+                tried[index] = trial = self._run(front[index])
+                bar.update()
+                if trial.within and trial.error >= CLOSE * self.max_error:
+                    break
+                aim = self._next_aim(distortion[index], trial.error)
+        within = [index for index, trial in tried.items() if trial.within]
+        if within:  # cheaper ones come first on the front
+            return tried[min(within)]
+        return tried.get(len(front) - 1) or self._run(front[-1])
+
+    def _next_aim(self, predicted: float, error: float) -> float:
+        """The predicted distortion at which the error should be just within the budget, from that of one choice."""
+        if not math.isfinite(error):
+            return predicted / DECISIVE
+        return predicted * (AIM * self.max_error / error) ** 2 if error else math.inf
+
+    def _run(self, indices: Indices) -> Allocation:
+        """Run the network with the candidates of `indices`."""
+        choice = [knob.candidates[index] for knob, index in zip(self.network.knobs, indices, strict=True)]
+        outputs = (self.network.spiking(feed, self._errors.names, choice) for feed in self.feeds)
+        error = math.sqrt(max(self._errors.squares(outputs).values(), default=0.0))
+        logger.info("tried a choice on the predicted front: relative error %.3g", error)
+        return Allocation(choice, error, error <= self.max_error)
+
+
+def _first_samples(feeds: Sequence[Feed], samples: int) -> list[Feed]:
+    """The first feeds that hold `samples` samples, at least one feed."""
+    taken: list[Feed] = []
+    while len(taken) < len(feeds) and sum(map(sample_count, taken)) < samples:
+        taken.append(feeds[len(taken)])
+    return taken

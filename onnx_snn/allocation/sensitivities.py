@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sensitivity of the output to every neuron: the distortion that each of its candidates causes alone.
+
+The network runs with the neuron alone spiking, at a candidate of typical error, and the distortion of the output is
+measured. That of the other candidates follows from their errors. Where a network is so large that these runs would take
+longer than the rest of the conversion, neighbouring neurons of the same kind are probed together, and share what they
+cause by their errors.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import sys
+from collections.abc import Callable, Collection, Sequence
+
+import numpy as np
+from tqdm import tqdm
+
+from onnx_snn.allocation.candidates import Candidate
+from onnx_snn.allocation.knobs import Knob
+
+DIGITS = 3
+"""Number of significant digits that measured distortions are rounded to, so that they are equal on all machines."""
+
+Probe = Callable[[Sequence[Candidate], Collection[int]], float]
+"""Distortion of the output with a candidate for each knob, of which only those with the given indices spike."""
+
+
+def distortions(
+    knobs: Sequence[Knob], probe: Probe, errors: Sequence[float], *, groups: int | None = None, progress: bool
+) -> list[list[float]]:
+    """The distortion of every candidate of every knob.
+
+    Args:
+        knobs: the knobs.
+        probe: runs the network.
+        errors: relative squared errors near which candidates are probed.
+        groups: largest number of probes for each of `errors`; None for one for each knob.
+        progress: show a progress bar on a terminal.
+    """
+    open_ = [i for i, knob in enumerate(knobs) if len(knob.candidates) > 1]
+    members = grouped(knobs, open_, len(open_) if groups is None else groups)
+    measured: dict[int, list[tuple[int, float]]] = {i: [] for i in range(len(knobs))}
+    probes = list(itertools.product(errors, members))
+    for error, group in tqdm(probes, "sensitivity", disable=None if progress else True, unit="probe"):
+        indices = [nearest(knob.candidates, error) for knob in knobs]
+        choice = [knob.candidates[index] for knob, index in zip(knobs, indices, strict=True)]
+        distortion, shares = probe(choice, group), sum(choice[i].error for i in group)
+        for i in group:
+            share = choice[i].error / shares if shares else 1.0 / len(group)
+            measured[i].append((indices[i], _rounded(distortion * share)))
+    return [interpolated(knob, measured[i]) if measured[i] else [0.0] for i, knob in enumerate(knobs)]
+
+
+def grouped(knobs: Sequence[Knob], indices: Sequence[int], most: int) -> list[list[int]]:
+    """`indices` of knobs in at most about `most` groups of neighbours of one kind."""
+    if len(indices) <= most:
+        return [[i] for i in indices]
+    kinds: dict[tuple[str, ...], list[int]] = {}
+    for i in indices:
+        kinds.setdefault(knobs[i].kind, []).append(i)
+    size = math.ceil(len(indices) / max(1, most - len(kinds)))
+    return [
+        list(map(int, part)) for kind in kinds.values() for part in np.array_split(kind, math.ceil(len(kind) / size))
+    ]
+
+
+def nearest(candidates: Sequence[Candidate], error: float) -> int:
+    """Index of the candidate whose error is closest to `error` in ratio."""
+    distances = [abs(math.log(max(one.error, 1e-30) / error)) for one in candidates]
+    return int(np.argmin(distances))
+
+
+def interpolated(knob: Knob, probes: Sequence[tuple[int, float]]) -> list[float]:
+    """Distortions of all candidates of `knob` from those at `probes`, pairs of an index and a distortion.
+
+    Between the probes the distortion is a power of the error, outside it is proportional to the error.
+    """
+    known = sorted({(knob.candidates[i].error, distortion) for i, distortion in probes})
+    errors = [one.error for one in knob.candidates]
+    (low, at_low), (high, at_high) = known[0], known[-1]
+    if not (low > 0.0 and at_low > 0.0 and at_high > at_low and high > low):
+        rate = at_high / high if high > 0.0 else 0.0
+        return [rate * error for error in errors]
+    power = math.log(at_high / at_low) / math.log(high / low)
+
+    def distortion(error: float) -> float:
+        if error < low:
+            return at_low * error / low
+        if error > high:
+            return at_high * error / high
+        return float(at_low * (error / low) ** power)
+
+    return [distortion(error) for error in errors]
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.{DIGITS - 1}e}") if math.isfinite(value) else sys.float_info.max

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A network that runs with any candidates of its neurons, and with any of them switched off."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from onnx_snn.allocation.candidates import Candidate
+from onnx_snn.allocation.knobs import Knob
+from onnx_snn.data.specs import Feed
+from onnx_snn.evaluation.switched_model import SwitchedModel
+from onnx_snn.neurons.roles import NeuronRole
+from onnx_snn.rules.site import MatmulSite, Site
+
+Location: TypeAlias = tuple[str, str]
+"""Name of the spiking node of a neuron, and the prefix of the neuron's parameters there."""
+
+
+class TrialNetwork:
+    """Runs a network with any candidates of its knobs.
+
+    Args:
+        network: original and spiking network, with adjustable parameters.
+        knobs: the neurons of the spiking network, with their candidates.
+        outputs: name of the output of each site in the original network.
+    """
+
+    def __init__(self, network: SwitchedModel, knobs: Sequence[Knob], outputs: Mapping[Site, str]) -> None:
+        self._network, self.knobs = network, knobs
+        by_output = {node.output: node.name for node in network.nodes.values()}
+        self._locations = [_locations(knob, outputs, by_output) for knob in knobs]
+        self._idle = self._parameters([knob.candidates[-1] for knob in knobs])
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the outputs of the original."""
+        return self._network.outputs
+
+    def original(self, feed: Feed, names: Sequence[str]) -> dict[str, NDArray[Any]]:
+        """Outputs `names` of the original network for `feed`."""
+        return self._network(feed, (), names, self._idle)
+
+    def spiking(
+        self, feed: Feed, names: Sequence[str], choice: Sequence[Candidate], alone: Collection[int] | None = None
+    ) -> dict[str, NDArray[Any]]:
+        """Outputs `names` of the spiking network for `feed`.
+
+        Args:
+            feed: inputs of the network.
+            names: names of outputs.
+            choice: a candidate for each knob.
+            alone: indices of the only knobs whose nodes spike; all by default. The other neurons of these nodes have
+                their most exact candidates.
+        """
+        if alone is None:
+            return self._network(feed, set(self._network.nodes), names, self._parameters(choice))
+        mixed = [choice[i] if i in alone else knob.candidates[-1] for i, knob in enumerate(self.knobs)]
+        nodes = {node for i in alone for node, _ in self._locations[i]}
+        return self._network(feed, nodes, names, self._parameters(mixed))
+
+    def _parameters(self, choice: Sequence[Candidate]) -> dict[tuple[str, str], NDArray[np.float32]]:
+        """Parameters of the spiking nodes with the candidates of `choice`, by node and input name."""
+        parameters: dict[tuple[str, str], NDArray[np.float32]] = {}
+        for locations, candidate in zip(self._locations, choice, strict=True):
+            tensors = candidate.coding.neuron.tensors() | {"scale": candidate.coding.scale}
+            for node, prefix in locations:
+                parameters |= {(node, prefix + name): array for name, array in tensors.items()}
+        return {key: array for key, array in parameters.items() if key in self._network.parameters}
+
+
+def _locations(knob: Knob, outputs: Mapping[Site, str], by_output: Mapping[str, str]) -> set[Location]:
+    """The locations of the neuron of `knob`: one for each graph that reads it."""
+    return {_location(site, role, outputs, by_output) for site, role in knob.members}
+
+
+def _location(site: Site, role: NeuronRole, outputs: Mapping[Site, str], by_output: Mapping[str, str]) -> Location:
+    """The location of the neuron of `site` with `role`."""
+    if role.operand is None or not isinstance(site, MatmulSite):
+        return by_output[outputs[site]], role.prefix
+    reader = site.readers[role.operand]
+    code = reader.node.inputs[reader.input_index]
+    assert code is not None, "a matmul has its operands"
+    return by_output[str(code.name)], role.prefix
