@@ -37,14 +37,11 @@ PROBE_ERROR = 1e-3
 PROBE_SAMPLES = 8
 """Number of samples on which sensitivities are measured. They need not be more exact than by a factor of two."""
 
-TRIALS = 6
+TRIALS = 8
 """Largest number of choices that are run."""
 
 CLOSE, AIM = 0.93, 0.97
 """Share of the budget above which an error is close enough to it, and the share that further choices aim at."""
-
-DECISIVE = 16.0
-"""Ratio by which the distortion is lowered where the network takes other decisions inside, so that shapes differ."""
 
 
 @dataclass(frozen=True)
@@ -99,29 +96,34 @@ class Budget:
         return sum(self._errors.squares(outputs).values())
 
     def _cheapest(self, front: Sequence[Indices], predicted: Tables) -> Allocation:
-        """The cheapest choice on `front` whose measured error is within the budget, else the most exact one."""
+        """The cheapest choice on `front` whose measured error is within the budget, else the most exact one.
+
+        The choice at which the error should just be within the budget is predicted from the run before, and taken from
+        the middle of those that are left where the prediction lies outside of them.
+        """
         distortion = [total(predicted, choice) for choice in front]
-        tried: dict[int, Allocation] = {}
+        low, high, best = -1, len(front) - 1, None
         aim = self.max_error**2
         with tqdm(desc="choose", disable=None if self.progress else True, unit="trial") as bar:
-            while len(tried) < TRIALS:
-                index = next((i for i, one in enumerate(distortion) if one <= aim), len(front) - 1)
-                if index in tried:
-                    break
-                tried[index] = trial = self._run(front[index])
+            for _ in range(TRIALS):
+                index = next((i for i, one in enumerate(distortion) if one <= aim), high)
+                if not low < index < high + (best is None):
+                    index = (low + high + 1) // 2
+                trial = self._run(front[index])
                 bar.update()
-                if trial.within and trial.error >= CLOSE * self.max_error:
+                if trial.within:
+                    best, high = trial, index
+                else:
+                    low = index
+                if high - low <= 1 or (trial.within and trial.error >= CLOSE * self.max_error):
                     break
                 aim = self._next_aim(distortion[index], trial.error)
-        within = [index for index, trial in tried.items() if trial.within]
-        if within:  # cheaper ones come first on the front
-            return tried[min(within)]
-        return tried.get(len(front) - 1) or self._run(front[-1])
+        return best or self._run(front[-1])
 
     def _next_aim(self, predicted: float, error: float) -> float:
         """The predicted distortion at which the error should be just within the budget, from that of one choice."""
         if not math.isfinite(error):
-            return predicted / DECISIVE
+            return 0.0
         return predicted * (AIM * self.max_error / error) ** 2 if error else math.inf
 
     def _run(self, indices: Indices) -> Allocation:

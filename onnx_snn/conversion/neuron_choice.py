@@ -41,7 +41,7 @@ PROBE_WORK = 3e12
 TRIAL_WORK = 1e11
 """Multiply-accumulates of one measurement of the error at the output: about a second on two cores."""
 
-TRIAL_SAMPLES = range(2, 33)
+TRIAL_SAMPLES = range(2, 65)
 """Numbers of samples on which the error at the output can be measured."""
 
 

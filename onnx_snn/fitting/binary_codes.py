@@ -25,10 +25,8 @@ import numpy as np
 from onnx_snn.arrays import Float64
 from onnx_snn.config.convert_config import Allowance
 from onnx_snn.config.neuron_settings import BinaryCode
-from onnx_snn.fitting.density import Density, calibrated_density
+from onnx_snn.fitting.density import Density
 from onnx_snn.fitting.identity_code import code_of_levels
-from onnx_snn.fitting.knot_search import Target
-from onnx_snn.fitting.level_search import best_exponents
 from onnx_snn.fitting.ratings import Sample, codes_on_front
 from onnx_snn.neurons.mbe import MAX_TIMESTEPS, MbeNeuron
 
@@ -39,8 +37,11 @@ resolution, where T leaves any."""
 MANY_SEGMENTS_TIMESTEPS = 6
 """Largest T at which codes of more segments are tried too: their few levels cannot be exact otherwise."""
 
-MANY_SEGMENTS = (6, 8, 12, 16, 32)
-"""Numbers of segments of these codes."""
+SEGMENTS_OF_OCTAVE = ((1, 2, 3, 4, 6, 8, 12, 16), (0, 1, 2, 3, 4, 8), (0, 1, 2, 4))
+"""Numbers of segments of these codes at octaves 0, 1 and 2."""
+
+COARSE_OCTAVES = ((4,), (3, 5), (3, 4, 6))
+"""Octaves of their further segments, for the few values far above the others."""
 
 MOST_OCTAVES = 7
 """Maximum level-size ratio of adjacent segments, in octaves. With more, values just above a knot are too coarse."""
@@ -91,28 +92,30 @@ def binary_codes(
     codes: list[RatedBinaryCode] = []
     for segments in range(1, MOST_SEGMENTS + 1):
         levels = _level_sizes(segments, timesteps, limit)
-        outputs, spikes = _responses(sample.points, levels, timesteps, gate=gate)
-        codes += [
-            RatedBinaryCode(tuple(sizes), timesteps, float(error), float(mean))
-            for sizes, error, mean in zip(levels.tolist(), sample.errors(outputs), sample.spikes(spikes), strict=True)
-        ]
+        codes += _rated(sample, levels, timesteps, gate=gate)
     if timesteps <= MANY_SEGMENTS_TIMESTEPS:
-        codes += _codes_of_many_segments(density, sample, timesteps, limit, gate=gate)
+        for octaves in _many_segments():
+            levels = level_sizes(octaves, timesteps, limit)
+            codes += _rated(sample, levels, timesteps, gate=gate)
     return codes_on_front(codes, lambda code: (len(code.levels), code.levels))
 
 
-def _codes_of_many_segments(
-    density: Density, sample: Sample, timesteps: int, limit: float, *, gate: bool
-) -> Iterator[RatedBinaryCode]:
-    """Yield, for each of `MANY_SEGMENTS`, the code of so many segments of least mean squared error."""
-    points, mass = calibrated_density(density.points, density.mass, 0.0, limit)
-    target = Target(points, points, mass, anchored=True, reach=limit)
-    for segments in MANY_SEGMENTS:
-        exponents = best_exponents(target, segments, timesteps)
-        levels = level_sizes(np.asarray([exponents - exponents[0]], np.float64), timesteps, limit)
-        outputs, spikes = _responses(sample.points, levels, timesteps, gate=gate)
-        (error,), (mean,) = sample.errors(outputs), sample.spikes(spikes)
-        yield RatedBinaryCode(tuple(levels[0].tolist()), timesteps, float(error), float(mean))
+def _rated(sample: Sample, levels: Float64, timesteps: int, *, gate: bool) -> list[RatedBinaryCode]:
+    """The codes with `levels` [C, N] with their errors and spikes."""
+    outputs, spikes = _responses(sample.points, levels, timesteps, gate=gate)
+    figures = zip(levels.tolist(), sample.errors(outputs), sample.spikes(spikes), strict=True)
+    return [RatedBinaryCode(tuple(sizes), timesteps, float(error), float(mean)) for sizes, error, mean in figures]
+
+
+@cache
+def _many_segments() -> tuple[Float64, ...]:
+    """Octaves [C, N] of the codes of more than `MOST_SEGMENTS` segments that are tried, for each N."""
+    by_number: dict[int, list[tuple[int, ...]]] = {}
+    for *numbers, coarse in itertools.product(*SEGMENTS_OF_OCTAVE, COARSE_OCTAVES):
+        octaves = (*(octave for octave, number in enumerate(numbers) for _ in range(number)), *coarse)
+        if len(octaves) > MOST_SEGMENTS:
+            by_number.setdefault(len(octaves), []).append(octaves)
+    return tuple(np.array(octaves, np.float64) for octaves in by_number.values())
 
 
 def within_allowance(codes: list[RatedBinaryCode], allowance: Allowance) -> RatedBinaryCode | None:
