@@ -31,7 +31,7 @@ from onnx_snn.evaluation.error_stats import Difference
 from onnx_snn.evaluation.metrics import Metric, MetricLike, metric_of
 from onnx_snn.evaluation.switched_graph import SpikingNode
 from onnx_snn.evaluation.switched_model import SwitchedModel
-from onnx_snn.formatting import json_values, table
+from onnx_snn.formatting import json_values, screen_table, wrapped
 from onnx_snn.graph.model_reader import load_model
 from onnx_snn.graph.unique_names import make_names_unique
 
@@ -86,13 +86,13 @@ class Sensitivity:
     def text(self, *, most: int | None = None) -> str:
         """The figures for a terminal, of the first `most` nodes; of all by default."""
         losses = ("loss, alone", "loss, left out") if self.whole.metric else ()
-        header = ("node", "replaces", "SQNR, dB", "max error", "output error, alone", "left out", *losses)
+        header = ("node", "replaces", "SQNR, dB", "output error, alone", "left out", *losses)
         rows = [_row(node, bool(self.whole.metric)) for node in self.nodes[:most]]
         legend = (
-            f"{len(self.nodes)} spiking nodes; SQNR and max error: of the node's own output for exact inputs; alone: "
+            f"{len(self.nodes)} spiking nodes; SQNR: of the node's own output for exact inputs; alone: "
             "only this node is spiking; left out: all nodes but this one are spiking"
         )
-        return "\n".join([self.whole.text(), "", legend, "", table(header, rows)])
+        return "\n".join([self.whole.text(), "", wrapped(legend), "", screen_table(header, rows)])
 
 
 def _row(node: NodeSensitivity, scored: bool) -> tuple[str, ...]:
@@ -102,9 +102,8 @@ def _row(node: NodeSensitivity, scored: bool) -> tuple[str, ...]:
         node.name,
         node.source,
         f"{node.sqnr_db:.1f}",
-        f"{node.maximum_error:.2e}",
-        f"{node.alone.relative_error:.2e}",
-        f"{node.left_out.relative_error:.2e}",
+        f"{node.alone.relative_error:.1e}",
+        f"{node.left_out.relative_error:.1e}",
         *losses,
     )
 
