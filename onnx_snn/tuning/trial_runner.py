@@ -17,7 +17,8 @@ from onnx_snn.conversion.function_library import attach
 from onnx_snn.conversion.plan import SitePlan
 from onnx_snn.conversion.rewriter import rewrite
 from onnx_snn.data.specs import Feed
-from onnx_snn.evaluation.loss_bound import Loss, distortion
+from onnx_snn.evaluation.divergence import distortion
+from onnx_snn.evaluation.loss_bound import Loss
 from onnx_snn.evaluation.metrics import Metric
 from onnx_snn.evaluation.switched_model import SwitchedModel
 from onnx_snn.rules.site import MatmulSite, Site
