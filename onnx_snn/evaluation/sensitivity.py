@@ -13,7 +13,7 @@ Nodes are ranked by the second one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,10 +22,12 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from onnx_snn.arrays import Float32
 from onnx_snn.calibration.statistics import GROUP_BYTES
 from onnx_snn.data.feeds import Source, open_feeds
 from onnx_snn.data.specs import Feed, input_specs, sample_count
 from onnx_snn.decompositions.decomposer import decompose
+from onnx_snn.evaluation.code_ranges import DOMINANT, Clipping, code_ranges, range_remedy
 from onnx_snn.evaluation.comparison import Comparison, Evaluation, labelled, labels_of, output_name, output_names
 from onnx_snn.evaluation.error_stats import Difference
 from onnx_snn.evaluation.metrics import Metric, MetricLike, metric_of
@@ -51,6 +53,9 @@ class NodeSensitivity:
         maximum_error: largest absolute error of its own output for exact inputs.
         alone: comparison of the original with the network in which only this node is spiking.
         left_out: comparison of the original with the network in which all nodes but this one are spiking.
+        out_of_range: of an identity code, number of values beyond the largest magnitude that it represents; None for
+            other nodes.
+        clipped_error: share of the squared error of its own output that is of these values; None for other nodes.
     """
 
     name: str
@@ -60,6 +65,8 @@ class NodeSensitivity:
     maximum_error: float
     alone: Evaluation
     left_out: Evaluation
+    out_of_range: int | None = None
+    clipped_error: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The figures as JSON values."""
@@ -74,14 +81,16 @@ class Sensitivity:
     Attributes:
         whole: comparison of the original with the whole spiking network.
         nodes: the spiking nodes, in descending order of the output error that each makes alone.
+        remedy: what to do where most of the output error comes from values beyond the range of a code; else empty.
     """
 
     whole: Evaluation
     nodes: tuple[NodeSensitivity, ...]
+    remedy: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """The figures as JSON values."""
-        return {"whole": self.whole.to_json(), "nodes": [node.to_json() for node in self.nodes]}
+        return {"whole": self.whole.to_json(), "nodes": [node.to_json() for node in self.nodes], "remedy": self.remedy}
 
     def text(self, *, most: int | None = None) -> str:
         """The figures for a terminal, of the first `most` nodes; of all by default."""
@@ -90,9 +99,10 @@ class Sensitivity:
         rows = [_row(node, bool(self.whole.metric)) for node in self.nodes[:most]]
         legend = (
             f"{len(self.nodes)} spiking nodes; SQNR: of the node's own output for exact inputs; alone: "
-            "only this node is spiking; left out: all nodes but this one are spiking"
+            "only this node is spiking; left out: all nodes but this one are spiking; names in full: --json"
         )
-        return "\n".join([self.whole.text(), "", wrapped(legend), "", screen_table(header, rows)])
+        paragraphs = [self.whole.text(), wrapped(legend), screen_table(header, rows)]
+        return "\n\n".join([*paragraphs, *([wrapped(self.remedy)] if self.remedy else [])])
 
 
 def _row(node: NodeSensitivity, scored: bool) -> tuple[str, ...]:
@@ -149,7 +159,7 @@ def sensitivity(
     switched = SwitchedModel(model, converted, kernels=kernels)
     labels = labels_of(data) if labels is None else np.asarray(labels)
     feeds = open_feeds(data, input_specs(model), batch_size=batch_size, max_samples=samples)
-    trial = _Trial(switched, name, metric_of(metric, labels))
+    trial = _Trial(switched, code_ranges(converted), name, metric_of(metric, labels))
     for feed, target in tqdm(labelled(feeds, labels), "sensitivity", disable=None if progress else True, unit="batch"):
         trial.add(feed, target)
     return trial.sensitivity()
@@ -158,8 +168,11 @@ def sensitivity(
 class _Trial:
     """Accumulates the comparisons of all switched networks over batches."""
 
-    def __init__(self, switched: SwitchedModel, output: str, metric: Metric | None) -> None:
-        self.switched, self.output = switched, output
+    def __init__(
+        self, switched: SwitchedModel, ranges: Mapping[tuple[str, str], Float32], output: str, metric: Metric | None
+    ) -> None:
+        self.switched, self.ranges, self.output = switched, ranges, output
+        self.clipping = {node.name: Clipping() for node in switched.nodes.values() if self._range(node) is not None}
         self.own = {name: Difference() for name in switched.nodes}
         self.alone = {name: Comparison(output, metric) for name in switched.nodes}
         self.left_out = {name: Comparison(output, metric) for name in switched.nodes}
@@ -175,6 +188,8 @@ class _Trial:
             names = list(dict.fromkeys([self.output, node.output]))
             alone = self.switched(feed, {node.name}, names)
             self.own[node.name].add(exact, alone[node.output])
+            if (largest := self._range(node)) is not None:
+                self.clipping[node.name].add(exact, alone[node.output], largest)
             self.alone[node.name].add(samples, expected, alone[self.output], labels)
             (got,) = self.switched(feed, everything - {node.name}, [self.output]).values()
             self.left_out[node.name].add(samples, expected, got, labels)
@@ -193,6 +208,10 @@ class _Trial:
             largest = max(largest, *(array.nbytes for array in exact.values()))
             count = max(1, GROUP_BYTES // max(1, 4 * largest))
 
+    def _range(self, node: SpikingNode) -> Float32 | None:
+        """Largest magnitude of a code that reads the original's tensor as it is; None for other nodes."""
+        return self.ranges.get((node.name, node.original))
+
     def sensitivity(self) -> Sensitivity:
         """The figures over all batches, ranked; nodes of equal error keep the order of the graph."""
         nodes = [
@@ -204,8 +223,13 @@ class _Trial:
                 self.own[name].largest,
                 self.alone[name].evaluation(),
                 self.left_out[name].evaluation(),
+                self.clipping[name].outside if name in self.clipping else None,
+                self.clipping[name].error_share if name in self.clipping else None,
             )
             for name, node in self.switched.nodes.items()
         ]
         nodes.sort(key=lambda node: -node.alone.relative_error)
-        return Sensitivity(self.whole.evaluation(), tuple(nodes))
+        whole = self.whole.evaluation()
+        dominant = [node.name for node in nodes if node.alone.relative_error >= DOMINANT * whole.relative_error]
+        remedy = range_remedy((name, self.clipping[name]) for name in dominant if name in self.clipping)
+        return Sensitivity(whole, tuple(nodes), remedy)
