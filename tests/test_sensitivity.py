@@ -67,6 +67,16 @@ def test_only_one_node_converted_is_that_node_alone(files: tuple[Path, Path], tm
     assert gelu.alone.relative_error == pytest.approx(expected, rel=1e-3)
 
 
+def test_runs_that_start_behind_a_cut_give_the_same(files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    cut = onnx_snn.sensitivity(*files, tokens(), labels=LABELS)
+    monkeypatch.setattr("onnx_snn.evaluation.sensitivity.CUTS", 0)
+    for node, other in zip(cut.nodes, onnx_snn.sensitivity(*files, tokens(), labels=LABELS).nodes, strict=True):
+        assert node.name == other.name
+        for field in ("alone", "left_out"):
+            expected = getattr(other, field).relative_error
+            assert getattr(node, field).relative_error == pytest.approx(expected, rel=1e-3)
+
+
 def test_a_metric_of_your_own(files: tuple[Path, Path]) -> None:
     def first(output: np.ndarray, _: np.ndarray | None) -> np.ndarray:
         return output[:, 0, 0]
@@ -104,7 +114,7 @@ def test_values_beyond_the_range_of_a_code_are_named_with_their_remedy(tmp_path:
     onnx_snn.convert(tmp_path / "model.onnx", tmp_path / "spiking.onnx", {"x": quiet}, progress=False)
     loud = normal(16, 8, seed=3)
     files = tmp_path / "model.onnx", tmp_path / "spiking.onnx"
-    found, usual = (onnx_snn.sensitivity(*files, {"x": x}, progress=False) for x in (loud, quiet))
+    found, usual = (onnx_snn.sensitivity(*files, {"x": x}, samples=16, progress=False) for x in (loud, quiet))
     worst = found.nodes[0]
     assert (worst.name, worst.out_of_range) == ("x/code", 16)
     assert worst.clipped_error == pytest.approx(1.0, abs=1e-3)

@@ -13,7 +13,7 @@ Nodes are ranked by the second one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,8 +37,13 @@ from onnx_snn.formatting import json_values, screen_table, wrapped
 from onnx_snn.graph.model_reader import load_model
 from onnx_snn.graph.unique_names import make_names_unique
 
-DEFAULT_SAMPLES = 32
-"""Default number of samples: enough to rank the errors, and about a minute for a network of a hundred nodes."""
+DEFAULT_SAMPLES = 8
+"""Default number of samples: one run of the default batch size, enough to rank the errors."""
+
+
+CUTS = 7
+"""Number of tensors at which runs can start, so that they need not repeat what no switch changes: 7 leave 56 % of the
+work."""
 
 
 @dataclass(frozen=True)
@@ -133,6 +138,8 @@ def sensitivity(
 ) -> Sensitivity:
     """Measure how much each spiking node contributes to the error of the network, alone and left out.
 
+    It takes about as long as running the network once for each sample and each spiking node.
+
     Args:
         original: .onnx file of the original network.
         spiking: .onnx file of the converted network.
@@ -156,13 +163,42 @@ def sensitivity(
     name = output_name([output_names(model), output_names(converted)], output)
     make_names_unique(model)
     decompose(model)  # as in the conversion, so that tensors within fused operators have the same names
-    switched = SwitchedModel(model, converted, kernels=kernels)
+    switched = SwitchedModel(model, converted, kernels=kernels, cuts=CUTS, cut_for=name)
     labels = labels_of(data) if labels is None else np.asarray(labels)
     feeds = open_feeds(data, input_specs(model), batch_size=batch_size, max_samples=samples)
     trial = _Trial(switched, code_ranges(converted), name, metric_of(metric, labels))
-    for feed, target in tqdm(labelled(feeds, labels), "sensitivity", disable=None if progress else True, unit="batch"):
-        trial.add(feed, target)
+    total = feeds.batches and feeds.batches * len(switched.nodes)
+    with tqdm(desc="sensitivity", total=total, disable=None if progress else True, unit="node") as bar:
+        for feed, target in labelled(feeds, labels):
+            trial.add(feed, target, bar)
     return trial.sensitivity()
+
+
+class _Runs:
+    """Runs on one batch that switch a single node; they start as close before this node as a cut allows.
+
+    Args:
+        switched: the network.
+        feed: the batch.
+        on: the spiking nodes that are switched on otherwise.
+        output: name of the output.
+
+    Attributes:
+        output: the output with these switches.
+    """
+
+    def __init__(self, switched: SwitchedModel, feed: Feed, on: Collection[str], output: str) -> None:
+        self._switched, self._feed = switched, feed
+        starts = [suffix.start for suffix in switched.suffixes]
+        self._starts = switched(feed, on, list(dict.fromkeys([output, *starts])))
+        self.output = self._starts[output]
+
+    def __call__(self, node: str, on: Collection[str], names: Sequence[str]) -> dict[str, NDArray[Any]]:
+        """The tensors `names` if `on`, which differs from the switches otherwise by `node` alone, is switched on."""
+        for suffix in reversed(self._switched.suffixes):
+            if node in suffix.nodes:
+                return suffix(self._feed, self._starts[suffix.start], on, names)
+        return self._switched(self._feed, on, names)
 
 
 class _Trial:
@@ -178,21 +214,24 @@ class _Trial:
         self.left_out = {name: Comparison(output, metric) for name in switched.nodes}
         self.whole = Comparison(output, metric)
 
-    def add(self, feed: Feed, labels: NDArray[Any] | None) -> None:
-        """Run all networks on one batch."""
+    def add(self, feed: Feed, labels: NDArray[Any] | None, bar: tqdm[Any]) -> None:
+        """Run all networks on one batch; `bar` shows the progress, by nodes."""
         samples, everything = sample_count(feed), set(self.switched.nodes)
-        (expected,) = self.switched(feed, (), [self.output]).values()
-        (got,) = self.switched(feed, everything, [self.output]).values()
-        self.whole.add(samples, expected, got, labels)
+        original, spiking = (
+            _Runs(self.switched, feed, (), self.output),
+            _Runs(self.switched, feed, everything, self.output),
+        )
+        expected = original.output
+        self.whole.add(samples, expected, spiking.output, labels)
         for node, exact in self._exact(feed):
-            names = list(dict.fromkeys([self.output, node.output]))
-            alone = self.switched(feed, {node.name}, names)
+            alone = original(node.name, {node.name}, list(dict.fromkeys([self.output, node.output])))
             self.own[node.name].add(exact, alone[node.output])
             if (largest := self._range(node)) is not None:
                 self.clipping[node.name].add(exact, alone[node.output], largest)
             self.alone[node.name].add(samples, expected, alone[self.output], labels)
-            (got,) = self.switched(feed, everything - {node.name}, [self.output]).values()
+            (got,) = spiking(node.name, everything - {node.name}, [self.output]).values()
             self.left_out[node.name].add(samples, expected, got, labels)
+            bar.update()
 
     def _exact(self, feed: Feed) -> Iterator[tuple[SpikingNode, NDArray[Any]]]:
         """Every spiking node with the original's tensor in its place.
