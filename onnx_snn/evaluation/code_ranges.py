@@ -70,6 +70,14 @@ def largest_magnitude(neuron: MbeNeuron, scale: Float32) -> Float32:
     return np.asarray(ends * scale, np.float32)
 
 
+def fits(largest: Float32, exact: NDArray[Any]) -> bool:
+    """Whether magnitudes by channel broadcast against a tensor, as they do unless it is transposed before its code."""
+    try:
+        return np.broadcast_shapes(largest.shape, exact.shape) == exact.shape
+    except ValueError:
+        return False
+
+
 def code_ranges(model: ir.Model) -> dict[tuple[str, str], Float32]:
     """Largest magnitude of every identity code of a converted model, by the names of its node and of its input.
 

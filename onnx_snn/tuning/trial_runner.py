@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,10 +17,12 @@ from onnx_snn.conversion.function_library import attach
 from onnx_snn.conversion.plan import SitePlan
 from onnx_snn.conversion.rewriter import rewrite
 from onnx_snn.data.specs import Feed
+from onnx_snn.evaluation.code_ranges import DOMINANT, Clipping, fits, largest_magnitude, range_remedy
 from onnx_snn.evaluation.divergence import distortion
 from onnx_snn.evaluation.loss_bound import Loss
 from onnx_snn.evaluation.metrics import Metric
 from onnx_snn.evaluation.switched_model import SwitchedModel
+from onnx_snn.metadata import IDENTITY
 from onnx_snn.rules.site import MatmulSite, Site
 from onnx_snn.tuning.candidates import Candidate
 from onnx_snn.tuning.cost_model import ProductWork
@@ -146,6 +148,40 @@ class TrialRunner:
             bound=loss.bound,
             relative_error=loss.difference.relative_error,
         )
+
+    def range_remedy(self) -> str:
+        """What to do where clipped values make most of the output error of the most exact candidates; else empty.
+
+        It takes about one run of a batch for each identity code.
+        """
+        finest = [knob.candidates[-1] for knob in self.knobs]
+        parameters, feed, expected = self._parameters(finest), self.batches[0][0], self.expected[0]
+        whole = self._squared_error(feed, expected, set(self._network.nodes), parameters)
+        found = []
+        for (name, _), candidate in zip(self._locations, finest, strict=True):
+            node, coding = self._network.nodes[name], candidate.coding
+            if node.source != IDENTITY:
+                continue
+            (exact,) = self._network(feed, (), [node.original], parameters).values()
+            largest = largest_magnitude(coding.neuron, coding.scale)
+            if not fits(largest, exact):
+                continue
+            clipping = Clipping()
+            clipping.add(exact, coding.neuron(exact, coding.scale), largest)
+            dominant = clipping.error_share >= DOMINANT
+            if dominant and self._squared_error(feed, expected, {name}, parameters) >= DOMINANT * whole:
+                found.append((name, clipping))
+        return range_remedy(found)
+
+    def _squared_error(
+        self,
+        feed: Feed,
+        expected: NDArray[Any],
+        on: Collection[str],
+        parameters: Mapping[tuple[str, str], NDArray[np.float32]],
+    ) -> float:
+        """Sum of squared errors of the output for one batch, with the spiking nodes `on` switched on."""
+        return distortion(expected, self._network(feed, on, [self.output], parameters)[self.output], decisive=False)
 
     def _loss(self, candidates: Sequence[Candidate]) -> Loss:
         loss = Loss(self.metric)
