@@ -126,7 +126,8 @@ def compare(
     feeds = open_feeds(data, session_specs(networks[0]), batch_size=batch_size, max_samples=samples)
     labels = labels_of(data) if labels is None else np.asarray(labels)
     score = Comparison(name, metric_of(metric, labels))
-    for feed, target in tqdm(labelled(feeds, labels), "compare", disable=None if progress else True, unit="batch"):
+    bar = {"desc": "compare", "total": feeds.batches, "disable": None if progress else True, "unit": "batch"}
+    for feed, target in tqdm(labelled(feeds, labels), **bar):
         expected, got = (widened(run(network, [name], feed)[name]) for network in networks)
         score.add(sample_count(feed), expected, got, target)
     if labels is not None and samples is None and len(labels) != score.samples:

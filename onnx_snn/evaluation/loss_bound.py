@@ -119,7 +119,7 @@ class Loss:
 
     @property
     def bound(self) -> float:
-        """Upper confidence bound of the relative loss on any amount of other data (module docstring)."""
+        """Upper confidence bound of the expected relative loss on other data (module docstring)."""
         return self.bound_for(math.inf)
 
     def bound_for(self, items: float, *, confidence: float = CONFIDENCE) -> float:

@@ -46,7 +46,7 @@ class TuningPoint:
             `onnx_snn.profiling.energy`.
         timesteps: largest number of time steps of a neuron.
         loss: relative loss of the metric on the tuning data.
-        bound: upper bound of the loss on any amount of other data, with a confidence of 95 %.
+        bound: upper bound of the expected loss on other data, with a confidence of 95 %.
         relative_error: relative error of the output.
     """
 
