@@ -40,8 +40,24 @@ def test_text_and_json_hold_it(conversion: tuple[Path, onnx_snn.ConversionReport
     assert json.loads(json.dumps(inspection.to_json()))["operators"] == inspection.operators
     text = inspection.text()
     assert f"converted by onnx-snn {onnx_snn.__version__}" in text
-    assert "timesteps 5" in text
+    assert "made with: T=5, scope full, preset default" in text
+    assert "options other than the defaults: body closed" in text
+    assert inspection.changed == {"timesteps": 5, "body": "closed"}
+    assert inspection.to_json()["mode"] == "preset default"
     assert "3 of 5 nodes are spiking" in text
+
+
+def test_it_says_what_made_the_file(conversion: tuple[Path, onnx_snn.ConversionReport], tmp_path: Path) -> None:
+    """Options of other versions too: a record may hold options that this version does not know."""
+    model = onnx.load(conversion[0])
+    (entry,) = (entry for entry in model.metadata_props if entry.key == "onnx_snn.config")
+    options = json.loads(entry.value) | {"nodes": [{"name": "gelu"}], "include": ["a", "b"], "later_option": 0.5}
+    entry.value = json.dumps(options)
+    onnx.save(model, tmp_path / "tuned.onnx")
+    inspection = inspect(tmp_path / "tuned.onnx")
+    assert inspection.mode == "tuned"
+    assert "neurons: tuned, 1 with settings of their own" in inspection.text()
+    assert "options other than the defaults: body closed, include a b, later_option 0.5" in inspection.text()
 
 
 def test_a_file_without_functions_needs_the_kernels(

@@ -122,6 +122,26 @@ def test_spikes_of_other_kernels_do_not_tell_what_is_out_of_range(classifier: Pa
     assert "unknown" in profile.text()
 
 
+def test_a_code_that_is_silent_beyond_one_end_does_not_tell_what_is_out_of_range(tmp_path: Path) -> None:
+    path = converted(networks.classifier(), X, tmp_path, preset="paper")
+    profile = profiled(path, {"x": 100 * normal(4, 8)})
+    assert {neuron.out_of_range for neuron in profile.neurons if neuron.is_code} == {None}
+
+
+@pytest.mark.parametrize("kernels", [True, False], ids=["kernels", "functions"])
+def test_a_single_value_out_of_range_is_named(classifier: Path, kernels: bool) -> None:
+    """Where its share of all values would read as 0."""
+    x = np.tile(X["x"], (700, 1))
+    x[5, 2] = 1e4
+    profile = profiled(classifier, {"x": x}, batch_size=x.shape[0], kernels=kernels)
+    (code,) = (neuron for neuron in profile.neurons if neuron.node == "x/code")
+    assert code.out_of_range == 1
+    text = " ".join(profile.text().split())
+    assert "<0.01%" in text
+    assert "x/code: 1 of 89,600 elements. Calibrate on data like these" in text
+    assert "out of range" not in profiled(classifier, X, kernels=kernels).text()
+
+
 def test_mantissas_are_never_out_of_range(transformer: Path) -> None:
     inner = [n for n in profiled(transformer, tokens(5)).neurons if n.neuron in ("exp2", "reciprocal", "rsqrt")]
     assert inner

@@ -67,6 +67,16 @@ def test_only_one_node_converted_is_that_node_alone(files: tuple[Path, Path], tm
     assert gelu.alone.relative_error == pytest.approx(expected, rel=1e-3)
 
 
+def test_runs_that_start_behind_a_cut_give_the_same(files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    cut = onnx_snn.sensitivity(*files, tokens(), labels=LABELS)
+    monkeypatch.setattr("onnx_snn.evaluation.sensitivity.CUTS", 0)
+    for node, other in zip(cut.nodes, onnx_snn.sensitivity(*files, tokens(), labels=LABELS).nodes, strict=True):
+        assert node.name == other.name
+        for field in ("alone", "left_out"):
+            expected = getattr(other, field).relative_error
+            assert getattr(node, field).relative_error == pytest.approx(expected, rel=1e-3)
+
+
 def test_a_metric_of_your_own(files: tuple[Path, Path]) -> None:
     def first(output: np.ndarray, _: np.ndarray | None) -> np.ndarray:
         return output[:, 0, 0]
@@ -95,3 +105,20 @@ def test_what_lies_within_a_fused_operator_has_a_sensitivity_too(tmp_path: Path)
     found = onnx_snn.sensitivity(tmp_path / "model.onnx", tmp_path / "spiking.onnx", x)
     assert len(found.nodes) == len(networks.spiking_nodes(tmp_path / "spiking.onnx")) > 0
     assert found.nodes[0].alone.relative_error == pytest.approx(found.whole.relative_error, rel=1e-3)
+
+
+def test_values_beyond_the_range_of_a_code_are_named_with_their_remedy(tmp_path: Path) -> None:
+    """A channel that is quiet in calibration; the other data have no values out of range, and no remedy is named."""
+    onnx.save(networks.classifier(), tmp_path / "model.onnx")
+    quiet = normal(64, 8) * np.where(np.arange(8) == 3, np.float32(1e-3), np.float32(1.0))
+    onnx_snn.convert(tmp_path / "model.onnx", tmp_path / "spiking.onnx", {"x": quiet}, progress=False)
+    loud = normal(16, 8, seed=3)
+    files = tmp_path / "model.onnx", tmp_path / "spiking.onnx"
+    found, usual = (onnx_snn.sensitivity(*files, {"x": x}, samples=16, progress=False) for x in (loud, quiet))
+    worst = found.nodes[0]
+    assert (worst.name, worst.out_of_range) == ("x/code", 16)
+    assert worst.clipped_error == pytest.approx(1.0, abs=1e-3)
+    assert "16 are beyond its range" in found.remedy
+    assert found.to_json()["remedy"] == found.remedy
+    assert usual.remedy == ""
+    assert {node.out_of_range for node in usual.nodes} == {0, None}

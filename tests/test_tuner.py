@@ -195,6 +195,15 @@ def test_what_cannot_be_is_refused(options: dict[str, Any], says: str, files: Pa
     assert not list(tmp_path.iterdir())
 
 
+def test_a_refusal_names_range_where_clipped_values_make_the_error(files: Path, tmp_path: Path) -> None:
+    """A channel that is quiet in calibration."""
+    quiet = {"x": normal(SAMPLES, 8) * np.where(np.arange(8) == 3, np.float32(1e-3), np.float32(1.0))}
+    with pytest.raises(ConfigError, match=r"the remedy is range, not spikes: .* x/code codes, 8 are beyond its range"):
+        onnx_snn.tune(
+            files / "model.onnx", tmp_path / "o.onnx", quiet, data=labelled(3), target_loss=0.001, progress=False
+        )
+
+
 def test_labels_must_fit(files: Path, tmp_path: Path) -> None:
     with pytest.raises(CalibrationError, match="labels"):
         tuned(files, tmp_path / "tuned.onnx", target_loss=0.01, labels=np.arange(3))

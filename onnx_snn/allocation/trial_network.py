@@ -13,6 +13,7 @@ from onnx_snn.allocation.candidates import Candidate
 from onnx_snn.allocation.knobs import Knob
 from onnx_snn.data.specs import Feed
 from onnx_snn.evaluation.switched_model import SwitchedModel
+from onnx_snn.metadata import IDENTITY
 from onnx_snn.neurons.roles import NeuronRole
 from onnx_snn.rules.site import MatmulSite, Site
 
@@ -61,6 +62,14 @@ class TrialNetwork:
         mixed = [choice[i] if i in alone else knob.candidates[-1] for i, knob in enumerate(self.knobs)]
         nodes = {node for i in alone for node, _ in self._locations[i]}
         return self._network(feed, nodes, names, self._parameters(mixed))
+
+    def coded(self, feed: Feed, index: int) -> NDArray[Any] | None:
+        """The tensor of the original that the knob with `index` codes; None where it is no identity code."""
+        node = self._network.nodes[next(iter(self._locations[index]))[0]]
+        if node.source != IDENTITY:
+            return None
+        (exact,) = self._network(feed, (), [node.original], self._idle).values()
+        return exact
 
     def _parameters(self, choice: Sequence[Candidate]) -> dict[tuple[str, str], NDArray[np.float32]]:
         """Parameters of the spiking nodes with the candidates of `choice`, by node and input name."""

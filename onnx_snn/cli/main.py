@@ -118,7 +118,7 @@ def _tune(options: argparse.Namespace) -> None:
     _note_missing_kernels(options)
     if not options.quiet:
         _write(
-            f"{report.text()}\n\nwritten: {options.output}; to make the same file again: "
+            f"{report.text()}\n\nwritten: {options.output}\nto make the same file again: "
             f"onnx-snn convert --config {settings}"
         )
 

@@ -261,7 +261,8 @@ def _add_compare(commands: Commands, common: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--per-node",
         action="store_true",
-        help=f"rank spiking nodes by their effect on the output (default: {DEFAULT_SAMPLES} samples)",
+        help=f"rank spiking nodes by their effect on the output (default: {DEFAULT_SAMPLES} samples); takes about one "
+        "run of the network for each sample and each spiking node, minutes for a hundred nodes of a large network",
     )
     parser.add_argument("--json", action="store_true", help="as JSON")
 

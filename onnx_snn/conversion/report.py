@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from onnx_snn.config.convert_config import ConvertConfig
-from onnx_snn.formatting import json_values, table
+from onnx_snn.formatting import json_values, screen_table, wrapped
 from onnx_snn.output_files import write_json
 from onnx_snn.rules.site import Kind
 
@@ -143,23 +143,25 @@ class ConversionReport:
         target = f"-> {self.output}" if self.output else "(dry run, nothing written)"
         lines = [
             f"{self.source} {target}",
-            f"T={self.config.timesteps}, scope {self.config.scope.value}, preset {self.config.preset.value}; "
-            f"{self.calibration_samples} calibration samples; "
-            + ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in self.seconds.items()),
+            wrapped(
+                f"T={self.config.timesteps}, scope {self.config.scope.value}, preset {self.config.preset.value}; "
+                f"{self.calibration_samples} calibration samples; "
+                + ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in self.seconds.items())
+            ),
             "",
-            table(_COVERAGE_HEADER, self._coverage()),
+            screen_table(_COVERAGE_HEADER, self._coverage()),
             f"{self.slots} slots and {self.parameters} parameters in all neurons",
         ]
         if self.outputs:
-            lines += ["", table(_OUTPUT_HEADER, [_output_row(output) for output in self.outputs])]
+            lines += ["", screen_table(_OUTPUT_HEADER, [_output_row(output) for output in self.outputs])]
         refused = [node for node in self.nodes if node.status is Status.REFUSED]
         if refused:
             lines += [
                 "",
-                table(("not converted", "kind", "reason"), [(n.name, n.label, n.reason) for n in refused]),
+                screen_table(("not converted", "kind", "reason"), [(n.name, n.label, n.reason) for n in refused]),
             ]
         if nodes:
-            lines += ["", table(_NODE_HEADER, [_node_row(node) for node in self.nodes])]
+            lines += ["", screen_table(_NODE_HEADER, [_node_row(node) for node in self.nodes])]
         return "\n".join(lines)
 
     def _coverage(self) -> list[tuple[str, ...]]:

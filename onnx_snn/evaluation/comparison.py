@@ -26,7 +26,7 @@ from onnx_snn.data.specs import Feed, sample_count, session_specs
 from onnx_snn.errors import CalibrationError, ModelError
 from onnx_snn.evaluation.error_stats import Difference
 from onnx_snn.evaluation.metrics import METRICS, Metric, MetricLike, Score, metric_of
-from onnx_snn.formatting import json_values, table
+from onnx_snn.formatting import json_values, screen_table
 from onnx_snn.runtime.execution import run
 from onnx_snn.runtime.session import session, session_options
 
@@ -80,7 +80,7 @@ class Evaluation:
                 ("relative loss", f"{self.relative_loss:.3%}"),
                 *rows,
             ]
-        return table((f"{self.output}, {self.samples} samples", ""), rows)
+        return screen_table((f"{self.output}, {self.samples} samples", ""), rows)
 
     def _figure(self, score: float) -> str:
         return METRICS[self.metric].figure(score) if self.metric in METRICS else f"{score:.4g}"
@@ -126,7 +126,8 @@ def compare(
     feeds = open_feeds(data, session_specs(networks[0]), batch_size=batch_size, max_samples=samples)
     labels = labels_of(data) if labels is None else np.asarray(labels)
     score = Comparison(name, metric_of(metric, labels))
-    for feed, target in tqdm(labelled(feeds, labels), "compare", disable=None if progress else True, unit="batch"):
+    bar = {"desc": "compare", "total": feeds.batches, "disable": None if progress else True, "unit": "batch"}
+    for feed, target in tqdm(labelled(feeds, labels), **bar):
         expected, got = (widened(run(network, [name], feed)[name]) for network in networks)
         score.add(sample_count(feed), expected, got, target)
     if labels is not None and samples is None and len(labels) != score.samples:

@@ -16,9 +16,19 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from onnx_snn.data.specs import Feed
-from onnx_snn.evaluation.switched_graph import SwitchedGraph
+from onnx_snn.evaluation.graph_cuts import Cut, cut_at, cuts_of
+from onnx_snn.evaluation.switched_graph import SpikingNode, SwitchedGraph
 from onnx_snn.graph.external_weights import with_mapped_weights
-from onnx_snn.runtime.tap_session import Observer, quiet_options, quiet_options_with_kernels
+from onnx_snn.runtime.tap_session import (
+    Observer,
+    OptionsFactory,
+    inferred_types,
+    quiet_options,
+    quiet_options_with_kernels,
+)
+
+STARTS = (ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.FLOAT16)
+"""Element types of tensors at which runs can start: those of NumPy itself."""
 
 
 class SwitchedModel:
@@ -29,19 +39,30 @@ class SwitchedModel:
         spiking: the converted network; it is not changed.
         adjustable: whether the parameters of the neurons are inputs of each run.
         kernels: run spiking nodes by the kernels where they are installed.
+        cuts: largest number of suffixes.
+        cut_for: name of the output that suffixes compute.
 
     Attributes:
         nodes: the spiking nodes by name, in graph order.
         outputs: names of the original's outputs.
         parameters: names of the inputs for adjustable parameters, by the names of node and parameter ("exp2_u_rest",
             "scale", ...); empty if not `adjustable`.
+        suffixes: parts of the network behind one tensor each, which run without the nodes before; those that save most
+            come last.
 
     Raises:
         ModelError: `spiking` has no spiking node, has one in a branch, or was not converted from `original`.
     """
 
     def __init__(
-        self, original: ir.Model, spiking: ir.Model, *, adjustable: bool = False, kernels: bool = True
+        self,
+        original: ir.Model,
+        spiking: ir.Model,
+        *,
+        adjustable: bool = False,
+        kernels: bool = True,
+        cuts: int = 0,
+        cut_for: str = "",
     ) -> None:
         switched = SwitchedGraph(original, with_mapped_weights(spiking))
         self.nodes = {node.name: node for node in switched.nodes}
@@ -50,8 +71,15 @@ class SwitchedModel:
         self.parameters = switched.free_parameters() if adjustable else {}
         taps = [name for node in self.nodes.values() for name in (node.output, node.original)]
         options = quiet_options_with_kernels if kernels else quiet_options
-        self._names = list(dict.fromkeys([*self.outputs, *taps]))
+        found = cuts_of(switched.model.graph, [cut_for], cuts) if cuts else []
+        self._names = list(dict.fromkeys([*self.outputs, *taps, *(cut.tensor for cut in found)]))
         self._observer = Observer(switched.model, self._names, session_options=options)
+        types = inferred_types(switched.model, [cut.tensor for cut in found]) if found else {}
+        self.suffixes = [
+            Suffix(switched.model, cut, types[cut.tensor][0], self.nodes, self._switches, cut_for, options)
+            for cut in found
+            if cut.tensor in types and types[cut.tensor][0] in STARTS
+        ]
 
     def __call__(
         self,
@@ -74,6 +102,64 @@ class SwitchedModel:
         Raises:
             CalibrationError: the run fails.
         """
-        switches = {switch: np.asarray(name in on) for name, switch in self._switches.items()}
+        switches = _positions(self._switches, on)
         given = {self.parameters[key]: array for key, array in (parameters or {}).items()}
         return self._observer({**feed, **switches, **given}, names)
+
+
+class Suffix:
+    """The part of a switched model behind one tensor.
+
+    Args:
+        model: the switched model; it is not changed.
+        cut: the tensor at which runs start.
+        dtype: its element type.
+        nodes: the spiking nodes of the switched model, by name.
+        switches: names of their switches.
+        output: name of the output that it computes.
+        session_options: makes the session's options.
+
+    Attributes:
+        start: name of the tensor at which runs start.
+        nodes: names of the spiking nodes that the tensor does not depend on.
+    """
+
+    def __init__(
+        self,
+        model: ir.Model,
+        cut: Cut,
+        dtype: ir.DataType,
+        nodes: Mapping[str, SpikingNode],
+        switches: Mapping[str, str],
+        output: str,
+        session_options: OptionsFactory,
+    ) -> None:
+        self.start = cut.tensor
+        behind = [node for node in nodes.values() if node.output not in cut.before]
+        self.nodes = {node.name for node in behind}
+        self._switches = switches
+        part = with_mapped_weights(model)
+        names = list(dict.fromkeys([output, *(node.output for node in behind)]))
+        self._input = cut_at(part, cut.tensor, dtype, names)
+        self._observer = Observer(part, names, session_options=session_options)
+
+    def __call__(
+        self, feed: Feed, start: NDArray[Any], on: Collection[str], names: Sequence[str]
+    ) -> dict[str, NDArray[Any]]:
+        """Run with some of the spiking nodes switched on.
+
+        Args:
+            feed: inputs of the network.
+            start: value of the tensor at which the run starts.
+            on: names of the spiking nodes that are switched on.
+            names: names of the tensors to return: the output, or outputs of the spiking nodes `nodes`.
+
+        Raises:
+            CalibrationError: the run fails.
+        """
+        return self._observer({**feed, **_positions(self._switches, on), self._input: start}, names)
+
+
+def _positions(switches: Mapping[str, str], on: Collection[str]) -> dict[str, NDArray[Any]]:
+    """Values of the switches of all spiking nodes, of which those named `on` are switched on."""
+    return {switch: np.asarray(name in on) for name, switch in switches.items()}

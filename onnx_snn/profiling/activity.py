@@ -14,6 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from onnx_snn.metadata import IDENTITY
+from onnx_snn.neurons.roles import NeuronRole
+
 
 class ProductKind(enum.Enum):
     """What a product multiplies activations by: constant WEIGHTS, or other ACTIVATIONS."""
@@ -36,8 +39,8 @@ class NeuronActivity:
         spikes: int64 [S, N], number of spikes of each basis (N) at each time step (S).
         gate: whether time step 0 holds the saturation spike, which silences a saturated basis afterwards.
         out_of_range: number of elements that saturate an outermost basis, that is, lie at or beyond its last level;
-            None where spike counts cannot show saturation, because the neuron has no step sizes. A side on which
-            every basis is silent cannot saturate.
+            None where spike counts cannot show it, because the neuron has no step sizes, or is a code that is silent
+            beyond one end of its range. Of a function, a side on which every basis is silent does not count.
     """
 
     node: str
@@ -57,6 +60,11 @@ class NeuronActivity:
     def kind(self) -> str:
         """Operation that the node replaces, followed by the name of the neuron if the node has several."""
         return f"{self.source} {self.neuron}".rstrip()
+
+    @property
+    def is_code(self) -> bool:
+        """Whether it is an identity code: of an operand, or of the deviations in a normalization."""
+        return self.source == IDENTITY or self.neuron == NeuronRole.DEVIATION.value
 
     @property
     def timesteps(self) -> int:

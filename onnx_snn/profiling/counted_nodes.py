@@ -89,12 +89,19 @@ class CountedNeuron:
         return self.neuron.sizes is not None and not self.neuron.sizes.gate
 
     def _out_of_range(self, counts: NDArray[np.int64]) -> int | None:
-        """Number of elements at or beyond the outermost levels; None for a neuron without a saturation spike."""
+        """Number of elements at or beyond the outermost levels; None where counts do not show it.
+
+        That is so for a neuron without a saturation spike, and for a code of signed values that is silent beyond one
+        end of its range, as in preset "paper". A code that is silent below 0 is one of probabilities.
+        """
         if self.neuron.sizes is None:
             return None
         if self.meter.role.is_primitive:
             return 0  # its arguments are fractions or mantissas, all within the range that it is fitted to
-        ends = [basis for basis in outermost(self.neuron) if basis is not None]
+        lowest, highest = outermost(self.neuron)
+        if (self.is_code or self.meter.role.is_code) and highest is None:
+            return None
+        ends = [basis for basis in (lowest, highest) if basis is not None]
         return int(counts[0, ends].sum())
 
 

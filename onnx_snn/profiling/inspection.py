@@ -12,8 +12,9 @@ from typing import Any
 
 import onnx_ir as ir
 
+from onnx_snn.config.convert_config import ConvertConfig
 from onnx_snn.errors import ModelError
-from onnx_snn.formatting import table
+from onnx_snn.formatting import screen_table, wrapped
 from onnx_snn.graph.model_reader import load_model
 from onnx_snn.metadata import CONFIG_KEY, SOURCE_KEY, VERSION_KEY
 from onnx_snn.neurons import opset
@@ -41,30 +42,58 @@ class Inspection:
     nodes: int
     functions: tuple[str, ...]
 
+    @property
+    def mode(self) -> str:
+        """How the neurons were chosen: "tuned" where single neurons have settings of their own, else the preset."""
+        return "tuned" if self.config.get("nodes") else f"preset {self.config.get('preset', 'unknown')}"
+
+    @property
+    def changed(self) -> dict[str, Any]:
+        """The recorded options that differ from their defaults, but for those of single neurons."""
+        defaults = ConvertConfig().to_json()
+        return {
+            name: value
+            for name, value in self.config.items()
+            if name != "nodes" and (name not in defaults or defaults[name] != value)
+        }
+
     def to_json(self) -> dict[str, Any]:
         """The contents as JSON values."""
-        return dataclasses.asdict(self)
+        return {**dataclasses.asdict(self), "mode": self.mode, "changed": self.changed}
 
     def text(self) -> str:
         """The contents for a terminal."""
         if not self.operators:
             return f"{self.path}: {self.nodes} nodes, none of them spiking; convert it with: onnx-snn convert"
-        config = {name: value for name, value in self.config.items() if value not in ([], None)}
-        if "nodes" in config:  # a tuned network has settings for hundreds of nodes: too many to print
-            config["nodes"] = len(config["nodes"])
-        options = ", ".join(f"{name} {value}" for name, value in config.items())
         rows = [(name, str(count)) for name, count in self.operators.items()]
         spiking = f"{sum(self.operators.values())} of {self.nodes} nodes are spiking"
         return "\n".join(
             [
                 f"{self.path}: converted by onnx-snn {self.version or 'of unknown version'}",
-                options,
+                *(wrapped(line, indent="  ") for line in self._origin()),
                 "",
-                table(("spiking op", "nodes"), rows),
-                f"{spiking}; time steps * bases, summed over their neurons: {self.slots}",
-                f"ONNX functions in the file: {', '.join(self.functions) or 'none; it needs the kernels'}",
+                screen_table(("spiking op", "nodes"), rows),
+                wrapped(f"{spiking}; time steps * bases, summed over their neurons: {self.slots}"),
+                wrapped(f"ONNX functions in the file: {', '.join(self.functions) or 'none; it needs the kernels'}"),
             ]
         )
+
+    def _origin(self) -> list[str]:
+        """Main options of the conversion, the choice of neurons, and all other options that are not defaults."""
+        main = {name: self.config.get(name, "unknown") for name in ("timesteps", "scope", "preset")}
+        nodes = self.config.get("nodes", [])
+        neurons = f"tuned, {len(nodes)} with settings of their own" if nodes else "as the options above say"
+        other = [f"{name} {_shown(value)}" for name, value in self.changed.items() if name not in main]
+        return [
+            f"made with: T={main['timesteps']}, scope {main['scope']}, preset {main['preset']}",
+            f"neurons: {neurons}",
+            f"options other than the defaults: {', '.join(other) or 'none'}",
+        ]
+
+
+def _shown(value: Any) -> str:
+    """An option's value for a terminal."""
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def inspect(path: str | Path) -> Inspection:

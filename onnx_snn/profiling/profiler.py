@@ -26,7 +26,6 @@ from __future__ import annotations
 import dataclasses
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,20 +37,18 @@ from tqdm import tqdm
 from onnx_snn.data.feeds import Source, open_feeds
 from onnx_snn.data.specs import Feed, input_specs, sample_count
 from onnx_snn.errors import ModelError
-from onnx_snn.formatting import table
+from onnx_snn.formatting import wrapped
 from onnx_snn.graph.model_reader import ModelSource, load_model
 from onnx_snn.graph.model_writer import save_model
 from onnx_snn.output_files import write_json
-from onnx_snn.profiling.activity import NeuronActivity, ProductActivity, ProductKind
+from onnx_snn.profiling import profile_tables as tables
+from onnx_snn.profiling.activity import NeuronActivity, ProductActivity
 from onnx_snn.profiling.counters import Counters
-from onnx_snn.profiling.energy import EnergyCosts, EnergyFigure, EnergyReport
+from onnx_snn.profiling.energy import EnergyCosts, EnergyReport
 from onnx_snn.profiling.spike_outputs import spiking_nodes
-from onnx_snn.profiling.uncounted import UncountedNode, note
+from onnx_snn.profiling.uncounted import UncountedNode
 from onnx_snn.runtime.execution import run
 from onnx_snn.runtime.session import session, session_options
-
-PICO_TO_MICRO = 1e-6
-"""Factor from picojoules to microjoules."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,32 +95,15 @@ class Profile:
 
     def text(self, *, nodes: bool = False) -> str:
         """The figures for a terminal; with `nodes`, one line for each node as well."""
-        kinds = list(dict.fromkeys(neuron.kind for neuron in self.neurons))
-        neurons = [
-            _neuron_row(kind, [neuron for neuron in self.neurons if neuron.kind == kind], self.samples)
-            for kind in kinds
-        ]
-        products = [_product_row(label, members, self.samples) for label, members in _grouped(self.products)]
-        figures = self.energy.figures()
-        lines = [
-            f"{self.model}: {self.samples} samples in {self.batches} batches",
-            "",
-            table(_NEURON_HEADER, neurons),
-            "",
-            table(_PRODUCT_HEADER, products),
-            "",
-            table(_ENERGY_HEADER, [_energy_row(figure, self.samples) for figure in figures]),
-            *(f"{figure.rule.name}: {figure.rule.formula} ({figure.rule.source})" for figure in figures),
-            *([note(self.uncounted)] if self.uncounted else []),
-        ]
-        if nodes:
-            lines += [
-                "",
-                table(_NEURON_HEADER, [_neuron_row(neuron.name, [neuron], self.samples) for neuron in self.neurons]),
-                "",
-                table(_PRODUCT_HEADER, [_product_row(p.node, [p], self.samples) for p in self.products]),
+        return "\n\n".join(
+            [
+                wrapped(f"{self.model}: {self.samples} samples in {self.batches} batches"),
+                *tables.of_kinds(self.neurons, self.products, self.samples),
+                *tables.range_note(self.neurons),
+                tables.of_energy(self.energy, self.uncounted, self.samples),
+                *(tables.of_nodes(self.neurons, self.products, self.samples) if nodes else []),
             ]
-        return "\n".join(lines)
+        )
 
 
 def profile(
@@ -213,57 +193,3 @@ def _session(model: ir.Model, options: ort.SessionOptions, kernels: bool) -> ort
         path = Path(folder) / "metered.onnx"
         save_model(model, path)
         return session(path, session_options=options, kernels=kernels)
-
-
-_NEURON_HEADER = ("neurons", "nodes", "elements/sample", "steps*bases", "spikes/element", "firing rate", "saturated")
-_PRODUCT_HEADER = ("matmuls", "nodes", "spiking", "MACs/sample", "spikes/element", "SOPs/sample", "SOPs/MAC")
-_ENERGY_HEADER = ("energy by rule", "ANN, µJ/sample", "SNN, µJ/sample", "SNN / ANN")
-
-
-def _neuron_row(label: str, members: Sequence[NeuronActivity], samples: int) -> tuple[str, ...]:
-    """A line of the table of neurons, over `members`."""
-    elements = sum(member.elements for member in members)
-    slots = sum(member.elements * member.slots for member in members)
-    total = sum(member.total for member in members)
-    outside = [member.out_of_range for member in members if member.out_of_range is not None]
-    sizes = sorted({member.slots for member in members})
-    return (
-        label,
-        str(len(members)),
-        f"{elements / samples:,.0f}",
-        "-".join(str(size) for size in dict.fromkeys((sizes[0], sizes[-1]))),
-        f"{total / max(elements, 1):.2f}",
-        f"{total / max(slots, 1):.2%}",
-        f"{sum(outside) / max(elements, 1):.2%}" if len(outside) == len(members) else "unknown",
-    )
-
-
-def _grouped(products: Sequence[ProductActivity]) -> list[tuple[str, list[ProductActivity]]]:
-    """Products grouped by kind, with a label for each group that is not empty."""
-    labels = {ProductKind.WEIGHTS: "weight matmul", ProductKind.ACTIVATIONS: "activation matmul"}
-    groups = [(label, [product for product in products if product.kind is kind]) for kind, label in labels.items()]
-    return [(label, members) for label, members in groups if members]
-
-
-def _product_row(label: str, members: Sequence[ProductActivity], samples: int) -> tuple[str, ...]:
-    """A line of the table of matmuls, over `members`."""
-    macs = sum(member.multiply_accumulates for member in members)
-    operands = [operand for member in members for operand in member.operands]
-    elements = sum(operand.elements for operand in operands)
-    spikes = sum(operand.spikes for operand in operands)
-    operations = sum(operand.synaptic_operations for operand in operands)
-    return (
-        label,
-        str(len(members)),
-        str(sum(member.spiking for member in members)),
-        f"{macs / samples:,.0f}",
-        f"{spikes / elements:.2f}" if elements else "",
-        f"{operations / samples:,.0f}",
-        f"{operations / macs:.2f}" if macs else "",
-    )
-
-
-def _energy_row(figure: EnergyFigure, samples: int) -> tuple[str, ...]:
-    """A line of the table of energies."""
-    energies = (energy * PICO_TO_MICRO / samples for energy in (figure.original, figure.spiking))
-    return figure.rule.name, *(f"{energy:,.3g}" for energy in energies), f"{figure.ratio:.3f}"

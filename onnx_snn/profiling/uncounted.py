@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
+from onnx_snn.formatting import SCREEN_WIDTH, shortened
 from onnx_snn.graph.activation_flow import ActivationFlow, operators
 from onnx_snn.graph.domains import MICROSOFT
 from onnx_snn.neurons.opset import DOMAIN
@@ -107,6 +108,7 @@ def note(nodes: Sequence[UncountedNode]) -> str:
     parts = []
     for (operator, reason), count in groups.items():
         names = [node.node for node in nodes if (node.operator, node.reason) == (operator, reason)]
-        shown = ", ".join([*names[:NAMED], *(["..."] if count > NAMED else [])])
+        named = shortened(names[:NAMED], SCREEN_WIDTH // 2)
+        shown = ", ".join([*(named[name] for name in names[:NAMED]), *(["..."] if count > NAMED else [])])
         parts.append(f"{count} {operator} ({reason}: {shown})")
     return f"not counted in either network: {'; '.join(parts)}"

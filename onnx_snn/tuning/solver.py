@@ -153,10 +153,10 @@ class Solver:
         """
         best = self._try(choices[-1])
         if not best[1].keeps(target):
+            remedy = self.runner.range_remedy() or "allow more loss or time steps, or give more data"
             raise ConfigError(
                 f"target_loss is {target:.3%}, but the most exact neurons with up to {self.goal.max_timesteps} time "
-                f"steps lose {best[1].loss:.3%}, and up to {best[1].bound:.3%} on other data; allow more loss or time "
-                "steps, or give more data"
+                f"steps lose {best[1].loss:.3%}, and up to {best[1].bound:.3%} on other data; {remedy}"
             )
         low, high = -1, len(choices) - 1
         with tqdm(desc="solve", disable=None if self.runner.progress else True, unit="trial") as bar:

@@ -15,7 +15,9 @@ from onnx_snn.allocation.candidates import Candidate
 from onnx_snn.allocation.cost_model import ProductWork
 from onnx_snn.allocation.trial_network import TrialNetwork
 from onnx_snn.data.specs import Feed
-from onnx_snn.evaluation.loss_bound import Loss, distortion
+from onnx_snn.evaluation.code_ranges import DOMINANT, Clipping, fits, largest_magnitude, range_remedy
+from onnx_snn.evaluation.divergence import distortion
+from onnx_snn.evaluation.loss_bound import Loss
 from onnx_snn.evaluation.metrics import Metric
 
 PROBE_SAMPLES = 32
@@ -33,7 +35,7 @@ class TuningPoint:
             `onnx_snn.profiling.energy`.
         timesteps: largest number of time steps of a neuron.
         loss: relative loss of the metric on the tuning data.
-        bound: upper bound of the loss on other data of this size, with a confidence of 95 %.
+        bound: upper bound of the expected loss on other data, with a confidence of 95 %.
         relative_error: relative error of the output.
     """
 
@@ -109,6 +111,33 @@ class TrialRunner:
             bound=loss.bound,
             relative_error=loss.difference.relative_error,
         )
+
+    def range_remedy(self) -> str:
+        """What to do where clipped values make most of the output error of the most exact candidates; else empty.
+
+        It takes about one run of a batch for each identity code.
+        """
+        finest, feed, expected = [knob.candidates[-1] for knob in self.knobs], self.batches[0][0], self.expected[0]
+        whole = self._squared_error(feed, expected, finest, None)
+        found = []
+        for index, candidate in enumerate(finest):
+            exact = self.network.coded(feed, index)
+            coding = candidate.coding
+            if exact is None or not fits(largest := largest_magnitude(coding.neuron, coding.scale), exact):
+                continue
+            clipping = Clipping()
+            clipping.add(exact, coding.neuron(exact, coding.scale), largest)
+            dominant = clipping.error_share >= DOMINANT
+            if dominant and self._squared_error(feed, expected, finest, [index]) >= DOMINANT * whole:
+                found.append((self.knobs[index].name, clipping))
+        return range_remedy(found)
+
+    def _squared_error(
+        self, feed: Feed, expected: NDArray[Any], choice: Sequence[Candidate], alone: Collection[int] | None
+    ) -> float:
+        """Sum of squared errors of the output for one batch, with the knobs `alone` spiking, or all."""
+        actual = self.network.spiking(feed, [self.output], choice, alone)[self.output]
+        return distortion(expected, actual, decisive=False)
 
     def _loss(self, choice: Sequence[Candidate]) -> Loss:
         loss = Loss(self.metric)

@@ -63,7 +63,7 @@ def tune(
         data: inputs on which the loss is measured, with an array `labels` for a task metric; the calibration data
             by default. They should not contain data on which the result is evaluated afterwards.
         target_loss: largest relative loss of the metric, such as 0.002. The result is the cheapest choice that keeps it
-            on `data` and, with a confidence of 95 %, on as much other data.
+            on `data` and, with a confidence of 95 %, on other data of the same kind.
         max_spikes: largest number of spikes per element; without a target, the result is the most exact choice within.
         max_timesteps: largest number of time steps of a neuron.
         minimize: "spikes", or "operations" (synaptic operations, spikes times their fan-out).

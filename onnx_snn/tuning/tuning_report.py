@@ -12,7 +12,7 @@ from typing import Any
 from onnx_snn.allocation.cost_model import COSTS
 from onnx_snn.config.convert_config import ConvertConfig
 from onnx_snn.conversion.report import KIND_LABELS, ConversionReport
-from onnx_snn.formatting import json_values, table
+from onnx_snn.formatting import json_values, screen_table, wrapped
 from onnx_snn.profiling.uncounted import UncountedNode, note
 from onnx_snn.tuning.trial_runner import TuningPoint
 
@@ -81,8 +81,8 @@ class TuningReport:
             f"operation and {COSTS.multiply_accumulate} pJ for each multiply-accumulate (45 nm), relative to "
             "the original"
         )
-        notes = [note(self.uncounted)] if self.uncounted else []
-        return "\n".join([table(header, rows), energy, *notes, "", table(("neurons", "spikes/element"), kinds)])
+        notes = [wrapped(text) for text in (energy, note(self.uncounted)) if text]
+        return "\n".join([screen_table(header, rows), *notes, "", screen_table(("neurons", "spikes/element"), kinds)])
 
 
 def _label(group: str) -> str:
