@@ -99,20 +99,21 @@ class Sensitivity:
 
     def text(self, *, most: int | None = None) -> str:
         """The figures for a terminal, of the first `most` nodes; of all by default."""
-        losses = ("loss, alone", "loss, left out") if self.whole.metric else ()
+        losses = ("loss, alone",) if self.whole.metric else ()
         header = ("node", "replaces", "SQNR, dB", "output error, alone", "left out", *losses)
         rows = [_row(node, bool(self.whole.metric)) for node in self.nodes[:most]]
         legend = (
             f"{len(self.nodes)} spiking nodes; SQNR: of the node's own output for exact inputs; alone: "
-            "only this node is spiking; left out: all nodes but this one are spiking; names in full: --json"
+            "only this node is spiking; left out: all nodes but this one are spiking; names in full and more figures: "
+            "--json"
         )
         paragraphs = [self.whole.text(), wrapped(legend), screen_table(header, rows)]
         return "\n\n".join([*paragraphs, *([wrapped(self.remedy)] if self.remedy else [])])
 
 
 def _row(node: NodeSensitivity, scored: bool) -> tuple[str, ...]:
-    """A line of the table of nodes, with losses of the task metric if `scored`."""
-    losses = (f"{node.alone.relative_loss:+.3%}", f"{node.left_out.relative_loss:+.3%}") if scored else ()
+    """A line of the table of nodes, with the loss of the task metric if `scored`."""
+    losses = (f"{node.alone.relative_loss:+.3%}",) if scored else ()
     return (
         node.name,
         node.source,
