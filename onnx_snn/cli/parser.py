@@ -8,6 +8,8 @@ from typing import TypeAlias
 
 from onnx_snn.config.convert_config import (
     DEFAULT_MAX_ERROR,
+    FEW_MAX_ERROR,
+    FEW_TIMESTEPS,
     GENERATING_MAX_ERROR,
     ConvertConfig,
     Preset,
@@ -124,8 +126,9 @@ def _add_network(network: argparse._ArgumentGroup) -> None:
         "--max-error",
         type=_fraction,
         metavar="ERROR",
-        help=f"largest relative error at the output, for the fewest spikes (default: {DEFAULT_MAX_ERROR:.1%}; "
-        f"{GENERATING_MAX_ERROR:.1%} where the network has a key/value cache)".replace("%", "%%"),
+        help=f"largest relative error at the output, for the fewest spikes (default: {DEFAULT_MAX_ERROR:.1%}, with "
+        f"up to {FEW_TIMESTEPS} time steps {FEW_MAX_ERROR:.1%}, {GENERATING_MAX_ERROR:.1%} where the network has a "
+        "key/value cache)".replace("%", "%%"),
     )
     network.add_argument(
         "--fast", action="store_true", default=None, help="choose neurons by rule: converts sooner, spends more spikes"

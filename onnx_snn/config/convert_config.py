@@ -61,6 +61,9 @@ PAPER_BASES = Bases(function=4, identity=8, primitive=8)
 DEFAULT_MAX_ERROR = 1e-2
 """Default of the largest relative error at the output. Classifiers with it change about one prediction in 300."""
 
+FEW_TIMESTEPS, FEW_MAX_ERROR = 5, 2e-2
+"""Largest T with a larger default error, and that error: with so few time steps each halving of it costs a spike."""
+
 GENERATING_MAX_ERROR = 3e-3
 """Default of the largest relative error at the output of networks that generate text, where a token that is chosen
 otherwise changes all that follow."""
@@ -147,7 +150,8 @@ class ConvertConfig:
         gate: whether a saturated basis fires once instead of T times (one more time step, the same output).
         headroom: range of a signed identity code over the largest calibrated magnitude.
         max_error: largest relative error at the output that the choice of neurons may cause on calibration data. None:
-            `DEFAULT_MAX_ERROR`, or `GENERATING_MAX_ERROR` in a network with a key/value cache, which generates text.
+            `DEFAULT_MAX_ERROR`, with up to 5 time steps `FEW_MAX_ERROR`, and `GENERATING_MAX_ERROR` in a network with a
+            key/value cache, which generates text.
         fast: whether neurons follow rules instead of being chosen for their spikes within `max_error`: converts in less
             time, into networks of more spikes.
         include: names or regular expressions of nodes; where given, only these are converted.
@@ -198,7 +202,9 @@ class ConvertConfig:
     @property
     def error_budget(self) -> float:
         """Largest relative error at the output that the choice of neurons may cause."""
-        return DEFAULT_MAX_ERROR if self.max_error is None else self.max_error
+        if self.max_error is not None:
+            return self.max_error
+        return FEW_MAX_ERROR if self.timesteps <= FEW_TIMESTEPS else DEFAULT_MAX_ERROR
 
     @property
     def allocates(self) -> bool:

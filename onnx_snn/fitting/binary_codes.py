@@ -25,8 +25,10 @@ import numpy as np
 from onnx_snn.arrays import Float64
 from onnx_snn.config.convert_config import Allowance
 from onnx_snn.config.neuron_settings import BinaryCode
-from onnx_snn.fitting.density import Density
+from onnx_snn.fitting.density import Density, calibrated_density
 from onnx_snn.fitting.identity_code import code_of_levels
+from onnx_snn.fitting.knot_search import Target
+from onnx_snn.fitting.level_search import best_exponents
 from onnx_snn.fitting.ratings import Sample, codes_on_front
 from onnx_snn.neurons.mbe import MAX_TIMESTEPS, MbeNeuron
 
@@ -42,6 +44,9 @@ SEGMENTS_OF_OCTAVE = ((1, 2, 3, 4, 6, 8, 12, 16), (0, 1, 2, 3, 4, 8), (0, 1, 2, 
 
 COARSE_OCTAVES = ((4,), (3, 5), (3, 4, 6))
 """Octaves of their further segments, for the few values far above the others."""
+
+EXACT_SEGMENTS = (8, 16, 32)
+"""Numbers of segments for which the code of least error is tried too."""
 
 MOST_OCTAVES = 7
 """Maximum level-size ratio of adjacent segments, in octaves. With more, values just above a knot are too coarse."""
@@ -94,9 +99,8 @@ def binary_codes(
         levels = _level_sizes(segments, timesteps, limit)
         codes += _rated(sample, levels, timesteps, gate=gate)
     if timesteps <= MANY_SEGMENTS_TIMESTEPS:
-        for octaves in _many_segments():
-            levels = level_sizes(octaves, timesteps, limit)
-            codes += _rated(sample, levels, timesteps, gate=gate)
+        for octaves in (*_many_segments(), *_octaves_of_least_error(density, timesteps, limit)):
+            codes += _rated(sample, level_sizes(octaves, timesteps, limit), timesteps, gate=gate)
     return codes_on_front(codes, lambda code: (len(code.levels), code.levels))
 
 
@@ -116,6 +120,15 @@ def _many_segments() -> tuple[Float64, ...]:
         if len(octaves) > MOST_SEGMENTS:
             by_number.setdefault(len(octaves), []).append(octaves)
     return tuple(np.array(octaves, np.float64) for octaves in by_number.values())
+
+
+def _octaves_of_least_error(density: Density, timesteps: int, limit: float) -> Iterator[Float64]:
+    """Yield the octaves [1, N] of the code of least mean squared error for each N of `EXACT_SEGMENTS`."""
+    points, mass = calibrated_density(density.points, density.mass, 0.0, limit)
+    target = Target(points, points, mass, anchored=True, reach=limit)
+    for segments in EXACT_SEGMENTS:
+        exponents = best_exponents(target, segments, timesteps)
+        yield np.asarray([exponents - exponents[0]], np.float64)
 
 
 def within_allowance(codes: list[RatedBinaryCode], allowance: Allowance) -> RatedBinaryCode | None:
