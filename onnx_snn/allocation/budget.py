@@ -83,6 +83,8 @@ class Budget:
             probes: largest number of runs on one sample for the sensitivities.
         """
         knobs = self.network.knobs
+        if not self._errors.names:  # outputs of whole numbers, or that are all the same: nothing tells an error
+            return Allocation([knob.candidates[-1] for knob in knobs], 0.0, within=True)
         costs = spike_costs(knobs, spikes=SPIKES_WEIGHT, operations=1.0)
         open_ = sum(len(knob.candidates) > 1 for knob in knobs)
         self._probed = _first_samples(self.feeds, max(1, min(PROBE_SAMPLES, probes // max(1, open_))))

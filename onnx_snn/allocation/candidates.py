@@ -142,18 +142,19 @@ class FittedFamily(NeuronFamily):
 
 @dataclass(frozen=True)
 class FunctionFamily(FittedFamily):
-    """Candidates for the neuron of the scalar function of `site`."""
+    """Candidates for the neuron of the scalar function `name` of the tensor `argument`."""
 
-    site: FunctionSite
+    name: str
+    argument: str
 
     def coding(self, settings: NeuronSettings) -> Coding:
         """The neuron of the function."""
-        return self.fitter.function(self.site, settings)
+        return self.fitter.function(self.name, self.argument, settings)
 
     def arguments(self) -> Arguments:
         """The calibrated arguments of the function, weighted by their counts."""
-        points, counts = self.fitter.fits.arguments(self.site)
-        return Arguments(points, functions.get(self.site.function).formula(points), counts.astype(np.float64))
+        points, counts = self.fitter.fits.arguments(self.argument)
+        return Arguments(points, functions.get(self.name).formula(points), counts.astype(np.float64))
 
 
 @dataclass(frozen=True)
@@ -214,7 +215,7 @@ def family_of(site: Site, role: NeuronRole, fitter: Fitter) -> NeuronFamily:
     if tensor is not None:
         return CodeFamily(fitter, limits, tensor)
     if isinstance(site, FunctionSite):
-        return FunctionFamily(fitter, limits, site)
+        return FunctionFamily(fitter, limits, site.function, site.inputs[0].name or "")
     return PrimitiveFamily(fitter, limits, role)
 
 

@@ -19,7 +19,7 @@ from onnx_snn.data.specs import Feed
 from onnx_snn.graph.activation_flow import ActivationFlow
 from onnx_snn.graph.product_operators import is_product, multiply_accumulates, operands_of
 from onnx_snn.graph.shapes import Shape, Shapes
-from onnx_snn.graph.subgraphs import EMPTY, body_around, places
+from onnx_snn.graph.subgraphs import body_around, places
 from onnx_snn.neurons.roles import NeuronRole
 from onnx_snn.profiling.energy import EnergyCosts
 from onnx_snn.profiling.op_counts import is_counted
@@ -29,6 +29,10 @@ from onnx_snn.runtime.tap_session import ShapeSession
 
 COSTS = EnergyCosts()
 """Energy of operations in pJ (45 nm), for the energies that tuning reports."""
+
+
+UNTAKEN: Shape = ()
+"""Observed shape of a value in a branch that is not taken; the output of a matmul is no scalar otherwise."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +103,7 @@ def product_work(model: ir.Model, sites: Iterable[Site], shapes: Shapes, samples
 
 def _multiply_accumulates(node: ir.Node, shapes: Shapes) -> int:
     """Number of multiply-accumulates of a product; 0 in a branch that is not taken."""
-    return 0 if shapes.of(node.outputs[0]) == EMPTY else multiply_accumulates(node, shapes)
+    return 0 if shapes.of(node.outputs[0]) == UNTAKEN else multiply_accumulates(node, shapes)
 
 
 def observed_shapes(model: ir.Model, sites: Sequence[Site], feeds: Sequence[Feed]) -> Shapes:
@@ -109,9 +113,9 @@ def observed_shapes(model: ir.Model, sites: Sequence[Site], feeds: Sequence[Feed
     values += [value for node in (*spiking, *kept) for value in (*operands_of(node), *node.outputs)]
     names = list(dict.fromkeys(str(value.name) for value in values if value is not None and value.name))
     session = ShapeSession(model, names)
-    shapes: dict[str, Shape] = dict.fromkeys(names, EMPTY)
+    shapes: dict[str, Shape] = dict.fromkeys(names, UNTAKEN)
     for feed in feeds:
-        shapes |= {name: shape for name, shape in session(feed).by_name.items() if shapes[name] == EMPTY}
+        shapes |= {name: shape for name, shape in session(feed).by_name.items() if shapes[name] == UNTAKEN}
     return Shapes(shapes)
 
 

@@ -111,21 +111,23 @@ class Fitter:
         settings = self.settings.of(site, role)
         if tensor is not None:
             return self.code(tensor, settings)
-        return self.function(site, settings) if isinstance(site, FunctionSite) else self.primitive(role, settings)
+        if isinstance(site, FunctionSite):
+            return self.function(site.function, site.inputs[0].name or "", settings)
+        return self.primitive(role, settings)
 
     def primitive(self, role: NeuronRole, settings: NeuronSettings) -> Coding:
         """The neuron of 2^x, 1/x or 1/sqrt(x)."""
         bases = settings.bases_or(self.config.bases_at(settings.timesteps).primitive)
         return primitive(role.value, bases, settings, self.config.preset)
 
-    def function(self, site: FunctionSite, settings: NeuronSettings) -> Coding:
-        """The neuron of a scalar function, with its mean spikes on the calibrated arguments."""
+    def function(self, name: str, argument: str, settings: NeuronSettings) -> Coding:
+        """The neuron of the scalar function `name` of the tensor `argument`, with its mean spikes there."""
         if self.allowances is not None and isinstance(settings.shape, Implied):
-            neuron = sparse_function(self.fits, site, self.allowances.function, settings)
+            neuron = sparse_function(self.fits, name, argument, self.allowances.function, settings)
         else:
             bases = settings.bases_or(self.config.bases_at(settings.timesteps).function)
-            neuron = self.fits.function(site, bases, settings)
-        return Coding(neuron, spikes=mean_spikes(neuron, *self.fits.arguments(site)))
+            neuron = self.fits.function(name, argument, bases, settings)
+        return Coding(neuron, spikes=mean_spikes(neuron, *self.fits.arguments(argument)))
 
     def code(self, tensor: CodedTensor, settings: NeuronSettings) -> Coding:
         """The identity code of a tensor, with its channel scales and mean spikes."""

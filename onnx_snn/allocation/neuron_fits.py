@@ -26,7 +26,6 @@ from onnx_snn.fitting.ratings import mean_spikes
 from onnx_snn.neurons import functions
 from onnx_snn.neurons.functions import ScalarFunction
 from onnx_snn.neurons.mbe import MbeNeuron
-from onnx_snn.rules.site import FunctionSite
 
 
 class NeuronFits:
@@ -42,20 +41,19 @@ class NeuronFits:
         self._codes: dict[tuple[CodedTensor, int, NeuronSettings], MbeNeuron] = {}
         self._binary_codes: dict[tuple[CodedTensor, NeuronSettings], list[RatedBinaryCode]] = {}
 
-    def function(self, site: FunctionSite, bases: int, settings: NeuronSettings) -> MbeNeuron:
-        """The neuron of a function with N = `bases`."""
-        name = site.inputs[0].name or ""
-        key = site.function, name, bases, settings
+    def function(self, name: str, argument: str, bases: int, settings: NeuronSettings) -> MbeNeuron:
+        """The neuron of the function `name` of the tensor `argument` with N = `bases`."""
+        key = name, argument, bases, settings
         if key not in self._functions:
-            function, histogram = functions.get(site.function), self.signals.histogram(name)
+            function, histogram = functions.get(name), self.signals.histogram(argument)
             ends = widened(function, histogram, settings.headroom)
             density = calibrated_density(histogram.points(), histogram.counts(), *ends)
             self._functions[key] = _fitted(function, bases, settings, self.signals.preset, density)
         return self._functions[key]
 
-    def arguments(self, site: FunctionSite) -> tuple[NDArray[np.float64], NDArray[Any]]:
-        """The arguments [M] of a function that calibration saw, and how often each occurred [M]."""
-        histogram = self.signals.histogram(site.inputs[0].name or "")
+    def arguments(self, argument: str) -> tuple[NDArray[np.float64], NDArray[Any]]:
+        """The values [M] of the tensor `argument` that calibration saw, and how often each occurred [M]."""
+        histogram = self.signals.histogram(argument)
         return histogram.points(), histogram.counts()
 
     def code(self, tensor: CodedTensor, bases: int, settings: NeuronSettings) -> MbeNeuron:

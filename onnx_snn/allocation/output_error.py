@@ -60,16 +60,17 @@ def _ratio(error: float, signal: float) -> float:
 
 
 def _difference(exact: NDArray[Any], actual: NDArray[Any]) -> float:
-    """Squared error; infinite where shapes differ, since another decision was taken inside the network."""
+    """Squared error where `exact` is finite; infinite where shapes differ, since other decisions were taken inside."""
     if exact.shape != actual.shape:
         return math.inf
-    return _square(actual.astype(np.float64) - np.where(np.isfinite(exact), exact, actual))
+    finite = np.isfinite(exact)
+    difference = np.where(finite, actual, 0.0).astype(np.float64) - np.where(finite, exact, 0.0)
+    return _square(difference) if np.isfinite(difference).all() else math.inf
 
 
 def _square(array: NDArray[Any]) -> float:
-    """Sum of squares of finite elements relative to the means of their rows; infinite if an element is NaN."""
-    values: Float64 = np.where(np.isinf(array), 0.0, array).astype(np.float64)
+    """Sum of squares of the finite elements relative to the means of their rows."""
+    values: Float64 = np.where(np.isfinite(array), array, 0.0).astype(np.float64)
     if values.ndim and values.shape[-1] > 1:
         values = values - values.mean(axis=-1, keepdims=True)
-    total = float((values**2).sum())
-    return math.inf if math.isnan(total) else total
+    return float((values**2).sum())

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import sys
 from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
@@ -22,6 +21,9 @@ from onnx_snn.allocation.knobs import Knob
 
 DIGITS = 3
 """Number of significant digits that measured distortions are rounded to, so that they are equal on all machines."""
+
+PROHIBITIVE = 1e30
+"""Distortion in place of an infinite one, where a candidate changes the shapes that the network computes."""
 
 Probe = Callable[[Sequence[Candidate], Collection[int]], float]
 """Distortion of the output with a candidate for each knob, of which only those with the given indices spike."""
@@ -96,4 +98,4 @@ def interpolated(knob: Knob, probes: Sequence[tuple[int, float]]) -> list[float]
 
 
 def _rounded(value: float) -> float:
-    return float(f"{value:.{DIGITS - 1}e}") if math.isfinite(value) else sys.float_info.max
+    return float(f"{min(value, PROHIBITIVE):.{DIGITS - 1}e}")

@@ -13,7 +13,6 @@ from onnx_snn.fitting.binary_codes import within_allowance
 from onnx_snn.fitting.ratings import mean_spikes, relative_error
 from onnx_snn.neurons import functions
 from onnx_snn.neurons.mbe import MbeNeuron
-from onnx_snn.rules.site import FunctionSite
 
 FUNCTION_SHAPES = ((16, 0), (16, 1), (16, 2), (12, 2), (10, 2), (8, 2), (8, 3))
 """Neurons that are tried for a function, from the most exact to the sparsest, as pairs of the number of bases N and the
@@ -24,13 +23,15 @@ CODE_BASES = (6, 8, 12, 16, 32)
 """Numbers of bases of the identity codes that are tried in turn where no binary code is within the allowance."""
 
 
-def sparse_function(fits: NeuronFits, site: FunctionSite, allowance: Allowance, settings: NeuronSettings) -> MbeNeuron:
-    """The most exact neuron of a function that fires within `allowance`, or the sparsest that errs within it."""
-    points, counts = fits.arguments(site)
-    exact, chosen = functions.get(site.function).formula(points), None
+def sparse_function(
+    fits: NeuronFits, name: str, argument: str, allowance: Allowance, settings: NeuronSettings
+) -> MbeNeuron:
+    """The most exact neuron of a function of `argument` within `allowance`, or the sparsest that errs within it."""
+    points, counts = fits.arguments(argument)
+    exact, chosen = functions.get(name).formula(points), None
     for bases, fewer in FUNCTION_SHAPES:
         shorter = dataclasses.replace(settings, timesteps=max(settings.timesteps - fewer, 1))
-        neuron = fits.function(site, bases, shorter)
+        neuron = fits.function(name, argument, bases, shorter)
         if chosen is not None and relative_error(neuron(points), exact, counts) > allowance.error:
             break
         chosen = neuron

@@ -84,8 +84,15 @@ class ChosenNeurons:
 
 
 def find_knobs(examined: Examined, calibrated: CalibratedSites, fitter: Fitter, *, progress: bool) -> Knobs:
-    """The neurons of an examined network, with their candidates."""
-    sites, refused = supported_sites(examined.coverage.selected, fitter)
+    """The neurons of an examined network, with their candidates.
+
+    Raises:
+        ModelError: no site can be converted.
+    """
+    coverage = examined.coverage
+    sites, refused = supported_sites(coverage.selected, fitter)
+    coverage.refused |= refused
+    coverage.check_any()
     paths = list(calibrated.paths.values())
     shapes, samples = observed_shapes(examined.model, sites, paths), sample_count(paths[0])
     knobs = knobs_of(sites, fitter, shapes, samples, progress=progress)
@@ -117,6 +124,7 @@ def choose_neurons(
 
     Raises:
         ConfigError: settings of single nodes name a neuron that a site does not have.
+        ModelError: no site can be converted.
         CalibrationError: a run fails.
     """
     coverage, config = examined.coverage, fitter.config

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from onnx_snn.errors import ModelError
+from onnx_snn.graph.subgraphs import Places, around, body_around, graph_of, places
 from onnx_snn.graph.unique_names import UniqueNames
 from onnx_snn.metadata import IDENTITY, SOURCE_KEY
 from onnx_snn.neurons import opset
@@ -26,6 +27,7 @@ class SpikingNode:
         output: name of the tensor that it computes; the original has a tensor of this name unless the node is a code.
         original: name of the original's tensor that the output approximates; for a code this is the node's input.
         readers: names of the nodes that read the output.
+        anchor: name of the tensor of the main graph that the output is or, in a branch, that the If around it computes.
     """
 
     name: str
@@ -33,6 +35,7 @@ class SpikingNode:
     output: str
     original: str
     readers: tuple[str, ...]
+    anchor: str
 
 
 class SwitchedGraph:
@@ -48,7 +51,7 @@ class SwitchedGraph:
         switches: for the name of each node the name of the input, bool [], that switches it on.
 
     Raises:
-        ModelError: `model` has no spiking node, has one in a branch, or was not converted from `original`.
+        ModelError: `model` has no spiking node, has one in a loop, or was not converted from `original`.
     """
 
     def __init__(self, original: ir.Model, model: ir.Model) -> None:
@@ -56,7 +59,8 @@ class SwitchedGraph:
         self._known = _values(model)
         self._original = _values(original)
         self._names = UniqueNames.of(model, original)
-        spiking = _spiking_nodes(model)
+        self._places = places(model)
+        spiking = _spiking_nodes(model, self._places)
         names = [str(value.name) for value in original.graph.outputs]
         del model.graph.outputs[len(names) :]  # a metered network has spike counts after the original's outputs
         found = [str(value.name) for value in model.graph.outputs]
@@ -92,7 +96,7 @@ class SwitchedGraph:
         """Replace a spiking node by an `If` that selects it or the original's nodes; `index` numbers its switch."""
         chain, source = self._chain(node), node.metadata_props.get(SOURCE_KEY, "")
         output = chain[-1].outputs[0]
-        name = str(output.name)
+        name, anchor = str(output.name), self._anchor(output)
         readers = tuple(user.name or "" for user in output.consumers())
         x = chain[0].inputs[0]
         assert x is not None, "a spiking node reads a tensor"
@@ -102,17 +106,23 @@ class SwitchedGraph:
         self.switches[node.name or name] = str(switch.name)
         self._known[name] = self._chosen(switch, chain, exact)
         original = str(x.name) if source == IDENTITY else name
-        return SpikingNode(node.name or name, source, name, original, readers)
+        return SpikingNode(node.name or name, source, name, original, readers, anchor)
+
+    def _anchor(self, output: ir.Value) -> str:
+        """Name of the tensor of the main graph that depends on `output` first."""
+        outermost = list(around(graph_of(output), self._places))
+        return str((outermost[-1].node.outputs[0] if outermost else output).name)
 
     def _chosen(self, switch: ir.Value, chain: list[ir.Node], exact: list[ir.Node]) -> ir.Value:
         """The output of a new `If` in place of `chain`, which runs `chain` if `switch` is true, else `exact`."""
         output = chain[-1].outputs[0]
         name = str(output.name)
         selection = ir.node("If", [switch], name=self._names.take(f"{switch.name}.node"))
-        self.model.graph.insert_before(chain[-1], selection)
+        graph = graph_of(chain[-1])
+        graph.insert_before(chain[-1], selection)
         (switched,) = selection.outputs
         output.replace_all_uses_with(switched, replace_graph_outputs=True)
-        self.model.graph.remove(chain)
+        graph.remove(chain)
         switched.name, switched.type, switched.shape = name, output.type, output.shape
         output.name = self._names.take(f"{name}/spiking")
         exact[-1].outputs[0].name = self._names.take(f"{name}/exact")
@@ -201,20 +211,19 @@ def _with_inputs(node: ir.Node, inputs: list[ir.Value | None]) -> ir.Node:
     )
 
 
-def _spiking_nodes(model: ir.Model) -> list[ir.Node]:
-    """The spiking nodes of `model`.
+def _spiking_nodes(model: ir.Model, known: Places) -> list[ir.Node]:
+    """The spiking nodes of `model`, whose subgraphs lie at `known` places.
 
     Raises:
-        ModelError: there is none, or one lies in a branch.
+        ModelError: there is none, or one lies in the body of a Loop or Scan.
     """
-    spiking = [node for node in model.graph if node.domain == opset.DOMAIN]
+    spiking = [node for node in model.graph.all_nodes() if node.domain == opset.DOMAIN]
     if not spiking:
         raise ModelError("the spiking network has no spiking node; give a network that onnx-snn has converted")
-    for node in model.graph.all_nodes():
-        if node.domain == opset.DOMAIN and node.graph is not model.graph:
+    for node in spiking:
+        if body_around(graph_of(node), known) is not None:
             raise ModelError(
-                f"spiking node {node.name!r} lies in a branch of an If, where it cannot be switched on and off; "
-                "sensitivity and tune need all spiking nodes in the main graph"
+                f"spiking node {node.name!r} lies in the body of a Loop or Scan, where it cannot be switched on and off"
             )
     return spiking
 
@@ -226,6 +235,9 @@ def _producer(node: ir.Node) -> ir.Node | None:
 
 
 def _values(model: ir.Model) -> dict[str, ir.Value]:
-    """Inputs, initializers and node outputs of the main graph, by name."""
-    values = {str(value.name): value for value in model.graph.inputs} | dict(model.graph.initializers)
-    return values | {str(value.name): value for node in model.graph for value in node.outputs if value.name}
+    """Inputs, initializers and node outputs of the main graph and its branches, by name."""
+    values: dict[str, ir.Value] = {}
+    for graph in (*model.graph.subgraphs(), model.graph):
+        values |= {str(value.name): value for value in graph.inputs} | dict(graph.initializers)
+        values |= {str(value.name): value for node in graph for value in node.outputs if value.name}
+    return values

@@ -51,7 +51,7 @@ class SwitchedModel:
             come last.
 
     Raises:
-        ModelError: `spiking` has no spiking node, has one in a branch, or was not converted from `original`.
+        ModelError: `spiking` has no spiking node, has one in a loop, or was not converted from `original`.
     """
 
     def __init__(
@@ -135,7 +135,7 @@ class Suffix:
         session_options: OptionsFactory,
     ) -> None:
         self.start = cut.tensor
-        behind = [node for node in nodes.values() if node.output not in cut.before]
+        behind = [node for node in nodes.values() if node.anchor not in cut.before]
         self.nodes = {node.name for node in behind}
         self._switches = switches
         part = with_mapped_weights(model)
