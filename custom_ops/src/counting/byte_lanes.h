@@ -57,20 +57,6 @@ struct ByteLanes {
   // Sum and carry of a full adder, bit by bit.
   static Vector parity(const Vector& a, const Vector& b, const Vector& c) { return a ^ b ^ c; }
   static Vector majority(const Vector& a, const Vector& b, const Vector& c) { return (a & b) | ((a ^ b) & c); }
-
-  // kLanes numbers up to 255 as bytes, and the lower and the upper bytes of numbers up to 65535. An instruction set may
-  // permute the lanes, if it does so in the same way in all three.
-  static Vector narrow(const std::int32_t* p) { return byte<0>(p); }
-  static Vector low_bytes(const std::int32_t* p) { return byte<0>(p); }
-  static Vector high_bytes(const std::int32_t* p) { return byte<1>(p); }
-
- private:
-  template <int kByte>
-  static Vector byte(const std::int32_t* p) {
-    std::uint8_t bytes[kSize];
-    for (std::size_t i = 0; i < kSize; ++i) bytes[i] = static_cast<std::uint8_t>(p[i] >> (8 * kByte));
-    return load(bytes);
-  }
 };
 
 }  // namespace onnx_snn
