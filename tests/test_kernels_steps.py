@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The kernels of neurons with step sizes return the bits of the NumPy reference, and its spikes.
 
-Neurons of up to four disjoint segments whose step sizes are the same for every basis have an execution path of their
+Neurons of up to eight disjoint segments whose step sizes are the same for every basis have an execution path of their
 own in the kernels (`custom_ops/src/kernels/few_segments.h`). Neurons that are nearly so must not take it.
 """
 
@@ -19,7 +19,7 @@ from onnx_snn.arrays import Float32
 from onnx_snn.neurons.mbe import UNSCALED, MbeNeuron
 from onnx_snn.neurons.step_kernels import size_kernels
 
-MOST_SEGMENTS = 4
+MOST_SEGMENTS = 8
 
 
 def step_neuron(
@@ -119,7 +119,7 @@ def test_sizes_of_each_basis_have_the_same_bits(polarity: int, gate: bool) -> No
 @pytest.mark.parametrize("segments", range(1, MOST_SEGMENTS + 2))
 @pytest.mark.parametrize("polarity", [0, 1], ids=["one_sided", "odd"])
 def test_work_of_a_task_has_the_same_bits(timesteps: int, segments: int, polarity: int) -> None:
-    """Up to 16 steps and four segments have a path of their own; the spikes of eight steps are counted at a time."""
+    """Up to 16 steps and eight segments have a path of their own; the spikes of eight steps are counted at a time."""
     sizes = (np.round(4096 * 0.7 ** np.arange(timesteps)) / 4096).astype(np.float32)
     units = np.exp2(np.arange(segments) - 2).astype(np.float32)
     neuron = step_neuron(sizes, units, gate=segments > 1, polarity=polarity, bias=0.375 * polarity, overlap=0.3)

@@ -26,7 +26,7 @@ struct Spikes {
   typename Simd::Index word;
 };
 
-// The parameters of up to kCount segments.
+// The parameters of up to kCount segments, 2, 4 or 8.
 template <class Simd, std::size_t kCount>
 class SegmentFields {
  public:
@@ -57,7 +57,7 @@ class SegmentFields {
 
  private:
   Float split_[kCount - 1];
-  typename Simd::Four u_rest_, gain_, weight_, base_, offset_;
+  typename Simd::template Lookup<kCount <= 4 ? 4 : 8> u_rest_, gain_, weight_, base_, offset_;
 };
 
 // One segment, which needs no offset.
@@ -142,6 +142,7 @@ void with_few_segments(const Neuron& neuron, Use use) {
   };
   if (neuron.bases == 1) return of_count(std::integral_constant<std::size_t, 1>());
   if (neuron.bases == 2) return of_count(std::integral_constant<std::size_t, 2>());
+  if (neuron.bases <= 4) return of_count(std::integral_constant<std::size_t, 4>());
   of_count(std::integral_constant<std::size_t, kFewSegments>());
 }
 

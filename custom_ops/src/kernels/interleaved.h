@@ -111,13 +111,14 @@ struct Interleaved {
     Simd::store_bytes(p, v.low, v.high, w.low, w.high);
   }
 
-  class Four {
+  template <std::size_t kCount>
+  class Lookup {
    public:
-    explicit Four(const float* values) : four_(values) {}
-    Float operator[](const Index& i) const { return {four_[i.low], four_[i.high]}; }
+    explicit Lookup(const float* values) : lookup_(values) {}
+    Float operator[](const Index& i) const { return {lookup_[i.low], lookup_[i.high]}; }
 
    private:
-    typename Simd::Four four_;
+    typename Simd::template Lookup<kCount> lookup_;
   };
 
   static Index root() { return {Simd::root(), Simd::root()}; }

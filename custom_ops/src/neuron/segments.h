@@ -16,7 +16,7 @@ class Neuron;
 inline constexpr std::size_t kMaxSegments = 32;
 
 // Segments of a neuron that are looked up within one register.
-inline constexpr std::size_t kFewSegments = 4;
+inline constexpr std::size_t kFewSegments = 8;
 
 // One segment: y = base + weight * clip(floor((x - u_rest) * gain), 0, top).
 struct alignas(16) Segment {
@@ -47,12 +47,12 @@ struct Segments {
 // A whole number of levels is moved from the base into the offset where float32 does not hold the base otherwise, so
 // that one fused multiply-add rounds the exact sum.
 struct FewSegments {
-  alignas(16) float split[kFewSegments];  // x >= split[i] is beyond segment i; NaN from the last segment on
-  alignas(16) float u_rest[kFewSegments];
-  alignas(16) float gain[kFewSegments];
-  alignas(16) float weight[kFewSegments];
-  alignas(16) float base[kFewSegments];
-  alignas(16) float offset[kFewSegments];
+  alignas(32) float split[kFewSegments];  // x >= split[i] is beyond segment i; NaN from the last segment on
+  alignas(32) float u_rest[kFewSegments];
+  alignas(32) float gain[kFewSegments];
+  alignas(32) float weight[kFewSegments];
+  alignas(32) float base[kFewSegments];
+  alignas(32) float offset[kFewSegments];
   bool shifted;                     // an offset is not 0
   std::size_t basis[kFewSegments];  // the basis n whose ramp the segment holds
 };

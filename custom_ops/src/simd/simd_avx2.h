@@ -88,12 +88,15 @@ struct Avx2 {
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), packed);
   }
 
-  class Four {
+  template <std::size_t kCount>
+  class Lookup {
    public:
-    explicit Four(const float* values) : values_(_mm256_broadcast_ps(reinterpret_cast<const __m128*>(values))) {}
-    Float operator[](Index i) const { return _mm256_permutevar_ps(values_, i); }
+    explicit Lookup(const float* values)
+        : values_(kCount == 4 ? _mm256_broadcast_ps(reinterpret_cast<const __m128*>(values)) : load(values)) {}
+    Float operator[](Index i) const { return kCount == 4 ? _mm256_permutevar_ps(values_, i) : permute(values_, i); }
 
    private:
+    static_assert(kCount == 4 || kCount == 8);
     __m256 values_;
   };
 

@@ -126,13 +126,19 @@ struct Avx512 {
     _mm512_storeu_si512(p, _mm512_packus_epi16(_mm512_packus_epi32(a, b), _mm512_packus_epi32(c, d)));
   }
 
-  // Four floats in a register, looked up by the numbers 0 to 3.
-  class Four {
+  // kCount floats in a register, 4 or 8, looked up by the numbers from 0.
+  template <std::size_t kCount>
+  class Lookup {
    public:
-    explicit Four(const float* values) : values_(_mm512_broadcast_f32x4(_mm_load_ps(values))) {}
-    Float operator[](Index i) const { return _mm512_permutevar_ps(values_, i); }
+    explicit Lookup(const float* values)
+        : values_(kCount == 4 ? _mm512_broadcast_f32x4(_mm_load_ps(values))
+                              : _mm512_broadcast_f32x8(_mm256_loadu_ps(values))) {}
+    Float operator[](Index i) const {
+      return kCount == 4 ? _mm512_permutevar_ps(values_, i) : _mm512_permutexvar_ps(i, values_);
+    }
 
    private:
+    static_assert(kCount == 4 || kCount == 8);
     __m512 values_;
   };
 

@@ -83,9 +83,10 @@ struct Baseline {
     store_bytes(p + 1, b);
   }
 
-  class Four {
+  template <std::size_t kCount>
+  class Lookup {
    public:
-    explicit Four(const float* values) : values_(values) {}
+    explicit Lookup(const float* values) : values_(values) {}
     Float operator[](Index i) const { return values_[i]; }
 
    private:

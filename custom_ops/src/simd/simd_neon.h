@@ -103,16 +103,19 @@ struct Neon {
     uint8x16x4_t bytes_;
   };
 
-  // Four floats as a table of 16 bytes.
-  class Four {
+  // Floats as a table of 16 or 32 bytes.
+  template <std::size_t kCount>
+  class Lookup {
    public:
-    explicit Four(const float* values) : bytes_(vld1q_u8(reinterpret_cast<const std::uint8_t*>(values))) {}
+    explicit Lookup(const float* values) : bytes_(vld1q_u8_x2(reinterpret_cast<const std::uint8_t*>(values))) {}
     Float operator[](Index i) const {
-      return vreinterpretq_f32_u8(vqtbl1q_u8(bytes_, bytes_of_entry(vreinterpretq_u32_s32(i))));
+      const uint8x16_t byte = bytes_of_entry(vreinterpretq_u32_s32(i));
+      return vreinterpretq_f32_u8(kCount == 4 ? vqtbl1q_u8(bytes_.val[0], byte) : vqtbl2q_u8(bytes_, byte));
     }
 
    private:
-    uint8x16_t bytes_;
+    static_assert(kCount == 4 || kCount == 8);
+    uint8x16x2_t bytes_;
   };
 
   template <std::size_t kDepth>
