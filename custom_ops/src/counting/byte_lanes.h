@@ -31,6 +31,15 @@ struct ByteLanes {
   // a + v where the mask is set, else a.
   static Vector add_where(const Mask& where, const Vector& a, const Vector& v) { return a + (where & v); }
   static Vector add(const Vector& a, const Vector& b) { return a + b; }
+  static Vector larger(const Vector& a, const Vector& b) { return a > b ? a : b; }
+
+  // Whether the mask of any lane is set.
+  static bool any(const Mask& mask) {
+    std::uint64_t words[(kSize + 7) / 8] = {}, all = 0;
+    std::memcpy(words, &mask, kSize);
+    for (const std::uint64_t word : words) all |= word;
+    return all != 0;
+  }
 
   template <int kBits>
   static Vector shift_left(const Vector& v) {

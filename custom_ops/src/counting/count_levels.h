@@ -23,6 +23,29 @@ void drain(Row& row, std::int64_t& total) {
   row = {};
 }
 
+inline std::uint8_t owner_of(const Neuron& neuron, std::size_t segment) {
+  return static_cast<std::uint8_t>(neuron.first_owner() + segment);
+}
+
+// How many segments, from the first, there are up to the last one that owns an element of the rows. Codes reach beyond
+// most values, so that the last segments are often without.
+template <class Bytes>
+std::size_t owning_segments(LevelCounts& counts, const Neuron& neuron) {
+  auto largest = Bytes::broadcast(0);
+  for (Row& row : counts.owner) {
+    for (std::size_t column = 0; column < Row::kBytes; column += Bytes::kLanes) {
+      largest = Bytes::larger(largest, Bytes::load(bytes_of(row) + column));
+    }
+  }
+  std::size_t segments = neuron.bases;
+  while (segments > 1) {
+    const auto last = Bytes::broadcast(owner_of(neuron, segments - 1));
+    if (Bytes::any(Bytes::equal(Bytes::larger(largest, last), largest))) break;
+    --segments;
+  }
+  return segments;
+}
+
 // Counts eight rows of elements in every segment, with the elements of other segments masked out. A single segment owns
 // all: a NaN fires nothing there, and how many elements it has does not matter.
 template <class Bytes, bool kWide, bool kSingle>
@@ -31,6 +54,7 @@ void count_group(LevelCounts& counts, const Neuron& neuron) {
   const std::uint32_t top = neuron.steps->full_word();
   const auto top_low = Bytes::broadcast(static_cast<std::uint8_t>(top));
   const auto top_high = Bytes::broadcast(static_cast<std::uint8_t>(top >> kBitsOfByte));
+  const std::size_t segments = kSingle ? 1 : owning_segments<Bytes>(counts, neuron);
   for (std::size_t column = 0; column < Row::kBytes; column += Bytes::kLanes) {
     const auto load = [&](Row& row) { return Bytes::load(bytes_of(row) + column); };
     const auto add = [&](Row& row, const auto& v) { Bytes::store(bytes_of(row) + column, Bytes::add(load(row), v)); };
@@ -42,25 +66,26 @@ void count_group(LevelCounts& counts, const Neuron& neuron) {
       if constexpr (kWide) saturated = Bytes::both(saturated, Bytes::equal(load(counts.high[r]), top_high));
       mark[r] = Bytes::add_where(saturated, Bytes::broadcast(1), Bytes::broadcast(16));
     }
-    for (std::size_t segment = 0; segment < neuron.bases; ++segment) {
-      const auto owner = Bytes::broadcast(static_cast<std::uint8_t>(neuron.first_owner() + segment));
+    for (std::size_t segment = 0; segment < segments; ++segment) {
+      const auto owner = Bytes::broadcast(owner_of(neuron, segment));
       const auto owned = [&](std::size_t r, const Vector& v) {
         if constexpr (kSingle) return v;
         return Bytes::keep(Bytes::equal(load(counts.owner[r]), owner), v);
       };
       auto marks = Bytes::broadcast(0);
-      add_eight<Bytes>(counts.low_bits[segment], column, counts.groups, [&](std::size_t r) {
+      add_eight<Bytes>(counts.low_bits[segment], column, counts.groups[segment], [&](std::size_t r) {
         marks = Bytes::add(marks, owned(r, mark[r]));
         return owned(r, load(counts.low[r]));
       });
       if constexpr (kWide) {
-        add_eight<Bytes>(counts.high_bits[segment], column, counts.groups,
+        add_eight<Bytes>(counts.high_bits[segment], column, counts.groups[segment],
                          [&](std::size_t r) { return owned(r, load(counts.high[r])); });
       }
       add(counts.elements[segment], Bytes::low_nibbles(marks));
       add(counts.saturated[segment], Bytes::template shift_right<4>(marks));
     }
   }
+  for (std::size_t segment = 0; segment < segments; ++segment) ++counts.groups[segment];
 }
 
 template <class Bytes>
@@ -73,15 +98,12 @@ void unpack_bytes(LevelCounts& counts, const Neuron& neuron) {
 }
 
 template <class Bytes>
-void unpack_bits(LevelCounts& counts, const Neuron& neuron) {
+void unpack_bits(LevelCounts& counts, const Neuron& neuron, std::size_t segment) {
   const std::size_t bits = neuron.steps->timesteps, low_bits = std::min(bits, kBitsOfByte);
-  for (std::size_t segment = 0; segment < neuron.bases; ++segment) {
-    std::int64_t* const total = counts.totals[segment].bits.data();
-    unpack<Bytes>(counts.low_bits[segment], counts.groups, low_bits, total);
-    if (!has_high_bits(neuron)) continue;
-    unpack<Bytes>(counts.high_bits[segment], counts.groups, bits - low_bits, total + low_bits);
-  }
-  counts.groups = 0;
+  const std::size_t groups = std::exchange(counts.groups[segment], 0);
+  std::int64_t* const total = counts.totals[segment].bits.data();
+  unpack<Bytes>(counts.low_bits[segment], groups, low_bits, total);
+  if (has_high_bits(neuron)) unpack<Bytes>(counts.high_bits[segment], groups, bits - low_bits, total + low_bits);
 }
 
 // Counts all rows; those without elements count as silent.
@@ -102,7 +124,9 @@ void count_rows(LevelCounts& counts, const Neuron& neuron) {
   }
   counts.rows = 0;
   if (++counts.groups_of_bytes == LevelCounts::kMostGroupsOfBytes) unpack_bytes<Bytes>(counts, neuron);
-  if (++counts.groups == LevelCounts::kMostGroups) unpack_bits<Bytes>(counts, neuron);
+  for (std::size_t segment = 0; segment < neuron.bases; ++segment) {
+    if (counts.groups[segment] == LevelCounts::kMostGroups) unpack_bits<Bytes>(counts, neuron, segment);
+  }
 }
 
 // Bytes of elements that are about to be counted: their owners, and the lower and upper eight bits of their spike
@@ -128,7 +152,9 @@ template <class Bytes>
 void unpack_levels(LevelCounts& counts, const Neuron& neuron) {
   if (counts.rows > 0) count_rows<Bytes>(counts, neuron);
   if (counts.groups_of_bytes > 0) unpack_bytes<Bytes>(counts, neuron);
-  if (counts.groups > 0) unpack_bits<Bytes>(counts, neuron);
+  for (std::size_t segment = 0; segment < neuron.bases; ++segment) {
+    if (counts.groups[segment] > 0) unpack_bits<Bytes>(counts, neuron, segment);
+  }
 }
 
 }  // namespace

@@ -42,8 +42,8 @@ struct LevelCounts {
   static constexpr std::size_t kMostGroupsOfBytes = UINT8_MAX / kRows;
   BitCounts low_bits[kMaxSegments], high_bits[kMaxSegments];
   Row elements[kMaxSegments], saturated[kMaxSegments];
-  std::size_t groups;           // counted in the planes
-  std::size_t groups_of_bytes;  // counted in `elements` and `saturated`
+  std::array<std::size_t, kMaxSegments> groups;  // counted in the planes of each segment
+  std::size_t groups_of_bytes;                   // counted in `elements` and `saturated`
 
   // Sums over all lanes.
   struct Total {

@@ -27,6 +27,8 @@ struct Avx512Bytes {
   static Vector keep(Mask where, Vector v) { return _mm512_maskz_mov_epi8(where, v); }
   static Vector add_where(Mask where, Vector a, Vector v) { return _mm512_mask_add_epi8(a, where, a, v); }
   static Vector add(Vector a, Vector b) { return _mm512_add_epi8(a, b); }
+  static Vector larger(Vector a, Vector b) { return _mm512_max_epu8(a, b); }
+  static bool any(Mask mask) { return mask != 0; }
 
   template <int kBits>
   static Vector shift_left(Vector v) {
