@@ -12,6 +12,8 @@ import onnx
 
 from onnx_snn.arrays import Float32
 from onnx_snn.config.convert_config import default_bases
+from onnx_snn.config.neuron_settings import BetaCode
+from onnx_snn.fitting.beta_codes import BetaSteps
 from onnx_snn.fitting.density import uniform_density
 from onnx_snn.fitting.function_fit import fit_function
 from onnx_snn.fitting.identity_code import fit_identity
@@ -52,6 +54,13 @@ def function_neuron(name: str, bases: int, timesteps: int) -> MbeNeuron:
 def identity_neuron(bases: int, timesteps: int) -> MbeNeuron:
     """A code of signed values."""
     return fit_identity(uniform_density(0.0, CODE_LIMIT), bases, timesteps, limit=CODE_LIMIT)
+
+
+@cache
+def step_neuron(segments: int, timesteps: int) -> MbeNeuron:
+    """A beta code of signed values: step sizes decay by 0.7, each segment is an octave coarser than the one before."""
+    code = BetaCode(0.7, 0, tuple(range(segments)))
+    return BetaSteps(timesteps, code).neuron(CODE_LIMIT, one_sided=False, gate=True)
 
 
 def neuron_model(neuron: MbeNeuron, variant: Variant = PLAIN, body: Body = Body.LOOP) -> onnx.ModelProto:

@@ -37,6 +37,7 @@ from kernel_models import (
     function_neuron,
     identity_neuron,
     neuron_model,
+    step_neuron,
 )
 from measurement import (
     Run,
@@ -65,6 +66,7 @@ from onnx_snn.neurons.opset import (
 
 BASES = (4, 8, 16, 32)
 TIMESTEPS = (4, 8, 16)
+STEP_BASES, STEP_TIMESTEPS = (1, 2, 3), (8, 16)
 THREADS = (1, 2)
 ELEMENTS = {2**18: 31, 2**22: 9}
 """Numbers of elements of the tensors (one fits a cache, one does not), with the number of timed rounds of each."""
@@ -130,7 +132,12 @@ def rows_of(elements: int, length: int) -> Float32:
 def measure(threads: int) -> dict[str, list[dict[str, Any]]]:
     """All rows for one number of threads, which this process keeps to."""
     share_threads(threads)
-    groups = {"exact": measure_exact(), "neurons": measure_neurons(threads), "portable": measure_portable()}
+    groups = {
+        "exact": measure_exact(),
+        "neurons": measure_neurons(threads),
+        "steps": measure_steps(threads),
+        "portable": measure_portable(),
+    }
     return {name: [{"threads": threads, **row} for row in rows] for name, rows in groups.items()}
 
 
@@ -145,6 +152,20 @@ def measure_neurons(threads: int) -> Iterator[dict[str, Any]]:
             kernel = BoundRun(neuron_model(neuron, variant), x)
             seconds = taking_turns({"kernel": kernel, "copy": copy}, rounds)
             row = {"bases": bases, "timesteps": timesteps, **variant._asdict()}
+            yield row | entry(seconds, x.size, copy=("kernel", "copy"))
+
+
+def measure_steps(threads: int) -> Iterator[dict[str, Any]]:
+    """Step codes against a copy."""
+    for elements, rounds in ELEMENTS.items():
+        x = rows_of(elements, CHANNELS)
+        copy = copy_run(x, threads)
+        for bases, timesteps, scaled, metered in itertools.product(
+            STEP_BASES, STEP_TIMESTEPS, (False, True), (False, True)
+        ):
+            kernel = BoundRun(neuron_model(step_neuron(bases, timesteps), Variant(True, scaled, metered)), x)
+            seconds = taking_turns({"kernel": kernel, "copy": copy}, rounds)
+            row = {"bases": bases, "timesteps": timesteps, "scaled": scaled, "metered": metered}
             yield row | entry(seconds, x.size, copy=("kernel", "copy"))
 
 
@@ -214,6 +235,7 @@ def page(results: dict[str, Any]) -> str:
     machine = results["machine"]
     exact = pivot(results["exact"], ("spiking", "exact", "length", "timesteps"), "exact")
     neurons = pivot(results["neurons"], ("bases", "timesteps", *Variant._fields), "copy")
+    steps = pivot(results["steps"], ("bases", "timesteps", "scaled", "metered"), "copy")
     return (
         "# Speed of the kernels\n\n"
         "Written by `python benchmarks/kernels.py`; do not edit. A cell holds billions of elements a second at the\n"
@@ -227,6 +249,10 @@ def page(results: dict[str, Any]) -> str:
         "The copy is NumPy's on one thread. On two it is onnxruntime's Relu, which reads and writes as much on the\n"
         f"same threads. Scales are one for each of {CHANNELS} channels.\n\n"
         f"```text\n{neurons}\n```\n\n"
+        "## Step codes beside a copy\n\n"
+        "Codes of signed values whose step sizes decay by 0.7, one segment for each basis; with several bases they\n"
+        "have a gate.\n\n"
+        f"```text\n{steps}\n```\n\n"
         "## MbeNeuron beside its portable functions\n\n"
         "How many times as long the function in the file takes in onnxruntime without the library, by its form.\n"
         f"{PORTABLE_ELEMENTS:,} elements, the same bits.\n\n"

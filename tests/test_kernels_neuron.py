@@ -14,7 +14,7 @@ from portable import assert_same_bits, neuron_feeds
 from strategies import Case, cases, critical_inputs, sample_case
 
 from onnx_snn.arrays import Float32
-from onnx_snn.neurons.mbe import UNSCALED, MbeNeuron, closed_form, halving_neuron
+from onnx_snn.neurons.mbe import UNSCALED, closed_form, halving_neuron
 from onnx_snn.neurons.opset import MBE_NEURON
 
 
@@ -74,25 +74,3 @@ def test_more_spikes_than_a_counter_holds_are_counted(timesteps: int, gate: bool
         outputs = native(MBE_NEURON, True, 0, threads)(neuron_feeds(neuron, x, UNSCALED))
         assert_same_bits(outputs["y"], expected.y, f"y, {threads=}")
         assert_same_bits(outputs["spikes"], expected.spikes, f"spikes, {threads=}")
-
-
-@pytest.mark.parametrize("timesteps", [4, 8, 16, 17])
-@pytest.mark.parametrize("polarity", [0, 1], ids=["one_sided", "odd"])
-@pytest.mark.parametrize("bias", [0.0, 0.375])
-def test_beta_code_has_the_same_bits(timesteps: int, polarity: int, bias: float) -> None:
-    """One basis whose kernels decay, but not by halves; up to 16 time steps have a way of their own."""
-    decay = (np.round(4096 * 0.7 ** np.arange(timesteps)) / 4096).astype(np.float32)[:, None]
-    neuron = MbeNeuron(
-        u_rest=np.float32([0.125 * bias]),
-        gain=np.float32([0.8]),
-        threshold=decay,
-        reset=decay,
-        intensity=decay,
-        weight=np.float32([1.25]),
-        bias=np.float32(bias),
-        polarity=polarity,
-    )
-    rng = np.random.default_rng(timesteps)
-    x = np.concatenate([critical_inputs(neuron, rng), rng.uniform(-4, 4, TASK).astype(np.float32)])
-    for scale in (UNSCALED, np.float32([0.25]), np.exp2(np.arange(x.size) % 7 - 3).astype(np.float32)):
-        assert_neuron(Case(neuron, x, scale))

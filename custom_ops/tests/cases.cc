@@ -2,6 +2,7 @@
 #include "cases.h"
 
 #include <algorithm>
+#include <numeric>
 
 namespace onnx_snn {
 namespace {
@@ -21,47 +22,59 @@ std::vector<float> draw_values(std::size_t count, Draw draw) {
   return values;
 }
 
-// Halving kernels, with or without a saturation spike.
-void set_halving(reference::Parameters& p, bool saturation_spike) {
-  const int timesteps = static_cast<int>(p.timesteps) - saturation_spike;
-  for (int t = -static_cast<int>(saturation_spike); t < timesteps; ++t) {
-    const float saturation = 2.0f - std::ldexp(2.0f, -timesteps);
-    const float decay = t < 0 ? saturation : std::ldexp(1.0f, -t);
-    p.threshold.insert(p.threshold.end(), p.bases, decay);
-    p.reset.insert(p.reset.end(), p.bases, t < 0 ? INFINITY : decay);
-    p.intensity.insert(p.intensity.end(), p.bases, decay);
+// Step sizes: halves, those of a beta code of base 1/0.7, or any numbers.
+std::vector<float> draw_sizes(Random& random, std::size_t timesteps, bool halving) {
+  std::vector<float> sizes;
+  const bool beta = random.chance(0.5);
+  for (std::size_t t = 0; t < timesteps; ++t) {
+    const float decay = std::pow(0.7f, static_cast<float>(t));
+    const float any = static_cast<float>(random.integer(1, 4096)) / 4096;
+    sizes.push_back(halving ? std::ldexp(1.0f, -static_cast<int>(t)) : beta ? std::round(4096 * decay) / 4096 : any);
   }
+  return sizes;
 }
 
-// The kernels of a beta code of base 1/0.7.
-void set_beta(reference::Parameters& p) {
-  for (std::size_t slot = 0; slot < p.intensity.size(); ++slot) {
-    p.intensity[slot] = std::round(4096 * std::pow(0.7f, static_cast<float>(slot / p.bases))) / 4096;
-  }
-  p.threshold = p.reset = p.intensity;
+// Threshold = reset = intensity = size, with or without a saturation spike first.
+void set_steps(reference::Parameters& p, const std::vector<float>& sizes, bool saturation_spike) {
+  const auto append = [&](float size, float reset) {
+    p.threshold.insert(p.threshold.end(), p.bases, size);
+    p.reset.insert(p.reset.end(), p.bases, reset);
+    p.intensity.insert(p.intensity.end(), p.bases, size);
+  };
+  if (saturation_spike) append(std::accumulate(sizes.begin(), sizes.end(), 0.0f), INFINITY);
+  for (const float size : sizes) append(size, size);
+  p.timesteps = sizes.size() + saturation_spike;
+}
+
+// Any kernels.
+void set_kernels(reference::Parameters& p, Random& random, std::size_t timesteps) {
+  const std::size_t slots = timesteps * p.bases;
+  p.threshold = draw_values(slots, [&] { return random.normal(1); });
+  p.reset = draw_values(slots, [&] { return random.chance(0.1) ? INFINITY : random.normal(1); });
+  p.intensity = draw_values(slots, [&] { return static_cast<float>(random.integer(-64, 64)) / 64; });
+  p.timesteps = timesteps;
 }
 
 // A neuron whose weights and intensities are multiples of powers of two, so that all sums are exact.
 reference::Parameters draw_neuron(Random& random, bool odd) {
   reference::Parameters p{};
   p.odd = odd;
-  const bool single = random.chance(0.15);  // one basis: often Path::kSingleBasis
-  p.bases = static_cast<std::size_t>(single ? 1 : random.chance(0.1) ? random.integer(33, 70) : random.integer(1, 32));
-  const bool halving = !single && random.chance(0.8), saturation_spike = random.chance(0.5);
-  p.timesteps = static_cast<std::size_t>(random.integer(1, single || random.chance(0.2) ? 16 : 8) +
-                                         (halving && saturation_spike));
-  const std::size_t slots = p.timesteps * p.bases;
-  if (halving) {
-    set_halving(p, saturation_spike);
+  const bool few = random.chance(0.4);  // often Path::kFewSegments
+  p.bases = static_cast<std::size_t>(few                  ? random.integer(1, 5)
+                                     : random.chance(0.1) ? random.integer(33, 70)
+                                                          : random.integer(1, 32));
+  const auto timesteps = static_cast<std::size_t>(random.integer(1, few || random.chance(0.2) ? 16 : 8));
+  float reach = 2;  // sum of the step sizes
+  if (random.chance(0.85)) {
+    const std::vector<float> sizes = draw_sizes(random, timesteps, !few || random.chance(0.3));
+    set_steps(p, sizes, random.chance(0.5));
+    reach = std::accumulate(sizes.begin(), sizes.end(), 0.0f);
   } else {
-    p.threshold = draw_values(slots, [&] { return random.normal(1); });
-    p.reset = draw_values(slots, [&] { return random.chance(0.1) ? INFINITY : random.normal(1); });
-    p.intensity = draw_values(slots, [&] { return static_cast<float>(random.integer(-64, 64)) / 64; });
-    if (random.chance(0.5)) set_beta(p);
+    set_kernels(p, random, timesteps);
   }
-  const bool segments = random.chance(0.5);  // ramps that do not overlap
+  const bool segments = random.chance(few ? 0.8 : 0.5);  // ramps that do not overlap
   for (std::size_t n = 0; n < p.bases; ++n) {
-    p.u_rest.push_back(segments ? static_cast<float>(n) / 8 : random.normal(2));
+    p.u_rest.push_back(segments ? static_cast<float>(n) * reach / 16 : random.normal(2));
     p.gain.push_back(segments ? 16.0f : 0.1f + std::fabs(random.normal(2)));
     if (!segments && random.chance(0.3)) p.gain.back() = -p.gain.back();
     p.weight.push_back(static_cast<float>(random.integer(-4096, 4096)) / 1024);
@@ -82,6 +95,19 @@ void add_neuron(Case& node, Random& random, bool odd) {
   node.inputs.emplace_back(per_basis, p.weight);
   node.inputs.emplace_back(random.chance(0.5) ? Sides{} : Sides{1}, std::vector<float>{p.bias});
   node.neurons.push_back(p);
+}
+
+// Replaces some elements of x by inputs that a basis can just reach or just miss: sums of thresholds over its gain.
+void add_boundaries(Case& node, Random& random) {
+  const reference::Parameters& p = node.neurons[0];
+  for (std::size_t i = 0; i < node.x().elements(); i += static_cast<std::size_t>(random.integer(1, 4))) {
+    const auto n = static_cast<std::size_t>(random.integer(0, static_cast<std::int64_t>(p.bases) - 1));
+    float charge = 0;
+    for (std::size_t t = 0; t < p.timesteps; ++t) charge += random.chance(0.5) ? p.threshold[t * p.bases + n] : 0;
+    float& x = node.inputs[0].floats()[i];
+    x = p.u_rest[n] + charge / p.gain[n];
+    if (random.chance(0.6)) x = std::nextafter(x, random.chance(0.5) ? INFINITY : -INFINITY);
+  }
 }
 
 // A shape that broadcasts into `sides`, often with the last axis alone.
@@ -186,6 +212,7 @@ Case draw_case(Random& random, const std::string& op, const Sides& x) {
   if (op == "MbeNeuron") {
     add_neuron(node, random, odd);
     add_scale(node, random, x);
+    if (random.chance(0.5)) add_boundaries(node, random);
     return node;
   }
   add_values(node, random, x);

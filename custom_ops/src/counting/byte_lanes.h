@@ -31,6 +31,15 @@ struct ByteLanes {
   // a + v where the mask is set, else a.
   static Vector add_where(const Mask& where, const Vector& a, const Vector& v) { return a + (where & v); }
   static Vector add(const Vector& a, const Vector& b) { return a + b; }
+  static Vector larger(const Vector& a, const Vector& b) { return a > b ? a : b; }
+
+  // Whether the mask of any lane is set.
+  static bool any(const Mask& mask) {
+    std::uint64_t words[(kSize + 7) / 8] = {}, all = 0;
+    std::memcpy(words, &mask, kSize);
+    for (const std::uint64_t word : words) all |= word;
+    return all != 0;
+  }
 
   template <int kBits>
   static Vector shift_left(const Vector& v) {
@@ -57,20 +66,6 @@ struct ByteLanes {
   // Sum and carry of a full adder, bit by bit.
   static Vector parity(const Vector& a, const Vector& b, const Vector& c) { return a ^ b ^ c; }
   static Vector majority(const Vector& a, const Vector& b, const Vector& c) { return (a & b) | ((a ^ b) & c); }
-
-  // kLanes numbers up to 255 as bytes, and the lower and the upper bytes of numbers up to 65535. An instruction set may
-  // permute the lanes, if it does so in the same way in all three.
-  static Vector narrow(const std::int32_t* p) { return byte<0>(p); }
-  static Vector low_bytes(const std::int32_t* p) { return byte<0>(p); }
-  static Vector high_bytes(const std::int32_t* p) { return byte<1>(p); }
-
- private:
-  template <int kByte>
-  static Vector byte(const std::int32_t* p) {
-    std::uint8_t bytes[kSize];
-    for (std::size_t i = 0; i < kSize; ++i) bytes[i] = static_cast<std::uint8_t>(p[i] >> (8 * kByte));
-    return load(bytes);
-  }
 };
 
 }  // namespace onnx_snn

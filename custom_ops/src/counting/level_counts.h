@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The counters of a neuron on the segmented path: its levels that wait to be counted, and how often each bit of the
-// levels was set in each segment so far. count_levels.h fills them, positional_popcount.h explains the bit planes.
+// The counters of a neuron with segments: the spike words that wait to be counted, and how often each bit of them was
+// set in each segment so far. count_levels.h fills them, positional_popcount.h explains the bit planes.
 #pragma once
 
 #include <array>
@@ -30,9 +30,11 @@ struct BitCounts {
 struct LevelCounts {
   // Elements that wait for a full group of rows.
   static constexpr std::size_t kRows = 8;
-  Row owner[kRows];  // the leaf of an element's segment; 0: a NaN, which fires nothing
-  Row low[kRows];    // the lower eight bits of its level
-  Row high[kRows];   // the upper eight bits, written only for levels of more than eight bits
+  static constexpr std::size_t kElements = kRows * Row::kBytes;
+  Row owner[kRows];  // identifies the segment of an element; 0: a NaN, which fires nothing. Not written if there is one
+                     // segment
+  Row low[kRows];    // the lower eight bits of its spike word
+  Row high[kRows];   // the upper eight bits, written only for words of more than eight bits
   std::size_t rows;
 
   // What was counted in each segment, lane by lane.
@@ -40,14 +42,14 @@ struct LevelCounts {
   static constexpr std::size_t kMostGroupsOfBytes = UINT8_MAX / kRows;
   BitCounts low_bits[kMaxSegments], high_bits[kMaxSegments];
   Row elements[kMaxSegments], saturated[kMaxSegments];
-  std::size_t groups;           // counted in the planes
-  std::size_t groups_of_bytes;  // counted in `elements` and `saturated`
+  std::array<std::size_t, kMaxSegments> groups;  // counted in the planes of each segment
+  std::size_t groups_of_bytes;                   // counted in `elements` and `saturated`
 
   // Sums over all lanes.
   struct Total {
     std::int64_t elements;
     std::int64_t saturated;
-    std::array<std::int64_t, kMaxHalvingTimesteps> bits;  // how many levels have bit b set
+    std::array<std::int64_t, kMaxSteps> bits;  // how many spike words have bit b set
   };
   std::array<Total, kMaxSegments> totals;
 };

@@ -44,7 +44,7 @@ IdleLevels& idle_levels() {
 
 SpikeCounter::SpikeCounter(const Neuron& neuron, UnpackLevels unpack_levels)
     : neuron_(neuron), unpack_levels_(unpack_levels) {
-  if (neuron.path == Path::kSegmented) {
+  if (neuron.segmented()) {
     levels_ = idle_levels().take();
   } else {
     spikes_.resize(neuron.timesteps * neuron.bases);
@@ -62,13 +62,14 @@ SpikeCounter::~SpikeCounter() {
 // falls and lies after x. A saturated basis fires at all T time steps, or only its saturation spike if it has one.
 void SpikeCounter::move_levels_to(std::int64_t* spikes) {
   unpack_levels_(*levels_, neuron_);
-  const auto [timesteps, saturation_spike] = *neuron_.halving;
+  const std::size_t timesteps = neuron_.steps->timesteps;
+  const bool saturation_spike = neuron_.steps->saturation_spike;
   std::int64_t elements = 0;
   for (std::size_t segment = 0; segment < neuron_.bases; ++segment) elements += levels_->totals[segment].elements;
   std::int64_t before = 0;
   for (std::size_t segment = 0; segment < neuron_.bases; ++segment) {
     const auto count = std::exchange(levels_->totals[segment], {});
-    const std::size_t basis = neuron_.segments->basis[segment];
+    const std::size_t basis = neuron_.segment_basis(segment);
     const bool rising = neuron_.gain[basis] > 0;
     const std::int64_t saturated_elsewhere = rising ? elements - before - count.elements : before;
     const std::int64_t saturation_spikes = saturation_spike ? count.saturated + saturated_elsewhere : 0;
@@ -82,7 +83,7 @@ void SpikeCounter::move_levels_to(std::int64_t* spikes) {
 }
 
 void SpikeCounter::move_to(std::int64_t* spikes) {
-  if (neuron_.path == Path::kSegmented) return move_levels_to(spikes);
+  if (neuron_.segmented()) return move_levels_to(spikes);
   for (std::size_t slot = 0; slot < spikes_.size(); ++slot) {
     spikes[slot] += spikes_[slot];
     spikes_[slot] = 0;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Spikes of one neuron, counted while it is evaluated.
 //
-// On the segmented path all bases but one are silent or saturated at any x. So it is enough to count, in each segment,
-// the elements, the saturated ones among them, and how often each bit of their levels is set: from these follows how
-// often each basis fired at each time step. On the other paths every spike is counted.
+// Where a neuron has segments, all bases but one are silent or saturated at any x. So it is enough to count, in each
+// segment, the elements, the saturated ones among them, and how often each bit of their spike words is set: from these
+// follows how often each basis fired at each time step. Of other neurons every spike is counted.
 #pragma once
 
 #include <cstddef>
@@ -23,10 +23,10 @@ class SpikeCounter {
   SpikeCounter(const SpikeCounter&) = delete;
   SpikeCounter& operator=(const SpikeCounter&) = delete;
 
-  // Segmented path only: where the kernels count levels.
+  // Neurons with segments only: where the kernels count levels.
   LevelCounts& levels() { return *levels_; }
 
-  // Other paths only: basis n fired `count` times at time step t.
+  // Other neurons only: basis n fired `count` times at time step t.
   void add(std::size_t t, std::size_t n, std::int64_t count) { spikes_[t * neuron_.bases + n] += count; }
 
   // Adds what was counted to spikes [S, N], and starts again from zero.
@@ -37,8 +37,8 @@ class SpikeCounter {
 
   const Neuron& neuron_;
   UnpackLevels unpack_levels_;
-  std::unique_ptr<LevelCounts> levels_;  // of the segmented path
-  std::vector<std::int64_t> spikes_;     // [S, N] of the other paths
+  std::unique_ptr<LevelCounts> levels_;  // of neurons with segments
+  std::vector<std::int64_t> spikes_;     // [S, N] of other neurons
 };
 
 }  // namespace onnx_snn

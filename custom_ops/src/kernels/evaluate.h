@@ -2,9 +2,9 @@
 // y = neuron(x / scale) * scale along the execution path of the neuron, its spikes counted or not.
 #pragma once
 
+#include "kernels/few_segments.h"
 #include "kernels/generic.h"
 #include "kernels/segmented.h"
-#include "kernels/single_basis.h"
 
 namespace onnx_snn {
 
@@ -12,11 +12,8 @@ template <class Simd>
 void evaluate(const Neuron& neuron, const Scale& scale, const float* x, float* y, std::size_t count,
               SpikeCounter* counter) {
   switch (neuron.path) {
+    case Path::kFewSegments: return evaluate_few_segments<Simd>(neuron, scale, x, y, count, counter);
     case Path::kSegmented: return evaluate_segmented<Simd>(neuron, scale, x, y, count, counter);
-    case Path::kSingleBasis:
-      if constexpr (Simd::kLanes > 1) return evaluate_single_basis<Simd>(neuron, scale, x, y, count, counter);
-      // The loops over blocks are faster than a single lane, because compilers vectorise them.
-      [[fallthrough]];
     case Path::kGeneric: return evaluate_generic<Simd>(neuron, scale, x, y, count, counter);
   }
 }

@@ -29,7 +29,7 @@ inline float level_of(float charge, float top) {
 
 // k = the levels of basis n, by the closed form of halving kernels.
 inline void levels(const Neuron& neuron, std::size_t n, const Block<float>& x, Block<float>& k) {
-  const float u_rest = neuron.u_rest[n], gain = neuron.level_gain[n], top = neuron.halving->top();
+  const float u_rest = neuron.u_rest[n], gain = neuron.level_gain[n], top = neuron.steps->top();
   for (std::size_t i = 0; i < kBlock; ++i) k[i] = level_of((x[i] - u_rest) * gain, top);
 }
 
@@ -59,7 +59,7 @@ inline void intensities(const Neuron& neuron, std::size_t n, const Block<float>&
 
 // y = bias + sum_n weight_n * o_n in float64, rounded once.
 inline void readout(const Neuron& neuron, const Block<float>& x, Block<float>& y) {
-  const bool halving = neuron.halving.has_value();
+  const bool halving = neuron.halving();
   const double* weight = halving ? neuron.level_weight.data() : neuron.weight.data();
   Block<double> sum;
   Block<float> o;

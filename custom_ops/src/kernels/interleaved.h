@@ -21,7 +21,6 @@ struct Interleaved {
   using Float = Two<typename Simd::Float>;
   using Index = Two<typename Simd::Index>;
   using Mask = Two<typename Simd::Mask>;
-  using Counts = typename Simd::Counts;
   using Bytes = typename Simd::Bytes;
 
   static Float broadcast(float value) { return {Simd::broadcast(value), Simd::broadcast(value)}; }
@@ -64,34 +63,63 @@ struct Interleaved {
   static Float select(const Mask& where, const Float& a, const Float& b) {
     return {Simd::select(where.low, a.low, b.low), Simd::select(where.high, a.high, b.high)};
   }
-  static Float add_where(const Mask& where, const Float& a, const Float& b) {
-    return {Simd::add_where(where.low, a.low, b.low), Simd::add_where(where.high, a.high, b.high)};
-  }
-  static Float subtract_where(const Mask& where, const Float& a, const Float& b) {
-    return {Simd::subtract_where(where.low, a.low, b.low), Simd::subtract_where(where.high, a.high, b.high)};
-  }
-
-  // Both vectors are counted in one.
-  static Counts no_counts() { return Simd::no_counts(); }
-  static Counts count(const Counts& counts, const Mask& m) { return Simd::count(Simd::count(counts, m.low), m.high); }
-  static std::int64_t sum(const Counts& counts) { return Simd::sum(counts); }
-
   static Float floor(const Float& v) { return {Simd::floor(v.low), Simd::floor(v.high)}; }
   static Float power_of_two(const Float& v) { return {Simd::power_of_two(v.low), Simd::power_of_two(v.high)}; }
   static Float clip(const Float& v, const Float& top) {
     return {Simd::clip(v.low, top.low), Simd::clip(v.high, top.high)};
   }
   static Float whole(const Float& v) { return {Simd::whole(v.low), Simd::whole(v.high)}; }
-  static void store_whole(std::int32_t* p, const Float& v) {
-    Simd::store_whole(p, v.low);
-    Simd::store_whole(p + Simd::kLanes, v.high);
-  }
   static Float multiply_add(const Float& a, const Float& b, const Float& c) {
     return {Simd::multiply_add(a.low, b.low, c.low), Simd::multiply_add(a.high, b.high, c.high)};
   }
   static Float multiply_subtract(const Float& a, const Float& b, const Float& c) {
     return {Simd::multiply_subtract(a.low, b.low, c.low), Simd::multiply_subtract(a.high, b.high, c.high)};
   }
+
+  static Index broadcast_index(std::uint32_t value) {
+    return {Simd::broadcast_index(value), Simd::broadcast_index(value)};
+  }
+  static Index truncate(const Float& v) { return {Simd::truncate(v.low), Simd::truncate(v.high)}; }
+  static Float to_float(const Index& v) { return {Simd::to_float(v.low), Simd::to_float(v.high)}; }
+  static Index subtract(const Index& a, const Index& b) {
+    return {Simd::subtract(a.low, b.low), Simd::subtract(a.high, b.high)};
+  }
+  static Index smaller(const Index& a, const Index& b) {
+    return {Simd::smaller(a.low, b.low), Simd::smaller(a.high, b.high)};
+  }
+  static Index both(const Index& a, const Index& b) { return {Simd::both(a.low, b.low), Simd::both(a.high, b.high)}; }
+  static Index either(const Index& a, const Index& b) {
+    return {Simd::either(a.low, b.low), Simd::either(a.high, b.high)};
+  }
+  static Index increase(const Index& v, const Mask& where) {
+    return {Simd::increase(v.low, where.low), Simd::increase(v.high, where.high)};
+  }
+  static Index clear(const Mask& where, const Index& v) {
+    return {Simd::clear(where.low, v.low), Simd::clear(where.high, v.high)};
+  }
+  template <int kBits>
+  static Index shift_left(const Index& v) {
+    return {Simd::template shift_left<kBits>(v.low), Simd::template shift_left<kBits>(v.high)};
+  }
+  template <int kBits>
+  static Index shift_right(const Index& v) {
+    return {Simd::template shift_right<kBits>(v.low), Simd::template shift_right<kBits>(v.high)};
+  }
+
+  static void store_bytes(std::uint8_t* p, const Index& v) { Simd::store_bytes(p, v.low, v.high); }
+  static void store_bytes(std::uint8_t* p, const Index& v, const Index& w) {
+    Simd::store_bytes(p, v.low, v.high, w.low, w.high);
+  }
+
+  template <std::size_t kCount>
+  class Lookup {
+   public:
+    explicit Lookup(const float* values) : lookup_(values) {}
+    Float operator[](const Index& i) const { return {lookup_[i.low], lookup_[i.high]}; }
+
+   private:
+    typename Simd::template Lookup<kCount> lookup_;
+  };
 
   static Index root() { return {Simd::root(), Simd::root()}; }
   static Index child(const Index& node, const Mask& right) {
@@ -101,11 +129,7 @@ struct Interleaved {
     Simd::store_index(p, v.low);
     Simd::store_index(p + Simd::kLanes, v.high);
   }
-
-  static void store_unless(const Mask& where, std::int32_t* p, const std::int32_t* leaf) {
-    Simd::store_unless(where.low, p, leaf);
-    Simd::store_unless(where.high, p + Simd::kLanes, leaf + Simd::kLanes);
-  }
+  static Index load_index(const std::int32_t* p) { return {Simd::load_index(p), Simd::load_index(p + Simd::kLanes)}; }
 
   template <std::size_t kDepth>
   class Table {

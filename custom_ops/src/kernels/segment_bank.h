@@ -40,7 +40,7 @@ class SegmentBank {
       : tree_(neuron.segments->split),
         segments_(neuron.segments->segment),
         base_rest_(neuron.segments->base_rest),
-        top_(Simd::broadcast(neuron.halving->top())) {}
+        top_(Simd::broadcast(neuron.steps->top())) {}
 
   // The leaves of x: 2**kDepth + n for segment n.
   Index leaf(Float x) const { return descend<Simd, kDepth>(tree_, x); }

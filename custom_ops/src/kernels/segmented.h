@@ -6,9 +6,8 @@
 // with the parameters of that segment.
 #pragma once
 
-#include "counting/count_levels.h"
 #include "counting/spike_counter.h"
-#include "kernels/blocks.h"
+#include "kernels/counted_blocks.h"
 #include "kernels/scale_and_sign.h"
 #include "kernels/segment_bank.h"
 
@@ -41,16 +40,17 @@ template <class Simd>
 void evaluate_counted(const Neuron& neuron, const Scale& scale, const float* x, float* y, std::size_t count,
                       LevelCounts& counts) {
   with_segment_bank<Simd>(neuron, [&](const auto& bank) {
-    each_block(scale, count, [&](std::size_t first, std::size_t size, const Scale& here) {
-      alignas(64) Block<std::int32_t> leaf, owner, level;
-      find_leaves<Simd>(neuron, bank, here, x + first, size, leaf);
-      each_scaled<Simd>(neuron.odd, here, x + first, size, [&](std::size_t i, const auto& scaled, auto store) {
-        const auto keep = [&](const auto& charge) { Simd::store_whole(level + i, charge); };
-        store(y + first + i, scaled.restore(bank(scaled.magnitude(), leaf + i, keep)));
-        Simd::store_unless(scaled.is_nan(), owner + i, leaf + i);
-      });
-      count_elements<typename Simd::Bytes>(counts, neuron, size, owner, level);
-    });
+    each_counted_block<Simd, kBlock>(
+        neuron, scale, x, y, count, counts,
+        [&](const float* from, float* to, std::size_t size, const Scale& here, const WaitingBytes& waiting) {
+          alignas(64) Block<std::int32_t> leaf;
+          find_leaves<Simd>(neuron, bank, here, from, size, leaf);
+          each_scaled<Simd>(neuron.odd, here, from, size, [&](std::size_t i, const auto& scaled, auto store) {
+            const auto keep = [&](const auto& charge) { store_word<Simd>(neuron, waiting, i, Simd::truncate(charge)); };
+            store(to + i, scaled.restore(bank(scaled.magnitude(), leaf + i, keep)));
+            Simd::store_bytes(waiting.owner + i, Simd::clear(scaled.is_nan(), Simd::load_index(leaf + i)));
+          });
+        });
   });
 }
 

@@ -13,29 +13,12 @@
 
 namespace onnx_snn {
 
-// AVX2 packs the two halves of a register separately; the order of lanes that results does not matter here.
 struct Avx2Bytes : ByteLanes<32> {
-  static Vector narrow(const std::int32_t* p) { return packed(sixteen(p), sixteen(p + 16)); }
-  static Vector low_bytes(const std::int32_t* p) {
-    const __m256i byte = _mm256_set1_epi16(0xFF);
-    return packed(_mm256_and_si256(sixteen(p), byte), _mm256_and_si256(sixteen(p + 16), byte));
-  }
-  static Vector high_bytes(const std::int32_t* p) {
-    return packed(_mm256_srli_epi16(sixteen(p), 8), _mm256_srli_epi16(sixteen(p + 16), 8));
-  }
-
   static std::int64_t sum(const Vector& v) {
     const __m256i sums = _mm256_sad_epu8(reinterpret_cast<__m256i>(v), _mm256_setzero_si256());
     const __m128i two = _mm_add_epi64(_mm256_castsi256_si128(sums), _mm256_extracti128_si256(sums, 1));
     return _mm_cvtsi128_si64(two) + _mm_extract_epi64(two, 1);
   }
-
- private:
-  static __m256i sixteen(const std::int32_t* p) {
-    const auto eight = [p](std::size_t i) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p + i)); };
-    return _mm256_packus_epi32(eight(0), eight(8));
-  }
-  static Vector packed(__m256i a, __m256i b) { return reinterpret_cast<Vector>(_mm256_packus_epi16(a, b)); }
 };
 
 struct Avx2 {
@@ -43,7 +26,6 @@ struct Avx2 {
   using Float = __m256;
   using Index = __m256i;
   using Mask = __m256;
-  using Counts = __m256i;
   using Bytes = Avx2Bytes;
 
   static Float broadcast(float value) { return _mm256_set1_ps(value); }
@@ -66,19 +48,6 @@ struct Avx2 {
   static Float negate(Mask where, Float v) { return _mm256_xor_ps(v, _mm256_and_ps(where, _mm256_set1_ps(-0.0f))); }
   static Float select(Mask where, Float a, Float b) { return _mm256_blendv_ps(b, a, where); }
 
-  static Float add_where(Mask where, Float a, Float b) { return _mm256_add_ps(a, _mm256_and_ps(where, b)); }
-  static Float subtract_where(Mask where, Float a, Float b) { return _mm256_sub_ps(a, _mm256_and_ps(where, b)); }
-
-  static Counts no_counts() { return _mm256_setzero_si256(); }
-  static Counts count(Counts counts, Mask m) { return _mm256_sub_epi32(counts, _mm256_castps_si256(m)); }
-  static std::int64_t sum(Counts counts) {
-    std::int32_t lanes[kLanes];
-    store_index(lanes, counts);
-    std::int64_t total = 0;
-    for (const std::int32_t lane : lanes) total += lane;
-    return total;
-  }
-
   static Float floor(Float v) { return _mm256_floor_ps(v); }
   static Float power_of_two(Float v) {
     const __m256i exponent = _mm256_add_epi32(_mm256_cvttps_epi32(v), _mm256_set1_epi32(127));
@@ -86,20 +55,57 @@ struct Avx2 {
   }
   static Float clip(Float v, Float top) { return _mm256_min_ps(_mm256_max_ps(v, _mm256_setzero_ps()), top); }
   static Float whole(Float v) { return _mm256_floor_ps(v); }
-  static void store_whole(std::int32_t* p, Float v) { store_index(p, _mm256_cvttps_epi32(v)); }
   static Float multiply_add(Float a, Float b, Float c) { return _mm256_fmadd_ps(a, b, c); }
   static Float multiply_subtract(Float a, Float b, Float c) { return _mm256_fmsub_ps(a, b, c); }
+
+  // Unsigned whole numbers.
+  static Index broadcast_index(std::uint32_t value) { return _mm256_set1_epi32(static_cast<std::int32_t>(value)); }
+  static Index truncate(Float v) { return _mm256_cvttps_epi32(v); }
+  static Float to_float(Index v) { return _mm256_cvtepi32_ps(v); }
+  static Index subtract(Index a, Index b) { return _mm256_sub_epi32(a, b); }
+  static Index smaller(Index a, Index b) { return _mm256_min_epu32(a, b); }
+  static Index both(Index a, Index b) { return _mm256_and_si256(a, b); }
+  static Index either(Index a, Index b) { return _mm256_or_si256(a, b); }
+  static Index increase(Index v, Mask where) { return _mm256_sub_epi32(v, _mm256_castps_si256(where)); }
+  static Index clear(Mask where, Index v) { return _mm256_andnot_si256(_mm256_castps_si256(where), v); }
+  template <int kBits>
+  static Index shift_left(Index v) {
+    return _mm256_slli_epi32(v, kBits);
+  }
+  template <int kBits>
+  static Index shift_right(Index v) {
+    return _mm256_srli_epi32(v, kBits);
+  }
+
+  // Instructions pack the two halves of a register separately.
+  static void store_bytes(std::uint8_t* p, Index a, Index b) {
+    const __m256i words = _mm256_packus_epi32(a, b);
+    const __m256i bytes = _mm256_permute4x64_epi64(_mm256_packus_epi16(words, words), 0x08);
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_castsi256_si128(bytes));
+  }
+  static void store_bytes(std::uint8_t* p, Index a, Index b, Index c, Index d) {
+    const __m256i packed = _mm256_packus_epi16(_mm256_packus_epi32(a, b), _mm256_packus_epi32(c, d));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), packed);
+  }
+
+  template <std::size_t kCount>
+  class Lookup {
+   public:
+    explicit Lookup(const float* values)
+        : values_(kCount == 4 ? _mm256_broadcast_ps(reinterpret_cast<const __m128*>(values)) : load(values)) {}
+    Float operator[](Index i) const { return kCount == 4 ? _mm256_permutevar_ps(values_, i) : permute(values_, i); }
+
+   private:
+    static_assert(kCount == 4 || kCount == 8);
+    __m256 values_;
+  };
 
   static Index root() { return _mm256_set1_epi32(1); }
   static Index child(Index node, Mask right) {
     return _mm256_sub_epi32(_mm256_add_epi32(node, node), _mm256_castps_si256(right));
   }
   static void store_index(std::int32_t* p, Index v) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), v); }
-  static void store_unless(Mask where, std::int32_t* p, const std::int32_t* leaf) {
-    const Index leaves = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(leaf));
-    store_index(p, _mm256_andnot_si256(_mm256_castps_si256(where), leaves));
-  }
-
+  static Index load_index(const std::int32_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
   // Eight floats a register. All but the first eight are kept as differences in bits, because next to permutations
   // a mask and an XOR are cheaper than a blend.
   template <std::size_t kDepth>
@@ -114,9 +120,7 @@ struct Avx2 {
         parts_[3] = _mm256_xor_ps(parts_[1], _mm256_xor_ps(eight(2), eight(3)));
       }
     }
-    Float operator[](const std::int32_t* leaf) const {
-      return (*this)[_mm256_loadu_si256(reinterpret_cast<const __m256i*>(leaf))];
-    }
+    Float operator[](const std::int32_t* leaf) const { return (*this)[load_index(leaf)]; }
     Float operator[](Index leaf) const {
       const auto sixteen = [&](std::size_t r) {
         return combine(permute(parts_[r], leaf), permute(parts_[r + 1], leaf), bit(leaf, 3));

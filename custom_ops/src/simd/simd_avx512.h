@@ -27,6 +27,8 @@ struct Avx512Bytes {
   static Vector keep(Mask where, Vector v) { return _mm512_maskz_mov_epi8(where, v); }
   static Vector add_where(Mask where, Vector a, Vector v) { return _mm512_mask_add_epi8(a, where, a, v); }
   static Vector add(Vector a, Vector b) { return _mm512_add_epi8(a, b); }
+  static Vector larger(Vector a, Vector b) { return _mm512_max_epu8(a, b); }
+  static bool any(Mask mask) { return mask != 0; }
 
   template <int kBits>
   static Vector shift_left(Vector v) {
@@ -45,20 +47,6 @@ struct Avx512Bytes {
   // Truth tables, of a = 0xF0, b = 0xCC and c = 0xAA.
   static Vector parity(Vector a, Vector b, Vector c) { return _mm512_ternarylogic_epi32(a, b, c, 0x96); }
   static Vector majority(Vector a, Vector b, Vector c) { return _mm512_ternarylogic_epi32(a, b, c, 0xE8); }
-
-  static Vector narrow(const std::int32_t* p) { return _mm512_packus_epi16(sixteen(p), sixteen(p + 32)); }
-  static Vector low_bytes(const std::int32_t* p) {
-    const Vector byte = _mm512_set1_epi16(0xFF);
-    return _mm512_packus_epi16(_mm512_and_si512(sixteen(p), byte), _mm512_and_si512(sixteen(p + 32), byte));
-  }
-  static Vector high_bytes(const std::int32_t* p) {
-    return _mm512_packus_epi16(_mm512_srli_epi16(sixteen(p), 8), _mm512_srli_epi16(sixteen(p + 32), 8));
-  }
-
- private:
-  static Vector sixteen(const std::int32_t* p) {
-    return _mm512_packus_epi32(_mm512_loadu_si512(p), _mm512_loadu_si512(p + 16));
-  }
 };
 
 struct Avx512 {
@@ -66,7 +54,6 @@ struct Avx512 {
   using Float = __m512;
   using Index = __m512i;
   using Mask = __mmask16;
-  using Counts = __m512i;
   using Bytes = Avx512Bytes;
 
   static Float broadcast(float value) { return _mm512_set1_ps(value); }
@@ -93,15 +80,6 @@ struct Avx512 {
   static Float negate(Mask where, Float v) { return _mm512_mask_xor_ps(v, where, v, _mm512_set1_ps(-0.0f)); }
   static Float select(Mask where, Float a, Float b) { return _mm512_mask_blend_ps(where, b, a); }
 
-  // a + b and a - b where the mask is set, else a.
-  static Float add_where(Mask where, Float a, Float b) { return _mm512_mask_add_ps(a, where, a, b); }
-  static Float subtract_where(Mask where, Float a, Float b) { return _mm512_mask_sub_ps(a, where, a, b); }
-
-  // How often each lane was set in masks, in 32 bits, and the sum of all lanes.
-  static Counts no_counts() { return _mm512_setzero_si512(); }
-  static Counts count(Counts counts, Mask m) { return _mm512_mask_add_epi32(counts, m, counts, _mm512_set1_epi32(1)); }
-  static std::int64_t sum(Counts counts) { return _mm512_reduce_add_epi32(counts); }
-
   // floor(v) for |v| < 2**31, and 2**v for whole v from -126 to 127; anything for NaN.
   static Float floor(Float v) { return _mm512_roundscale_ps(v, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC); }
   static Float power_of_two(Float v) {
@@ -112,11 +90,59 @@ struct Avx512 {
   // clip(v, 0, top), 0 for NaN; and the whole part of a number clipped so.
   static Float clip(Float v, Float top) { return _mm512_min_ps(_mm512_max_ps(v, _mm512_setzero_ps()), top); }
   static Float whole(Float v) { return _mm512_cvtepi32_ps(_mm512_cvttps_epi32(v)); }
-  static void store_whole(std::int32_t* p, Float v) { _mm512_storeu_si512(p, _mm512_cvttps_epi32(v)); }
 
   // a * b + c and a * b - c, rounded once.
   static Float multiply_add(Float a, Float b, Float c) { return _mm512_fmadd_ps(a, b, c); }
   static Float multiply_subtract(Float a, Float b, Float c) { return _mm512_fmsub_ps(a, b, c); }
+
+  // Unsigned whole numbers: the whole part of floats from 0 to below 2**24, and back.
+  static Index broadcast_index(std::uint32_t value) { return _mm512_set1_epi32(static_cast<std::int32_t>(value)); }
+  static Index truncate(Float v) { return _mm512_cvttps_epi32(v); }
+  static Float to_float(Index v) { return _mm512_cvtepi32_ps(v); }
+
+  // a - b modulo 2**32, the smaller of a and b, and their common bits and all their bits.
+  static Index subtract(Index a, Index b) { return _mm512_sub_epi32(a, b); }
+  static Index smaller(Index a, Index b) { return _mm512_min_epu32(a, b); }
+  static Index both(Index a, Index b) { return _mm512_and_si512(a, b); }
+  static Index either(Index a, Index b) { return _mm512_or_si512(a, b); }
+  template <int kBits>
+  static Index shift_left(Index v) {
+    return _mm512_slli_epi32(v, kBits);
+  }
+  template <int kBits>
+  static Index shift_right(Index v) {
+    return _mm512_srli_epi32(v, kBits);
+  }
+
+  // v + 1 where the mask is set, else v; and 0 where it is set, else v.
+  static Index increase(Index v, Mask where) { return _mm512_mask_add_epi32(v, where, v, _mm512_set1_epi32(1)); }
+  static Index clear(Mask where, Index v) { return _mm512_maskz_mov_epi32(static_cast<Mask>(~where), v); }
+
+  // Stores the lanes of two or four vectors, numbers up to 255, as bytes. Their order may be any, if it is the same in
+  // every call.
+  static void store_bytes(std::uint8_t* p, Index a, Index b) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(a));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p + kLanes), _mm512_cvtepi32_epi8(b));
+  }
+  static void store_bytes(std::uint8_t* p, Index a, Index b, Index c, Index d) {
+    _mm512_storeu_si512(p, _mm512_packus_epi16(_mm512_packus_epi32(a, b), _mm512_packus_epi32(c, d)));
+  }
+
+  // kCount floats in a register, 4 or 8, looked up by the numbers from 0.
+  template <std::size_t kCount>
+  class Lookup {
+   public:
+    explicit Lookup(const float* values)
+        : values_(kCount == 4 ? _mm512_broadcast_f32x4(_mm_load_ps(values))
+                              : _mm512_broadcast_f32x8(_mm256_loadu_ps(values))) {}
+    Float operator[](Index i) const {
+      return kCount == 4 ? _mm512_permutevar_ps(values_, i) : _mm512_permutexvar_ps(i, values_);
+    }
+
+   private:
+    static_assert(kCount == 4 || kCount == 8);
+    __m512 values_;
+  };
 
   // A path down a search tree in heap order: the root, and the right or left child.
   static Index root() { return _mm512_set1_epi32(1); }
@@ -125,11 +151,7 @@ struct Avx512 {
     return _mm512_mask_add_epi32(left, right, left, _mm512_set1_epi32(1));
   }
   static void store_index(std::int32_t* p, Index v) { _mm512_storeu_si512(p, v); }
-
-  // Copies leaves in memory, as 0 where the mask is set.
-  static void store_unless(Mask where, std::int32_t* p, const std::int32_t* leaf) {
-    _mm512_storeu_si512(p, _mm512_maskz_mov_epi32(static_cast<Mask>(~where), _mm512_loadu_si512(leaf)));
-  }
+  static Index load_index(const std::int32_t* p) { return _mm512_loadu_si512(p); }
 
   // 2**kDepth floats in registers, looked up by leaves in memory: entry n by leaf 2**kDepth + n.
   template <std::size_t kDepth>
@@ -137,7 +159,7 @@ struct Avx512 {
    public:
     explicit Table(const float* values) : Table(_mm512_loadu_ps(values), _mm512_loadu_ps(values + 16)) {}
     Table(Float low, Float high) : low_(low), high_(high) {}
-    Float operator[](const std::int32_t* leaf) const { return (*this)[_mm512_loadu_si512(leaf)]; }
+    Float operator[](const std::int32_t* leaf) const { return (*this)[load_index(leaf)]; }
     Float operator[](Index leaf) const {
       if constexpr (kDepth == 5) return _mm512_permutex2var_ps(low_, leaf, high_);
       // The permutation looks at four bits of an index; a leaf of the shallowest tree is 8 + n.
@@ -160,7 +182,7 @@ struct Avx512 {
           weight_(field<2>(segments)),
           base_(field<3>(segments)) {}
     SegmentOf<Float> operator[](const std::int32_t* leaf) const {
-      const Index i = _mm512_loadu_si512(leaf);
+      const Index i = load_index(leaf);
       return {u_rest_[i], gain_[i], weight_[i], base_[i]};
     }
 

@@ -53,18 +53,50 @@ struct Baseline {
     return raised < top ? raised : top;
   }
   static Float whole(Float v) { return static_cast<Float>(static_cast<std::int32_t>(v)); }
-  static void store_whole(std::int32_t* p, Float v) { *p = static_cast<std::int32_t>(v); }
   // In float64 the product is exact, and so is the sum of a segmented neuron: one rounding, to float32.
   static Float multiply_add(Float a, Float b, Float c) { return static_cast<Float>(static_cast<double>(a) * b + c); }
   static Float multiply_subtract(Float a, Float b, Float c) {
     return static_cast<Float>(static_cast<double>(a) * b - c);
   }
 
+  static Index broadcast_index(std::uint32_t value) { return static_cast<Index>(value); }
+  static Index truncate(Float v) { return static_cast<Index>(v); }
+  static Float to_float(Index v) { return static_cast<Float>(v); }
+  static Index subtract(Index a, Index b) { return index(bits(a) - bits(b)); }
+  static Index smaller(Index a, Index b) { return bits(a) < bits(b) ? a : b; }
+  static Index both(Index a, Index b) { return a & b; }
+  static Index either(Index a, Index b) { return a | b; }
+  static Index increase(Index v, Mask where) { return v + where; }
+  static Index clear(Mask where, Index v) { return where ? 0 : v; }
+  template <int kBits>
+  static Index shift_left(Index v) {
+    return index(bits(v) << kBits);
+  }
+  template <int kBits>
+  static Index shift_right(Index v) {
+    return index(bits(v) >> kBits);
+  }
+
+  static void store_bytes(std::uint8_t* p, Index v) { *p = static_cast<std::uint8_t>(v); }
+  static void store_bytes(std::uint8_t* p, Index a, Index b) {
+    store_bytes(p, a);
+    store_bytes(p + 1, b);
+  }
+
+  template <std::size_t kCount>
+  class Lookup {
+   public:
+    explicit Lookup(const float* values) : values_(values) {}
+    Float operator[](Index i) const { return values_[i]; }
+
+   private:
+    const float* values_;
+  };
+
   static Index root() { return 1; }
   static Index child(Index node, Mask right) { return 2 * node + right; }
   static void store_index(std::int32_t* p, Index v) { *p = v; }
-  static void store_unless(Mask where, std::int32_t* p, const std::int32_t* leaf) { *p = where ? 0 : *leaf; }
-
+  static Index load_index(const std::int32_t* p) { return *p; }
   template <std::size_t kDepth>
   class Table {
    public:
@@ -100,6 +132,10 @@ struct Baseline {
    private:
     const float* splits_;
   };
+
+ private:
+  static std::uint32_t bits(Index v) { return static_cast<std::uint32_t>(v); }
+  static Index index(std::uint32_t bits) { return static_cast<Index>(bits); }
 };
 
 }  // namespace onnx_snn
