@@ -13,6 +13,7 @@ from collections.abc import Iterable
 
 import onnx
 
+from onnx_snn.neurons.bodies.guarantees import Guarantees, has_closed_form
 from onnx_snn.neurons.bodies.mbe_neuron import mbe_neuron
 from onnx_snn.neurons.bodies.normalization import layer_normalization, rms_normalization
 from onnx_snn.neurons.bodies.softmax import softmax
@@ -29,21 +30,30 @@ from onnx_snn.neurons.opset import (
     Operator,
 )
 
+ANY_NEURONS = Guarantees()
+"""No more than what holds for every neuron."""
+
 
 def function_protos(
-    names: Iterable[str], *, opset: int, body: Body = Body.LOOP, metered: bool = False
+    names: Iterable[str],
+    *,
+    opset: int,
+    body: Body = Body.LOOP,
+    metered: bool = False,
+    guarantees: Guarantees = ANY_NEURONS,
 ) -> list[onnx.FunctionProto]:
     """The functions that define the ops `names`, and `MbeNeuron`, which the others call.
 
     Args:
         names: op types of domain `onnx_snn`.
         opset: version of the standard operators that the model imports and the bodies use.
-        body: time-step loop or closed form. `Body.CLOSED` is only valid for halving neurons.
+        body: time-step loop or closed form. `Body.CLOSED` is only valid where `closed_body_fits`.
         metered: whether every op also returns its spikes.
+        guarantees: what all neurons of the file have in common.
     """
     needed = {MBE_NEURON.name, *names}
     return [
-        onnx.parser.parse_function(_text(operator, opset, body, metered))
+        onnx.parser.parse_function(_text(operator, opset, body, metered, guarantees))
         for name, operator in OPERATORS.items()
         if name in needed
     ]
@@ -51,13 +61,13 @@ def function_protos(
 
 def closed_body_fits(neurons: Iterable[MbeNeuron]) -> bool:
     """Whether `Body.CLOSED` computes every one of `neurons`."""
-    return all(neuron.halving is not None for neuron in neurons)
+    return all(has_closed_form(neuron) for neuron in neurons)
 
 
-def _text(operator: Operator, opset: int, body: Body, metered: bool) -> str:
+def _text(operator: Operator, opset: int, body: Body, metered: bool, guarantees: Guarantees) -> str:
     """ONNX text of the function of `operator`."""
     statements = {
-        MBE_NEURON.name: lambda: mbe_neuron(opset, body, metered),
+        MBE_NEURON.name: lambda: mbe_neuron(opset, body, guarantees, metered),
         SPIKING_SOFTMAX.name: lambda: softmax(opset, metered),
         SPIKING_LAYER_NORMALIZATION.name: lambda: layer_normalization(metered),
         SPIKING_RMS_NORMALIZATION.name: lambda: rms_normalization(metered),

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The closed form in the body of `MbeNeuron`: few nodes, and few operations on float32.
+
+Several bases are halving. Each answers the level floor(u / bit) in units of its last intensity, where u is limited to
+what the steps can take. A single basis may have any step sizes. The steps subtract from its u what fires, which is
+exact; what they took is the answer.
+"""
+
+from __future__ import annotations
+
+from onnx_snn.neurons.bodies.guarantees import MOST_CHARGE, Guarantees
+
+_PARAMETERS = """
+    final = Constant <value = int64 {-1}> ()
+    first = Constant <value = int64 {0}> ()
+    one_int = Constant <value = int64[1] {1}> ()
+    bases = Shape (u_rest)
+    single = Equal (bases, one_int)
+    steps = Size (reset)
+    intensity_final = Gather (intensity, final)
+    bit = Gather (intensity_final, first)
+    """
+
+_SIZES = "sizes = Identity (reset)"
+
+# The saturation spike of a single basis does not change what it answers.
+_UNGATED_SIZES = """
+    silencing = IsInf (reset)
+    sizes = Where (silencing, zero, reset)
+    """
+
+
+def parameters(guarantees: Guarantees) -> str:
+    """What depends on the parameters alone, which a runtime computes once."""
+    return _PARAMETERS + (_SIZES if guarantees.ungated_singles else _UNGATED_SIZES)
+
+
+def weighted_sum(product: str, float32_sums: bool) -> str:
+    """sum [1, elements] of weighted intensities from u [N, elements].
+
+    Args:
+        product: statements for RESULT, the product of the weights with o.
+        float32_sums: whether sums are float32, or else float64.
+    """
+    kind = "float" if float32_sums else "double"
+    return f"""
+    sum = If (single) <
+        then_branch = one_basis () => ({kind}[] sum_of_steps) {{
+            most = Constant <value = float {{{MOST_CHARGE!r}}}> ()
+            charge = Clip (u, zero, most)
+            rest = Loop (steps, go_on, charge) <body =
+                step (int64 t, bool step_in, float[] u_now) => (bool step_out, float[] u_next) {{
+                    step_out = Identity (step_in)
+                    size = Gather (sizes, t)
+                    s = GreaterOrEqual (u_now, size)
+                    s_float = Cast <to = 1> (s)
+                    fired = Mul (s_float, size)
+                    u_next = Sub (u_now, fired)
+                }}>
+            o = Sub (charge, rest)
+            {product.replace("RESULT", "sum_of_steps")}
+        }},
+        else_branch = halving_bases () => ({kind}[] sum_of_levels) {{
+            below_two = Constant <value = float {{1.9999998807907104}}> ()
+            charge = Clip (u, zero, below_two)
+            level = Div (charge, bit)
+            o = Floor (level)
+            {product.replace("RESULT", "sum_in_bits")}
+            {"" if float32_sums else "bit_double = Cast <to = 11> (bit)"}
+            sum_of_levels = Mul (sum_in_bits, {"bit" if float32_sums else "bit_double"})
+        }}>
+    """
