@@ -3,17 +3,20 @@
 
 from __future__ import annotations
 
-from onnx_snn.neurons.bodies.mantissas import reciprocal_square_root
+from onnx_snn.neurons.bodies.mantissas import CONSTANTS, reciprocal_square_root
 from onnx_snn.neurons.bodies.mbe_neuron import call
 
 # The mean divides the float64 sum by n, so that it is rounded like that of the kernel.
-_MEAN_SETUP = """
+_MEAN_SETUP = (
+    CONSTANTS
+    + """
     norm_axis = Constant <value = int64[1] {-1}> ()
     norm_last = Constant <value = int64 {-1}> ()
     x_shape = Shape (x)
     length_int = Gather (x_shape, norm_last)
     length = Cast <to = 11> (length_int)
     """
+)
 
 
 def _normalized(metered: bool) -> str:
