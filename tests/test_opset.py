@@ -27,6 +27,7 @@ from onnx_snn.neurons.opset import (
     VERSION,
     Body,
 )
+from onnx_snn.neurons.roles import NeuronRole
 from onnx_snn.neurons.step_kernels import size_kernels
 
 NEWEST_OPSET = 28
@@ -178,13 +179,18 @@ def test_closed_body_runs_the_steps_of_one_basis(case: Case) -> None:
 @settings(max_examples=50)
 def test_guarantees_save_nodes_and_no_bits(case: Case) -> None:
     """The bodies of a file with this one neuron, which rely on all that it guarantees."""
-    guarantees = Guarantees.of([case.neuron])
+    guarantees = guarantees_of(case.neuron)
     expected = time_loop(*case)
     for body in Body if closed_body_fits([case.neuron]) else [Body.LOOP]:
         model = guaranteed_neuron(body, case.neuron.polarity, guarantees)
         for runtime in (model.onnxruntime, model.reference):
             y = runtime(neuron_feeds(*case))["y"]
             assert_same_bits(y, expected.y, f"{runtime.__name__}, {body.value} body, {guarantees}")
+
+
+def guarantees_of(*neurons: MbeNeuron) -> Guarantees:
+    """Those of a file of scalar functions."""
+    return Guarantees.of([(NeuronRole.FUNCTION, neuron) for neuron in neurons])
 
 
 @cache
@@ -199,7 +205,7 @@ def test_fitted_codes_guarantee_all() -> None:
     """Codes of beta steps and of halving segments on coarse grids get the cheapest bodies."""
     beta = BetaSteps(8, BetaCode(0.75, 1)).neuron(3.0, one_sided=False, gate=True)
     halving = halving_neuron([0.125, 1], [1, 1], [1, -0.5], 0, 8, gate=True, polarity=1)
-    assert Guarantees.of([beta, halving]) == Guarantees(float32_sums=True, silent_at_rest=True, ungated_singles=True)
+    assert guarantees_of(beta, halving) == Guarantees(True, True, True, True)
     assert closed_body_fits([beta, halving])
 
 
@@ -209,9 +215,9 @@ def test_guarantees_of_one_neuron_bind_the_others() -> None:
     long_sums = halving_neuron([0, 1], [1, 1], [1, 2.0**-20], 0, 8)
     speaking = halving_neuron([0, 1], [1, 1], [1, 1], 0.5, 8, polarity=1)
     gated = halving_neuron([0], [1], [1], 0, 8, gate=True)
-    assert not Guarantees.of([fine, long_sums]).float32_sums
-    assert not Guarantees.of([fine, speaking]).silent_at_rest
-    assert not Guarantees.of([fine, gated]).ungated_singles
+    assert not guarantees_of(fine, long_sums).float32_sums
+    assert not guarantees_of(fine, speaking).silent_at_rest
+    assert not guarantees_of(fine, gated).ungated_singles
 
 
 @given(cases())
@@ -225,7 +231,7 @@ def test_closed_body_fits_halving_neurons_of_several_bases_only(case: Case) -> N
 def test_polarity_is_an_attribute_of_every_node() -> None:
     """A kernel does not see the defaults of a function's attributes: composites write it on each call."""
     for function in function_protos(OPERATORS, opset=17):
-        calls = [node for node in function.node if node.op_type == MBE_NEURON.name]
+        calls = [node for node in all_nodes(function.node) if node.op_type == MBE_NEURON.name]
         assert all([attribute.name for attribute in call.attribute] == ["polarity"] for call in calls)
         assert len(calls) == (0 if function.name == MBE_NEURON.name else 2)
 

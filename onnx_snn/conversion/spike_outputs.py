@@ -179,7 +179,7 @@ def _guarantees(model: ir.Model) -> Guarantees:
     nodes = [node for node in model.graph.all_nodes() if node.domain == DOMAIN]
     meters = [Meter(node, role.prefix, "") for node in nodes for role in OPERATORS[node.op_type].roles]
     try:
-        return Guarantees.of(meter.neuron for meter in meters)
+        return Guarantees.of([(meter.role, meter.neuron) for meter in meters])
     except ModelError:
         return function_bodies.ANY_NEURONS
 

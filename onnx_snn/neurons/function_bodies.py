@@ -66,11 +66,13 @@ def closed_body_fits(neurons: Iterable[MbeNeuron]) -> bool:
 
 def _text(operator: Operator, opset: int, body: Body, metered: bool, guarantees: Guarantees) -> str:
     """ONNX text of the function of `operator`."""
+    # Loop bodies are the definition, in which every op is a function over MbeNeuron.
+    inline = body is Body.CLOSED and not metered and guarantees.float32_sums and guarantees.halving_primitives
     statements = {
         MBE_NEURON.name: lambda: mbe_neuron(opset, body, guarantees, metered),
-        SPIKING_SOFTMAX.name: lambda: softmax(opset, metered),
-        SPIKING_LAYER_NORMALIZATION.name: lambda: layer_normalization(metered),
-        SPIKING_RMS_NORMALIZATION.name: lambda: rms_normalization(metered),
+        SPIKING_SOFTMAX.name: lambda: softmax(opset, metered, inline),
+        SPIKING_LAYER_NORMALIZATION.name: lambda: layer_normalization(metered, inline),
+        SPIKING_RMS_NORMALIZATION.name: lambda: rms_normalization(metered, inline),
     }[operator.name]()
     attributes = "<polarity>" if operator.polarized else ""
     signature = f"{operator.name} {attributes} ({', '.join(operator.inputs)})"

@@ -10,6 +10,9 @@ from __future__ import annotations
 
 from onnx_snn.neurons.bodies.guarantees import MOST_CHARGE, Guarantees
 
+_BELOW_TWO = 2.0 - 2.0**-23
+"""The float32 number before 2: with it as limit of the charge, every halving basis answers at most its last level."""
+
 _PARAMETERS = """
     final = Constant <value = int64 {-1}> ()
     first = Constant <value = int64 {0}> ()
@@ -61,7 +64,7 @@ def weighted_sum(product: str, float32_sums: bool) -> str:
             {product.replace("RESULT", "sum_of_steps")}
         }},
         else_branch = halving_bases () => ({kind}[] sum_of_levels) {{
-            below_two = Constant <value = float {{1.9999998807907104}}> ()
+            below_two = Constant <value = float {{{_BELOW_TWO!r}}}> ()
             charge = Clip (u, zero, below_two)
             level = Div (charge, bit)
             o = Floor (level)
@@ -69,4 +72,69 @@ def weighted_sum(product: str, float32_sums: bool) -> str:
             {"" if float32_sums else "bit_double = Cast <to = 11> (bit)"}
             sum_of_levels = Mul (sum_in_bits, {"bit" if float32_sums else "bit_double"})
         }}>
+    """
+
+
+def halving_rows(result: str, x: str, prefix: str) -> str:
+    """result = neuron(x) of a halving neuron without scale and polarity, in float32, for x whose last side is 1.
+
+    The bases take the place of the last axis. The result for a NaN is any number.
+    """
+    return f"""
+    {prefix}weight_column = Reshape ({prefix}weight, as_column)
+    {_halving(prefix, x, f"{prefix}u_rest", f"{prefix}gain")}
+    {prefix}sum = MatMul ({prefix}o, {prefix}weight_column)
+    {_halving_readout(prefix, result)}
+    """
+
+
+def halving_elements(result: str, x: str, prefix: str, allowzero: str) -> str:
+    """result = neuron(x) of a halving neuron without scale and polarity, in float32; any number for a NaN.
+
+    Args:
+        result: name of the result.
+        x: name of the argument, of any shape.
+        prefix: of the neuron's parameters.
+        allowzero: the attribute of Reshape that empty tensors need.
+    """
+    return f"""
+    {prefix}weight_row = Reshape ({prefix}weight, as_row)
+    {prefix}u_rest_column = Reshape ({prefix}u_rest, as_column)
+    {prefix}gain_column = Reshape ({prefix}gain, as_column)
+    {prefix}row = Reshape ({x}, as_row)
+    {_halving(prefix, f"{prefix}row", f"{prefix}u_rest_column", f"{prefix}gain_column")}
+    {prefix}sum = MatMul ({prefix}weight_row, {prefix}o)
+    {_halving_readout(prefix, f"{prefix}y")}
+    {prefix}shape = Shape ({x})
+    {result} = Reshape {allowzero} ({prefix}y, {prefix}shape)
+    """
+
+
+HALVING_CONSTANTS = f"""
+    as_row = Constant <value = int64[2] {{1, -1}}> ()
+    as_column = Constant <value = int64[2] {{-1, 1}}> ()
+    final = Constant <value = int64 {{-1}}> ()
+    first = Constant <value = int64 {{0}}> ()
+    below_two = Constant <value = float {{{_BELOW_TWO!r}}}> ()
+    """
+"""Read by `halving_rows` and `halving_elements`, besides the constant zero_float."""
+
+
+def _halving(prefix: str, x: str, u_rest: str, gain: str) -> str:
+    """Levels o of the bases."""
+    return f"""
+    {prefix}intensity_final = Gather ({prefix}intensity, final)
+    {prefix}bit = Gather ({prefix}intensity_final, first)
+    {prefix}centred = Sub ({x}, {u_rest})
+    {prefix}u = Mul ({prefix}centred, {gain})
+    {prefix}charge = Clip ({prefix}u, zero_float, below_two)
+    {prefix}level = Div ({prefix}charge, {prefix}bit)
+    {prefix}o = Floor ({prefix}level)
+    """
+
+
+def _halving_readout(prefix: str, result: str) -> str:
+    return f"""
+    {prefix}weighted = Mul ({prefix}sum, {prefix}bit)
+    {result} = Add ({prefix}weighted, {prefix}bias)
     """

@@ -10,6 +10,7 @@ import numpy as np
 
 from onnx_snn.neurons.mbe import MbeNeuron, spike_trains, time_loop
 from onnx_snn.neurons.parameter_checks import sums_are_exact_in_float32
+from onnx_snn.neurons.roles import NeuronRole
 
 STEP_UNIT = 2.0**-20
 """Unit of the step sizes of a single basis: sizes that are not multiples of it have no closed form."""
@@ -32,19 +33,23 @@ class Guarantees:
         float32_sums: sums of weighted intensities are exact in float32, not only in float64.
         silent_at_rest: odd neurons answer 0 to every denormal number, so that their sign may be any number there.
         ungated_singles: neurons of one basis have no saturation spike.
+        halving_primitives: neurons of 2^x, 1/x and 1/sqrt(x) are halving.
     """
 
     float32_sums: bool = False
     silent_at_rest: bool = False
     ungated_singles: bool = False
+    halving_primitives: bool = False
 
     @classmethod
-    def of(cls, neurons: Iterable[MbeNeuron]) -> Guarantees:
-        """What all `neurons` have in common."""
-        listed = list(neurons)
+    def of(cls, neurons: Iterable[tuple[NeuronRole, MbeNeuron]]) -> Guarantees:
+        """What all neurons of a file have in common, given with their roles."""
+        roles = list(neurons)
+        listed = [neuron for _, neuron in roles]
         return cls(
             float32_sums=all(map(_sums_in_float32, listed)),
             silent_at_rest=all(map(_is_silent_at_rest, listed)),
+            halving_primitives=all(neuron.halving for role, neuron in roles if role.is_primitive),
             ungated_singles=all(neuron.bases > 1 or np.isfinite(neuron.reset).all() for neuron in listed),
         )
 

@@ -9,6 +9,7 @@ with rounding to p bits and q = (2**(p-1) + 1) * a, the difference q - (1 - 2**-
 
 from __future__ import annotations
 
+from onnx_snn.neurons.bodies.closed_form import halving_rows
 from onnx_snn.neurons.bodies.mbe_neuron import call
 
 
@@ -64,9 +65,16 @@ def _through_mantissa(
     """
 
 
-def reciprocal(result: str, metered: bool) -> str:
+def _neuron(prefix: str, metered: bool, inline: bool) -> str:
+    """of_mantissa = neuron(mantissa), written out if `inline`."""
+    if inline:
+        return halving_rows("of_mantissa", "mantissa", prefix)
+    return call("of_mantissa", "mantissa", prefix, metered)
+
+
+def reciprocal(result: str, metered: bool, inline: bool) -> str:
     """result = 1 / v by the reciprocal neuron on [0.5, 1): v = mantissa * power, 1/v = (1/mantissa) / power."""
-    neuron = call("of_mantissa", "mantissa", "reciprocal_", metered)
+    neuron = _neuron("reciprocal_", metered, inline)
     return f"""
     unit_mantissa = Constant <value = double {{0.5}}> ()
     spread = Constant <value = double {{{_SPREAD * 2!r}}}> ()
@@ -77,13 +85,13 @@ def reciprocal(result: str, metered: bool) -> str:
     """
 
 
-def reciprocal_square_root(result: str, metered: bool) -> str:
+def reciprocal_square_root(result: str, metered: bool, inline: bool) -> str:
     """result = 1 / sqrt(v) by the rsqrt neuron on [0.5, 2): v = mantissa * power**2.
 
     The root of 2 * v is at least power and below 2 * power, also after its rounding: it is exact where 2 * v is a power
     of four, and v has only 24 bits.
     """
-    neuron = call("of_mantissa", "mantissa", "rsqrt_", metered)
+    neuron = _neuron("rsqrt_", metered, inline)
     return f"""
     unit_mantissa = Constant <value = double {{1}}> ()
     two_double = Constant <value = double {{2}}> ()

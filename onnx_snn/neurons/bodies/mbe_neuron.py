@@ -15,6 +15,11 @@ ALLOWZERO_OPSET = 14
 """First opset whose Reshape has the attribute `allowzero`, which empty tensors need."""
 
 
+def allowzero(opset: int) -> str:
+    """The attribute of a Reshape to a given shape."""
+    return "<allowzero = 1>" if opset >= ALLOWZERO_OPSET else ""
+
+
 def mbe_neuron(opset: int, body: Body, guarantees: Guarantees, metered: bool) -> str:
     """x -> a -> membrane [N, elements] -> accumulated intensity o [N, elements] -> y in the shape of x.
 
@@ -23,7 +28,7 @@ def mbe_neuron(opset: int, body: Body, guarantees: Guarantees, metered: bool) ->
     closed = body is Body.CLOSED and not metered
     sign, signed = _SIGN_BY_SLOPE if guarantees.silent_at_rest else _SIGN_BY_SELECTION
     weights, product, rounded = _IN_FLOAT32 if guarantees.float32_sums else _IN_FLOAT64
-    readout = _READOUT.replace("ALLOWZERO", "<allowzero = 1>" if opset >= ALLOWZERO_OPSET else "")
+    readout = _READOUT.replace("ALLOWZERO", allowzero(opset))
     statements = [
         "scaled = Div (x, scale)",
         sign,
