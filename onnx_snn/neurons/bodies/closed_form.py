@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The closed form in the body of `MbeNeuron`: few nodes, and few operations on float32.
 
-Several bases are halving. Each answers the level floor(u / bit) in units of its last intensity, where u is limited to
-what the steps can take. A single basis may have any step sizes. The steps subtract from its u what fires, which is
+Several bases are halving. Each answers the level floor(u / bit) in units of its last intensity `bit`, where u is limited
+to what the steps can take. A single basis may have any step sizes. The steps subtract from its u what fires, which is
 exact; what they took is the answer.
 """
 
@@ -20,8 +20,6 @@ _PARAMETERS = """
     bases = Shape (u_rest)
     single = Equal (bases, one_int)
     steps = Size (reset)
-    intensity_final = Gather (intensity, final)
-    bit = Gather (intensity_final, first)
     """
 
 _SIZES = "sizes = Identity (reset)"
@@ -35,11 +33,11 @@ _UNGATED_SIZES = """
 
 def parameters(guarantees: Guarantees) -> str:
     """What depends on the parameters alone, which a runtime computes once."""
-    return _PARAMETERS + (_SIZES if guarantees.ungated_singles else _UNGATED_SIZES)
+    return _PARAMETERS + _bit("") + (_SIZES if guarantees.ungated_singles else _UNGATED_SIZES)
 
 
 def weighted_sum(product: str, float32_sums: bool) -> str:
-    """sum [1, elements] of weighted intensities from u [N, elements].
+    """sum [1, elements] of weighted intensities from centred [N, elements].
 
     Args:
         product: statements for RESULT, the product of the weights with o.
@@ -49,6 +47,7 @@ def weighted_sum(product: str, float32_sums: bool) -> str:
     return f"""
     sum = If (single) <
         then_branch = one_basis () => ({kind}[] sum_of_steps) {{
+            u = Mul (centred, gain_column)
             most = Constant <value = float {{{MOST_CHARGE!r}}}> ()
             charge = Clip (u, zero, most)
             rest = Loop (steps, go_on, charge) <body =
@@ -65,9 +64,7 @@ def weighted_sum(product: str, float32_sums: bool) -> str:
         }},
         else_branch = halving_bases () => ({kind}[] sum_of_levels) {{
             below_two = Constant <value = float {{{_BELOW_TWO!r}}}> ()
-            charge = Clip (u, zero, below_two)
-            level = Div (charge, bit)
-            o = Floor (level)
+            {_halving("", "gain_column")}
             {product.replace("RESULT", "sum_in_bits")}
             {"" if float32_sums else "bit_double = Cast <to = 11> (bit)"}
             sum_of_levels = Mul (sum_in_bits, {"bit" if float32_sums else "bit_double"})
@@ -82,7 +79,9 @@ def halving_rows(result: str, x: str, prefix: str) -> str:
     """
     return f"""
     {prefix}weight_column = Reshape ({prefix}weight, as_column)
-    {_halving(prefix, x, f"{prefix}u_rest", f"{prefix}gain")}
+    {_bit(prefix)}
+    {prefix}centred = Sub ({x}, {prefix}u_rest)
+    {_halving(prefix, f"{prefix}gain")}
     {prefix}sum = MatMul ({prefix}o, {prefix}weight_column)
     {_halving_readout(prefix, result)}
     """
@@ -102,7 +101,9 @@ def halving_elements(result: str, x: str, prefix: str, allowzero: str) -> str:
     {prefix}u_rest_column = Reshape ({prefix}u_rest, as_column)
     {prefix}gain_column = Reshape ({prefix}gain, as_column)
     {prefix}row = Reshape ({x}, as_row)
-    {_halving(prefix, f"{prefix}row", f"{prefix}u_rest_column", f"{prefix}gain_column")}
+    {_bit(prefix)}
+    {prefix}centred = Sub ({prefix}row, {prefix}u_rest_column)
+    {_halving(prefix, f"{prefix}gain_column")}
     {prefix}sum = MatMul ({prefix}weight_row, {prefix}o)
     {_halving_readout(prefix, f"{prefix}y")}
     {prefix}shape = Shape ({x})
@@ -117,19 +118,25 @@ HALVING_CONSTANTS = f"""
     first = Constant <value = int64 {{0}}> ()
     below_two = Constant <value = float {{{_BELOW_TWO!r}}}> ()
     """
-"""Read by `halving_rows` and `halving_elements`, besides the constant zero_float."""
+"""Read by `halving_rows` and `halving_elements`, besides the constant zero."""
 
 
-def _halving(prefix: str, x: str, u_rest: str, gain: str) -> str:
-    """Levels o of the bases."""
+def _bit(prefix: str) -> str:
+    """The last intensity, scalar."""
     return f"""
     {prefix}intensity_final = Gather ({prefix}intensity, final)
     {prefix}bit = Gather ({prefix}intensity_final, first)
-    {prefix}centred = Sub ({x}, {u_rest})
-    {prefix}u = Mul ({prefix}centred, {gain})
-    {prefix}charge = Clip ({prefix}u, zero_float, below_two)
-    {prefix}level = Div ({prefix}charge, {prefix}bit)
-    {prefix}o = Floor ({prefix}level)
+    """
+
+
+def _halving(prefix: str, gain: str) -> str:
+    """Levels o of halving bases from centred; `gain` has a shape that goes with it."""
+    return f"""
+    {prefix}level_gain = Div ({gain}, {prefix}bit)
+    {prefix}level_limit = Div (below_two, {prefix}bit)
+    {prefix}level = Mul ({prefix}centred, {prefix}level_gain)
+    {prefix}level_limited = Clip ({prefix}level, zero, {prefix}level_limit)
+    {prefix}o = Floor ({prefix}level_limited)
     """
 
 

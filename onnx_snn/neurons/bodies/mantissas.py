@@ -34,7 +34,7 @@ _SPREAD = 2.0**52 + 1
 
 CONSTANTS = """
     one_float = Constant <value = float {1}> ()
-    zero_float = Constant <value = float {0}> ()
+    zero = Constant <value = float {0}> ()
     zero_double = Constant <value = double {0}> ()
     gap_double = Constant <value = double {0.99999999999999988898}> ()
     """
@@ -61,7 +61,7 @@ def _through_mantissa(
     shifted_double = Div (unshifted, power)
     shifted = Cast <to = 1> (shifted_double)
     {result}_signed = Where (regular, shifted, {exceptional})
-    {result} = Add ({result}_signed, zero_float)
+    {result} = Add ({result}_signed, zero)
     """
 
 

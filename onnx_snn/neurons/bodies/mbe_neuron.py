@@ -30,6 +30,9 @@ def mbe_neuron(opset: int, body: Body, guarantees: Guarantees, metered: bool) ->
     weights, product, rounded = _IN_FLOAT32 if guarantees.float32_sums else _IN_FLOAT64
     readout = _READOUT.replace("ALLOWZERO", allowzero(opset))
     statements = [
+        _PARAMETERS,
+        closed_form.parameters(guarantees) if closed else _LOOP_PARAMETERS,
+        weights,
         "scaled = Div (x, scale)",
         sign,
         _MEMBRANE,
@@ -39,16 +42,8 @@ def mbe_neuron(opset: int, body: Body, guarantees: Guarantees, metered: bool) ->
         rounded,
         readout.replace("SIGNED", signed),
     ]
-    results = {"y": "x", "spikes": "as_row"} if metered else {"y": "x"}
-    return "".join(
-        [
-            ONCE,
-            _PARAMETERS,
-            closed_form.parameters(guarantees) if closed else _LOOP_PARAMETERS,
-            weights,
-            in_subgraph("".join(statements), results),
-        ]
-    )
+    results = {"y": "x", "spikes": "once"} if metered else {"y": "x"}
+    return ONCE + in_subgraph("".join(statements), results)
 
 
 _PARAMETERS = """
@@ -63,7 +58,6 @@ _PARAMETERS = """
 _MEMBRANE = """
     row = Reshape (magnitude, as_row)
     centred = Sub (row, u_rest_column)
-    u = Mul (centred, gain_column)
     """
 
 _LOOP_PARAMETERS = """
@@ -95,6 +89,7 @@ def _time_loop(metered: bool) -> str:
             {count}
         }}"""
     return f"""
+    u = Mul (centred, gain_column)
     count_axis = Constant <value = int64[1] {{1}}> ()
     u_shape = Shape (u)
     o_initial = ConstantOfShape <value = float[1] {{0}}> (u_shape)

@@ -45,8 +45,8 @@ def softmax(opset: int, metered: bool, inline: bool) -> str:
     {exp2}
     {_POWER_OF_FLOOR}
     exponential_all = Mul (power_of_fraction, power_of_floor)
-    exponential_signed = Where (vanishing, zero_float, exponential_all)
-    exponential = Add (exponential_signed, zero_float)
+    exponential_signed = Where (vanishing, zero, exponential_all)
+    exponential = Add (exponential_signed, zero)
     exponential_double = Cast <to = 11> (exponential)
     sum_double = ReduceSum <keepdims = 1> (exponential_double, last_axis)
     v = Cast <to = 1> (sum_double)
