@@ -178,10 +178,11 @@ def test_a_decay_makes_a_beta_code(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_closed_body_has_no_beta_codes(tmp_path: Path) -> None:
-    entries = [{"name": "scores", "decay": 0.75}]
+def test_a_closed_body_has_no_beta_codes_of_two_segments(tmp_path: Path) -> None:
+    entries = [{"name": "scores", "decay": 0.75, "octaves": [0, 2]}]
     with pytest.raises(
-        ConfigError, match="body 'closed' needs thresholds that halve at every step in every neuron; use body 'loop'"
+        ConfigError,
+        match="body 'closed' needs one basis, or thresholds that halve at every step; use body 'loop'",
     ):
         onnx_snn.convert(networks.transformer(), tmp_path / "snn.onnx", tokens(), nodes=entries, body="closed")
     assert not list(tmp_path.iterdir())

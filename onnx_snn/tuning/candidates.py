@@ -175,9 +175,10 @@ class CodeFamily(NeuronFamily):
         for binary in signal.binary_codes(limit, settings):
             shape = BinaryCode(binary.octaves)
             yield binary.spikes, binary.error, dataclasses.replace(settings, shape=shape)
-        if self.fitter.config.body is Body.CLOSED:
-            return
+        closed = self.fitter.config.body is Body.CLOSED
         for beta in signal.beta_codes(limit, settings):
+            if closed and len(beta.steps.code.octaves) > 1:
+                continue
             yield beta.spikes, beta.error, dataclasses.replace(settings, shape=beta.steps.code)
 
 

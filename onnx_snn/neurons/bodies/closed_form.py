@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The closed form in the body of `MbeNeuron`: few nodes, and few operations on float32.
 
-Several bases are halving. Each answers the level floor(u / bit) in units of its last intensity `bit`, where u is limited
-to what the steps can take. A single basis may have any step sizes. The steps subtract from its u what fires, which is
+Several bases are halving. Each answers the level floor(u / bit) in units of its last intensity, with u limited to what
+the steps can take. A single basis may have any step sizes. The steps subtract from its u what fires, which is
 exact; what they took is the answer.
 """
 
