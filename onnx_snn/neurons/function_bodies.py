@@ -2,9 +2,11 @@
 """The functions that define the spiking ops by standard ONNX ops, written in ONNX text syntax.
 
 The body of `MbeNeuron` comes in two forms with the same results: `Body.LOOP` runs the neuron step by step in an ONNX
-`Loop`, `Body.CLOSED` evaluates the closed form of halving neurons. `onnx_snn.neurons.bodies` holds the text of each op.
+`Loop`, `Body.CLOSED` evaluates the closed form of halving neurons, and only the steps of single bases in a loop.
+`onnx_snn.neurons.bodies` holds the text of each op.
 
-Reductions run in float64 and are rounded once to float32, so that all runtimes return the same bits.
+Sums over rows run in float64 and are rounded once to float32, so that all runtimes return the same bits. Those over bases
+run in float32 where the file's neurons guarantee that they are exact.
 """
 
 from __future__ import annotations
