@@ -7,12 +7,14 @@
 
 The networks of models/ are converted with closed and with loop bodies into `--folder`, where the files stay. Python,
 Node.js and Chromium create a session of each file in a process of its own, on one thread, and run it on one sample. The
-files take turns, and a figure is the median over the rounds, since other load on the machine comes and goes.
+files take turns, and a figure is the median over the rounds, since other load on the machine comes and goes. Figures
+that are not measured anew stay.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import statistics
 from collections.abc import Iterator, Sequence
@@ -29,6 +31,7 @@ from onnx_snn.neurons.opset import Body
 
 ROOT = Path(__file__).parents[1]
 NETWORKS = ("vit-cifar10", "roberta-mr", "gpt2-war-and-peace")
+KEY = ("network", "timesteps", "host", "file")
 ORIGINAL = "original"
 HEADER = ("network", "T", "host", "file", "creation, s", "/ original", "run, ms", "/ original")
 
@@ -64,7 +67,15 @@ def measured(network: Path, timesteps: int, options: argparse.Namespace) -> Iter
                 f"{what}_ratio": statistics.median(each[name][what] / each[ORIGINAL][what] for each in rounds)
                 for what in ("create", "run")
             }
-            yield {"network": network.name, "timesteps": timesteps, "host": host, "file": name, **times, **ratios}
+            yield {
+                "network": network.name,
+                "timesteps": timesteps,
+                "host": host,
+                "file": name,
+                **times,
+                **ratios,
+                "rounds": len(rounds),
+            }
 
 
 def cells(row: dict[str, Any]) -> tuple[str, ...]:
@@ -85,17 +96,16 @@ PAGE = """# Without the library
 
 What a converted network costs where no library can be loaded, so that the runtime inlines the functions in the file:
 creation of a session, and its run on one sample, over those of the original's. One thread. In Chromium
-creation includes the compilation of onnxruntime-web. {before}
+creation includes the compilation of onnxruntime-web. "Before" are files of the version whose bodies summed in float64
+and read powers of two from tables.
 
-`python benchmarks/portable_bodies.py`, {machine}, onnxruntime-node and onnxruntime-web {javascript}; medians of
-{rounds} rounds.
+`python benchmarks/portable_bodies.py`, {machine}, onnxruntime-node and onnxruntime-web {javascript}; medians over
+rounds, whose number is in the JSON file.
 
 ```text
 {table}
 ```
 """
-
-BEFORE = 'Rows "before" are from bodies with sums in float64, and with tables for mantissas.'
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -110,19 +120,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--output", type=Path, default=ROOT / "docs" / "measurements" / "portable-bodies.md")
     options = parser.parse_args(arguments)
     options.folder.mkdir(parents=True, exist_ok=True)
-    rows = []
-    for name in options.only:
-        for timesteps in options.timesteps:
-            for row in measured(ROOT / "models" / name, timesteps, options):
-                rows.append(row)
-                print(*cells(row), flush=True)
+    kept = options.output.with_suffix(".json")
+    rows = json.loads(kept.read_text())["rows"] if kept.exists() else []
+    for name, timesteps in itertools.product(options.only, options.timesteps):
+        for row in measured(ROOT / "models" / name, timesteps, options):
+            rows = [other for other in rows if any(other[key] != row[key] for key in KEY)] + [row]
+            print(*cells(row), flush=True)
+            write(rows, options)
+
+
+def write(rows: list[dict[str, Any]], options: argparse.Namespace) -> None:
+    """Write the page and the figures beside it."""
     machine = describe_machine()
     packages = json.loads((ROOT / "tests" / "hosts" / "package.json").read_text())["dependencies"]
     page = PAGE.format(
-        before=BEFORE if options.before else "",
         machine=machine_in_words(machine),
         javascript=packages["onnxruntime-web"],
-        rounds=options.rounds,
         table=table(HEADER, map(cells, rows)),
     )
     options.output.write_text(page)

@@ -5,8 +5,8 @@ The body of `MbeNeuron` comes in two forms with the same results: `Body.LOOP` ru
 `Loop`, `Body.CLOSED` evaluates the closed form of halving neurons, and only the steps of single bases in a loop.
 `onnx_snn.neurons.bodies` holds the text of each op.
 
-Sums over rows run in float64 and are rounded once to float32, so that all runtimes return the same bits. Those over bases
-run in float32 where the file's neurons guarantee that they are exact.
+Sums over rows run in float64 and are rounded once to float32, so that all runtimes return the same bits. Those over
+bases run in float32 where the file's neurons guarantee that they are exact.
 """
 
 from __future__ import annotations
