@@ -1,91 +1,145 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Time of one MBE neuron in stock onnxruntime: time-step loop against closed form, as a Markdown table.
+"""Converted networks without the library: creation and run of a session over those of the original's.
 
-    python benchmarks/portable_bodies.py
+    python benchmarks/portable_bodies.py                    # writes docs/measurements/portable-bodies.md
+    python benchmarks/portable_bodies.py --only vit-cifar10 -T 4
+    python benchmarks/portable_bodies.py --before FOLDER    # also files of these names that another version wrote
 
-Both bodies return the same bits, which is checked before anything is timed.
+The networks of models/ are converted with closed and with loop bodies into `--folder`, where the files stay. Python,
+Node.js and Chromium create a session of each file in a process of its own, on one thread, and run it on one sample. The
+files take turns, and a figure is the median over the rounds, since other load on the machine comes and goes. Figures
+that are not measured anew stay.
 """
 
 from __future__ import annotations
 
-import platform
+import argparse
+import itertools
+import json
 import statistics
-import time
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
-import onnx
-import onnxruntime
+from host_sessions import HOSTS, seconds, write_feeds
+from measurement import describe_machine, machine_in_words
 
-from onnx_snn.arrays import Float32
-from onnx_snn.neurons.function_bodies import function_protos
-from onnx_snn.neurons.mbe import UNSCALED, MbeNeuron, halving_neuron
-from onnx_snn.neurons.opset import DOMAIN, MBE_NEURON, PARAMETERS, VERSION, Body
+import onnx_snn
+from onnx_snn.formatting import table
+from onnx_snn.neurons.opset import Body
 
-BASES = 16
-ELEMENTS = 197 * 768
-"""Number of elements of the tensors: one activation of ViT-Base, [197, 768]."""
-
-REPETITIONS = 15
-
-
-def staircase(timesteps: int) -> MbeNeuron:
-    """BASES segments side by side over (-8, 8), with a gate."""
-    u_rest = np.linspace(-8, 8, BASES, endpoint=False)
-    weight = np.round(np.linspace(-1, 1, BASES) * 1024) / 1024
-    return halving_neuron(u_rest, np.full(BASES, 2.0), weight, 0, timesteps, gate=True)
+ROOT = Path(__file__).parents[1]
+NETWORKS = ("vit-cifar10", "roberta-mr", "gpt2-war-and-peace")
+KEY = ("network", "timesteps", "host", "file")
+ORIGINAL = "original"
+HEADER = ("network", "T", "host", "file", "creation, s", "/ original", "run, ms", "/ original")
 
 
-def runner(neuron: MbeNeuron, body: Body, x: Float32) -> Callable[[], Float32]:
-    """A function that runs `neuron`, a constant of the model, on `x` with one thread."""
-    value = onnx.helper.make_tensor_value_info
-    node = onnx.helper.make_node(MBE_NEURON.name, MBE_NEURON.inputs, ["y"], domain=DOMAIN, polarity=neuron.polarity)
-    constants = {name: getattr(neuron, name) for name in PARAMETERS} | {"scale": UNSCALED}
-    graph = onnx.helper.make_graph(
-        [node],
-        "neuron",
-        [value("x", onnx.TensorProto.FLOAT, [None])],
-        [value("y", onnx.TensorProto.FLOAT, [None])],
-        [onnx.numpy_helper.from_array(array, name) for name, array in constants.items()],
+def files_of(network: Path, timesteps: int, options: argparse.Namespace) -> dict[str, Path]:
+    """The original and its conversions, by their name in the table; written where they are missing."""
+    files = {ORIGINAL: network / "model.onnx"}
+    for body in Body:
+        file = options.folder / f"{network.name}-T{timesteps}-{body.value}.onnx"
+        if not file.exists():
+            calibration = network / "calibration.npz"
+            onnx_snn.convert(files[ORIGINAL], file, calibration, timesteps=timesteps, body=body)
+        files[body.value] = file
+        if options.before:
+            files[f"{body.value}, before"] = options.before / file.name
+    return files
+
+
+def measured(network: Path, timesteps: int, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Creation and run of every file in every host."""
+    files = files_of(network, timesteps, options)
+    feeds = options.folder / f"{network.name}.json"
+    with np.load(network / "calibration.npz") as samples:
+        write_feeds({name: array[:1] for name, array in samples.items()}, feeds)
+    for host in options.hosts:
+        rounds = [
+            {name: seconds(host, file.resolve(), feeds.resolve(), options.runs) for name, file in files.items()}
+            for _ in range(options.rounds)
+        ]
+        for name in files:
+            times = {what: statistics.median(each[name][what] for each in rounds) for what in ("create", "run")}
+            ratios = {
+                f"{what}_ratio": statistics.median(each[name][what] / each[ORIGINAL][what] for each in rounds)
+                for what in ("create", "run")
+            }
+            yield {
+                "network": network.name,
+                "timesteps": timesteps,
+                "host": host,
+                "file": name,
+                **times,
+                **ratios,
+                "rounds": len(rounds),
+            }
+
+
+def cells(row: dict[str, Any]) -> tuple[str, ...]:
+    """The cells of a row of the table."""
+    return (
+        row["network"],
+        str(row["timesteps"]),
+        row["host"],
+        row["file"],
+        f"{row['create']:.2f}",
+        f"{row['create_ratio']:.1f}",
+        f"{row['run'] * 1e3:.1f}",
+        f"{row['run_ratio']:.1f}",
     )
-    model = onnx.helper.make_model(
-        graph,
-        opset_imports=[onnx.helper.make_opsetid("", 17), onnx.helper.make_opsetid(DOMAIN, VERSION)],
-        functions=function_protos([MBE_NEURON.name], opset=17, body=body),
-        ir_version=9,
+
+
+PAGE = """# Without the library
+
+What a converted network costs where no library can be loaded, so that the runtime inlines the functions in the file:
+creation of a session, and its run on one sample, over those of the original's. One thread. In Chromium
+creation includes the compilation of onnxruntime-web. "Before" are files of the version whose bodies summed in float64
+and read powers of two from tables.
+
+`python benchmarks/portable_bodies.py`, {machine}, onnxruntime-node and onnxruntime-web {javascript}; medians over
+rounds, whose number is in the JSON file.
+
+```text
+{table}
+```
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", choices=NETWORKS, default=NETWORKS)
+    parser.add_argument("--hosts", nargs="+", choices=HOSTS, default=HOSTS)
+    parser.add_argument("-T", "--timesteps", nargs="+", type=int, default=[8])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--runs", type=int, default=7, help="runs of each session, of which the median counts")
+    parser.add_argument("--folder", type=Path, default=ROOT / "build" / "portable")
+    parser.add_argument("--before", type=Path, help="folder of the files of another version")
+    parser.add_argument("--output", type=Path, default=ROOT / "docs" / "measurements" / "portable-bodies.md")
+    options = parser.parse_args(arguments)
+    options.folder.mkdir(parents=True, exist_ok=True)
+    kept = options.output.with_suffix(".json")
+    rows = json.loads(kept.read_text())["rows"] if kept.exists() else []
+    for name, timesteps in itertools.product(options.only, options.timesteps):
+        for row in measured(ROOT / "models" / name, timesteps, options):
+            rows = [other for other in rows if any(other[key] != row[key] for key in KEY)] + [row]
+            print(*cells(row), flush=True)
+            write(rows, options)
+
+
+def write(rows: list[dict[str, Any]], options: argparse.Namespace) -> None:
+    """Write the page and the figures beside it."""
+    machine = describe_machine()
+    packages = json.loads((ROOT / "tests" / "hosts" / "package.json").read_text())["dependencies"]
+    page = PAGE.format(
+        machine=machine_in_words(machine),
+        javascript=packages["onnxruntime-web"],
+        table=table(HEADER, map(cells, rows)),
     )
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    providers = ["CPUExecutionProvider"]
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=providers)
-    return lambda: session.run(None, {"x": x})[0]
-
-
-def medians(functions: list[Callable[[], object]]) -> list[float]:
-    """Median seconds of each function; they take turns, so that a busy machine slows all alike."""
-    times: list[list[float]] = [[] for _ in functions]
-    for _ in range(REPETITIONS):
-        for function, durations in zip(functions, times, strict=True):
-            start = time.perf_counter()
-            function()
-            durations.append(time.perf_counter() - start)
-    return [statistics.median(durations) for durations in times]
-
-
-def main() -> None:
-    x = np.random.default_rng(0).normal(0, 3, ELEMENTS).astype(np.float32)
-    print(f"onnxruntime {onnxruntime.__version__}, one thread, {platform.machine()}; ", end="")
-    print(f"N = {BASES}, {ELEMENTS:,} elements\n")
-    print("| T | loop, ms | closed, ms | loop / closed |")
-    print("|--:|---------:|-----------:|--------------:|")
-    for timesteps in (2, 4, 8, 16):
-        neuron = staircase(timesteps)
-        bodies = [runner(neuron, body, x) for body in (Body.LOOP, Body.CLOSED)]
-        looped, closed = (body() for body in bodies)
-        if not np.array_equal(looped.view(np.int32), closed.view(np.int32)):
-            raise SystemExit(f"the bodies disagree at T = {timesteps}")
-        loop, closed_form = medians(bodies)
-        print(f"| {timesteps} | {loop * 1e3:.1f} | {closed_form * 1e3:.1f} | {loop / closed_form:.1f} |")
+    options.output.write_text(page)
+    options.output.with_suffix(".json").write_text(json.dumps({"machine": machine, "rows": rows}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -35,13 +35,15 @@ from portable import OPSET, Portable, assert_same_bits, model_of
 from strategies import SPECIAL, neurons
 
 from onnx_snn.arrays import Float32
+from onnx_snn.neurons.bodies.guarantees import Guarantees
 from onnx_snn.neurons.composite import (
     LOG2_E,
     spiking_reciprocal,
     spiking_rms_normalization,
     spiking_rsqrt,
 )
-from onnx_snn.neurons.mbe import MbeNeuron
+from onnx_snn.neurons.function_bodies import ANY_NEURONS, function_protos
+from onnx_snn.neurons.mbe import MbeNeuron, halving_neuron
 from onnx_snn.neurons.opset import (
     Body,
     Operator,
@@ -49,8 +51,14 @@ from onnx_snn.neurons.opset import (
 
 
 @cache
-def portable(operator: Operator, body: Body, metered: bool, polarity: int, opset: int) -> Portable:
-    return Portable(model_of(operator, body=body, metered=metered, polarity=polarity, opset=opset))
+def portable(
+    operator: Operator, body: Body, metered: bool, polarity: int, opset: int, guarantees: Guarantees = ANY_NEURONS
+) -> Portable:
+    model = model_of(operator, body=body, metered=metered, polarity=polarity, opset=opset)
+    del model.functions[:]
+    functions = function_protos([operator.name], opset=opset, body=body, metered=metered, guarantees=guarantees)
+    model.functions.extend(functions)
+    return Portable(model)
 
 
 def assert_runtimes_agree(composite: Composite, x: Float32, *, opset: int = OPSET, reference: bool = True) -> None:
@@ -76,6 +84,41 @@ def assert_runtimes_agree(composite: Composite, x: Float32, *, opset: int = OPSE
 @given(x=rows())
 def test_runtimes_agree(composite: Composite, x: Float32) -> None:
     assert_runtimes_agree(composite, x)
+
+
+def coarse(function: Callable[[NDArray], NDArray], low: float, high: float) -> MbeNeuron:
+    """`function` in few levels, whose sums are exact in float32."""
+    knots = np.linspace(low, high, 9)
+    full_charge = 2 - 2.0**-3
+    weight = np.round(np.diff(function(knots)) / full_charge * 2**14) / 2**14
+    bias = np.round(function(knots[:1])[0] * 2**14) / 2**14
+    return halving_neuron(knots[:-1], np.full(8, 16 / (high - low)), weight, bias, 4, gate=True)
+
+
+COARSE = {
+    "softmax": softmax_of(coarse(np.exp2, 0, 1), coarse(np.reciprocal, 0.5, 1)),
+    "layer_norm": layer_normalization_of(
+        halving_neuron([0.125, 1], [1, 1], [1, 2], 0, 8, gate=True, polarity=1),
+        coarse(lambda m: m**-0.5, 0.5, 2),
+        scaled=True,
+    ),
+}
+"""Composites whose bodies may rely on everything."""
+
+
+@pytest.mark.parametrize("opset", [13, 18, 28])
+@pytest.mark.parametrize("name", COARSE)
+@settings(max_examples=25)
+@given(x=rows())
+def test_neurons_written_out(name: str, opset: int, x: Float32) -> None:
+    """The closed bodies that call no neuron of a primitive."""
+    composite = COARSE[name]
+    model = portable(
+        composite.operator, Body.CLOSED, False, composite.polarity, opset, Guarantees(True, True, True, True)
+    )
+    for runtime in (model.onnxruntime, model.reference):
+        y = runtime(composite.feeds(x))["y"]
+        assert_same_bits(one_nan(y), one_nan(composite.numpy(x)), f"y of {runtime.__name__}, opset {opset}")
 
 
 @settings(max_examples=25)

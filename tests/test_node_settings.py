@@ -13,9 +13,10 @@ import onnx
 import onnx_ir as ir
 import pytest
 from networks import spiking_nodes, tokens
+from portable import assert_same_bits
 
 import onnx_snn
-from onnx_snn import ConfigError, ConvertConfig
+from onnx_snn import Body, ConfigError, ConvertConfig
 from onnx_snn.config.neuron_settings import BetaCode, BinaryCode, FittedBases, NeuronSettings, Shape
 from onnx_snn.config.node_settings import NodeSettings, node_settings
 from onnx_snn.conversion.selection import resolve
@@ -181,10 +182,24 @@ def test_a_decay_makes_a_beta_code(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_closed_body_has_no_beta_codes(tmp_path: Path) -> None:
-    entries = [{"name": "scores", "decay": 0.75}]
+def test_a_closed_body_has_beta_codes_of_one_segment(tmp_path: Path) -> None:
+    """The same bits as those of the time loop, where no library is loaded."""
+    outputs = []
+    for body in Body:
+        path = tmp_path / f"{body.value}.onnx"
+        entries = [{"name": "scores|query|key", "decay": 0.75}]
+        onnx_snn.convert(networks.transformer(), path, tokens(), nodes=entries, body=body)
+        session = onnx_snn.session(path, kernels=False)
+        outputs.append(session.run(None, tokens(seed=3))[0])
+    assert_same_bits(outputs[0], outputs[1], "logits")
+
+
+@pytest.mark.slow
+def test_a_closed_body_has_no_beta_codes_of_two_segments(tmp_path: Path) -> None:
+    entries = [{"name": "scores", "decay": 0.75, "octaves": [0, 2]}]
     with pytest.raises(
-        ConfigError, match="body 'closed' needs thresholds that halve at every step in every neuron; use body 'loop'"
+        ConfigError,
+        match="body 'closed' needs one basis, or thresholds that halve at every step; use body 'loop'",
     ):
         onnx_snn.convert(networks.transformer(), tmp_path / "snn.onnx", tokens(), nodes=entries, body="closed")
     assert not list(tmp_path.iterdir())

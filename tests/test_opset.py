@@ -3,18 +3,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from functools import cache
 
 import numpy as np
 import onnx
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 from portable import OPSET, Portable, assert_same_bits, model_of, neuron_feeds
-from strategies import SPECIAL, Case, cases, sample_case, with_neighbours
+from strategies import SPECIAL, Case, cases, critical_inputs, floats, gains, sample_case, with_neighbours
 
+from onnx_snn.config.neuron_settings import BetaCode
+from onnx_snn.fitting.beta_codes import BetaSteps
+from onnx_snn.neurons.bodies.guarantees import STEP_UNIT, Guarantees
 from onnx_snn.neurons.bodies.mbe_neuron import ALLOWZERO_OPSET
 from onnx_snn.neurons.function_bodies import closed_body_fits, function_protos
-from onnx_snn.neurons.mbe import halving_neuron, time_loop
+from onnx_snn.neurons.mbe import MAX_TIMESTEPS, MbeNeuron, halving_neuron, time_loop
 from onnx_snn.neurons.opset import (
     DOMAIN,
     MBE_NEURON,
@@ -22,6 +27,8 @@ from onnx_snn.neurons.opset import (
     VERSION,
     Body,
 )
+from onnx_snn.neurons.roles import NeuronRole
+from onnx_snn.neurons.step_kernels import size_kernels
 
 NEWEST_OPSET = 28
 """The newest that onnxruntime 1.32 and onnx 1.23 both run."""
@@ -124,24 +131,99 @@ def test_functions_are_valid(name: str, opset: int, body: Body, metered: bool) -
         assert any(output.endswith("spikes") for output in function.output) == metered
 
 
-@pytest.mark.parametrize(
-    ("body", "metered", "loops"),
-    [
-        (Body.LOOP, False, True),
-        (Body.LOOP, True, True),
-        (Body.CLOSED, False, False),
-        (Body.CLOSED, True, True),
-    ],
-)
-def test_only_the_closed_body_has_no_loop(body: Body, metered: bool, loops: bool) -> None:
-    """The loop body really runs the time steps; the closed one only to count spikes."""
+@pytest.mark.parametrize("body", Body)
+@pytest.mark.parametrize("metered", [False, True])
+def test_time_steps_run_in_a_loop(body: Body, metered: bool) -> None:
+    """The loop body runs the time steps; the closed one only those of a single basis, or to count spikes."""
     (function,) = function_protos([MBE_NEURON.name], opset=17, body=body, metered=metered)
-    assert ("Loop" in {node.op_type for node in function.node}) == loops
+    looping = [
+        node for node in all_nodes(function.node) if node.op_type == "Loop" and "step" in node.attribute[0].g.name
+    ]
+    in_a_branch = any(node.op_type == "If" for node in all_nodes(function.node))
+    assert len(looping) == 1
+    assert in_a_branch == (body is Body.CLOSED and not metered)
+
+
+def all_nodes(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
+    """`nodes` and those of their subgraphs."""
+    for node in nodes:
+        yield node
+        for attribute in node.attribute:
+            yield from all_nodes(attribute.g.node)
+
+
+@st.composite
+def step_cases(draw: st.DrawFn) -> Case:
+    """Neurons of one basis with descending sizes on the grid of closed bodies, gated or not."""
+    counts = draw(st.lists(st.integers(1, 1 << 20), min_size=1, max_size=MAX_TIMESTEPS))
+    assume(sum(counts) < 1 << 24)
+    sizes = np.sort(np.float32(counts))[::-1] * np.float32(STEP_UNIT)
+    neuron = MbeNeuron(
+        u_rest=np.float32([draw(floats(-4, 4))]),
+        gain=draw(gains(1)),
+        **size_kernels(sizes[:, None], gate=draw(st.booleans())),
+        weight=np.float32([draw(floats(-4, 4))]),
+        bias=np.float32(0),
+        polarity=draw(st.integers(0, 1)),
+    )
+    return Case(neuron, critical_inputs(neuron, np.random.default_rng(draw(st.integers(0, 2**32)))), np.float32([1]))
+
+
+@given(step_cases())
+def test_closed_body_runs_the_steps_of_one_basis(case: Case) -> None:
+    assert closed_body_fits([case.neuron])
+    assert_runtimes_agree(case, Body.CLOSED)
+
+
+@given(st.one_of(cases(), step_cases()))
+@settings(max_examples=50)
+def test_guarantees_save_nodes_and_no_bits(case: Case) -> None:
+    """The bodies of a file with this one neuron, which rely on all that it guarantees."""
+    guarantees = guarantees_of(case.neuron)
+    expected = time_loop(*case)
+    for body in Body if closed_body_fits([case.neuron]) else [Body.LOOP]:
+        model = guaranteed_neuron(body, case.neuron.polarity, guarantees)
+        for runtime in (model.onnxruntime, model.reference):
+            y = runtime(neuron_feeds(*case))["y"]
+            assert_same_bits(y, expected.y, f"{runtime.__name__}, {body.value} body, {guarantees}")
+
+
+def guarantees_of(*neurons: MbeNeuron) -> Guarantees:
+    """Those of a file of scalar functions."""
+    return Guarantees.of([(NeuronRole.FUNCTION, neuron) for neuron in neurons])
+
+
+@cache
+def guaranteed_neuron(body: Body, polarity: int, guarantees: Guarantees) -> Portable:
+    model = model_of(MBE_NEURON, body=body, metered=False, polarity=polarity)
+    del model.functions[:]
+    model.functions.extend(function_protos([MBE_NEURON.name], opset=OPSET, body=body, guarantees=guarantees))
+    return Portable(model)
+
+
+def test_fitted_codes_guarantee_all() -> None:
+    """Codes of beta steps and of halving segments on coarse grids get the cheapest bodies."""
+    beta = BetaSteps(8, BetaCode(0.75, 1)).neuron(3.0, one_sided=False, gate=True)
+    halving = halving_neuron([0.125, 1], [1, 1], [1, -0.5], 0, 8, gate=True, polarity=1)
+    assert guarantees_of(beta, halving) == Guarantees(True, True, True, True)
+    assert closed_body_fits([beta, halving])
+
+
+def test_guarantees_of_one_neuron_bind_the_others() -> None:
+    """A single sum in float64, odd neuron that speaks at 0, or gated single basis makes the bodies general."""
+    fine = halving_neuron([0.125, 1], [1, 1], [1, -0.5], 0, 8, gate=True, polarity=1)
+    long_sums = halving_neuron([0, 1], [1, 1], [1, 2.0**-20], 0, 8)
+    speaking = halving_neuron([0, 1], [1, 1], [1, 1], 0.5, 8, polarity=1)
+    gated = halving_neuron([0], [1], [1], 0, 8, gate=True)
+    assert not guarantees_of(fine, long_sums).float32_sums
+    assert not guarantees_of(fine, speaking).silent_at_rest
+    assert not guarantees_of(fine, gated).ungated_singles
 
 
 @given(cases())
 @settings(max_examples=20)
-def test_closed_body_fits_halving_neurons_only(case: Case) -> None:
+def test_closed_body_fits_halving_neurons_of_several_bases_only(case: Case) -> None:
+    assume(case.neuron.bases > 1)
     halving = halving_neuron([0], [1], [1], 0, 4)
     assert closed_body_fits([halving, case.neuron]) == (case.neuron.halving is not None)
 
@@ -149,7 +231,7 @@ def test_closed_body_fits_halving_neurons_only(case: Case) -> None:
 def test_polarity_is_an_attribute_of_every_node() -> None:
     """A kernel does not see the defaults of a function's attributes: composites write it on each call."""
     for function in function_protos(OPERATORS, opset=17):
-        calls = [node for node in function.node if node.op_type == MBE_NEURON.name]
+        calls = [node for node in all_nodes(function.node) if node.op_type == MBE_NEURON.name]
         assert all([attribute.name for attribute in call.attribute] == ["polarity"] for call in calls)
         assert len(calls) == (0 if function.name == MBE_NEURON.name else 2)
 

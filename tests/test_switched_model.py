@@ -16,9 +16,11 @@ from networks import normal, relative_error, run, tokens
 
 import onnx_snn
 from onnx_snn import ModelError
+from onnx_snn.evaluation.switched_graph import SwitchedGraph
 from onnx_snn.evaluation.switched_model import SwitchedModel
 from onnx_snn.graph.model_reader import load_model
 from onnx_snn.neurons import opset
+from onnx_snn.neurons.function_bodies import function_protos
 
 pytestmark = pytest.mark.slow
 
@@ -140,6 +142,19 @@ def test_parameters_can_be_given_with_each_run(spiking: Path) -> None:
     silent = given | {("gelu", "weight"): 0 * given["gelu", "weight"]}
     activated = adjustable(tokens(), {"gelu"}, ["activated"], silent)["activated"]
     np.testing.assert_array_equal(activated, np.full_like(activated, given["gelu", "bias"]))
+
+
+def test_functions_of_free_parameters_rely_on_no_neuron(spiking: Path) -> None:
+    """Other parameters may be given than those whose properties the functions of the file rely on."""
+    model = load_model(spiking)
+    SwitchedGraph(ir.from_proto(networks.transformer()), model).free_parameters()
+    found = {name: ir.to_proto(function) for (domain, name, _), function in model.functions.items()}
+    general = {proto.name: proto for proto in function_protos(found, opset=model.graph.opset_imports[""])}
+    operations = [
+        {name: [node.op_type for node in proto.node[-1].attribute[0].g.node] for name, proto in functions.items()}
+        for functions in (found, general)
+    ]
+    assert operations[0] == operations[1]
 
 
 def strangers() -> list[tuple[Any, str]]:

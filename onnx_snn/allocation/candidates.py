@@ -192,7 +192,7 @@ class CodeFamily(NeuronFamily):
         return self.fitter.code(self.tensor, settings)
 
     def rated(self) -> Iterator[Candidate]:
-        """Yield the binary codes and beta codes; closed bodies cannot hold the latter."""
+        """Yield the binary codes and beta codes; closed bodies hold of the latter those of one segment."""
         signals = self.fitter.fits.signals
         signal, limit = signals.signal(self.tensor), signals.limit(self.tensor, self.limits.headroom)
         for count in self.timesteps(self.limits.timesteps):
@@ -200,8 +200,8 @@ class CodeFamily(NeuronFamily):
             for binary in signal.binary_codes(limit, settings):
                 chosen = dataclasses.replace(settings, shape=BinaryCode(binary.octaves))
                 yield self._candidate(chosen, binary.spikes, binary.error)
-            if self.fitter.config.body is not Body.CLOSED:
-                for beta in signal.beta_codes(limit, settings):
+            for beta in signal.beta_codes(limit, settings):
+                if self.fitter.config.body is Body.LOOP or len(beta.steps.code.octaves) == 1:
                     chosen = dataclasses.replace(settings, shape=beta.steps.code)
                     yield self._candidate(chosen, beta.spikes, beta.error)
 

@@ -34,7 +34,7 @@ def attach(model: ir.Model, plans: Sequence[SitePlan], used: Iterable[str], conf
         ConfigError: closed bodies were asked for, but a neuron has no closed form.
     """
     if config.body is Body.CLOSED and not _have_closed_forms(plans):
-        raise ConfigError("body 'closed' needs thresholds that halve at every step in every neuron; use body 'loop'")
+        raise ConfigError("body 'closed' needs one basis, or thresholds that halve at every step; use body 'loop'")
     if config.meter:
         meter(model, config.body)
     else:

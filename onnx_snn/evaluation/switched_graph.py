@@ -12,6 +12,7 @@ from onnx_snn.graph.subgraphs import Places, around, body_around, graph_of, plac
 from onnx_snn.graph.unique_names import UniqueNames
 from onnx_snn.metadata import IDENTITY, SOURCE_KEY
 from onnx_snn.neurons import opset
+from onnx_snn.neurons.function_bodies import function_protos
 
 SWITCH = "onnx_snn.switch."
 """Prefix of the names of the inputs, bool [], that switch spiking nodes on."""
@@ -90,7 +91,16 @@ class SwitchedGraph:
                     free.shape = ir.Shape([None] * len(value.const_value.shape))
                     node.replace_input_with(index, free)
                     self.model.graph.inputs.append(free)
+        self._serve_any_neurons()
         return inputs
+
+    def _serve_any_neurons(self) -> None:
+        """Replace the functions by ones that rely on nothing about the neurons which they were written for."""
+        names = [name for domain, name, _ in self.model.functions if domain == opset.DOMAIN]
+        metered = any(len(node.outputs) > 1 for node in self._spiking.values())
+        for proto in function_protos(names, opset=self.model.graph.opset_imports[""], metered=metered):
+            function = ir.serde.deserialize_function(proto)
+            self.model.functions[function.identifier()] = function
 
     def _switch(self, node: ir.Node, index: int) -> SpikingNode:
         """Replace a spiking node by an `If` that selects it or the original's nodes; `index` numbers its switch."""

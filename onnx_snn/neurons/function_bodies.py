@@ -2,9 +2,11 @@
 """The functions that define the spiking ops by standard ONNX ops, written in ONNX text syntax.
 
 The body of `MbeNeuron` comes in two forms with the same results: `Body.LOOP` runs the neuron step by step in an ONNX
-`Loop`, `Body.CLOSED` evaluates the closed form of halving neurons. `onnx_snn.neurons.bodies` holds the text of each op.
+`Loop`, `Body.CLOSED` evaluates the closed form of halving neurons, and only the steps of single bases in a loop.
+`onnx_snn.neurons.bodies` holds the text of each op.
 
-Reductions run in float64 and are rounded once to float32, so that all runtimes return the same bits.
+Sums over rows run in float64 and are rounded once to float32, so that all runtimes return the same bits. Those over
+bases run in float32 where the file's neurons guarantee that they are exact.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from collections.abc import Iterable
 
 import onnx
 
+from onnx_snn.neurons.bodies.guarantees import Guarantees, has_closed_form
 from onnx_snn.neurons.bodies.mbe_neuron import mbe_neuron
 from onnx_snn.neurons.bodies.normalization import layer_normalization, rms_normalization
 from onnx_snn.neurons.bodies.softmax import softmax
@@ -29,21 +32,30 @@ from onnx_snn.neurons.opset import (
     Operator,
 )
 
+ANY_NEURONS = Guarantees()
+"""No more than what holds for every neuron."""
+
 
 def function_protos(
-    names: Iterable[str], *, opset: int, body: Body = Body.LOOP, metered: bool = False
+    names: Iterable[str],
+    *,
+    opset: int,
+    body: Body = Body.LOOP,
+    metered: bool = False,
+    guarantees: Guarantees = ANY_NEURONS,
 ) -> list[onnx.FunctionProto]:
     """The functions that define the ops `names`, and `MbeNeuron`, which the others call.
 
     Args:
         names: op types of domain `onnx_snn`.
         opset: version of the standard operators that the model imports and the bodies use.
-        body: time-step loop or closed form. `Body.CLOSED` is only valid for halving neurons.
+        body: time-step loop or closed form. `Body.CLOSED` is only valid where `closed_body_fits`.
         metered: whether every op also returns its spikes.
+        guarantees: what all neurons of the file have in common.
     """
     needed = {MBE_NEURON.name, *names}
     return [
-        onnx.parser.parse_function(_text(operator, opset, body, metered))
+        onnx.parser.parse_function(_text(operator, opset, body, metered, guarantees))
         for name, operator in OPERATORS.items()
         if name in needed
     ]
@@ -51,16 +63,18 @@ def function_protos(
 
 def closed_body_fits(neurons: Iterable[MbeNeuron]) -> bool:
     """Whether `Body.CLOSED` computes every one of `neurons`."""
-    return all(neuron.halving is not None for neuron in neurons)
+    return all(has_closed_form(neuron) for neuron in neurons)
 
 
-def _text(operator: Operator, opset: int, body: Body, metered: bool) -> str:
+def _text(operator: Operator, opset: int, body: Body, metered: bool, guarantees: Guarantees) -> str:
     """ONNX text of the function of `operator`."""
+    # Loop bodies are the definition, in which every op is a function over MbeNeuron.
+    inline = body is Body.CLOSED and not metered and guarantees.float32_sums and guarantees.halving_primitives
     statements = {
-        MBE_NEURON.name: lambda: mbe_neuron(opset, body, metered),
-        SPIKING_SOFTMAX.name: lambda: softmax(opset, metered),
-        SPIKING_LAYER_NORMALIZATION.name: lambda: layer_normalization(metered),
-        SPIKING_RMS_NORMALIZATION.name: lambda: rms_normalization(metered),
+        MBE_NEURON.name: lambda: mbe_neuron(opset, body, guarantees, metered),
+        SPIKING_SOFTMAX.name: lambda: softmax(opset, metered, inline),
+        SPIKING_LAYER_NORMALIZATION.name: lambda: layer_normalization(metered, inline),
+        SPIKING_RMS_NORMALIZATION.name: lambda: rms_normalization(metered, inline),
     }[operator.name]()
     attributes = "<polarity>" if operator.polarized else ""
     signature = f"{operator.name} {attributes} ({', '.join(operator.inputs)})"

@@ -35,7 +35,7 @@ PARAMETERS = ("u_rest", "gain", "threshold", "reset", "intensity", "weight", "bi
 
 
 class Body(enum.Enum):
-    """Form of the functions inside a file: a loop over time steps, or the closed form of halving kernels."""
+    """Form of the functions inside a file: a loop over time steps, or closed forms."""
 
     LOOP = "loop"
     CLOSED = "closed"

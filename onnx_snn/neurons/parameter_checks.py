@@ -60,12 +60,24 @@ def check_exact_sums(intensity: Float32, weight: Float32, bias: Float32) -> None
     o_most = np.abs(intensity).astype(np.float64).sum(axis=0)
     if o_most.max() > o_unit * 2.0**24:
         raise NeuronError(_inexact("intensity sums", o_most.max(), o_unit, "float32, 2**24"))
-    y_unit = min(_unit(weight) * o_unit, _unit(bias))
-    y_most = float(np.abs(weight).astype(np.float64) @ o_most + abs(float(bias)))
+    y_most, y_unit = _output_sums(intensity, weight, bias)
     if y_most > y_unit * 2.0**53:
         raise NeuronError(_inexact("weight and bias sum", y_most, y_unit, "float64, 2**53"))
     if y_unit < SMALLEST_SUM:
         raise NeuronError(f"weight and bias sum in units of {y_unit:g}, below the smallest float32: coarsen the grid")
+
+
+def sums_are_exact_in_float32(intensity: Float32, weight: Float32, bias: Float32) -> bool:
+    """Whether bias + sum_n weight_n * o_n is exact in float32 in any order of summation (24 bits)."""
+    y_most, y_unit = _output_sums(intensity, weight, bias)
+    return y_most <= y_unit * 2.0**24
+
+
+def _output_sums(intensity: Float32, weight: Float32, bias: Float32) -> tuple[float, float]:
+    """Largest magnitude of a partial sum of bias + sum_n weight_n * o_n, and the unit of all of them."""
+    o_most = np.abs(intensity).astype(np.float64).sum(axis=0)
+    y_most = float(np.abs(weight).astype(np.float64) @ o_most + abs(float(bias)))
+    return y_most, min(_unit(weight) * _unit(intensity), _unit(bias))
 
 
 def _inexact(what: str, most: float, unit: float, exact: str) -> str:

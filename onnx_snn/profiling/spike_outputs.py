@@ -23,6 +23,7 @@ from onnx_snn.graph.node_builder import NodeBuilder, add_initializer
 from onnx_snn.graph.unique_names import UniqueNames
 from onnx_snn.metadata import SOURCE_KEY
 from onnx_snn.neurons import function_bodies, opset
+from onnx_snn.neurons.bodies.guarantees import Guarantees
 from onnx_snn.neurons.mbe import MbeNeuron
 from onnx_snn.neurons.opset import DOMAIN, OPERATORS, PARAMETERS, Body
 from onnx_snn.neurons.roles import NeuronRole
@@ -165,9 +166,22 @@ def add_functions(model: ir.Model, names: Iterable[str], body: Body, *, metered:
         metered: whether they return spike counts.
     """
     opset_version = model.graph.opset_imports[""]
-    for proto in function_bodies.function_protos(names, opset=opset_version, body=body, metered=metered):
+    protos = function_bodies.function_protos(
+        names, opset=opset_version, body=body, metered=metered, guarantees=_guarantees(model)
+    )
+    for proto in protos:
         function = ir.serde.deserialize_function(proto)
         model.functions[function.identifier()] = function
+
+
+def _guarantees(model: ir.Model) -> Guarantees:
+    """What all neurons of `model` have in common; nothing if a parameter is not stored, but computed."""
+    nodes = [node for node in model.graph.all_nodes() if node.domain == DOMAIN]
+    meters = [Meter(node, role.prefix, "") for node in nodes for role in OPERATORS[node.op_type].roles]
+    try:
+        return Guarantees.of([(meter.role, meter.neuron) for meter in meters])
+    except ModelError:
+        return function_bodies.ANY_NEURONS
 
 
 def _counts(node: ir.Node) -> Iterator[tuple[str, ir.Value]]:

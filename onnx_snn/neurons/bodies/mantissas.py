@@ -1,100 +1,107 @@
 # SPDX-License-Identifier: Apache-2.0
-"""ONNX statements that compute 1/v and 1/sqrt(v) by a neuron of the mantissa and an exact shift of the exponent."""
+"""ONNX statements that compute 1/v and 1/sqrt(v) by a neuron of the mantissa and an exact shift of the exponent.
+
+The power of two in a number is found by arithmetic that is exact in any runtime (S. M. Rump, T. Ogita, S. Oishi,
+"Accurate floating-point summation, part I", SIAM J. Sci. Comput. 31(1), 2008, algorithm 3.5, unit in the first place):
+with rounding to p bits and q = (2**(p-1) + 1) * a, the difference q - (1 - 2**-p) * q is the largest power of two that
+|a| reaches, with the sign of a.
+"""
 
 from __future__ import annotations
 
-import math
-
+from onnx_snn.neurons.bodies.closed_form import halving_rows
 from onnx_snn.neurons.bodies.mbe_neuron import call
 
-_LOWEST_EXPONENT = -150
-"""Exponent of the first entry of `_POWERS_OF_TWO`: one below that of the smallest positive float32."""
 
-_POWERS_OF_TWO = ", ".join(repr(math.ldexp(1.0, e)) for e in range(_LOWEST_EXPONENT, 130))
-"""Table of powers of two over the exponents of float32, with a margin at both ends, because Pow need not be exact."""
+def power_of_two(result: str, a: str, spread: str, gap: str) -> str:
+    """result = the largest power of two up to |a|, with the sign of a; 0 for 0, NaN for infinite a.
 
-FREXP = f"""
-    powers = Constant <value = double[{130 - _LOWEST_EXPONENT}] {{{_POWERS_OF_TWO}}}> ()
-    lowest = Constant <value = double {{{-_LOWEST_EXPONENT}}}> ()
-    one_double = Constant <value = double {{1}}> ()
-    two_double = Constant <value = double {{2}}> ()
-    ln2 = Constant <value = double {{{math.log(2)!r}}}> ()
-    infinity = Constant <value = float {{inf}}> ()
-    nothing = Constant <value = float {{0}}> ()
-    unity = Constant <value = float {{1}}> ()
-    positive = Greater (v, nothing)
-    bounded = Less (v, infinity)
-    regular = And (positive, bounded)
-    v_regular = Where (regular, v, unity)
-    v_double = Cast <to = 11> (v_regular)
-    v_ln = Log (v_double)
-    v_log2 = Div (v_ln, ln2)
-    guess = Floor (v_log2)
-    guess_index_real = Add (guess, lowest)
-    guess_index = Cast <to = 7> (guess_index_real)
-    guess_power = Gather (powers, guess_index)
-    guess_mantissa = Div (v_double, guess_power)
-    too_high = Less (guess_mantissa, one_double)
-    too_low = GreaterOrEqual (guess_mantissa, two_double)
-    too_high_double = Cast <to = 11> (too_high)
-    too_low_double = Cast <to = 11> (too_low)
-    guess_lowered = Sub (guess, too_high_double)
-    exponent = Add (guess_lowered, too_low_double)
+    Args:
+        result: name of the power.
+        a: name of the number.
+        spread: name of the constant 2**(p-1) + 1, or a power of two times it, by which the result is then multiplied.
+        gap: name of the constant 1 - 2**-p.
     """
-"""Statements for v = mantissa * 2**exponent with mantissa in [1, 2). The exponent estimated by the logarithm may be off
-by one, which the comparisons correct."""
-
-
-def _scaled_back(result: str, neuron_output: str, shift: str, exceptional: str) -> str:
-    """result = neuron_output * 2**shift where v is regular, else `exceptional`."""
     return f"""
-    shift_index_real = Add ({shift}, lowest)
-    shift_index = Cast <to = 7> (shift_index_real)
-    shift_power = Gather (powers, shift_index)
-    unshifted = Cast <to = 11> ({neuron_output})
-    shifted_double = Mul (unshifted, shift_power)
+    {result}_spread = Mul ({a}, {spread})
+    {result}_lowered = Mul ({result}_spread, {gap})
+    {result} = Sub ({result}_spread, {result}_lowered)
+    """
+
+
+_SPREAD = 2.0**52 + 1
+"""The factor of float64 in `power_of_two`."""
+
+CONSTANTS = """
+    one_float = Constant <value = float {1}> ()
+    zero = Constant <value = float {0}> ()
+    zero_double = Constant <value = double {0}> ()
+    gap_double = Constant <value = double {0.99999999999999988898}> ()
+    """
+"""Read by `reciprocal` and `reciprocal_square_root`; 1 - 2**-53 is the gap of float64."""
+
+
+def _through_mantissa(
+    result: str, divisor: str, unit: str, exceptional: str, call_of_neuron: str, metered: bool
+) -> str:
+    """result = neuron(v / divisor) / power where v is regular: positive and finite; `exceptional` elsewhere.
+
+    Only a metered neuron is given the mantissa `unit` of 1 in place of a v that is not regular: its spikes count.
+    """
+    select = (
+        f"mantissa_double = Where (regular, quotient, {unit})" if metered else "mantissa_double = Identity (quotient)"
+    )
+    return f"""
+    regular = Greater (power, zero_double)
+    quotient = Div (v_double, {divisor})
+    {select}
+    mantissa = Cast <to = 1> (mantissa_double)
+    {call_of_neuron}
+    unshifted = Cast <to = 11> (of_mantissa)
+    shifted_double = Div (unshifted, power)
     shifted = Cast <to = 1> (shifted_double)
     {result}_signed = Where (regular, shifted, {exceptional})
-    {result} = Add ({result}_signed, nothing)
+    {result} = Add ({result}_signed, zero)
     """
 
 
-def _mantissa(offset: str) -> str:
-    """mantissa = v / 2**offset as float32, exact."""
+def _neuron(prefix: str, metered: bool, inline: bool) -> str:
+    """of_mantissa = neuron(mantissa), written out if `inline`."""
+    if inline:
+        return halving_rows("of_mantissa", "mantissa", prefix)
+    return call("of_mantissa", "mantissa", prefix, metered)
+
+
+def reciprocal(result: str, metered: bool, inline: bool) -> str:
+    """result = 1 / v by the reciprocal neuron on [0.5, 1): v = mantissa * power, 1/v = (1/mantissa) / power."""
+    neuron = _neuron("reciprocal_", metered, inline)
     return f"""
-    offset_index_real = Add ({offset}, lowest)
-    offset_index = Cast <to = 7> (offset_index_real)
-    offset_power = Gather (powers, offset_index)
-    mantissa_double = Div (v_double, offset_power)
-    mantissa = Cast <to = 1> (mantissa_double)
+    unit_mantissa = Constant <value = double {{0.5}}> ()
+    spread = Constant <value = double {{{_SPREAD * 2!r}}}> ()
+    v_double = Cast <to = 11> (v)
+    {power_of_two("power", "v_double", "spread", "gap_double")}
+    exceptional = Div (one_float, v)
+    {_through_mantissa(result, "power", "unit_mantissa", "exceptional", neuron, metered)}
     """
 
 
-def reciprocal(result: str, metered: bool) -> str:
-    """result = 1 / v by the reciprocal neuron on [0.5, 1): v = mantissa * 2**e, 1/v = (1/mantissa) * 2**-e."""
-    return f"""
-    {FREXP}
-    halved_exponent = Add (exponent, one_double)
-    {_mantissa("halved_exponent")}
-    {call("mantissa_reciprocal", "mantissa", "reciprocal_", metered)}
-    reciprocal_shift = Neg (halved_exponent)
-    exceptional = Div (unity, v)
-    {_scaled_back(result, "mantissa_reciprocal", "reciprocal_shift", "exceptional")}
+def reciprocal_square_root(result: str, metered: bool, inline: bool) -> str:
+    """result = 1 / sqrt(v) by the rsqrt neuron on [0.5, 2): v = mantissa * power**2.
+
+    The root of 2 * v is at least power and below 2 * power, also after its rounding: it is exact where 2 * v is a power
+    of four, and v has only 24 bits.
     """
-
-
-def reciprocal_square_root(result: str, metered: bool) -> str:
-    """result = 1 / sqrt(v) by the rsqrt neuron on [0.5, 2): v = mantissa * 2**e with e even."""
+    neuron = _neuron("rsqrt_", metered, inline)
     return f"""
-    {FREXP}
-    exponent_next = Add (exponent, one_double)
-    half_real = Div (exponent_next, two_double)
-    half = Floor (half_real)
-    even_exponent = Mul (half, two_double)
-    {_mantissa("even_exponent")}
-    {call("mantissa_rsqrt", "mantissa", "rsqrt_", metered)}
-    rsqrt_shift = Neg (half)
+    unit_mantissa = Constant <value = double {{1}}> ()
+    two_double = Constant <value = double {{2}}> ()
+    spread = Constant <value = double {{{_SPREAD!r}}}> ()
+    v_double = Cast <to = 11> (v)
+    v_doubled = Mul (v_double, two_double)
+    root = Sqrt (v_doubled)
+    {power_of_two("power", "root", "spread", "gap_double")}
+    power_squared = Mul (power, power)
     v_root = Sqrt (v)
-    exceptional = Div (unity, v_root)
-    {_scaled_back(result, "mantissa_rsqrt", "rsqrt_shift", "exceptional")}
+    exceptional = Div (one_float, v_root)
+    {_through_mantissa(result, "power_squared", "unit_mantissa", "exceptional", neuron, metered)}
     """

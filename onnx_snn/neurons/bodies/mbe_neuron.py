@@ -6,108 +6,159 @@ The statements are named like the symbols in `onnx_snn.neurons.mbe`, which compu
 
 from __future__ import annotations
 
+from onnx_snn.neurons.bodies import closed_form
+from onnx_snn.neurons.bodies.guarantees import Guarantees
+from onnx_snn.neurons.bodies.statements import ONCE, in_subgraph
 from onnx_snn.neurons.opset import DOMAIN, PARAMETERS, Body
 
 ALLOWZERO_OPSET = 14
 """First opset whose Reshape has the attribute `allowzero`, which empty tensors need."""
 
 
-def mbe_neuron(opset: int, body: Body, metered: bool) -> str:
-    """x -> membrane [N, elements] -> accumulated intensity [N, elements] -> y in the shape of x."""
-    if body is Body.LOOP:
-        evaluation = _time_loop("o", metered) + "unit = Constant <value = double {1}> ()"
-    else:
-        evaluation = _CLOSED_FORM + (_time_loop("o_of_loop", metered) if metered else "")
-    allowzero = "<allowzero = 1>" if opset >= ALLOWZERO_OPSET else ""
-    return _MEMBRANE + evaluation + _READOUT.replace("ALLOWZERO", allowzero)
+def allowzero(opset: int) -> str:
+    """The attribute of a Reshape to a given shape."""
+    return "<allowzero = 1>" if opset >= ALLOWZERO_OPSET else ""
 
 
-_MEMBRANE = """
-    odd_int = Constant <value_int: int = @polarity> ()
-    odd = Cast <to = 9> (odd_int)
+def mbe_neuron(opset: int, body: Body, guarantees: Guarantees, metered: bool) -> str:
+    """x -> a -> membrane [N, elements] -> accumulated intensity o [N, elements] -> y in the shape of x.
+
+    Spikes are counted by the loop over the time steps, so that a metered body has it in either form.
+    """
+    closed = body is Body.CLOSED and not metered
+    sign, signed = _SIGN_BY_SLOPE if guarantees.silent_at_rest else _SIGN_BY_SELECTION
+    weights, product, rounded = _IN_FLOAT32 if guarantees.float32_sums else _IN_FLOAT64
+    readout = _READOUT.replace("ALLOWZERO", allowzero(opset))
+    statements = [
+        _PARAMETERS,
+        closed_form.parameters(guarantees) if closed else _LOOP_PARAMETERS,
+        weights,
+        "scaled = Div (x, scale)",
+        sign,
+        _MEMBRANE,
+        closed_form.weighted_sum(product, guarantees.float32_sums)
+        if closed
+        else _time_loop(metered) + product.replace("RESULT", "sum"),
+        rounded,
+        readout.replace("SIGNED", signed),
+    ]
+    results = {"y": "x", "spikes": "once"} if metered else {"y": "x"}
+    return ONCE + in_subgraph("".join(statements), results)
+
+
+_PARAMETERS = """
     zero = Constant <value = float {0}> ()
-    scaled = Div (x, scale)
-    negative = Less (scaled, zero)
-    mirrored = And (negative, odd)
-    negated = Neg (scaled)
-    magnitude = Where (mirrored, negated, scaled)
     as_row = Constant <value = int64[2] {1, -1}> ()
     as_column = Constant <value = int64[2] {-1, 1}> ()
-    last = Constant <value = int64[1] {2}> ()
-    row = Reshape (magnitude, as_row)
+    odd_int = Constant <value_int: int = @polarity> ()
     u_rest_column = Reshape (u_rest, as_column)
     gain_column = Reshape (gain, as_column)
+    """
+
+_MEMBRANE = """
+    row = Reshape (magnitude, as_row)
     centred = Sub (row, u_rest_column)
     """
 
+_LOOP_PARAMETERS = """
+    last = Constant <value = int64[1] {2}> ()
+    first = Constant <value = int64 {0}> ()
+    threshold_columns = Unsqueeze (threshold, last)
+    reset_columns = Unsqueeze (reset, last)
+    intensity_columns = Unsqueeze (intensity, last)
+    kernel_shape = Shape (threshold)
+    steps = Gather (kernel_shape, first)
+    """
 
-def _time_loop(accumulated: str, metered: bool) -> str:
+
+def _time_loop(metered: bool) -> str:
     """The definition of the neuron as a Loop; with `metered`, it also returns `spikes` [S, N]."""
     count = "s_int = Cast <to = 7> (s) fired = ReduceSum <keepdims = 0> (s_int, count_axis)" if metered else ""
-    step = f"""step (int64 t, bool go_in, float[] u, float[] o) =>
+    step = f"""step (int64 t, bool go_in, float[] u_now, float[] o_now) =>
         (bool go, float[] u_next, float[] o_next{", int64[] fired" if metered else ""}) {{
             go = Identity (go_in)
             threshold_t = Gather (threshold_columns, t)
             reset_t = Gather (reset_columns, t)
             intensity_t = Gather (intensity_columns, t)
-            s = GreaterOrEqual (u, threshold_t)
-            u_fired = Sub (u, reset_t)
-            u_next = Where (s, u_fired, u)
-            o_fired = Add (o, intensity_t)
-            o_next = Where (s, o_fired, o)
+            s = GreaterOrEqual (u_now, threshold_t)
+            u_fired = Sub (u_now, reset_t)
+            u_next = Where (s, u_fired, u_now)
+            s_float = Cast <to = 1> (s)
+            o_fired = Mul (s_float, intensity_t)
+            o_next = Add (o_now, o_fired)
             {count}
         }}"""
     return f"""
-    u_initial = Mul (centred, gain_column)
-    threshold_columns = Unsqueeze (threshold, last)
-    reset_columns = Unsqueeze (reset, last)
-    intensity_columns = Unsqueeze (intensity, last)
-    kernel_shape = Shape (threshold)
-    step_axis = Constant <value = int64 {{0}}> ()
+    u = Mul (centred, gain_column)
     count_axis = Constant <value = int64[1] {{1}}> ()
-    steps = Gather (kernel_shape, step_axis)
-    go_on = Constant <value = bool {{1}}> ()
-    u_shape = Shape (u_initial)
+    u_shape = Shape (u)
     o_initial = ConstantOfShape <value = float[1] {{0}}> (u_shape)
-    u_final, {accumulated}{", spikes" if metered else ""} =
-        Loop (steps, go_on, u_initial, o_initial) <body = {step}>
+    u_final, o{", spikes" if metered else ""} =
+        Loop (steps, go_on, u, o_initial) <body = {step}>
     """
 
 
-# The last intensity is the least significant bit 2**-(T-1), whether or not a gate leads; the levels then run to
-# 2 / bit - 1. Dividing the gain by the bit is exact, so that one product gives the levels. The result of Clip for a
-# NaN only affects its own column of the sum, which is replaced by x in the end.
-_CLOSED_FORM = """
-    final = Constant <value = int64 {-1}> ()
-    first = Constant <value = int64 {0}> ()
-    one = Constant <value = float {1}> ()
-    two = Constant <value = float {2}> ()
-    intensity_last = Gather (intensity, final)
-    bit = Gather (intensity_last, first)
-    level_count = Div (two, bit)
-    top = Sub (level_count, one)
-    level_gain = Div (gain_column, bit)
-    level_real = Mul (centred, level_gain)
-    level_floor = Floor (level_real)
-    o = Clip (level_floor, zero, top)
-    unit = Cast <to = 11> (bit)
-    """
+# Statements before the subgraph, for the product with the weights, and from the sum to the output of the bank.
+_IN_FLOAT32 = (
+    "weight_row = Reshape (weight, as_row)",
+    "RESULT = MatMul (weight_row, o)",
+    "rounded = Add (sum, bias)",
+)
 
-# 0 - y rather than Neg(y), so that a zero output is +0 on every runtime, also where Where loses the sign of zero.
-# The last Reshape removes the axis that the scale [1] adds to a scalar x.
-_READOUT = """
-    o_double = Cast <to = 11> (o)
+_IN_FLOAT64 = (
+    """
     weight_double = Cast <to = 11> (weight)
-    weight_unit = Mul (weight_double, unit)
-    weight_row = Reshape (weight_unit, as_row)
+    weight_row = Reshape (weight_double, as_row)
     bias_double = Cast <to = 11> (bias)
-    sum = MatMul (weight_row, o_double)
+    """,
+    """
+    o_double = Cast <to = 11> (o)
+    RESULT = MatMul (weight_row, o_double)
+    """,
+    """
     sum_biased = Add (sum, bias_double)
     rounded = Cast <to = 1> (sum_biased)
-    shape = Shape (x)
-    shaped = Reshape ALLOWZERO (rounded, shape)
+    """,
+)
+
+# The slope takes every normal number beyond 1. Only odd neurons can have a sign of -1. Adding 0 makes +0 of -0.
+_SIGN_BY_SLOPE = (
+    """
+    one = Constant <value = float {1}> ()
+    slope = Constant <value = float {1.7014118346046923e38}> ()
+    signs = Constant <value = float[2] {1, -1}> ()
+    lowest_sign = Gather (signs, odd_int)
+    steep = Mul (scaled, slope)
+    steep_raised = Max (steep, lowest_sign)
+    sign = Min (steep_raised, one)
+    magnitude = Mul (scaled, sign)
+    """,
+    """
+    signed_with_zeros = Mul (shaped, sign)
+    signed = Add (signed_with_zeros, zero)
+    """,
+)
+
+# 0 - y rather than Neg(y), so that a zero output is +0 on every runtime, also where Where loses the sign of zero.
+_SIGN_BY_SELECTION = (
+    """
+    odd = Cast <to = 9> (odd_int)
+    negative = Less (scaled, zero)
+    mirrored = And (negative, odd)
+    negated = Neg (scaled)
+    magnitude = Where (mirrored, negated, scaled)
+    """,
+    """
     shaped_negated = Sub (zero, shaped)
     signed = Where (mirrored, shaped_negated, shaped)
+    """,
+)
+
+# The last Reshape removes the axis that the scale [1] adds to a scalar x.
+_READOUT = """
+    shape = Shape (x)
+    shaped = Reshape ALLOWZERO (rounded, shape)
+    SIGNED
     rescaled = Mul (signed, scale)
     missing = IsNaN (x)
     y_ranked = Where (missing, x, rescaled)

@@ -5,35 +5,36 @@ from __future__ import annotations
 
 import math
 
-from onnx_snn.neurons.bodies.mantissas import reciprocal
-from onnx_snn.neurons.bodies.mbe_neuron import call
+from onnx_snn.neurons.bodies.closed_form import HALVING_CONSTANTS, halving_elements
+from onnx_snn.neurons.bodies.mantissas import CONSTANTS, power_of_two, reciprocal
+from onnx_snn.neurons.bodies.mbe_neuron import allowzero, call
+from onnx_snn.neurons.bodies.statements import ONCE, in_subgraph
 
 REDUCE_AXES_INPUT_OPSET = 18
 """First opset whose ReduceMax takes its axes as an input."""
-
-_LOWEST_FLOAT = -3.4028234663852886e38
-"""The lowest finite float32, which replaces NaN before the maximum. ReduceMax of onnxruntime may ignore elements before
-a NaN, and too small a maximum would give indices outside the table of powers. The row is NaN in any case."""
 
 _LOWEST_NORMAL = -126
 """Exponent of the smallest normal float32. Smaller exponentials are set to 0: they are negligible relative to the
 largest one of the row, which is 1."""
 
 
-def softmax(opset: int, metered: bool) -> str:
-    """softmax over the last axis: e = 2**floor(z) * exp2(z - floor(z)), z = (x - max) log2(e); y = e * 1/sum(e)."""
+def softmax(opset: int, metered: bool, inline: bool) -> str:
+    """softmax over the last axis: e = 2**floor(z) * exp2(z - floor(z)), z = (x - max) log2(e); y = e * 1/sum(e).
+
+    Args:
+        opset: version of the standard operators.
+        metered: whether spikes are counted.
+        inline: whether the neurons are written out in place of calls; they must be halving, with sums in float32.
+    """
     if opset >= REDUCE_AXES_INPUT_OPSET:
-        maximum = "maximum = ReduceMax <keepdims = 1> (x_known, last_axis)"
+        maximum = "maximum = ReduceMax <keepdims = 1> (x, last_axis)"
     else:
-        maximum = "maximum = ReduceMax <axes = [-1], keepdims = 1> (x_known)"
-    return f"""
-    last_axis = Constant <value = int64[1] {{-1}}> ()
-    log2_e = Constant <value = float {{{math.log2(math.e)!r}}}> ()
-    z_lowest = Constant <value = float {{{_LOWEST_NORMAL}}}> ()
-    z_zero = Constant <value = float {{0}}> ()
-    below_all = Constant <value = float {{{_LOWEST_FLOAT}}}> ()
-    x_missing = IsNaN (x)
-    x_known = Where (x_missing, below_all, x)
+        maximum = "maximum = ReduceMax <axes = [-1], keepdims = 1> (x)"
+    if inline:
+        exp2 = halving_elements("power_of_fraction", "fraction", "exp2_", allowzero(opset))
+    else:
+        exp2 = call("power_of_fraction", "fraction", "exp2_", metered)
+    statements = f"""
     {maximum}
     x_shifted = Sub (x, maximum)
     z = Mul (x_shifted, log2_e)
@@ -41,22 +42,42 @@ def softmax(opset: int, metered: bool) -> str:
     z_capped = Where (vanishing, z_lowest, z)
     z_floor = Floor (z_capped)
     fraction = Sub (z_capped, z_floor)
-    {call("power_of_fraction", "fraction", "exp2_", metered)}
-    z_missing = IsNaN (z_floor)
-    z_index_real = Where (z_missing, z_zero, z_floor)
-    z_index_float = Sub (z_index_real, z_lowest)
-    z_index = Cast <to = 7> (z_index_float)
-    negative_powers = Constant <value = float[{1 - _LOWEST_NORMAL}] {{{_NEGATIVE_POWERS}}}> ()
-    power_of_floor = Gather (negative_powers, z_index)
+    {exp2}
+    {_POWER_OF_FLOOR}
     exponential_all = Mul (power_of_fraction, power_of_floor)
-    exponential_signed = Where (vanishing, z_zero, exponential_all)
-    exponential = Add (exponential_signed, z_zero)
+    exponential_signed = Where (vanishing, zero, exponential_all)
+    exponential = Add (exponential_signed, zero)
     exponential_double = Cast <to = 11> (exponential)
     sum_double = ReduceSum <keepdims = 1> (exponential_double, last_axis)
     v = Cast <to = 1> (sum_double)
-    {reciprocal("inverse", metered)}
+    {reciprocal("inverse", metered, inline)}
     y = Mul (exponential, inverse)
+    """
+    results = {"y": "x", "exp2_spikes": "last_axis", "reciprocal_spikes": "last_axis"} if metered else {"y": "x"}
+    return f"""
+    {ONCE}
+    {CONSTANTS}
+    {HALVING_CONSTANTS if inline else ""}
+    last_axis = Constant <value = int64[1] {{-1}}> ()
+    log2_e = Constant <value = float {{{math.log2(math.e)!r}}}> ()
+    z_lowest = Constant <value = float {{{_LOWEST_NORMAL}}}> ()
+    {_POWER_CONSTANTS}
+    {in_subgraph(statements, results)}
     """
 
 
-_NEGATIVE_POWERS = ", ".join(repr(math.ldexp(1.0, e)) for e in range(_LOWEST_NORMAL, 1))
+# 2**floor(z) is the largest power of two below exp((floor(z) + 0.5) ln 2), however inexact that is. Only arithmetic is
+# used, unlike with a table, so that a NaN in x makes the sum of its row NaN whatever the maximum was.
+_POWER_CONSTANTS = f"""
+    ln2 = Constant <value = float {{{math.log(2)!r}}}> ()
+    half_ln2 = Constant <value = float {{{math.log(2) / 2!r}}}> ()
+    spread_float = Constant <value = float {{{2.0**23 + 1!r}}}> ()
+    gap_float = Constant <value = float {{{1 - 2.0**-24!r}}}> ()
+    """
+
+_POWER_OF_FLOOR = f"""
+    floor_natural = Mul (z_floor, ln2)
+    middle_natural = Add (floor_natural, half_ln2)
+    middle = Exp (middle_natural)
+    {power_of_two("power_of_floor", "middle", "spread_float", "gap_float")}
+    """

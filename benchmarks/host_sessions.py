@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sessions without the library, each in a process of its own: onnxruntime in Python, in Node.js and in Chromium.
+
+    python benchmarks/host_sessions.py MODEL FEEDS RUNS     # in Python; seconds as JSON
+
+FEEDS is a JSON file [{"name", "type", "shape", "data"}, ...]. All sessions have one thread. Creation in Chromium
+includes the compilation of onnxruntime-web. The first runs, while which a browser still compiles, do not count.
+"""
+
+from __future__ import annotations
+
+import http.server
+import json
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+PROGRAMS = Path(__file__).parent / "hosts"
+PACKAGES = Path(__file__).parents[1] / "tests" / "hosts"
+"""The folder with onnxruntime-node and onnxruntime-web, where `npm ci` installs them."""
+
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
+TIMEOUT = 600
+WARM_UP = 3
+"""Runs that do not count, here and in hosts/session.mjs."""
+
+HOSTS = ("python", "node", "chromium")
+
+
+def write_feeds(feeds: Mapping[str, np.ndarray[Any, Any]], path: Path) -> None:
+    """Write `feeds` for the programs of all hosts."""
+    entries = [
+        {"name": name, "type": array.dtype.name, "shape": array.shape, "data": array.ravel().tolist()}
+        for name, array in feeds.items()
+    ]
+    path.write_text(json.dumps(entries))
+
+
+def seconds(host: str, model: Path, feeds: Path, runs: int) -> dict[str, float]:
+    """Seconds to create a session of `model` and, the median of `runs`, to run it in one of `HOSTS`.
+
+    Raises:
+        RuntimeError: the host failed.
+    """
+    if host == "chromium":
+        return _in_chromium(model, feeds, runs)
+    program = [sys.executable, __file__] if host == "python" else ["node", str(PROGRAMS / "session.mjs"), str(PACKAGES)]
+    done = subprocess.run(
+        [*program, str(model), str(feeds), str(runs)], capture_output=True, text=True, timeout=TIMEOUT, check=False
+    )
+    if done.returncode:
+        raise RuntimeError(f"{host} failed on {model}: {done.stderr[-2000:]}")
+    result: dict[str, float] = json.loads(done.stdout)
+    return result
+
+
+def _in_python(model: str, feeds: str, runs: int) -> dict[str, float]:
+    import onnxruntime
+
+    inputs = {
+        entry["name"]: np.array(entry["data"], entry["type"]).reshape(entry["shape"])
+        for entry in json.loads(Path(feeds).read_text())
+    }
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3
+    start = time.perf_counter()
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    created = time.perf_counter() - start
+    for _ in range(WARM_UP):
+        session.run(None, inputs)
+    durations = []
+    for _ in range(runs):
+        start = time.perf_counter()
+        session.run(None, inputs)
+        durations.append(time.perf_counter() - start)
+    return {"create": created, "run": statistics.median(durations)}
+
+
+def _in_chromium(model: Path, feeds: Path, runs: int) -> dict[str, float]:
+    results: list[dict[str, Any]] = []
+    arrived = threading.Event()
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        extensions_map = http.server.SimpleHTTPRequestHandler.extensions_map | {".mjs": "text/javascript"}
+
+        def translate_path(self, path: str) -> str:
+            name = path.partition("?")[0]
+            if name.startswith("/ort/"):
+                return str(PACKAGES / "node_modules" / "onnxruntime-web" / "dist" / name.removeprefix("/ort/"))
+            return {"/model.onnx": str(model), "/feeds.json": str(feeds)}.get(name, str(PROGRAMS / name.lstrip("/")))
+
+        def do_POST(self) -> None:
+            results.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(204)
+            self.end_headers()
+            arrived.set()
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing of requests."""
+
+    browser = next(path for name in CHROMIUM if (path := shutil.which(name)))
+    with (
+        http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server,
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile,
+    ):
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_address[1]}/page.html?runs={runs}"
+        with subprocess.Popen(
+            [browser, *FLAGS, f"--user-data-dir={profile}", "--remote-debugging-port=0", address],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        ) as process:
+            arrived.wait(TIMEOUT)
+            process.terminate()
+        server.shutdown()
+    if not results or "error" in results[0]:
+        raise RuntimeError(f"chromium failed on {model}: {results}")
+    return results[0]
+
+
+if __name__ == "__main__":
+    print(json.dumps(_in_python(sys.argv[1], sys.argv[2], int(sys.argv[3]))))

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+// Seconds that a session takes to create and to run, the median, in a stock JavaScript runtime. In a page this module
+// is imported; in Node.js it is the program:
+//
+//     node session.mjs ROOT MODEL FEEDS RUNS
+//
+// ROOT is the folder with node_modules; FEEDS a JSON file [{"name", "type", "shape", "data"}, ...].
+
+const WARM_UP = 3; // runs that do not count: a browser still compiles
+const ARRAYS = { float32: Float32Array, int64: BigInt64Array };
+
+export async function timed(ort, create, feeds, runs) {
+  const inputs = {};
+  for (const { name, type, shape, data } of feeds) {
+    inputs[name] = new ort.Tensor(type, ARRAYS[type].from(type === "int64" ? data.map(BigInt) : data), shape);
+  }
+  let start = performance.now();
+  const session = await create();
+  const creation = performance.now() - start;
+  for (let run = 0; run < WARM_UP; run++) await session.run(inputs);
+  const durations = [];
+  for (let run = 0; run < runs; run++) {
+    start = performance.now();
+    await session.run(inputs);
+    durations.push(performance.now() - start);
+  }
+  durations.sort((a, b) => a - b);
+  return { create: creation / 1000, run: durations[runs >> 1] / 1000 };
+}
+
+export const OPTIONS = { intraOpNumThreads: 1, logSeverityLevel: 3 };
+
+if (typeof process !== "undefined") {
+  const { createRequire } = await import("node:module");
+  const { readFileSync } = await import("node:fs");
+  const [root, model, feeds, runs] = process.argv.slice(2);
+  const ort = createRequire(`${root}/package.json`)("onnxruntime-node");
+  const create = () => ort.InferenceSession.create(model, { ...OPTIONS, executionProviders: ["cpu"] });
+  console.log(JSON.stringify(await timed(ort, create, JSON.parse(readFileSync(feeds)), Number(runs))));
+}

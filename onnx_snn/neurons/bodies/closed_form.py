@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The closed form in the body of `MbeNeuron`: few nodes, and few operations on float32.
+
+Several bases are halving. Each answers the level floor(u / bit) in units of its last intensity, with u limited to what
+the steps can take. A single basis may have any step sizes. The steps subtract from its u what fires, which is
+exact; what they took is the answer.
+"""
+
+from __future__ import annotations
+
+from onnx_snn.neurons.bodies.guarantees import MOST_CHARGE, Guarantees
+
+_BELOW_TWO = 2.0 - 2.0**-23
+"""The float32 number before 2: with it as limit of the charge, every halving basis answers at most its last level."""
+
+_PARAMETERS = """
+    final = Constant <value = int64 {-1}> ()
+    first = Constant <value = int64 {0}> ()
+    one_int = Constant <value = int64[1] {1}> ()
+    bases = Shape (u_rest)
+    single = Equal (bases, one_int)
+    steps = Size (reset)
+    """
+
+_SIZES = "sizes = Identity (reset)"
+
+# The saturation spike of a single basis does not change what it answers.
+_UNGATED_SIZES = """
+    silencing = IsInf (reset)
+    sizes = Where (silencing, zero, reset)
+    """
+
+
+def parameters(guarantees: Guarantees) -> str:
+    """What depends on the parameters alone, which a runtime computes once."""
+    return _PARAMETERS + _bit("") + (_SIZES if guarantees.ungated_singles else _UNGATED_SIZES)
+
+
+def weighted_sum(product: str, float32_sums: bool) -> str:
+    """sum [1, elements] of weighted intensities from centred [N, elements].
+
+    Args:
+        product: statements for RESULT, the product of the weights with o.
+        float32_sums: whether sums are float32, or else float64.
+    """
+    kind = "float" if float32_sums else "double"
+    return f"""
+    sum = If (single) <
+        then_branch = one_basis () => ({kind}[] sum_of_steps) {{
+            u = Mul (centred, gain_column)
+            most = Constant <value = float {{{MOST_CHARGE!r}}}> ()
+            charge = Clip (u, zero, most)
+            rest = Loop (steps, go_on, charge) <body =
+                step (int64 t, bool step_in, float[] u_now) => (bool step_out, float[] u_next) {{
+                    step_out = Identity (step_in)
+                    size = Gather (sizes, t)
+                    s = GreaterOrEqual (u_now, size)
+                    s_float = Cast <to = 1> (s)
+                    fired = Mul (s_float, size)
+                    u_next = Sub (u_now, fired)
+                }}>
+            o = Sub (charge, rest)
+            {product.replace("RESULT", "sum_of_steps")}
+        }},
+        else_branch = halving_bases () => ({kind}[] sum_of_levels) {{
+            below_two = Constant <value = float {{{_BELOW_TWO!r}}}> ()
+            {_halving("", "gain_column")}
+            {product.replace("RESULT", "sum_in_bits")}
+            {"" if float32_sums else "bit_double = Cast <to = 11> (bit)"}
+            sum_of_levels = Mul (sum_in_bits, {"bit" if float32_sums else "bit_double"})
+        }}>
+    """
+
+
+def halving_rows(result: str, x: str, prefix: str) -> str:
+    """result = neuron(x) of a halving neuron without scale and polarity, in float32, for x whose last side is 1.
+
+    The bases take the place of the last axis. The result for a NaN is any number.
+    """
+    return f"""
+    {prefix}weight_column = Reshape ({prefix}weight, as_column)
+    {_bit(prefix)}
+    {prefix}centred = Sub ({x}, {prefix}u_rest)
+    {_halving(prefix, f"{prefix}gain")}
+    {prefix}sum = MatMul ({prefix}o, {prefix}weight_column)
+    {_halving_readout(prefix, result)}
+    """
+
+
+def halving_elements(result: str, x: str, prefix: str, allowzero: str) -> str:
+    """result = neuron(x) of a halving neuron without scale and polarity, in float32; any number for a NaN.
+
+    Args:
+        result: name of the result.
+        x: name of the argument, of any shape.
+        prefix: of the neuron's parameters.
+        allowzero: the attribute of Reshape that empty tensors need.
+    """
+    return f"""
+    {prefix}weight_row = Reshape ({prefix}weight, as_row)
+    {prefix}u_rest_column = Reshape ({prefix}u_rest, as_column)
+    {prefix}gain_column = Reshape ({prefix}gain, as_column)
+    {prefix}row = Reshape ({x}, as_row)
+    {_bit(prefix)}
+    {prefix}centred = Sub ({prefix}row, {prefix}u_rest_column)
+    {_halving(prefix, f"{prefix}gain_column")}
+    {prefix}sum = MatMul ({prefix}weight_row, {prefix}o)
+    {_halving_readout(prefix, f"{prefix}y")}
+    {prefix}shape = Shape ({x})
+    {result} = Reshape {allowzero} ({prefix}y, {prefix}shape)
+    """
+
+
+HALVING_CONSTANTS = f"""
+    as_row = Constant <value = int64[2] {{1, -1}}> ()
+    as_column = Constant <value = int64[2] {{-1, 1}}> ()
+    final = Constant <value = int64 {{-1}}> ()
+    first = Constant <value = int64 {{0}}> ()
+    below_two = Constant <value = float {{{_BELOW_TWO!r}}}> ()
+    """
+"""Read by `halving_rows` and `halving_elements`, besides the constant zero."""
+
+
+def _bit(prefix: str) -> str:
+    """The last intensity, scalar."""
+    return f"""
+    {prefix}intensity_final = Gather ({prefix}intensity, final)
+    {prefix}bit = Gather ({prefix}intensity_final, first)
+    """
+
+
+def _halving(prefix: str, gain: str) -> str:
+    """Levels o of halving bases from centred; `gain` has a shape that goes with it."""
+    return f"""
+    {prefix}level_gain = Div ({gain}, {prefix}bit)
+    {prefix}level_limit = Div (below_two, {prefix}bit)
+    {prefix}level = Mul ({prefix}centred, {prefix}level_gain)
+    {prefix}level_limited = Clip ({prefix}level, zero, {prefix}level_limit)
+    {prefix}o = Floor ({prefix}level_limited)
+    """
+
+
+def _halving_readout(prefix: str, result: str) -> str:
+    return f"""
+    {prefix}weighted = Mul ({prefix}sum, {prefix}bit)
+    {result} = Add ({prefix}weighted, {prefix}bias)
+    """
