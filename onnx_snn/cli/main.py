@@ -26,6 +26,7 @@ from onnx_snn.exporter import export
 from onnx_snn.graph.model_writer import check_output
 from onnx_snn.output_files import write_json
 from onnx_snn.profiling.energy import EnergyCosts
+from onnx_snn.profiling.gain import Gain, verdict
 from onnx_snn.profiling.inspection import inspect
 from onnx_snn.profiling.profiler import profile
 from onnx_snn.reporting.charts.page import check_reports, write_html, write_images
@@ -33,6 +34,9 @@ from onnx_snn.reporting.survey import survey
 from onnx_snn.runtime.session import find_library
 from onnx_snn.tuning.tuner import tune
 from onnx_snn.version import __version__
+
+GAIN_SAMPLES = 16
+"""Number of samples on which `compare` counts spikes for its verdict."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -139,7 +143,19 @@ def _compare(options: argparse.Namespace) -> None:
         result = compare(options.original, options.spiking, options.data, samples=options.samples, **arguments)
     if options.kernels:
         _note_missing_kernels(options)
-    _write(json.dumps(result.to_json(), indent=2) if options.json else result.text())
+    if options.json:
+        _write(json.dumps(result.to_json(), indent=2))
+    elif isinstance(result, Sensitivity):
+        _write(result.text())
+    else:
+        _write(f"{result.text()}\n\n{_verdict(result, options)}")
+
+
+def _verdict(result: Evaluation, options: argparse.Namespace) -> str:
+    """What the compared network lost and gained; spikes are counted on the first samples."""
+    samples = min(GAIN_SAMPLES, options.samples or GAIN_SAMPLES)
+    counted = profile(options.spiking, options.data, samples=samples, progress=False, kernels=options.kernels)
+    return verdict(result.loss_text(), Gain.of(counted), result.next_text())
 
 
 def _profile(options: argparse.Namespace) -> None:

@@ -14,6 +14,7 @@ from onnx_snn.conversion.verification import Comparison
 from onnx_snn.decompositions.decomposer import origin_of
 from onnx_snn.errors import ModelError
 from onnx_snn.graph.subgraphs import body_around, graph_of, places
+from onnx_snn.profiling.gain import Gain
 from onnx_snn.rules import Recognition
 from onnx_snn.rules.rule import name_of
 from onnx_snn.rules.site import Site
@@ -135,6 +136,8 @@ class Coverage:
         seconds: dict[str, float],
         comparison: Comparison | None = None,
         samples: int = 0,
+        error: float | None = None,
+        gain: Gain | None = None,
     ) -> ConversionReport:
         """The report: a line for each site in graph order, then for each node that no rule matches.
 
@@ -144,6 +147,8 @@ class Coverage:
             seconds: time of each stage.
             comparison: error against the original; None for a dry run.
             samples: number of calibration samples.
+            error: error at the output for which neurons were chosen, if they were.
+            gain: spikes and energy; None for a dry run.
         """
         comparison = comparison or Comparison()
         plans = {plan.site: plan for plan in self.plans}
@@ -159,7 +164,8 @@ class Coverage:
             for node, reason in self.recognition.unmatched
         ]
         nodes += self.intact
-        return ConversionReport(self.source, output, config, tuple(nodes), tuple(comparison.outputs), samples, seconds)
+        outputs = tuple(comparison.outputs)
+        return ConversionReport(self.source, output, config, tuple(nodes), outputs, samples, seconds, error, gain)
 
     def _decision(self, site: Site) -> tuple[Status, str]:
         if site in self.kept:

@@ -76,6 +76,11 @@ class ChosenNeurons:
     refused: Mapping[int, str]
     allocation: Allocation | None
 
+    @property
+    def error(self) -> float | None:
+        """Relative error at the output that was measured; None where there was nothing to choose."""
+        return None if self.allocation is None else self.allocation.error
+
     def plans(self, coverage: Coverage) -> tuple[list[SitePlan], dict[Site, str]]:
         """Plans for the sites of a copy of the network, and reasons for those that cannot be converted."""
         sites = list(enumerate(coverage.recognition.sites))

@@ -45,6 +45,10 @@ from onnx_snn.data.specs import Feed
 from onnx_snn.errors import ConfigError, ModelError
 from onnx_snn.graph.model_reader import ModelSource
 from onnx_snn.graph.model_writer import save_model
+from onnx_snn.profiling.gain import measured_gain
+
+PROFILED_SAMPLES = 4
+"""Number of calibration samples on which the spikes of the network are counted for its report."""
 
 
 def convert(
@@ -126,16 +130,19 @@ def convert_model(
     def converted_with(plans: PlansOf) -> Converted:
         return _converted(next(networks), original, plans, config, verified, stopwatch)
 
+    error = None
     if config.allocates:
         with stopwatch("choose"):
             chosen = choose_neurons(next(networks), calibrated, fitter, feeds, progress=run.progress)
-        converted = converted_with(chosen.plans)
+        converted, error = converted_with(chosen.plans), chosen.error
     else:
         converted = by_rule(converted_with, fitter)
     with stopwatch("save"):
         save_model(converted.model, str(output))
-    samples = calibrated.calibration.samples
-    return converted.coverage.report(str(output), config, stopwatch.seconds, converted.comparison, samples)
+    with stopwatch("profile"):
+        gain = measured_gain(converted.model, verified[:PROFILED_SAMPLES])
+    samples, comparison = calibrated.calibration.samples, converted.comparison
+    return converted.coverage.report(str(output), config, stopwatch.seconds, comparison, samples, error, gain)
 
 
 def _examined_copies(

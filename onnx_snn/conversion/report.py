@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 from onnx_snn.config.convert_config import ConvertConfig
 from onnx_snn.formatting import json_values, screen_table, wrapped
 from onnx_snn.output_files import write_json
+from onnx_snn.profiling.gain import Gain, verdict
 from onnx_snn.rules.site import Kind
 
 
@@ -97,6 +99,9 @@ class ConversionReport:
         outputs: differences at the outputs; empty for a dry run.
         calibration_samples: number of calibration samples.
         seconds: time of each stage in seconds.
+        error: relative error at the output for which neurons were chosen, as `onnx_snn.allocation.output_error` defines
+            it; None where they were not chosen.
+        gain: spikes and energy on calibration samples; None for a dry run.
     """
 
     source: str
@@ -106,6 +111,8 @@ class ConversionReport:
     outputs: tuple[OutputReport, ...] = ()
     calibration_samples: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
+    error: float | None = None
+    gain: Gain | None = None
 
     def count(self, status: Status) -> int:
         """Number of nodes with `status`."""
@@ -162,7 +169,31 @@ class ConversionReport:
             ]
         if nodes:
             lines += ["", screen_table(_NODE_HEADER, [_node_row(node) for node in self.nodes])]
+        if self.outputs:
+            lines += ["", verdict(self._lost(), self.gain, self._next())]
         return "\n".join(lines)
+
+    @property
+    def over_budget(self) -> bool:
+        """Whether no choice of neurons kept the error at the output within `config.max_error`."""
+        return self.error is not None and self.error > self.config.error_budget
+
+    def _lost(self) -> str:
+        worst = max(self.outputs, key=lambda output: output.relative_error)
+        text = f"relative error {worst.relative_error:.1e} of output {worst.name!r}"
+        if worst.agreement is not None:
+            text += f", {worst.agreement:.1%} of predictions equal"
+        if self.over_budget:
+            text += f"; more than the {self.config.error_budget:.1e} asked for, which no neurons reached"
+        return f"{text}, on calibration samples"
+
+    def _next(self) -> str:
+        if self.over_budget:
+            return "give more time steps (--timesteps), or a larger --max-error"
+        if self.gain is not None and self.gain.energy > 1.0:
+            return "spend fewer spikes: more time steps (--timesteps 16), a larger --max-error, or no --fast"
+        files = f"{self.source} {self.output} DATA"
+        return f"measure the task: onnx-snn compare {files}; with labels, onnx-snn tune saves more"
 
     def _coverage(self) -> list[tuple[str, ...]]:
         """One row for each kind of node."""
@@ -188,7 +219,14 @@ def merged(source: str, output: str | None, reports: Sequence[ConversionReport])
         outputs=tuple(_prefixed(entry, report) for report in reports for entry in report.outputs),
         calibration_samples=sum(report.calibration_samples for report in reports),
         seconds=seconds,
+        error=max((report.error for report in reports if report.error is not None), default=None),
+        gain=_joined([report.gain for report in reports if report.gain is not None]),
     )
+
+
+def _joined(gains: Sequence[Gain]) -> Gain | None:
+    """The figures of all models of a folder together."""
+    return functools.reduce(Gain.joined, gains) if gains else None
 
 
 Named = TypeVar("Named", NodeReport, OutputReport)

@@ -82,8 +82,29 @@ class Evaluation:
             ]
         return screen_table((f"{self.output}, {self.samples} samples", ""), rows)
 
+    def loss_text(self) -> str:
+        """What the spiking network lost, in words."""
+        parts = [f"relative error {self.relative_error:.1e} of output {self.output!r}"]
+        if math.isfinite(self.agreement):
+            parts.append(f"{self.agreement:.2%} of predictions equal")
+        if self.metric:
+            parts.insert(0, f"{self.relative_loss:.3%} of {self.metric}" if self.relative_loss > 0 else "nothing")
+        return f"{', '.join(parts)}, on {self.samples} samples"
+
+    def next_text(self) -> str:
+        """What to do next, in words."""
+        if self.metric and self.relative_loss > LARGE_LOSS:
+            return "find the nodes that cost most (--per-node), or convert with a smaller --max-error"
+        if not self.metric:
+            return "add an array `labels` to the data for a task metric"
+        return "spend fewer spikes: onnx-snn tune --target-loss, or convert with a larger --max-error"
+
     def _figure(self, score: float) -> str:
         return METRICS[self.metric].figure(score) if self.metric in METRICS else f"{score:.4g}"
+
+
+LARGE_LOSS = 0.005
+"""Relative loss of a task metric from which a network is no longer called near-lossless."""
 
 
 def compare(
