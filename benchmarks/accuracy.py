@@ -8,8 +8,8 @@ The first command writes the whole CIFAR-10 test split, of which the repository 
 `--test`, the sample is used.
 
 Every network is converted in scope full with its own calibration.npz, which comes from training data, and compared
-on test.npz, which calibration never saw. Spikes are counted on the first samples of it. A model that is ready in the table is not run again: delete its rows in the JSON file
-beside the table to repeat it.
+on test.npz, which calibration never saw. Spikes are counted on the first samples of it. A model that is ready in the
+table is not run again: delete its rows in the JSON file beside the table to repeat it.
 """
 
 from __future__ import annotations
@@ -30,11 +30,10 @@ import onnx_snn
 from onnx_snn.formatting import table
 from onnx_snn.profiling.gain import Gain
 
-OPTIONS: dict[str, dict[str, Any]] = {"default": {}, "fast": {"fast": True}, "paper": {"preset": "paper"}}
+OPTIONS: dict[str, dict[str, Any]] = {"default": {}, "fast": {"fast": True}}
 SETTINGS = (
     *(("default", timesteps) for timesteps in (16, 8, 4, 2)),
     ("fast", 8),
-    *(("paper", timesteps) for timesteps in (16, 8)),
 )
 BATCH_SIZE, COUNTED_SAMPLES = 16, 128
 HEADER = (
