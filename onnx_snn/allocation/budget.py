@@ -28,7 +28,7 @@ from onnx_snn.data.specs import Feed, sample_count
 
 logger = logging.getLogger(__name__)
 
-SPIKES_WEIGHT = 0.25
+SPIKES_WEIGHT = 0.1
 """Weight of the spikes relative to that of the synaptic operations, both as shares of their totals."""
 
 PROBE_ERROR = 1e-3
@@ -39,6 +39,9 @@ PROBE_SAMPLES = 8
 
 TRIALS = 8
 """Largest number of choices that are run."""
+
+WORST = 0.25
+"""Share of the rows of an output whose errors are held within the budget: those of the largest ones."""
 
 CLOSE, AIM = 0.93, 0.97
 """Share of the budget above which an error is close enough to it, and the share that further choices aim at."""
@@ -132,7 +135,7 @@ class Budget:
         """Run the network with the candidates of `indices`."""
         choice = [knob.candidates[index] for knob, index in zip(self.network.knobs, indices, strict=True)]
         outputs = (self.network.spiking(feed, self._errors.names, choice) for feed in self.feeds)
-        error = math.sqrt(max(self._errors.squares(outputs).values(), default=0.0))
+        error = math.sqrt(max(self._errors.squares(outputs, share=WORST).values(), default=0.0))
         logger.info("tried a choice on the predicted front: relative error %.3g", error)
         return Allocation(choice, error, error <= self.max_error)
 
