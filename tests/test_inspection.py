@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 def conversion(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, onnx_snn.ConversionReport]:
     path = tmp_path_factory.mktemp("inspection") / "spiking.onnx"
     data = {"x": normal(8, 8)}
-    return path, onnx_snn.convert(networks.classifier(), path, data, timesteps=5, body="closed")
+    return path, onnx_snn.convert(networks.classifier(), path, data, timesteps=5, body="closed", fast=True)
 
 
 def test_it_agrees_with_the_report(conversion: tuple[Path, onnx_snn.ConversionReport]) -> None:
@@ -88,6 +88,6 @@ def test_damaged_metadata_is_an_error(conversion: tuple[Path, onnx_snn.Conversio
 def test_a_code_that_several_nodes_read_counts_once(tmp_path: Path) -> None:
     """Query, key and value of the Transformer read one coded tensor."""
     path = tmp_path / "spiking.onnx"
-    report = onnx_snn.convert(networks.transformer(), path, networks.tokens(), timesteps=7, progress=False)
+    report = onnx_snn.convert(networks.transformer(), path, networks.tokens(), timesteps=7, progress=False, fast=True)
     assert [node.slots for node in report.nodes if node.kind == "synapse"].count(0) >= 2
     assert inspect(path).slots == report.slots

@@ -10,7 +10,7 @@ import networks
 import numpy as np
 import onnx
 import pytest
-from networks import Feeds, normal, relative_error, run, tokens
+from networks import FULL_BASES, Feeds, normal, relative_error, run, tokens
 from onnxruntime.quantization import quantize_dynamic
 from onnxruntime_tools import quantized
 
@@ -27,7 +27,7 @@ def converted(path: Path, feeds: Feeds, timesteps: int = 8) -> tuple[Path, Conve
     options = {
         "body": "closed",
         "timesteps": timesteps,
-        "lean": False,
+        **FULL_BASES,
     }  # steps of 8 bits are as wide as the errors of sparse neurons
     return result, onnx_snn.convert(path, result, feeds, progress=False, **options)
 
