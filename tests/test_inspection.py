@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 def conversion(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, onnx_snn.ConversionReport]:
     path = tmp_path_factory.mktemp("inspection") / "spiking.onnx"
     data = {"x": normal(8, 8)}
-    return path, onnx_snn.convert(networks.classifier(), path, data, timesteps=5, body="closed", fast=True)
+    return path, onnx_snn.convert(networks.classifier(), path, data, timesteps=5, body="closed")
 
 
 def test_it_agrees_with_the_report(conversion: tuple[Path, onnx_snn.ConversionReport]) -> None:

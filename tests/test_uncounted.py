@@ -119,7 +119,7 @@ def test_tuning_and_the_report_name_them_too(tmp_path: Path) -> None:
     body = "[sum] c = CumSum(x, axis) [tanh] y = Tanh(c)"
     onnx.save(ir.to_proto(graph(body, initializers="int64 axis = {1}")), tmp_path / "model.onnx")
     files, x = (tmp_path / "model.onnx", tmp_path / "spiking.onnx"), {"x": normal(8, 4, 8)}
-    tuned = onnx_snn.tune(*files, x, max_spikes=2.0, max_timesteps=3, progress=False)
+    tuned = onnx_snn.tune(*files, x, max_spikes=6.0, max_timesteps=3, progress=False)
     assert [node.node for node in tuned.uncounted] == ["sum"]
     survey = onnx_snn.survey(*files, x, progress=False)
     onnx_snn.write_html(survey, tmp_path / "report.html")
