@@ -20,9 +20,9 @@ WEIGHT = "float[8,8] weight = {" + ", ".join(str(i % 9 - 4) for i in range(64)) 
 def converted(
     model: str | Path | ir.Model | onnx.ModelProto, folder: Path, data: Any = X, **options: Any
 ) -> tuple[Path, ConversionReport]:
-    """A conversion with closed bodies into `folder`, and its report."""
+    """A conversion with closed bodies and neurons by rule into `folder`, and its report."""
     path = folder / "spiking.onnx"
-    return path, onnx_snn.convert(model, path, data, **{"body": "closed", **options})
+    return path, onnx_snn.convert(model, path, data, **{"body": "closed", "fast": True, **options})
 
 
 def statuses(report: ConversionReport) -> dict[str, Status]:

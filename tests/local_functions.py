@@ -40,5 +40,5 @@ def network(body: str, functions: str = FUNCTIONS) -> onnx.ModelProto:
 
 def converted(model: Any, folder: Path, **options: Any) -> tuple[onnx.ModelProto, ConversionReport]:
     """The conversion of `model` with `X`, and its report."""
-    report = onnx_snn.convert(model, folder / "spiking.onnx", X, progress=False, **options)
+    report = onnx_snn.convert(model, folder / "spiking.onnx", X, progress=False, fast=True, **options)
     return onnx.load(folder / "spiking.onnx"), report

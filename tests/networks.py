@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 VOCABULARY = 16
 Feeds = dict[str, NDArray[Any]]
 
+FULL_BASES: dict[str, Any] = {"fast": True, "max_error": 1e-3}
+"""Options of a conversion whose neurons all have the full number of bases."""
+
 _WEIGHTS = {
     "table": (VOCABULARY, 8),
     "query_weight": (8, 8),

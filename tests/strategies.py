@@ -169,7 +169,7 @@ def sample_case(polarity: int, scale: Float32) -> Case:
     return Case(neuron, np.stack([x, x[::-1]]), scale)
 
 
-DENSITY_POINTS = 400
+DENSITY_POINTS = 200
 
 densities = st.builds(
     lambda seed, tail: Density(

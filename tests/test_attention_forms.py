@@ -70,7 +70,7 @@ def attention(products: str, mask: str, guard: str) -> onnx.ModelProto:
 def check(model: onnx.ModelProto, feeds: Feeds, folder: Path) -> None:
     """All of `model` converts: two products, of which the second has probabilities, and a softmax."""
     path = folder / "spiking.onnx"
-    report = onnx_snn.convert(model, path, feeds, progress=False, body="closed")
+    report = onnx_snn.convert(model, path, feeds, progress=False, body="closed", fast=True)
     assert [(node.kind, node.status) for node in report.nodes] == [
         (kind, Status.CONVERTED) for kind in ("product", "softmax", "product")
     ]

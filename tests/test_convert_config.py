@@ -39,6 +39,8 @@ def test_one_to_sixteen_time_steps_are_accepted(timesteps: int) -> None:
         *[("timesteps", value, "expected a whole number from 1 to 16") for value in (0, 17, -1)],
         *[("timesteps", value, "expected a whole number") for value in (2.5, 8.0, "x", "8", None, True)],
         *[("headroom", value, "expected 1 to 1024") for value in (0.5, 1025, float("nan"), "wide", None)],
+        *[("max_error", value, "expected a relative error above 0, below 1") for value in (0.0, -0.1, 1.0, "1%", True)],
+        ("fast", 1, "expected true or false"),
         ("scope", "everything", "expected one of 'nonlinear', 'full'"),
         ("preset", "ours", "expected one of 'default', 'paper'"),
         ("body", "open", "expected one of 'loop', 'closed'"),
@@ -103,3 +105,10 @@ def test_convert_takes_a_config_or_options_but_not_both() -> None:
         convert("model.onnx", config=ConvertConfig(), timesteps=4)
     with pytest.raises(ConfigError, match=r"unknown options \['time_steps'\]"):
         convert("model.onnx", time_steps=4)
+
+
+def test_files_of_former_versions_keep_their_neurons() -> None:
+    sparse, exact, neither = (ConvertConfig.from_json({"lean": lean, "timesteps": 8}) for lean in (True, False, None))
+    assert (sparse.fast, sparse.sparse) == (True, True)
+    assert (exact.fast, exact.sparse) == (True, False)
+    assert neither == ConvertConfig()

@@ -12,7 +12,7 @@ import onnx
 import onnx_ir as ir
 import pytest
 from exports import LAYERS, export_translator
-from networks import Feeds, relative_error, run
+from networks import FULL_BASES, Feeds, relative_error, run
 
 import onnx_snn
 from onnx_snn import Status
@@ -57,7 +57,7 @@ def translators(tmp_path_factory: pytest.TempPathFactory) -> Translators:
     export_translator(original)
     np.savez(folder / "texts.npz", **texts(16, seed=0))
     # Tokens are to be equal, so that neurons are as exact as they can be.
-    report = onnx_snn.convert(original, spiking, folder / "texts.npz", body="closed", lean=False, progress=False)
+    report = onnx_snn.convert(original, spiking, folder / "texts.npz", body="closed", **FULL_BASES, progress=False)
     return Translators(original, spiking, report)
 
 

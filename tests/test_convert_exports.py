@@ -40,7 +40,7 @@ def spiking(
     def conversion(family: str) -> tuple[Path, onnx_snn.ConversionReport]:
         if family not in done:
             folder = tmp_path_factory.mktemp("spiking") / family
-            report = onnx_snn.convert(exported(family), folder, calibration(exported(family)), body="closed")
+            report = onnx_snn.convert(exported(family), folder, calibration(exported(family)), body="closed", fast=True)
             done[family] = folder, report
         return done[family]
 
@@ -139,7 +139,7 @@ def test_it_is_close_on_other_batch_sizes_and_lengths(
 @pytest.mark.parametrize("family", FAMILIES)
 def test_four_time_steps_stay_close(family: str, exported: Callable[[str], Path], tmp_path: Path) -> None:
     source = exported(family)
-    report = onnx_snn.convert(source, tmp_path / "out", calibration(source), timesteps=4, body="closed")
+    report = onnx_snn.convert(source, tmp_path / "out", calibration(source), timesteps=4, body="closed", fast=True)
     assert report.count(Status.CONVERTED) == len(report.nodes)
     feeds = fresh(source, 4, 12)
     assert relative_error(first_output(source, feeds), first_output(tmp_path / "out", feeds)) < TOLERANCE[4]
@@ -198,7 +198,7 @@ def test_optimum_generates_text_with_a_network_that_counts(
     from optimum.onnxruntime import ORTModelForCausalLM
 
     source, metered = exported("gpt2-with-past"), tmp_path / "metered"
-    onnx_snn.convert(source, metered, calibration(source), body="closed", meter=True)
+    onnx_snn.convert(source, metered, calibration(source), body="closed", meter=True, fast=True)
     prompt = torch.arange(2, 10).reshape(1, 8)
     expected, got = (
         ORTModelForCausalLM.from_pretrained(
@@ -216,5 +216,5 @@ def test_a_model_beside_its_configuration_is_all_that_is_copied(
     shutil.copytree(exported("distilbert"), source)
     (source / "vocab.txt").write_text("[PAD]\n")
     names = {path.name for path in source.iterdir()}
-    onnx_snn.convert(source, tmp_path / "out", calibration(source), scope="nonlinear", body="closed")
+    onnx_snn.convert(source, tmp_path / "out", calibration(source), scope="nonlinear", body="closed", fast=True)
     assert {path.name for path in (tmp_path / "out").iterdir()} == names | {"snn_config.json"}

@@ -31,7 +31,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_a_folder_becomes_a_folder(folder: Path, tmp_path: Path) -> None:
     target = tmp_path / "spiking"
-    report = onnx_snn.convert(folder, target, {"x": normal(8, 8)}, timesteps=4, body="closed")
+    report = onnx_snn.convert(folder, target, {"x": normal(8, 8)}, timesteps=4, body="closed", fast=True)
     names = {path.name for path in target.iterdir()}
     assert names == {"model.onnx", "config.json", "tokenizer.json", "snn_config.json"}
     assert (target / "tokenizer.json").read_text() == '{"version": "1.0"}'
@@ -44,7 +44,7 @@ def test_a_folder_becomes_a_folder(folder: Path, tmp_path: Path) -> None:
 def test_every_model_of_a_folder_takes_its_own_data(folder: Path, tmp_path: Path) -> None:
     onnx.save(ir.to_proto(graph("y = Gelu (x)")), folder / "encoder_model.onnx")
     data = {"model.onnx": {"x": normal(8, 8)}, "encoder_model.onnx": X}
-    report = onnx_snn.convert(folder, tmp_path / "spiking", data, body="closed")
+    report = onnx_snn.convert(folder, tmp_path / "spiking", data, body="closed", fast=True)
     names = ["encoder_model:y", "model:first", "model:gelu", "model:second"]
     assert [node.name for node in report.nodes] == names
     assert [output.name for output in report.outputs] == ["encoder_model:y", "model:scores"]
@@ -59,7 +59,7 @@ def test_the_data_of_a_folder_may_be_a_folder(folder: Path, tmp_path: Path) -> N
     np.savez(data / "model.npz", x=normal(8, 8))
     for number in range(3):
         np.savez(data / "encoder_model" / f"{number}.npz", x=normal(2 + number, 4, 8))
-    report = onnx_snn.convert(folder, tmp_path / "spiking", data, body="closed")
+    report = onnx_snn.convert(folder, tmp_path / "spiking", data, body="closed", fast=True)
     assert report.count(Status.CONVERTED) == len(report.nodes) == 4
     assert report.calibration_samples == 8 + 2 + 3 + 4
 
@@ -67,15 +67,15 @@ def test_the_data_of_a_folder_may_be_a_folder(folder: Path, tmp_path: Path) -> N
 def test_several_models_of_a_folder_share_neither_data_nor_cache(folder: Path, tmp_path: Path) -> None:
     onnx.save(ir.to_proto(graph("y = Gelu (x)")), folder / "encoder_model.onnx")
     with pytest.raises(CalibrationError, match=r"data is missing for \['model.onnx'\]: give a folder with NAME.npz"):
-        onnx_snn.convert(folder, tmp_path / "spiking", tmp_path / "data.npz")
+        onnx_snn.convert(folder, tmp_path / "spiking", tmp_path / "data.npz", fast=True)
     with pytest.raises(ConfigError, match="a calibration cache belongs to one"):
-        onnx_snn.convert(folder, tmp_path / "spiking", {}, calibration_cache=tmp_path / "seen.npz")
+        onnx_snn.convert(folder, tmp_path / "spiking", {}, calibration_cache=tmp_path / "seen.npz", fast=True)
     with pytest.raises(CalibrationError, match=r"data is missing for \['model.onnx'\]"):
-        onnx_snn.convert(folder, tmp_path / "spiking", {"encoder_model.onnx": X}, body="closed")
+        onnx_snn.convert(folder, tmp_path / "spiking", {"encoder_model.onnx": X}, body="closed", fast=True)
     with pytest.raises(CalibrationError, match=r"given for \['decoder.onnx'\], but .* holds .*'model.onnx'"):
-        onnx_snn.convert(folder, tmp_path / "spiking", {"decoder.onnx": X}, body="closed")
+        onnx_snn.convert(folder, tmp_path / "spiking", {"decoder.onnx": X}, body="closed", fast=True)
     with pytest.raises(CalibrationError, match=r"missing for \['encoder_model.onnx', 'model.onnx'\]"):
-        onnx_snn.convert(folder, tmp_path / "spiking", body="closed")
+        onnx_snn.convert(folder, tmp_path / "spiking", body="closed", fast=True)
     assert list(tmp_path.iterdir()) == [folder]
 
 
@@ -94,9 +94,9 @@ def test_a_folder_is_not_written_over_itself_or_a_file(folder: Path, tmp_path: P
         "file": "is a file",
     }.items():
         with pytest.raises(OutputError, match=reason):
-            onnx_snn.convert(folder, tmp_path / output, {"x": normal(8, 8)})
+            onnx_snn.convert(folder, tmp_path / output, {"x": normal(8, 8)}, fast=True)
     with pytest.raises(OutputError, match="cannot be made"):
-        onnx_snn.convert(folder, tmp_path / "missing" / "spiking", {"x": normal(8, 8)})
+        onnx_snn.convert(folder, tmp_path / "missing" / "spiking", {"x": normal(8, 8)}, fast=True)
     with pytest.raises(ConfigError, match="output is missing; name the folder"):
-        onnx_snn.convert(folder, None, {"x": normal(8, 8)})
+        onnx_snn.convert(folder, None, {"x": normal(8, 8)}, fast=True)
     assert sorted(tmp_path.rglob("*")) == before

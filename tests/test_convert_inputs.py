@@ -15,7 +15,7 @@ import onnx_ir as ir
 import pytest
 from conversions import WEIGHT, X, converted
 from graphs import graph
-from networks import Feeds, normal, run
+from networks import FULL_BASES, Feeds, normal, run
 from onnxruntime_tools import Reader
 
 import onnx_snn
@@ -115,14 +115,14 @@ def test_external_weights_come_in_and_go_out(tmp_path: Path, monkeypatch: pytest
     onnx.save(networks.classifier(), source, save_as_external_data=True, location="weights", size_threshold=0)
     weights = (tmp_path / "weights").read_bytes()
 
-    onnx_snn.convert(source, tmp_path / "in.onnx", data, body="closed")
+    onnx_snn.convert(source, tmp_path / "in.onnx", data, body="closed", fast=True)
     assert (
         run(tmp_path / "in.onnx", data)["scores"].tobytes()
         == run(onnx.load_from_string(inline), data)["scores"].tobytes()
     )
 
     monkeypatch.setattr(model_writer, "MAX_INLINE_BYTES", 100)
-    onnx_snn.convert(source, tmp_path / "out.onnx", data, body="closed")
+    onnx_snn.convert(source, tmp_path / "out.onnx", data, body="closed", fast=True)
     assert (tmp_path / "out.onnx.data").stat().st_size > 0
     assert run(tmp_path / "out.onnx", data)["scores"].tobytes() == run(tmp_path / "in.onnx", data)["scores"].tobytes()
     assert (tmp_path / "weights").read_bytes() == weights
@@ -130,7 +130,7 @@ def test_external_weights_come_in_and_go_out(tmp_path: Path, monkeypatch: pytest
 
 def test_stages_are_logged_and_timed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, logger="onnx_snn.conversion.stopwatch"):
-        _, report = converted(graph("y = Gelu (x)"), tmp_path, lean=False)
+        _, report = converted(graph("y = Gelu (x)"), tmp_path, **FULL_BASES)
     stages = ["load", "decompose", "recognise", "calibrate", "fit", "rewrite", "verify", "save"]
     assert list(report.seconds) == stages
     assert [record.message for record in caplog.records if record.name == "onnx_snn.conversion.stopwatch"] == stages

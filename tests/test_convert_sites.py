@@ -13,9 +13,10 @@ import onnx_ir as ir
 import pytest
 from conversions import SITES, WEIGHT, X, converted
 from graphs import graph
-from networks import normal, relative_error, run, spiking_nodes
+from networks import FULL_BASES, normal, relative_error, run, spiking_nodes
 
 from onnx_snn import Status
+from onnx_snn.config.convert_config import DEFAULT_MAX_ERROR
 
 
 @pytest.mark.parametrize("body", SITES.values(), ids=SITES.keys())
@@ -42,7 +43,7 @@ def test_each_operand_of_a_matrix_squared_has_its_own_code(tmp_path: Path) -> No
 @pytest.mark.parametrize("timesteps", range(1, 17))
 def test_every_number_of_time_steps_is_as_exact_as_it_promises(timesteps: int, tmp_path: Path) -> None:
     model = networks.classifier()
-    path, report = converted(model, tmp_path, {"x": normal(64, 8)}, timesteps=timesteps, lean=False)
+    path, report = converted(model, tmp_path, {"x": normal(64, 8)}, timesteps=timesteps, **FULL_BASES)
     assert report.config.timesteps == timesteps
     feeds = {"x": normal(64, 8, seed=2)}
     error = relative_error(run(model, feeds)["scores"], run(path, feeds)["scores"])
@@ -53,13 +54,13 @@ def test_every_number_of_time_steps_is_as_exact_as_it_promises(timesteps: int, t
 @pytest.mark.parametrize("timesteps", [4, 8, 16])
 def test_sparse_neurons_fire_less_and_err_by_less_than_a_hundredth(timesteps: int, tmp_path: Path) -> None:
     model = networks.classifier()
-    spikes = {}
-    for lean in (False, True):
-        path, report = converted(model, tmp_path, {"x": normal(64, 8)}, timesteps=timesteps, lean=lean)
-        spikes[lean] = sum(sum(node.spikes.values()) for node in report.nodes)
+    spikes = []
+    for options in (FULL_BASES, {}):
+        path, report = converted(model, tmp_path, {"x": normal(64, 8)}, timesteps=timesteps, **options)
+        spikes.append(sum(sum(node.spikes.values()) for node in report.nodes))
     feeds = {"x": normal(64, 8, seed=2)}
     assert relative_error(run(model, feeds)["scores"], run(path, feeds)["scores"]) < max(0.01, 0.25 * 2.0**-timesteps)
-    assert spikes[True] <= spikes[False]
+    assert spikes[1] <= spikes[0]
 
 
 @pytest.mark.slow
@@ -73,25 +74,25 @@ def test_sparse_neurons_that_lose_too_much_are_fitted_again(tmp_path: Path, capl
 
 
 @pytest.mark.slow
-def test_option_lean_is_the_default_of_eight_time_steps_alone(tmp_path: Path) -> None:
+def test_neurons_by_rule_are_not_sparse_with_few_or_many_time_steps(tmp_path: Path) -> None:
     model, data = networks.classifier(), {"x": normal(64, 8)}
-    for timesteps, default in ((8, True), (4, False), (16, False)):
+    for timesteps in (4, 16):
         path, _ = converted(model, tmp_path, data, timesteps=timesteps)
-        chosen = path.read_bytes()
-        path, _ = converted(model, tmp_path, data, timesteps=timesteps, lean=default)
-        assert onnx.load(path).graph == onnx.load_from_string(chosen).graph
+        by_rule = onnx.load(path).graph
+        path, _ = converted(model, tmp_path, data, timesteps=timesteps, **FULL_BASES)
+        assert onnx.load(path).graph == by_rule
 
 
-@pytest.mark.parametrize(("name", "lean"), [("past_key_values.0.key", False), ("pasture", True)])
-def test_a_network_with_a_cache_gets_no_sparse_neurons_by_default(name: str, lean: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "alike"), [("past_key_values.0.key", False), ("pasture", True)])
+def test_a_network_with_a_cache_gets_more_exact_neurons(name: str, alike: bool, tmp_path: Path) -> None:
     model = ir.to_proto(graph("y = MatMul (x, weight)", initializers=WEIGHT))
     model.graph.input.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["batch", 1]))
     data = {"x": normal(64, 4, 8), name: normal(64, 1)}
     spikes = []
-    for options in ({}, {"lean": True}):
+    for options in ({}, {"max_error": DEFAULT_MAX_ERROR}):
         _, report = converted(model, tmp_path, data, timesteps=8, **options)
         spikes.append(sum(sum(node.spikes.values()) for node in report.nodes))
-    assert (spikes[0] == spikes[1]) is lean
+    assert (spikes[0] == spikes[1]) is alike
 
 
 def test_preset_paper_takes_its_neurons(tmp_path: Path) -> None:

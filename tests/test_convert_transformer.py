@@ -112,12 +112,12 @@ def test_the_same_conversion_gives_the_same_bytes(
 
 def test_a_spiking_network_is_not_converted_again(spiking: tuple[Path, ConversionReport], tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="is a spiking network already; convert the original"):
-        onnx_snn.convert(spiking[0], tmp_path / "twice.onnx", tokens())
+        onnx_snn.convert(spiking[0], tmp_path / "twice.onnx", tokens(), fast=True)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_dry_run_needs_no_data_and_writes_nothing(original: onnx.ModelProto, tmp_path: Path) -> None:
-    report = onnx_snn.convert(original, tmp_path / "out.onnx", dry_run=True, exclude="gelu")
+    report = onnx_snn.convert(original, tmp_path / "out.onnx", dry_run=True, exclude="gelu", fast=True)
     everything = [*networks.NONLINEAR, *networks.SYNAPSES]
     assert statuses(report) == dict.fromkeys(everything, Status.CONVERTED) | {"gelu": Status.KEPT}
     assert report.output is None

@@ -39,8 +39,8 @@ def test_loads_are_counted_from_shapes(body: str, initializers: str, expected: d
         model = with_weight(body, weight)
     (site,) = (site for site in recognise(model).sites)
     feed = {"x": normal(3, 4, 8)}
-    shapes = observed_shapes(model, [site], feed)
-    assert {role.value: load_of(site, role, shapes, feed) for role in site.roles} == expected
+    shapes = observed_shapes(model, [site], [feed])
+    assert {role.value: load_of(site, role, shapes, 3) for role in site.roles} == expected
     if "operand 0" in expected:
         assert (
             multiply_accumulates(site.nodes[-1], shapes)

@@ -197,7 +197,9 @@ def test_what_follows_an_end_is_padding(tmp_path: Path) -> None:
 def test_a_folder_is_converted_with_data_of_its_encoder(form: str, tmp_path: Path) -> None:
     folder = write(tmp_path / "network", FORMS[form])
     np.savez(tmp_path / "data.npz", **source(), labels=np.arange(5))
-    report = onnx_snn.convert(folder, tmp_path / "spiking", tmp_path / "data.npz", calibration_samples=4, body="closed")
+    report = onnx_snn.convert(
+        folder, tmp_path / "spiking", tmp_path / "data.npz", calibration_samples=4, body="closed", fast=True
+    )
     functions = {ENCODER: 1, DECODER: 1, WITH_PAST: 1, MERGED: 2}
     assert report.count(Status.CONVERTED) == len(report.nodes) == sum(functions[name] for name in FORMS[form])
     assert {path.name for path in (tmp_path / "spiking").iterdir()} >= {*FORMS[form], "config.json"}
@@ -235,7 +237,7 @@ def test_what_decoding_needs_is_named(
 ) -> None:
     folder = write(tmp_path / "network", names, config)
     with pytest.raises(error, match=message):
-        onnx_snn.convert(folder, tmp_path / "spiking", source(), body="closed")
+        onnx_snn.convert(folder, tmp_path / "spiking", source(), body="closed", fast=True)
     assert not (tmp_path / "spiking").exists()
 
 
@@ -246,7 +248,7 @@ def test_an_output_that_decoding_needs_is_named(name: str, output: str, tmp_path
     next(value for value in model.graph.outputs if value.name == output).name = "scores"
     ir.save(model, folder / name)
     with pytest.raises(ModelError, match=f"{name}' has no output '{output}', only .*'scores'"):
-        onnx_snn.convert(folder, tmp_path / "spiking", source(), body="closed")
+        onnx_snn.convert(folder, tmp_path / "spiking", source(), body="closed", fast=True)
 
 
 def test_an_input_that_decoding_does_not_know_is_named(tmp_path: Path) -> None:
@@ -257,4 +259,4 @@ def test_an_input_that_decoding_does_not_know_is_named(tmp_path: Path) -> None:
     with pytest.raises(
         CalibrationError, match=r"decoder_model.onnx' reads \['speaker'\].*give calibration data for it"
     ):
-        onnx_snn.convert(folder, tmp_path / "spiking", source(), body="closed")
+        onnx_snn.convert(folder, tmp_path / "spiking", source(), body="closed", fast=True)

@@ -109,7 +109,7 @@ def words(samples: int, *, seed: int) -> Feeds:
 @pytest.fixture(scope="module")
 def spiking(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, onnx_snn.ConversionReport]:
     path = tmp_path_factory.mktemp("layer") / "spiking.onnx"
-    return path, onnx_snn.convert(layer(), path, words(32, seed=0), body="closed", progress=False)
+    return path, onnx_snn.convert(layer(), path, words(32, seed=0), body="closed", progress=False, fast=True)
 
 
 def scales(path: Path, name: str) -> list[np.ndarray]:

@@ -107,7 +107,7 @@ def test_a_network_is_converted_around_what_nobody_knows(
     shape = [dim.dim_value or 16 for dim in proto.graph.input[0].type.tensor_type.shape.dim]
     feeds = {"x": normal(*shape)} | ({"position_ids": np.zeros(1, int)} if len(proto.graph.input) > 1 else {})
     path = tmp_path / "spiking.onnx"
-    report = onnx_snn.convert(model, path, [feeds], progress=False)
+    report = onnx_snn.convert(model, path, [feeds], progress=False, fast=True)
     assert report.count(Status.CONVERTED) == 1
     assert [(node.name, node.reason) for node in report.nodes if node.status is Status.REFUSED] == (
         [(name, reason)] if name else []

@@ -50,7 +50,7 @@ def test_attention_becomes_spiking(body: str, feeds: dict[str, Array], opset: in
     expected = run(proto, given)
     declare(proto, expected)
     path = tmp_path / "spiking.onnx"
-    report = onnx_snn.convert(proto, path, [given], progress=False, body="closed")
+    report = onnx_snn.convert(proto, path, [given], progress=False, body="closed", fast=True)
     assert {node.status for node in report.nodes} == {Status.CONVERTED}
     attended = [node.kind for node in report.nodes if node.kind not in ("function", "synapse")]
     assert attended == ["product", "softmax", "product"]

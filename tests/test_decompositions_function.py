@@ -64,7 +64,7 @@ def test_what_a_function_makes_of_masks_and_tokens_is_no_activation(tmp_path: Pa
     ids = np.random.default_rng(0).integers(1, 9, (16, 4))
     feeds = {"input_ids": ids, "mask": np.ones_like(ids)}
     path = tmp_path / "spiking.onnx"
-    report = onnx_snn.convert(onnx.parser.parse_model(text), path, feeds, progress=False)
+    report = onnx_snn.convert(onnx.parser.parse_model(text), path, feeds, progress=False, fast=True)
     assert statuses(report) == {"embedded": Status.CONVERTED, "scaled": Status.CONVERTED}
     assert {function.name for function in onnx.load(path).functions} == {"Hide", "Embed", "MbeNeuron"}
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from networks import FULL_BASES
 
 import onnx_snn
 
@@ -36,7 +37,7 @@ def continuations(
 ) -> list[tuple[generation.Continuation, generation.Continuation]]:
     """Continuations by the original and by the spiking network at T=8, which is as exact as it can be."""
     spiking = tmp_path_factory.mktemp("generation") / "spiking.onnx"
-    options = {"body": "closed", "lean": False, "progress": False}
+    options = {"body": "closed", **FULL_BASES, "progress": False}
     onnx_snn.convert(MODEL / "model.onnx", spiking, MODEL / "calibration.npz", **options)
     positions = json.loads((MODEL / "config.json").read_text())["n_positions"]
     networks = [generation.Generator(path, positions) for path in (MODEL / "model.onnx", spiking)]

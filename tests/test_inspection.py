@@ -88,6 +88,6 @@ def test_damaged_metadata_is_an_error(conversion: tuple[Path, onnx_snn.Conversio
 def test_a_code_that_several_nodes_read_counts_once(tmp_path: Path) -> None:
     """Query, key and value of the Transformer read one coded tensor."""
     path = tmp_path / "spiking.onnx"
-    report = onnx_snn.convert(networks.transformer(), path, networks.tokens(), timesteps=7, progress=False)
+    report = onnx_snn.convert(networks.transformer(), path, networks.tokens(), timesteps=7, progress=False, fast=True)
     assert [node.slots for node in report.nodes if node.kind == "synapse"].count(0) >= 2
     assert inspect(path).slots == report.slots

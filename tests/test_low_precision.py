@@ -14,7 +14,7 @@ import pytest
 from conversions import SITES, as_written
 from corpus import entries, feeds
 from graphs import graph
-from networks import normal, relative_error, run, tokens
+from networks import FULL_BASES, normal, relative_error, run, tokens
 from onnxruntime_tools import by_optimizer
 
 import onnx_snn
@@ -38,7 +38,7 @@ def test_every_kind_of_site_in_float16(body: str, tmp_path: Path) -> None:
     model = halved(ir.to_proto(graph(body)), inputs=True)
     x = {"x": normal(8, 4, 8).astype(np.float16)}
     path = tmp_path / "spiking.onnx"
-    report = onnx_snn.convert(model, path, x, progress=False, lean=False, body="closed")
+    report = onnx_snn.convert(model, path, x, progress=False, body="closed", **FULL_BASES)
     assert {node.status for node in report.nodes} == {Status.CONVERTED}
     expected, got = run(model, x)["y"], run(path, x)["y"]
     assert got.dtype == np.float16
@@ -49,7 +49,7 @@ def test_every_kind_of_site_in_float16(body: str, tmp_path: Path) -> None:
 def test_a_transformer_in_float16(inputs: bool, tmp_path: Path) -> None:
     model = halved(networks.transformer(), inputs=inputs)
     path = tmp_path / "spiking.onnx"
-    report = onnx_snn.convert(model, path, tokens(), progress=False, lean=False, body="closed")
+    report = onnx_snn.convert(model, path, tokens(), progress=False, body="closed", **FULL_BASES)
     everything = [*networks.NONLINEAR, *networks.SYNAPSES]
     assert {node.name: node.status for node in report.nodes} == dict.fromkeys(everything, Status.CONVERTED)
     result = onnx.load(path)
@@ -74,7 +74,7 @@ def test_a_family_in_float16(name: str, inputs: bool, tmp_path: Path) -> None:
     model = halved(entry.load(), inputs=inputs)
     data = [feeds(model, seed=seed, batch=8) for seed in range(4)]
     path = tmp_path / "spiking.onnx"
-    report = onnx_snn.convert(model, path, data, progress=False, lean=False, body="closed")
+    report = onnx_snn.convert(model, path, data, progress=False, body="closed", **FULL_BASES)
     assert {node.status for node in report.nodes} == {Status.CONVERTED}
     unseen = feeds(model, seed=99, batch=4)
     expected, got = run(model, unseen), run(path, unseen)
@@ -88,7 +88,7 @@ def test_a_fused_network_in_float16(tmp_path: Path) -> None:
     assert {"Attention", "EmbedLayerNormalization"} <= {node.op_type for node in model.graph.node}
     data = [feeds(model, seed=seed, batch=8) for seed in range(4)]
     path = tmp_path / "spiking.onnx"
-    report = onnx_snn.convert(model, path, data, progress=False, lean=False, body="closed")
+    report = onnx_snn.convert(model, path, data, progress=False, body="closed", **FULL_BASES)
     assert {node.status for node in report.nodes} == {Status.CONVERTED}
     unseen = feeds(model, seed=99, batch=4)
     assert relative_error(run(entry.load(), unseen)["logits"], run(path, unseen)["logits"]) < HALF_PRECISION
@@ -98,7 +98,7 @@ def test_networks_of_float16_are_compared(tmp_path: Path) -> None:
     model = halved(networks.classifier(), inputs=True)
     onnx.save(model, tmp_path / "original.onnx")
     x = {"x": normal(32, 8).astype(np.float16)}
-    onnx_snn.convert(model, tmp_path / "spiking.onnx", x, progress=False, lean=False)
+    onnx_snn.convert(model, tmp_path / "spiking.onnx", x, progress=False, **FULL_BASES)
     evaluation = onnx_snn.compare(tmp_path / "original.onnx", tmp_path / "spiking.onnx", x, progress=False)
     assert evaluation.relative_error < HALF_PRECISION
     assert evaluation.agreement > 0.95
@@ -130,7 +130,7 @@ def brain_floats() -> onnx.ModelProto:
 def test_a_network_that_keeps_bfloat16(given: type, tmp_path: Path) -> None:
     model, path = brain_floats(), tmp_path / "spiking.onnx"
     x = normal(32, 8).astype(given)
-    report = onnx_snn.convert(model, path, {"x": x}, progress=False, lean=False)
+    report = onnx_snn.convert(model, path, {"x": x}, progress=False, **FULL_BASES)
     assert {node.name: node.status for node in report.nodes} == dict.fromkeys(
         ["norm", "product", "gelu"], Status.CONVERTED
     )
@@ -144,7 +144,7 @@ def test_bfloat16_that_onnxruntime_cannot_compute_in_is_a_clear_error(tmp_path: 
     model = graph("g = Add (x, x) y = Gelu (g)", inputs="bfloat16[N,8] x", outputs="bfloat16[N,8] y")
     x = {"x": normal(8, 8).astype(ml_dtypes.bfloat16)}
     with pytest.raises(ModelError, match="few bfloat16 kernels: export the network in float16 or"):
-        onnx_snn.convert(model, tmp_path / "spiking.onnx", x, progress=False, lean=False)
+        onnx_snn.convert(model, tmp_path / "spiking.onnx", x, progress=False, **FULL_BASES)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -12,7 +12,7 @@ import onnx
 import onnx_ir as ir
 import onnxruntime as ort
 import pytest
-from networks import normal
+from networks import FULL_BASES, normal
 
 import onnx_snn
 from onnx_snn import CalibrationError, ModelError
@@ -61,7 +61,7 @@ def files(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     folder, dtype = tmp_path_factory.mktemp(request.param), request.param
     onnx.save(network(dtype), folder / "model.onnx")
     data = {"x": normal(32, 8).astype(ir.DataType(CAST_TO[dtype]).numpy())}
-    onnx_snn.convert(folder / "model.onnx", folder / "spiking.onnx", data, progress=False, lean=False)
+    onnx_snn.convert(folder / "model.onnx", folder / "spiking.onnx", data, progress=False, **FULL_BASES)
     return Files(dtype, folder / "model.onnx", folder / "spiking.onnx", data)
 
 

@@ -117,7 +117,7 @@ def test_a_conversion_builds_each_neuron_as_asked(tmp_path: Path) -> None:
         {"name": "gelu", "timesteps": 2, "bases": 9},
     ]
     path = tmp_path / "spiking.onnx"
-    onnx_snn.convert(networks.transformer(), path, tokens(), nodes=entries, body="closed")
+    onnx_snn.convert(networks.transformer(), path, tokens(), nodes=entries, body="closed", fast=True)
     weights = {tensor.name: tuple(tensor.dims) for tensor in onnx.load(path).graph.initializer}
     nodes = {node.name: node for node in onnx.load(path).graph.node}
     producers = {node.output[0]: node for node in nodes.values()}
@@ -138,7 +138,7 @@ def test_octaves_make_the_segments_of_a_code(tmp_path: Path) -> None:
         {"name": "context", "neuron": "operand 0", "octaves": [0, 2]},
     ]
     path = tmp_path / "spiking.onnx"
-    onnx_snn.convert(networks.transformer(), path, tokens(), nodes=entries, body="closed")
+    onnx_snn.convert(networks.transformer(), path, tokens(), nodes=entries, body="closed", fast=True)
     weights = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in onnx.load(path).graph.initializer}
     nodes = {node.name: node for node in onnx.load(path).graph.node}
     producers = {node.output[0]: node for node in nodes.values()}
@@ -159,7 +159,7 @@ def test_a_decay_makes_a_beta_code(tmp_path: Path) -> None:
         {"name": "query", "decay": 0.8, "octaves": [0, 4]},
     ]
     path = tmp_path / "spiking.onnx"
-    onnx_snn.convert(networks.transformer(), path, tokens(), nodes=entries)
+    onnx_snn.convert(networks.transformer(), path, tokens(), nodes=entries, fast=True)
     weights = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in onnx.load(path).graph.initializer}
     nodes = {node.name: node for node in onnx.load(path).graph.node}
     producers = {node.output[0]: node for node in nodes.values()}
@@ -201,7 +201,9 @@ def test_a_closed_body_has_no_beta_codes_of_two_segments(tmp_path: Path) -> None
         ConfigError,
         match="body 'closed' needs one basis, or thresholds that halve at every step; use body 'loop'",
     ):
-        onnx_snn.convert(networks.transformer(), tmp_path / "snn.onnx", tokens(), nodes=entries, body="closed")
+        onnx_snn.convert(
+            networks.transformer(), tmp_path / "snn.onnx", tokens(), nodes=entries, body="closed", fast=True
+        )
     assert not list(tmp_path.iterdir())
 
 
@@ -209,7 +211,7 @@ def test_a_closed_body_has_no_beta_codes_of_two_segments(tmp_path: Path) -> None
 def test_readers_of_one_tensor_may_ask_for_different_codes(tmp_path: Path) -> None:
     path = tmp_path / "spiking.onnx"
     entries = [NodeSettings("query|key", timesteps=3)]
-    onnx_snn.convert(networks.transformer(), path, tokens(), nodes=entries, body="closed")
+    onnx_snn.convert(networks.transformer(), path, tokens(), nodes=entries, body="closed", fast=True)
     nodes = onnx.load(path).graph.node
     codes = [node for node in spiking_nodes(path) if node.input[0] == "normed"]
     readers = [[node.name for node in nodes if code.output[0] in node.input] for code in codes]

@@ -49,7 +49,7 @@ def assert_converted(original: onnx.ModelProto, optimized: Path, fused: set[str]
     assert fused <= operators.keys()
     data = [feeds(original, seed=seed, batch=8) for seed in range(4)]
     path = optimized.with_name("spiking.onnx")
-    report = onnx_snn.convert(optimized, path, data, progress=False, body="closed")
+    report = onnx_snn.convert(optimized, path, data, progress=False, body="closed", fast=True)
     assert {node.status for node in report.nodes} == {Status.CONVERTED}
     assert set(nonlinear_nodes(onnx.load(path))) <= {node.name for node in report.nodes}
     assert {node.domain for node in onnx.load(path).graph.node} == {"", "onnx_snn"}
@@ -94,7 +94,9 @@ def test_fused_attention_can_be_kept(tmp_path: Path) -> None:
     by_optimizer(original, tmp_path / "optimized.onnx", "bert")
     optimized = onnx.load(tmp_path / "optimized.onnx")
     data = [feeds(original, seed=0)]
-    report = onnx_snn.convert(optimized, tmp_path / "spiking.onnx", data, progress=False, exclude="Attention_0")
+    report = onnx_snn.convert(
+        optimized, tmp_path / "spiking.onnx", data, progress=False, exclude="Attention_0", fast=True
+    )
     kept = {node.name: node.kind for node in report.nodes if node.status is not Status.CONVERTED}
     assert kept == {"Attention_0": "Attention"}
     (attention,) = [node for node in optimized.graph.node if node.name == "Attention_0"]

@@ -42,7 +42,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     onnx.save(original, folder / "model.onnx")
     labels = np.random.default_rng(2).integers(networks.VOCABULARY, size=(8, 6))
     np.savez(folder / "data.npz", labels=labels, **tokens(8))
-    onnx_snn.convert(original, folder / "snn.onnx", tokens(16, seed=5), progress=False)
+    onnx_snn.convert(original, folder / "snn.onnx", tokens(16, seed=5), progress=False, fast=True)
     return folder
 
 

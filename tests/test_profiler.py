@@ -28,7 +28,7 @@ X: Feeds = {"x": normal(16, 8)}
 
 def converted(model: onnx.ModelProto | ir.Model, data: Any, folder: Path, **options: Any) -> Path:
     path = folder / "spiking.onnx"
-    onnx_snn.convert(model, path, data, progress=False, **options)
+    onnx_snn.convert(model, path, data, progress=False, **{"fast": True, **options})
     return path
 
 

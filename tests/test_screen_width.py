@@ -50,7 +50,9 @@ def network(request: pytest.FixtureRequest) -> onnx.ModelProto:
 def test_reports_of_a_network_fit(network: onnx.ModelProto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     onnx.save(network, "model.onnx")
-    report = onnx_snn.convert("model.onnx", "snn.onnx", tokens(), body="closed", headroom=1.0, progress=False)
+    report = onnx_snn.convert(
+        "model.onnx", "snn.onnx", tokens(), body="closed", headroom=1.0, progress=False, fast=True
+    )
     refused = [NodeReport(f"{LONG}Log", "Log", status=Status.REFUSED, reason="no rule knows Log, for reasons " * 5)]
     report = dataclasses.replace(report, nodes=(*report.nodes, *refused))
     fits(report.text(nodes=True))

@@ -12,7 +12,7 @@ import onnx
 import onnx_ir as ir
 import pytest
 from graphs import graph
-from networks import normal, relative_error, run, tokens
+from networks import FULL_BASES, normal, relative_error, run, tokens
 from spoiling import spoiled
 
 import onnx_snn
@@ -27,7 +27,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """The tiny Transformer, and its conversion with range to spare for nothing."""
     folder = tmp_path_factory.mktemp("sensitivity")
     onnx.save(networks.transformer(), folder / "model.onnx")
-    options = {"headroom": 1.0, "lean": False, "body": "closed", "progress": False}
+    options = {"headroom": 1.0, **FULL_BASES, "body": "closed", "progress": False}
     onnx_snn.convert(folder / "model.onnx", folder / "spiking.onnx", tokens(), **options)
     return folder / "model.onnx", folder / "spiking.onnx"
 
@@ -61,7 +61,7 @@ def test_only_one_node_converted_is_that_node_alone(files: tuple[Path, Path], tm
     """The same network, made by a conversion that includes nothing else."""
     original, spiking = files
     path = tmp_path / "gelu.onnx"
-    onnx_snn.convert(original, path, tokens(), include="gelu", headroom=1.0, lean=False, body="closed")
+    onnx_snn.convert(original, path, tokens(), include="gelu", headroom=1.0, body="closed", **FULL_BASES)
     expected = relative_error(run(original, tokens())["logits"], run(path, tokens())["logits"])
     (gelu,) = (node for node in onnx_snn.sensitivity(original, spiking, tokens()).nodes if node.name == "gelu")
     assert gelu.alone.relative_error == pytest.approx(expected, rel=1e-3)
@@ -101,7 +101,7 @@ def test_what_lies_within_a_fused_operator_has_a_sensitivity_too(tmp_path: Path)
     original = graph(body)
     onnx.save(ir.to_proto(original), tmp_path / "model.onnx")
     x = {"x": normal(8, 4, 8)}
-    onnx_snn.convert(tmp_path / "model.onnx", tmp_path / "spiking.onnx", x, body="closed", timesteps=4)
+    onnx_snn.convert(tmp_path / "model.onnx", tmp_path / "spiking.onnx", x, body="closed", timesteps=4, fast=True)
     found = onnx_snn.sensitivity(tmp_path / "model.onnx", tmp_path / "spiking.onnx", x)
     assert len(found.nodes) == len(networks.spiking_nodes(tmp_path / "spiking.onnx")) > 0
     assert found.nodes[0].alone.relative_error == pytest.approx(found.whole.relative_error, rel=1e-3)
@@ -111,7 +111,7 @@ def test_values_beyond_the_range_of_a_code_are_named_with_their_remedy(tmp_path:
     """A channel that is quiet in calibration; the other data have no values out of range, and no remedy is named."""
     onnx.save(networks.classifier(), tmp_path / "model.onnx")
     quiet = normal(64, 8) * np.where(np.arange(8) == 3, np.float32(1e-3), np.float32(1.0))
-    onnx_snn.convert(tmp_path / "model.onnx", tmp_path / "spiking.onnx", {"x": quiet}, progress=False)
+    onnx_snn.convert(tmp_path / "model.onnx", tmp_path / "spiking.onnx", {"x": quiet}, progress=False, fast=True)
     loud = normal(16, 8, seed=3)
     files = tmp_path / "model.onnx", tmp_path / "spiking.onnx"
     found, usual = (onnx_snn.sensitivity(*files, {"x": x}, samples=16, progress=False) for x in (loud, quiet))

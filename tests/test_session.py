@@ -23,7 +23,7 @@ from onnx_snn.runtime import session
 def spiking(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A converted classifier."""
     path = tmp_path_factory.mktemp("runtime") / "snn.onnx"
-    onnx_snn.convert(networks.classifier(), path, {"x": normal(16, 8)}, timesteps=4, progress=False)
+    onnx_snn.convert(networks.classifier(), path, {"x": normal(16, 8)}, timesteps=4, progress=False, fast=True)
     return path
 
 
@@ -120,7 +120,9 @@ def test_functions_run_where_there_is_no_library(
 
 @pytest.mark.usefixtures("without_library")
 def test_conversion_needs_no_library(tmp_path: Path) -> None:
-    report = onnx_snn.convert(networks.classifier(), tmp_path / "snn.onnx", {"x": normal(16, 8)}, progress=False)
+    report = onnx_snn.convert(
+        networks.classifier(), tmp_path / "snn.onnx", {"x": normal(16, 8)}, progress=False, fast=True
+    )
     assert report.outputs[0].relative_error < 0.01
 
 

@@ -93,7 +93,7 @@ def numpy_spikes(meters: list[Meter], arguments: dict[str, Float32]) -> dict[str
 def spiking(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny Transformer, converted."""
     path = tmp_path_factory.mktemp("meter") / "spiking.onnx"
-    onnx_snn.convert(networks.transformer(), path, tokens(32), progress=False, **SETTINGS[request.param])
+    onnx_snn.convert(networks.transformer(), path, tokens(32), progress=False, **SETTINGS[request.param], fast=True)
     return path
 
 
@@ -122,7 +122,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("pair")
     paths = folder / "plain.onnx", folder / "metered.onnx"
     for path, metered in zip(paths, (False, True), strict=True):
-        onnx_snn.convert(networks.transformer(), path, tokens(16), meter=metered, progress=False)
+        onnx_snn.convert(networks.transformer(), path, tokens(16), meter=metered, progress=False, fast=True)
     return paths
 
 
@@ -146,7 +146,7 @@ def test_a_taken_name_is_numbered(tmp_path: Path) -> None:
     model = networks.classifier()
     model.graph.node[0].output[0] = model.graph.node[1].input[0] = "gelu/spikes"
     path = tmp_path / "metered.onnx"
-    onnx_snn.convert(model, path, {"x": networks.normal(16, 8)}, meter=True, timesteps=2, progress=False)
+    onnx_snn.convert(model, path, {"x": networks.normal(16, 8)}, meter=True, timesteps=2, progress=False, fast=True)
     assert "gelu/spikes_1" in [output.name for output in onnx_snn.session(path).get_outputs()]
 
 

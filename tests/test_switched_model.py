@@ -32,7 +32,7 @@ ROUNDING = 1e-5
 def spiking(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny Transformer at T=4, so that errors show."""
     path = tmp_path_factory.mktemp("switched") / "spiking.onnx"
-    onnx_snn.convert(networks.transformer(), path, tokens(), timesteps=4, body="closed")
+    onnx_snn.convert(networks.transformer(), path, tokens(), timesteps=4, body="closed", fast=True)
     return path
 
 
@@ -89,7 +89,7 @@ def test_it_runs_without_kernels(switched: SwitchedModel, spiking: Path) -> None
 )
 def test_patterns_of_several_nodes_and_other_axes(body: str, tmp_path: Path) -> None:
     original, x = graph(body), {"x": normal(3, 4, 8)}
-    onnx_snn.convert(original, tmp_path / "spiking.onnx", x, timesteps=3)
+    onnx_snn.convert(original, tmp_path / "spiking.onnx", x, timesteps=3, fast=True)
     small = SwitchedModel(original, load_model(tmp_path / "spiking.onnx"))
     exact, spiking = run(original, x)["y"], run(tmp_path / "spiking.onnx", x)["y"]
     assert relative_error(exact, small(x, (), ["y"])["y"]) < ROUNDING
@@ -107,7 +107,7 @@ def test_patterns_of_several_nodes_and_other_axes(body: str, tmp_path: Path) -> 
 def test_casts_of_half_precision_belong_to_the_spiking_nodes(body: str, tmp_path: Path) -> None:
     original = graph(body, inputs="float16[N,4,8] x", outputs="float16[N,4,a] y")
     x = {"x": normal(3, 4, 8).astype(np.float16)}
-    onnx_snn.convert(original, tmp_path / "spiking.onnx", x, timesteps=3)
+    onnx_snn.convert(original, tmp_path / "spiking.onnx", x, timesteps=3, fast=True)
     half = SwitchedModel(original, load_model(tmp_path / "spiking.onnx"))
     expected = {(): run(original, x)["y"], tuple(half.nodes): run(tmp_path / "spiking.onnx", x)["y"]}
     for on, y in expected.items():  # float16 has 11 bits, and onnxruntime sums in float32 where it fuses casts
@@ -117,7 +117,7 @@ def test_casts_of_half_precision_belong_to_the_spiking_nodes(body: str, tmp_path
 @pytest.mark.parametrize("kernels", [True, False])
 def test_a_metered_network_is_like_any_other(kernels: bool, spiking: Path, tmp_path: Path) -> None:
     model = networks.transformer()
-    onnx_snn.convert(model, tmp_path / "metered.onnx", tokens(), timesteps=4, body="closed", meter=True)
+    onnx_snn.convert(model, tmp_path / "metered.onnx", tokens(), timesteps=4, body="closed", meter=True, fast=True)
     metered = SwitchedModel(ir.from_proto(model), load_model(tmp_path / "metered.onnx"), kernels=kernels)
     got = metered(tokens(), set(metered.nodes), ["logits"])["logits"]
     assert relative_error(run(spiking, tokens())["logits"], got) < ROUNDING

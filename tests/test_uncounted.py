@@ -12,7 +12,7 @@ import onnx
 import onnx_ir as ir
 import pytest
 from graphs import graph
-from networks import normal, tokens
+from networks import FULL_BASES, normal, tokens
 from onnxruntime.quantization import quantize_dynamic
 from onnxruntime_tools import quantized
 
@@ -23,7 +23,7 @@ from onnx_snn.profiling.uncounted import FUSED_ACTIVATION, SUBGRAPH, UNKNOWN
 
 def profiled(model: Any, data: Any, folder: Path, **options: Any) -> Profile:
     path = folder / "spiking.onnx"
-    onnx_snn.convert(model, path, data, progress=False, timesteps=4, **options)
+    onnx_snn.convert(model, path, data, progress=False, timesteps=4, **{"fast": True, **options})
     return onnx_snn.profile(path, data, progress=False)
 
 
@@ -41,8 +41,8 @@ def test_a_network_that_is_counted_whole(tmp_path: Path) -> None:
 def test_networks_in_the_qdq_format_are_counted_whole(tmp_path: Path) -> None:
     """Products, and what quantization itself computes."""
     path = quantized(networks.transformer(), tmp_path, tokens())
-    profile = profiled(path, tokens(8), tmp_path, lean=False)
-    plain = profiled(networks.transformer(), tokens(8), tmp_path, lean=False)
+    profile = profiled(path, tokens(8), tmp_path, **FULL_BASES)
+    plain = profiled(networks.transformer(), tokens(8), tmp_path, **FULL_BASES)
     assert profile.uncounted == ()
     macs = {product.node: product.multiply_accumulates for product in profile.products}
     assert macs == {product.node: product.multiply_accumulates for product in plain.products}
@@ -54,7 +54,7 @@ def test_networks_in_the_qdq_format_are_counted_whole(tmp_path: Path) -> None:
 def test_products_of_whole_numbers_are_named(tmp_path: Path) -> None:
     onnx.save(networks.transformer(), tmp_path / "float.onnx")
     quantize_dynamic(tmp_path / "float.onnx", tmp_path / "model.onnx")
-    profile = profiled(tmp_path / "model.onnx", tokens(8), tmp_path, lean=False)
+    profile = profiled(tmp_path / "model.onnx", tokens(8), tmp_path, **FULL_BASES)
     nodes = [node for node in onnx.load(tmp_path / "spiking.onnx").graph.node if node.op_type == "MatMulInteger"]
     assert {(node.name, "MatMulInteger", UNKNOWN) for node in nodes} <= found(profile)
     assert {node.operator for node in profile.uncounted} == {"MatMulInteger", "DynamicQuantizeLinear"}
@@ -119,7 +119,7 @@ def test_tuning_and_the_report_name_them_too(tmp_path: Path) -> None:
     body = "[sum] c = CumSum(x, axis) [tanh] y = Tanh(c)"
     onnx.save(ir.to_proto(graph(body, initializers="int64 axis = {1}")), tmp_path / "model.onnx")
     files, x = (tmp_path / "model.onnx", tmp_path / "spiking.onnx"), {"x": normal(8, 4, 8)}
-    tuned = onnx_snn.tune(*files, x, max_spikes=2.0, max_timesteps=3, progress=False)
+    tuned = onnx_snn.tune(*files, x, max_spikes=6.0, max_timesteps=3, progress=False)
     assert [node.node for node in tuned.uncounted] == ["sum"]
     survey = onnx_snn.survey(*files, x, progress=False)
     onnx_snn.write_html(survey, tmp_path / "report.html")

@@ -39,7 +39,7 @@ def network(other: str, *, initializer: bool = False) -> ir.Model:
 
 def spiking(model: ir.Model, path: Path, **options: Any) -> ir.Model:
     feeds = {str(value.name): X["x"] for value in model.graph.inputs}
-    onnx_snn.convert(model, path, feeds, timesteps=4, progress=False, **options)
+    onnx_snn.convert(model, path, feeds, timesteps=4, progress=False, **{"fast": True, **options})
     return load_model(path)
 
 

@@ -6,19 +6,11 @@ from __future__ import annotations
 import argparse
 from typing import TypeAlias
 
-from onnx_snn.config.convert_config import (
-    DEFAULT_MAX_ERROR,
-    FEW_MAX_ERROR,
-    FEW_TIMESTEPS,
-    GENERATING_MAX_ERROR,
-    ConvertConfig,
-    Preset,
-    Scope,
-)
+from onnx_snn.cli.network_options import add_network_options, fraction
+from onnx_snn.config.convert_config import ConvertConfig
 from onnx_snn.evaluation.metrics import METRICS
 from onnx_snn.evaluation.sensitivity import DEFAULT_SAMPLES
 from onnx_snn.neurons.mbe import MAX_TIMESTEPS
-from onnx_snn.neurons.opset import Body
 from onnx_snn.profiling.energy import EnergyCosts
 from onnx_snn.tuning.solver import Minimize
 
@@ -93,7 +85,7 @@ def _add_convert(commands: Commands, common: argparse.ArgumentParser) -> None:
         metavar=f"1..{MAX_TIMESTEPS}",
         help=f"time steps, {DEFAULTS.timesteps} by default",
     )
-    _add_network(network)
+    add_network_options(network)
     _add_choice(parser)
     work = parser.add_argument_group("work")
     work.add_argument(
@@ -104,43 +96,6 @@ def _add_convert(commands: Commands, common: argparse.ArgumentParser) -> None:
     work.add_argument("--calibration-samples", type=int, metavar="N", help="use at most N samples")
     work.add_argument("--batch-size", type=int, default=8, help="samples in one run (default: 8)")
     work.add_argument("--nodes", dest="every_node", action="store_true", help="report every node")
-
-
-def _add_network(network: argparse._ArgumentGroup) -> None:
-    network.add_argument(
-        "--scope", choices=[scope.value for scope in Scope], help="full (default): inputs of weight matmuls too"
-    )
-    network.add_argument(
-        "--preset", choices=[preset.value for preset in Preset], help="paper: neurons of arXiv 2508.07710"
-    )
-    network.add_argument(
-        "--body", choices=[body.value for body in Body], help="functions in the file: time loops, or closed form"
-    )
-    network.add_argument(
-        "--gate",
-        action=argparse.BooleanOptionalAction,
-        default=None,
-        help="saturation spike: a saturated basis fires once, in a step before the first, instead of in every step",
-    )
-    network.add_argument(
-        "--max-error",
-        type=_fraction,
-        metavar="ERROR",
-        help=f"largest relative error at the output, for the fewest spikes (default: {DEFAULT_MAX_ERROR:.1%}, with "
-        f"up to {FEW_TIMESTEPS} time steps {FEW_MAX_ERROR:.1%}, {GENERATING_MAX_ERROR:.1%} where the network has a "
-        "key/value cache)".replace("%", "%%"),
-    )
-    network.add_argument(
-        "--fast", action="store_true", default=None, help="choose neurons by rule: converts sooner, spends more spikes"
-    )
-    network.add_argument(
-        "--meter", action="store_true", default=None, help="add spike counts as outputs of the network: <node>/spikes"
-    )
-    network.add_argument(
-        "--headroom",
-        type=float,
-        help="largest magnitude that an identity code represents, in multiples of the largest calibrated magnitude",
-    )
 
 
 def _add_choice(parser: argparse.ArgumentParser) -> None:
@@ -180,7 +135,7 @@ def _add_tune(commands: Commands, common: argparse.ArgumentParser) -> None:
     goal = parser.add_argument_group("goal (at least one of the first two)")
     goal.add_argument(
         "--target-loss",
-        type=_fraction,
+        type=fraction,
         metavar="LOSS",
         help="largest relative loss of the metric, such as 0.2%% or 0.002",
     )
@@ -200,21 +155,12 @@ def _add_tune(commands: Commands, common: argparse.ArgumentParser) -> None:
     )
     goal.add_argument("--metric", choices=sorted(METRICS), help="task metric (default: what the labels suggest)")
     goal.add_argument("--compared-output", metavar="NAME", help="output that the metric judges (default: the first)")
-    _add_network(parser.add_argument_group("network"))
+    add_network_options(parser.add_argument_group("network"))
     _add_choice(parser)
     work = parser.add_argument_group("work")
     work.add_argument("--samples", type=int, metavar="N", help="use at most N samples of the data")
     work.add_argument("--batch-size", type=int, default=8, help="samples in one run (default: 8)")
     parser.set_defaults(timesteps=None)  # the solver chooses them
-
-
-def _fraction(text: str) -> float:
-    """A fraction such as 0.002, also written in percent: 0.2%."""
-    number = text.removesuffix("%")
-    try:
-        return float(number) / (100.0 if number != text else 1.0)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number; expected one such as 0.2% or 0.002") from None
 
 
 def _add_inspect(commands: Commands, common: argparse.ArgumentParser) -> None:
