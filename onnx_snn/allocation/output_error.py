@@ -7,9 +7,9 @@ mean of the row:
 
     relative error**2 = mean_rows |d - mean(d)|**2 / mean_rows |y - mean(y)|**2,   d = spiking output - y
 
-for rows y along the last axis; rows of one element are taken as they are. Decisions are lost in the rows of large errors.
-A classifier may be saturated in most rows of its training data, where nothing moves its output. So what is held within
-the budget is the error of the worst rows: the mean of d is taken over the quarter of largest errors.
+for rows y along the last axis; rows of one element are taken as they are. Decisions are lost in the rows of large
+errors, and a classifier may be saturated in most rows of its training data, where nothing moves its output. So what is
+held within the budget is the error of the worst rows: the mean of d is taken over the quarter of largest errors.
 """
 
 from __future__ import annotations
