@@ -18,7 +18,7 @@ from networks import normal, relative_error, run, tokens
 
 import onnx_snn
 from onnx_snn import CalibrationError, ConfigError, ConvertConfig, ModelError, TuningReport
-from onnx_snn.allocation import candidates, knobs
+from onnx_snn.allocation import candidates
 from onnx_snn.cli.main import main
 
 SAMPLES = 64
@@ -35,7 +35,7 @@ def labelled(seed: int) -> dict[str, Any]:
 def few_candidates() -> Iterator[None]:
     """A quarter of the candidates, for fits that take seconds in place of a minute."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(knobs, "TIMESTEPS", (2, 4, 6))
+        patch.setattr(candidates, "SHARES_OF_TIMESTEPS", (1.0, 0.5))
         patch.setattr(candidates, "FUNCTION_BASES", (2, 4, 8))
         yield
 
