@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,17 +12,17 @@ from typing import Any
 import networks
 import numpy as np
 import onnx
-import onnx_ir as ir
 import pytest
-from graphs import graph
 from networks import normal, relative_error, run, tokens
 
 import onnx_snn
-from onnx_snn import CalibrationError, ConfigError, ConvertConfig, ModelError, TuningReport
+from onnx_snn import CalibrationError, ConfigError, ConvertConfig, TuningReport
 from onnx_snn.allocation import candidates
 from onnx_snn.cli.main import main
 
 SAMPLES = 64
+
+STRICT = ConvertConfig(strict=True)
 
 
 def labelled(seed: int) -> dict[str, Any]:
@@ -35,7 +36,7 @@ def labelled(seed: int) -> dict[str, Any]:
 def few_candidates() -> Iterator[None]:
     """A quarter of the candidates, for fits that take seconds in place of a minute."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(candidates, "SHARES_OF_TIMESTEPS", (1.0, 0.5))
+        patch.setattr(candidates, "SHARES_OF_TIMESTEPS", (1.0, 0.25, 0.125))
         patch.setattr(candidates, "FUNCTION_BASES", (2, 4, 8))
         yield
 
@@ -99,11 +100,11 @@ def test_spikes_are_those_of_the_conversion(report: TuningReport) -> None:
     spikes = {f"{node.name} {key}": value for node in report.conversion.nodes for key, value in node.spikes.items()}
     elements = {"first operand 0": 8, "gelu function": 16, "second operand 0": 16}
     mean = np.average([spikes[name] for name in elements], weights=list(elements.values()))
-    assert report.chosen.spikes == pytest.approx(mean)
+    assert report.chosen.spikes == pytest.approx(mean, rel=2e-2)
     operations = 8 * 16 * spikes["first operand 0"] + 16 * spikes["gelu function"] + 16 * 5 * spikes["second operand 0"]
-    assert report.chosen.operations == pytest.approx(operations)
+    assert report.chosen.operations == pytest.approx(operations, rel=2e-2)
     products = 8 * 16 * spikes["first operand 0"] + 16 * 5 * spikes["second operand 0"]
-    assert report.chosen.energy == pytest.approx(products * 0.9 / ((8 * 16 + 16 * 5) * 4.6))
+    assert report.chosen.energy == pytest.approx(products * 0.9 / ((8 * 16 + 16 * 5) * 4.6), rel=2e-2)
 
 
 @pytest.mark.parametrize("budget", [1.0, 2.5])
@@ -133,7 +134,7 @@ def test_operations_are_saved_in_place_of_spikes(report: TuningReport, files: Pa
 def test_beta_codes_err_less_for_the_same_spikes_where_the_body_allows_them(
     files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(knobs, "TIMESTEPS", (2, 4, 6, 12))
+    monkeypatch.setattr(candidates, "SHARES_OF_TIMESTEPS", (1.0, 0.75, 0.5))
     beta, halving = (
         tuned(files, tmp_path / f"{body}.onnx", max_spikes=2.0, config=ConvertConfig(body=body))  # type: ignore[arg-type]
         for body in ("loop", "closed")
@@ -181,9 +182,8 @@ def test_a_transformer_is_tuned_by_the_decisions_of_the_original(tmp_path: Path)
         ({"max_spikes": -1.0}, "max_spikes is -1.0"),
         ({"max_spikes": 1.0, "max_timesteps": 17}, "max_timesteps is 17"),
         ({"max_spikes": 1.0, "minimize": "time"}, "minimize is 'time'; expected 'spikes' or 'operations'"),
-        ({"max_spikes": 1e-6}, "the sparsest neurons fire"),
-        ({"target_loss": 1e-9, "max_timesteps": 2}, "the most exact neurons with up to 2 time steps lose"),
-        ({"target_loss": 0.05, "max_spikes": 0.1}, "more than max_spikes 0.1"),
+        ({"max_spikes": 1e-6, "config": STRICT}, "the sparsest neurons, which are taken, fire"),
+        ({"target_loss": 1e-9, "config": STRICT}, "the target is not certified"),
         ({"max_spikes": 1.0, "metric": "bleu"}, "metric is 'bleu'"),
         ({"max_spikes": 1.0, "config": ConvertConfig(preset="paper")}, "preset 'paper'"),  # type: ignore[arg-type]
         ({"max_spikes": 1.0, "config": ConvertConfig(nodes=[{"name": "a", "bases": 1}])}, "leave them out"),  # type: ignore[arg-type]
@@ -195,13 +195,13 @@ def test_what_cannot_be_is_refused(options: dict[str, Any], says: str, files: Pa
     assert not list(tmp_path.iterdir())
 
 
-def test_a_refusal_names_range_where_clipped_values_make_the_error(files: Path, tmp_path: Path) -> None:
+def test_a_warning_names_range_where_clipped_values_make_the_error(files: Path, tmp_path: Path) -> None:
     """A channel that is quiet in calibration."""
     quiet = {"x": normal(SAMPLES, 8) * np.where(np.arange(8) == 3, np.float32(1e-3), np.float32(1.0))}
-    with pytest.raises(ConfigError, match=r"the remedy is range, not spikes: .* x/code codes, 8 are beyond its range"):
-        onnx_snn.tune(
-            files / "model.onnx", tmp_path / "o.onnx", quiet, data=labelled(3), target_loss=0.001, progress=False
-        )
+    found = onnx_snn.tune(
+        files / "model.onnx", tmp_path / "o.onnx", quiet, data=labelled(3), target_loss=0.001, progress=False
+    )
+    assert re.search(r"the remedy is range, not spikes: .* x/code codes, 8 are beyond its range", found.warning)
 
 
 def test_labels_must_fit(files: Path, tmp_path: Path) -> None:
@@ -235,24 +235,3 @@ def test_the_command_says_what_is_wrong(files: Path, tmp_path: Path, capsys: pyt
     with pytest.raises(SystemExit):
         main([*command, "--target-loss", "little"])
     assert "'little' is not a number" in capsys.readouterr().err
-
-
-BRANCH = """
-    positive = Greater(total, zero)
-    y = If(positive) <then_branch = yes () => (float[N,4,8] a) { [inner] a = Tanh(g) },
-                      else_branch = no () => (float[N,4,8] b) { b = Neg(g) }>
-"""
-
-
-def test_what_lies_in_a_branch_is_not_tuned_but_may_be_left_out(tmp_path: Path) -> None:
-    body = "[outer] g = Sigmoid(x) total = ReduceSum<keepdims = 0>(x)" + BRANCH
-    onnx.save(ir.to_proto(graph(body)), tmp_path / "model.onnx")
-    x = {"x": np.abs(normal(16, 4, 8))}
-    paths, options = (tmp_path / "model.onnx", tmp_path / "tuned.onnx"), {"max_spikes": 2.0, "progress": False}
-    with pytest.raises(ConfigError, match="inner lies in a branch"):
-        onnx_snn.tune(*paths, x, **options)
-    config = ConvertConfig(exclude="inner", body="closed")  # type: ignore[arg-type]
-    assert set(onnx_snn.tune(*paths, x, config=config, **options).spikes) == {"sigmoid"}
-    onnx_snn.convert(paths[0], tmp_path / "whole.onnx", x)
-    with pytest.raises(ModelError, match="'inner' lies in a branch"):
-        onnx_snn.sensitivity(paths[0], tmp_path / "whole.onnx", x)

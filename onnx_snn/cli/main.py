@@ -17,6 +17,7 @@ from pathlib import Path
 
 from onnx_snn.cli.demo import demo
 from onnx_snn.cli.parser import parser_of
+from onnx_snn.config.config_file import read_options
 from onnx_snn.config.convert_config import ConvertConfig
 from onnx_snn.conversion.pipeline import convert
 from onnx_snn.errors import ConfigError, OnnxSnnError
@@ -86,15 +87,17 @@ def _config(options: argparse.Namespace) -> ConvertConfig:
     fields = {field.name for field in dataclasses.fields(ConvertConfig)} - {"nodes"}
     names = sorted(name for name in fields if hasattr(options, name))
     given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
-    base = ConvertConfig.from_json(Path(options.config)).to_json() if options.config else {}
+    point = getattr(options, "point", None)
+    if point is not None and not options.config:
+        raise ConfigError(f"point is {point}, but no file of a Pareto front is given; name it with --config")
+    base = ConvertConfig.from_json(read_options(Path(options.config), point)).to_json() if options.config else {}
     return ConvertConfig.from_json({**base, **given})
 
 
 def _tune(options: argparse.Namespace) -> None:
     settings = Path(options.settings or Path(options.output).with_suffix(".json"))
-    check_output(settings, options.model)
-    if options.report:
-        check_output(options.report, options.model)
+    for path in filter(None, (settings, options.report, options.front)):
+        check_output(path, options.model)
     report = tune(
         options.model,
         options.output,
@@ -115,7 +118,11 @@ def _tune(options: argparse.Namespace) -> None:
     write_json(settings, report.config.to_json())
     if options.report:
         write_json(options.report, report.to_json())
+    if options.front:
+        report.save_front(options.front)
     _note_missing_kernels(options)
+    if report.warning:
+        sys.stderr.write(f"onnx-snn: warning: {report.warning}\n")
     if not options.quiet:
         _write(
             f"{report.text()}\n\nwritten: {options.output}\nto make the same file again: "

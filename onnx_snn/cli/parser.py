@@ -4,28 +4,13 @@
 from __future__ import annotations
 
 import argparse
-from typing import TypeAlias
 
-from onnx_snn.config.convert_config import (
-    DEFAULT_MAX_ERROR,
-    FEW_MAX_ERROR,
-    FEW_TIMESTEPS,
-    GENERATING_MAX_ERROR,
-    ConvertConfig,
-    Preset,
-    Scope,
-)
+from onnx_snn.cli.options import DEFAULTS, Commands, add_choice, add_network
+from onnx_snn.cli.tune_parser import add_tune
 from onnx_snn.evaluation.metrics import METRICS
 from onnx_snn.evaluation.sensitivity import DEFAULT_SAMPLES
 from onnx_snn.neurons.mbe import MAX_TIMESTEPS
-from onnx_snn.neurons.opset import Body
 from onnx_snn.profiling.energy import EnergyCosts
-from onnx_snn.tuning.solver import Minimize
-
-Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
-
-DEFAULTS = ConvertConfig()
-"""Options of a conversion whose defaults the help texts quote."""
 
 
 def parser_of(version: str) -> argparse.ArgumentParser:
@@ -43,7 +28,7 @@ def parser_of(version: str) -> argparse.ArgumentParser:
     for add in (
         _add_export,
         _add_convert,
-        _add_tune,
+        add_tune,
         _add_inspect,
         _add_compare,
         _add_profile,
@@ -83,7 +68,10 @@ def _add_convert(commands: Commands, common: argparse.ArgumentParser) -> None:
         metavar="NPZ",
         help="cache of the calibration statistics: read if it exists, else written",
     )
-    files.add_argument("--config", metavar="JSON", help="options from a file, such as snn_config.json")
+    files.add_argument(
+        "--config", metavar="JSON", help="options from a file, such as snn_config.json or a Pareto front"
+    )
+    files.add_argument("--point", type=int, metavar="N", help="point of the Pareto front in --config, from 1")
     files.add_argument("--report", metavar="JSON", help="write the report as JSON")
     network = parser.add_argument_group("network")
     network.add_argument(
@@ -93,8 +81,8 @@ def _add_convert(commands: Commands, common: argparse.ArgumentParser) -> None:
         metavar=f"1..{MAX_TIMESTEPS}",
         help=f"time steps, {DEFAULTS.timesteps} by default",
     )
-    _add_network(network)
-    _add_choice(parser)
+    add_network(network)
+    add_choice(parser)
     work = parser.add_argument_group("work")
     work.add_argument(
         "--dry-run",
@@ -104,117 +92,6 @@ def _add_convert(commands: Commands, common: argparse.ArgumentParser) -> None:
     work.add_argument("--calibration-samples", type=int, metavar="N", help="use at most N samples")
     work.add_argument("--batch-size", type=int, default=8, help="samples in one run (default: 8)")
     work.add_argument("--nodes", dest="every_node", action="store_true", help="report every node")
-
-
-def _add_network(network: argparse._ArgumentGroup) -> None:
-    network.add_argument(
-        "--scope", choices=[scope.value for scope in Scope], help="full (default): inputs of weight matmuls too"
-    )
-    network.add_argument(
-        "--preset", choices=[preset.value for preset in Preset], help="paper: neurons of arXiv 2508.07710"
-    )
-    network.add_argument(
-        "--body", choices=[body.value for body in Body], help="functions in the file: time loops, or closed form"
-    )
-    network.add_argument(
-        "--gate",
-        action=argparse.BooleanOptionalAction,
-        default=None,
-        help="saturation spike: a saturated basis fires once, in a step before the first, instead of in every step",
-    )
-    network.add_argument(
-        "--max-error",
-        type=_fraction,
-        metavar="ERROR",
-        help=f"largest relative error at the output, for the fewest spikes (default: {DEFAULT_MAX_ERROR:.1%}, with "
-        f"up to {FEW_TIMESTEPS} time steps {FEW_MAX_ERROR:.1%}, {GENERATING_MAX_ERROR:.1%} where the network has a "
-        "key/value cache)".replace("%", "%%"),
-    )
-    network.add_argument(
-        "--fast", action="store_true", default=None, help="choose neurons by rule: converts sooner, spends more spikes"
-    )
-    network.add_argument(
-        "--meter", action="store_true", default=None, help="add spike counts as outputs of the network: <node>/spikes"
-    )
-    network.add_argument(
-        "--headroom",
-        type=float,
-        help="largest magnitude that an identity code represents, in multiples of the largest calibrated magnitude",
-    )
-
-
-def _add_choice(parser: argparse.ArgumentParser) -> None:
-    choice = parser.add_argument_group("selection of nodes")
-    choice.add_argument(
-        "--include", nargs="+", metavar="NAME", help="convert only these nodes: names or regular expressions"
-    )
-    choice.add_argument(
-        "--exclude", nargs="+", metavar="NAME", help="keep these nodes as they are: names or regular expressions"
-    )
-    choice.add_argument(
-        "--strict", action="store_true", default=None, help="fail if a nonlinear node cannot be converted"
-    )
-
-
-def _add_tune(commands: Commands, common: argparse.ArgumentParser) -> None:
-    parser = commands.add_parser(
-        "tune", parents=[common], help="find the cheapest neurons that keep a target loss, and convert with them"
-    )
-    files = parser.add_argument_group("files")
-    files.add_argument("-m", "--model", required=True, help=".onnx file")
-    files.add_argument("-o", "--output", required=True, help=".onnx file to write")
-    files.add_argument("-c", "--calibration", metavar="DATA", required=True, help="real inputs, as for convert")
-    files.add_argument(
-        "--data", help="inputs with `labels` on which the loss is measured (default: the calibration data)"
-    )
-    files.add_argument(
-        "--calibration-cache",
-        metavar="NPZ",
-        help="cache of the calibration statistics: read if it exists, else written",
-    )
-    files.add_argument("--config", metavar="JSON", help="other options of the conversion, from a file")
-    files.add_argument(
-        "--settings", metavar="JSON", help="where to write the configuration for convert (default: beside the output)"
-    )
-    files.add_argument("--report", metavar="JSON", help="write the Pareto front and the chosen point as JSON")
-    goal = parser.add_argument_group("goal (at least one of the first two)")
-    goal.add_argument(
-        "--target-loss",
-        type=_fraction,
-        metavar="LOSS",
-        help="largest relative loss of the metric, such as 0.2%% or 0.002",
-    )
-    goal.add_argument("--max-spikes", type=float, metavar="S", help="largest mean number of spikes per element")
-    goal.add_argument(
-        "--max-timesteps",
-        type=int,
-        default=MAX_TIMESTEPS,
-        metavar=f"1..{MAX_TIMESTEPS}",
-        help=f"largest number of time steps of a neuron (default: {MAX_TIMESTEPS})",
-    )
-    goal.add_argument(
-        "--minimize",
-        choices=[each.value for each in Minimize],
-        default=Minimize.SPIKES.value,
-        help="what to minimise: spikes (default), or synaptic operations (spikes times their fan-out)",
-    )
-    goal.add_argument("--metric", choices=sorted(METRICS), help="task metric (default: what the labels suggest)")
-    goal.add_argument("--compared-output", metavar="NAME", help="output that the metric judges (default: the first)")
-    _add_network(parser.add_argument_group("network"))
-    _add_choice(parser)
-    work = parser.add_argument_group("work")
-    work.add_argument("--samples", type=int, metavar="N", help="use at most N samples of the data")
-    work.add_argument("--batch-size", type=int, default=8, help="samples in one run (default: 8)")
-    parser.set_defaults(timesteps=None)  # the solver chooses them
-
-
-def _fraction(text: str) -> float:
-    """A fraction such as 0.002, also written in percent: 0.2%."""
-    number = text.removesuffix("%")
-    try:
-        return float(number) / (100.0 if number != text else 1.0)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number; expected one such as 0.2% or 0.002") from None
 
 
 def _add_inspect(commands: Commands, common: argparse.ArgumentParser) -> None:

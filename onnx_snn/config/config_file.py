@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Configurations in JSON files: of one network, of each network of a folder, or of each point of a Pareto front.
+"""Configurations in JSON files.
 
-options                                             one network
-{"encoder_model.onnx": options, ...}                each network of a folder, by file name
-{"points": [{"point": 1, "config": ...}, ...]}      each point of a front that `tune` has run; `config` is one of the
-                                                    two forms above
+An object of options is that of one network. A file of a Pareto front, as `tune` writes it, has one for each point:
+
+    {"points": [{"point": 1, "config": {...}}, ...]}
 """
 
 from __future__ import annotations

@@ -100,7 +100,7 @@ class Promise:
 
 
 def shortfall(runner: TrialRunner, goal: Goal, point: TuningPoint) -> str:
-    """One line that says which part of `goal` the network at `point` misses, and what helps; empty if it misses none."""
+    """One line that says what part of `goal` the network at `point` misses, and what helps; empty if none."""
     parts = []
     if goal.max_spikes is not None and point.spikes > goal.max_spikes:
         parts.append(

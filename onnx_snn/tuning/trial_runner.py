@@ -39,8 +39,8 @@ class TuningPoint:
         bound: upper bound of the loss on another set of as many samples, with a confidence of 95 %.
         relative_error: relative error of the output.
         mean_bound: upper bound of the expected loss, the mean over all other sets, with a confidence of 95 %.
-        label_free: largest expected loss that needs no labels: if every expected flip of a prediction loses a right one;
-            for perplexity the Kullback-Leibler divergence in nats; NaN for other metrics.
+        label_free: largest expected loss by what needs no labels: as if every expected flip of a prediction lost a
+            right one; for perplexity the Kullback-Leibler divergence in nats; NaN for other metrics.
     """
 
     spikes: float
@@ -58,7 +58,7 @@ class TuningPoint:
         return self.loss <= target and self.bound <= target
 
     def seems_within(self, target: float) -> bool:
-        """Whether nothing that was seen contradicts `target`: neither the loss nor, where known, what needs no labels."""
+        """Whether the loss that was seen is at most `target`, and what needs no labels does not exceed it either."""
         return self.loss <= target and not self.label_free > target
 
 

@@ -20,8 +20,10 @@ from onnx_snn.profiling.uncounted import UncountedNode, note
 from onnx_snn.tuning.promise import Reach
 from onnx_snn.tuning.trial_runner import TuningPoint
 
-
-BOUNDS = "95 % bound: of the loss on another set of as many samples, with a confidence of 95 %; of mean: of the expected loss"
+BOUNDS = (
+    "95 % bound: the loss on another set of as many samples is below it with a confidence of 95 %; bound of mean: so "
+    "is the expected loss"
+)
 """Explanation of two columns."""
 
 
