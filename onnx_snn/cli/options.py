@@ -61,9 +61,7 @@ def add_network(network: argparse._ArgumentGroup) -> None:
     )
 
 
-def add_choice(
-    parser: argparse.ArgumentParser, *, strict: str = "fail if a nonlinear node cannot be converted"
-) -> None:
+def add_choice(parser: argparse.ArgumentParser, *, strict: str) -> None:
     """Add the selection of nodes; `strict` is the help text of that option."""
     choice = parser.add_argument_group("selection of nodes")
     choice.add_argument(

@@ -69,7 +69,7 @@ def _add_convert(commands: Commands, common: argparse.ArgumentParser) -> None:
         help="cache of the calibration statistics: read if it exists, else written",
     )
     files.add_argument(
-        "--config", metavar="JSON", help="options from a file, such as snn_config.json or a Pareto front"
+        "--config", metavar="JSON", help="options from a file: a configuration, or a Pareto front of tune"
     )
     files.add_argument("--point", type=int, metavar="N", help="point of the Pareto front in --config, from 1")
     files.add_argument("--report", metavar="JSON", help="write the report as JSON")
@@ -82,7 +82,7 @@ def _add_convert(commands: Commands, common: argparse.ArgumentParser) -> None:
         help=f"time steps, {DEFAULTS.timesteps} by default",
     )
     add_network(network)
-    add_choice(parser)
+    add_choice(parser, strict="fail if a nonlinear node cannot be converted")
     work = parser.add_argument_group("work")
     work.add_argument(
         "--dry-run",

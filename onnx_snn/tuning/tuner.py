@@ -67,18 +67,18 @@ def tune(
         model: .onnx file of the original network.
         output: .onnx file to write.
         calibration: real inputs, as for `onnx_snn.convert`.
-        data: inputs on which the loss is measured, with an array `labels` for a task metric; the calibration data
-            by default. They should not contain data on which the result is evaluated afterwards.
-        target_loss: largest relative loss of the metric, such as 0.002. The result is the cheapest choice that keeps it
-            on `data` and, with a confidence of 95 %, on another set of as many samples of the same kind. Where none
-            does, the result is the cheapest one that seems to, else the most exact one, and the report has a warning.
-        max_spikes: largest number of spikes per element; without a target, the result is the most exact choice within.
-            Where no choice is within, the result is the sparsest one, with a warning.
+        data: inputs on which the loss is measured, with an array `labels` for a task metric; not those on which the
+            result is evaluated afterwards. The calibration data by default.
+        target_loss: largest relative loss of the metric, such as 0.002, on `data` and, with a confidence of 95 %, on
+            another set of as many samples. If no choice keeps it, the result is the cheapest one that seems to, else
+            the most exact one, and the report has a warning.
+        max_spikes: largest number of spikes per element; if no choice is within, the result is the sparsest one, with a
+            warning. Without a target, the result is the most exact choice within.
         max_timesteps: largest number of time steps of a neuron.
         minimize: "spikes", or "operations" (synaptic operations, spikes times their fan-out).
         metric: as for `onnx_snn.compare`; by default the one that suits the labels, and without labels the share of
             predictions that equal those of the original.
-        labels: labels for the metric; by default the array `labels` of `data`, if any.
+        labels: labels for the metric; by default those of `data`, if any.
         compared_output: output that the metric compares; the first by default.
         config: the other options of the conversion. With `strict`, a goal that is not met is an error.
         calibration_cache: as for `onnx_snn.convert`.
@@ -87,8 +87,7 @@ def tune(
         progress: show progress bars on a terminal.
 
     Returns:
-        The chosen configuration, the Pareto front of the choices that were run with the configuration of each, what is
-        promised, and the report of the conversion.
+        The choice, the Pareto front of all that were run, with configurations, what is promised, and the conversion.
 
     Raises:
         ConfigError: an option is out of its range; with `strict`, the goal is not met, and nothing is written.
@@ -98,7 +97,7 @@ def tune(
     """
     goal = Goal(target_loss, max_spikes, max_timesteps, minimize_of(minimize))
     if isinstance(model, (str, os.PathLike)) and Path(model).is_dir():
-        raise ConfigError(f"'{model}' is a folder; tune its .onnx files one at a time")
+        raise ConfigError(f"'{model}' is a folder; tune it with tune_folder")
     check_destination(output, model)
     run = RunOptions(config or ConvertConfig(), calibration_cache, batch_size=batch_size, progress=progress)
     tuning = TuningData(calibration if data is None else data, labels, metric, compared_output, samples)
