@@ -17,8 +17,8 @@ def add_tune(commands: Commands, common: argparse.ArgumentParser) -> None:
         "tune", parents=[common], help="find the cheapest neurons that keep a target loss, and convert with them"
     )
     files = parser.add_argument_group("files")
-    files.add_argument("-m", "--model", required=True, help=".onnx file")
-    files.add_argument("-o", "--output", required=True, help=".onnx file to write")
+    files.add_argument("-m", "--model", required=True, help=".onnx file, or a folder as Optimum writes it")
+    files.add_argument("-o", "--output", required=True, help=".onnx file (or folder) to write")
     files.add_argument("-c", "--calibration", metavar="DATA", required=True, help="real inputs, as for convert")
     files.add_argument(
         "--data", help="inputs with `labels` on which the loss is measured (default: the calibration data)"

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from onnx_snn.conversion.decoder_feeds import ENCODER
 from onnx_snn.conversion.destination import staged_folder
 from onnx_snn.conversion.folder import SNN_CONFIG, configurations_to_json, sources_by_file
 from onnx_snn.conversion.run_options import RunOptions
+from onnx_snn.evaluation.comparison import labels_of
 from onnx_snn.graph.model_folder import copy_sidecars, model_files
 from onnx_snn.output_files import write_json
 from onnx_snn.tuning.tuner import tune
@@ -49,9 +51,11 @@ def tune_folder(
     reports = {}
     with staged_folder(Path(output), folder) as stage:
         for name in names:
-            given = {"metric": "cosine"} if name == ENCODER and options.get("metric") is None else {}
-            arguments = options | given
-            reports[name] = tune(folder / name, stage / name, sources[name], data=judged[name], **arguments)
+            plain = name == ENCODER and options.get("metric") is None and labels_of(judged[name]) is None
+            arguments = {**options, "metric": "cosine"} if plain else options
+            report = tune(folder / name, stage / name, sources[name], data=judged[name], **arguments)
+            conversion = dataclasses.replace(report.conversion, output=str(Path(output) / name))
+            reports[name] = dataclasses.replace(report, conversion=conversion)
         copy_sidecars(folder, stage)
         configs = {name: report.config for name, report in reports.items()}
         write_json(stage / SNN_CONFIG, configurations_to_json(configs))
