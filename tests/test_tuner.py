@@ -12,7 +12,9 @@ from typing import Any
 import networks
 import numpy as np
 import onnx
+import onnx_ir as ir
 import pytest
+from graphs import graph
 from networks import normal, relative_error, run, tokens
 
 import onnx_snn
@@ -235,3 +237,19 @@ def test_the_command_says_what_is_wrong(files: Path, tmp_path: Path, capsys: pyt
     with pytest.raises(SystemExit):
         main([*command, "--target-loss", "little"])
     assert "'little' is not a number" in capsys.readouterr().err
+
+
+BRANCH = """
+    positive = Greater(total, zero)
+    y = If(positive) <then_branch = yes () => (float[N,4,8] a) { [inner] a = Tanh(g) },
+                      else_branch = no () => (float[N,4,8] b) { b = Neg(g) }>
+"""
+
+
+def test_what_lies_in_a_branch_may_be_left_out(tmp_path: Path) -> None:
+    body = "[outer] g = Sigmoid(x) total = ReduceSum<keepdims = 0>(x)" + BRANCH
+    onnx.save(ir.to_proto(graph(body)), tmp_path / "model.onnx")
+    x = {"x": np.abs(normal(16, 4, 8))}
+    paths, options = (tmp_path / "model.onnx", tmp_path / "tuned.onnx"), {"max_spikes": 2.0, "progress": False}
+    config = ConvertConfig(exclude="inner", body="closed")  # type: ignore[arg-type]
+    assert set(onnx_snn.tune(*paths, x, config=config, **options).spikes) == {"sigmoid"}

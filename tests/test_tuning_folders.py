@@ -47,6 +47,7 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_every_model_is_tuned_and_convert_repeats_it(folder: Path, tmp_path: Path) -> None:
     data, target = tmp_path / "data", tmp_path / "spiking"
     reports = onnx_snn.tune_folder(folder, target, data, max_spikes=2.0, config=CLOSED, progress=False)
@@ -64,6 +65,7 @@ def test_every_model_is_tuned_and_convert_repeats_it(folder: Path, tmp_path: Pat
         assert (tmp_path / "again" / path.name).read_bytes() == path.read_bytes()
 
 
+@pytest.mark.slow
 def test_the_command_tunes_a_folder_and_converts_it_again(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -81,6 +81,7 @@ def test_it_is_the_cheapest_that_seems_within(doubtful: TuningReport) -> None:
     assert all(not point.seems_within(0.005) for point in cheaper)
 
 
+@pytest.mark.slow
 def test_samples_that_are_said_to_be_enough_are_of_the_right_order(files: Path, tmp_path: Path) -> None:
     """With as many as the reach asks for, a target is certified at an output error of about the typical one."""
     reach = tuned(files, tmp_path / "few.onnx", target_loss=0.02).reach
@@ -114,6 +115,7 @@ def test_no_reach_is_told_for_scores_that_do_not_count_predictions(files: Path, 
     assert np.isnan(found.chosen.label_free)
 
 
+@pytest.mark.slow
 def test_calibration_data_tell_how_often_predictions_flip(files: Path) -> None:
     """Where few samples are labelled; without labels they would be judged themselves."""
     run_options = RunOptions(CLOSED, progress=False)
@@ -168,6 +170,7 @@ def front(files: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_the_command_warns_and_succeeds_and_fails_if_strict(
     files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -180,6 +183,7 @@ def test_the_command_warns_and_succeeds_and_fails_if_strict(
     assert line.startswith("onnx-snn: warning: the target is not certified: 95%: loss at most")
 
 
+@pytest.mark.slow
 def test_every_point_of_the_front_can_be_built(front: Path, files: Path, tmp_path: Path) -> None:
     saved = json.loads(front.read_text())
     assert [entry["point"] for entry in saved["points"]] == list(range(1, len(saved["points"]) + 1))
