@@ -23,6 +23,8 @@ from typing import Any
 import numpy as np
 
 import onnx_snn
+from onnx_snn.allocation.candidates import Candidate
+from onnx_snn.allocation.knobs import Knob
 from onnx_snn.config.neuron_settings import FittedBases, NeuronSettings
 from onnx_snn.conversion.run_options import RunOptions
 from onnx_snn.formatting import json_values, table
@@ -49,6 +51,7 @@ HEADER = (
     "energy",
     "uniform",
     "T",
+    "certified",
     "loss, tuning half",
     "loss, held back",
     "agreement",
@@ -109,6 +112,7 @@ def _measured(folder: Path, missing: Sequence[tuple[float, onnx_snn.Minimize]]) 
                 "target": target,
                 "saves": saved.value,
                 "chosen": json_values(report.chosen),
+                "certified": report.certified,
                 "front": [json_values(point) for point in report.front],
                 "spikes": dict(report.spikes),
                 "uniform": json_values(min(enough, key=lambda point: _cost(point, saved))) if enough else None,
@@ -123,9 +127,13 @@ def _uniform(folder: Path, seen: dict[str, Any]) -> list[TuningPoint]:
     run = RunOptions(CONFIG, batch_size=BATCH_SIZE)
     network = prepare(run, folder / "model.onnx", folder / "calibration.npz", TuningData(seen), max_timesteps=8)
     settings = [NeuronSettings(steps, CONFIG.gate, CONFIG.headroom, FittedBases(bases)) for steps, bases in UNIFORM]
-    choices = [[knob.family(network.fitter).candidate(each) for knob in network.knobs] for each in settings]
     runner = network.trial_runner(progress=True)
-    return [runner.point(candidates) for candidates in choices]
+    return [runner.point([_fitted(knob, each) for knob in runner.knobs]) for each in settings]
+
+
+def _fitted(knob: Knob, settings: NeuronSettings) -> Candidate:
+    """The neuron of `knob` with `settings`."""
+    return Candidate(settings, knob.family.coding(settings).spikes, 0.0, knob.family)
 
 
 def _cost(point: TuningPoint, saved: onnx_snn.Minimize) -> float:
@@ -143,6 +151,7 @@ def _page(rows: Sequence[dict[str, Any]]) -> str:
             f"{row['energy']:.1%}",
             f"{row['uniform']['energy']:.1%}" if row["uniform"] else "",
             str(row["chosen"]["timesteps"]),
+            "yes" if row["certified"] else "no",
             f"{row['chosen']['loss']:+.3%}",
             f"{row['held_back']['relative_loss']:+.3%}",
             f"{row['held_back']['agreement']:.2%}",
@@ -158,9 +167,12 @@ def _page(rows: Sequence[dict[str, Any]]) -> str:
     return (
         "# Tuned networks\n\n"
         "Scope full. The loss is that of the task metric, relative to the original; a negative loss is a gain. The\n"
-        "target holds for the half of the test data on which the solver measures, with a confidence of 95 % for as\n"
-        "much other data; the other half is held back until the end. *Best uniform*: the fewest spikes per element of\n"
-        "all settings with the same bases and time steps everywhere that meet the same bound. *Energy*: that of the\n"
+        "target holds for the half of the test data on which the solver measures. By a bound from this half, it holds\n"
+        "on another set of as many samples with a confidence of 95 %: for 19 of 20 tuning sets, one such set meets\n"
+        "it. The other half is held back until the end. Where no network can be certified, the row is that of the\n"
+        "cheapest one that seems to meet the target, and *certified* says no.\n"
+        "*Best uniform*: the fewest spikes per element of all settings with the same bases and time steps\n"
+        "everywhere that meet the same bound. *Energy*: that of the\n"
         "spiking network over that of the original, accumulate-only rule, all products of the network, as\n"
         "`onnx_snn.profile` counts it on the half that is held back; beside it that of the uniform setting, from the\n"
         "calibration data. Written by `python benchmarks/tuning.py`.\n\n"

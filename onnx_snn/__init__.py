@@ -39,6 +39,7 @@ from onnx_snn.reporting.charts.page import write_html, write_images
 from onnx_snn.reporting.survey import survey
 from onnx_snn.reporting.views import Candidate, NeuronView, NodeView, Survey
 from onnx_snn.runtime.session import get_library_path, session, session_options
+from onnx_snn.tuning.folder import tune_folder
 from onnx_snn.tuning.solver import Minimize
 from onnx_snn.tuning.trial_runner import TuningPoint
 from onnx_snn.tuning.tuner import tune
@@ -98,6 +99,7 @@ __all__ = [
     "session_options",
     "survey",
     "tune",
+    "tune_folder",
     "write_html",
     "write_images",
 ]

@@ -62,6 +62,7 @@ NAMES = [
     "session_options",
     "survey",
     "tune",
+    "tune_folder",
     "write_html",
     "write_images",
 ]
@@ -131,6 +132,7 @@ PARAMETERS = {
         "samples",
         "progress",
     ],
+    "tune_folder": ["folder", "output", "calibration", "data", "options"],
     "write_html": ["survey", "path"],
     "write_images": ["survey", "folder"],
 }

@@ -14,9 +14,11 @@ import logging
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from onnx_snn.cli.demo import demo
 from onnx_snn.cli.parser import parser_of
+from onnx_snn.config.config_file import read_options
 from onnx_snn.config.convert_config import ConvertConfig
 from onnx_snn.conversion.pipeline import convert
 from onnx_snn.errors import ConfigError, OnnxSnnError
@@ -32,6 +34,7 @@ from onnx_snn.profiling.profiler import profile
 from onnx_snn.reporting.charts.page import check_reports, write_html, write_images
 from onnx_snn.reporting.survey import survey
 from onnx_snn.runtime.session import find_library
+from onnx_snn.tuning.folder import tune_folder
 from onnx_snn.tuning.tuner import tune
 from onnx_snn.version import __version__
 
@@ -69,7 +72,7 @@ def _convert(options: argparse.Namespace) -> None:
         options.model,
         options.output,
         options.calibration,
-        config=_config(options),
+        config=_configs(options),
         calibration_cache=options.calibration_cache,
         calibration_samples=options.calibration_samples,
         batch_size=options.batch_size,
@@ -84,47 +87,75 @@ def _convert(options: argparse.Namespace) -> None:
         _write(report.text(nodes=options.every_node))
 
 
+def _configs(options: argparse.Namespace) -> ConvertConfig | dict[str, ConvertConfig]:
+    """Options from `--config`, overridden by the flags that were given; of each model where the file names models.
+
+    Raises:
+        ConfigError: a file or an option is invalid.
+    """
+    if options.point is not None and not options.config:
+        raise ConfigError(f"point is {options.point}, but no file of a Pareto front is given; name it with --config")
+    base = read_options(Path(options.config), options.point) if options.config else {}
+    if base and all(name.endswith(".onnx") for name in base):
+        return {name: _overridden(entry, options) for name, entry in base.items()}
+    return _overridden(base, options)
+
+
 def _config(options: argparse.Namespace) -> ConvertConfig:
-    """Options from `--config`, overridden by the flags that were given."""
+    """Options of one network from `--config`, overridden by the flags that were given."""
+    return _overridden(read_options(Path(options.config)) if options.config else {}, options)
+
+
+def _overridden(base: dict[str, Any], options: argparse.Namespace) -> ConvertConfig:
+    """The options in `base`, overridden by the flags that were given."""
     # `--nodes` asks for a report of every node; settings of single nodes come from `--config` alone.
     fields = {field.name for field in dataclasses.fields(ConvertConfig)} - {"nodes"}
     names = sorted(name for name in fields if hasattr(options, name))
     given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
-    base = ConvertConfig.from_json(Path(options.config)).to_json() if options.config else {}
-    return ConvertConfig.from_json({**base, **given})
+    return ConvertConfig.from_json({**ConvertConfig.from_json(base).to_json(), **given})
 
 
 def _tune(options: argparse.Namespace) -> None:
+    folder = Path(options.model).is_dir()
     settings = Path(options.settings or Path(options.output).with_suffix(".json"))
-    check_output(settings, options.model)
+    if folder and options.front:
+        raise ConfigError(f"'{options.model}' is a folder, but a Pareto front belongs to one model; leave --front out")
+    for path in filter(None, (settings, options.report, options.front)):
+        check_output(path, options.model)
+    arguments = {
+        "data": options.data,
+        "target_loss": options.target_loss,
+        "max_spikes": options.max_spikes,
+        "max_timesteps": options.max_timesteps,
+        "minimize": options.minimize,
+        "metric": options.metric,
+        "compared_output": options.compared_output,
+        "config": _config(options),
+        "calibration_cache": options.calibration_cache,
+        "batch_size": options.batch_size,
+        "samples": options.samples,
+        "progress": not options.quiet,
+    }
+    files = options.model, options.output, options.calibration
+    reports = tune_folder(*files, **arguments) if folder else {"": tune(*files, **arguments)}
+    _write_json(settings, {name: report.config.to_json() for name, report in reports.items()})
     if options.report:
-        check_output(options.report, options.model)
-    report = tune(
-        options.model,
-        options.output,
-        options.calibration,
-        data=options.data,
-        target_loss=options.target_loss,
-        max_spikes=options.max_spikes,
-        max_timesteps=options.max_timesteps,
-        minimize=options.minimize,
-        metric=options.metric,
-        compared_output=options.compared_output,
-        config=_config(options),
-        calibration_cache=options.calibration_cache,
-        batch_size=options.batch_size,
-        samples=options.samples,
-        progress=not options.quiet,
-    )
-    write_json(settings, report.config.to_json())
-    if options.report:
-        write_json(options.report, report.to_json())
+        _write_json(options.report, {name: report.to_json() for name, report in reports.items()})
+    if options.front:
+        reports[""].save_front(options.front)
     _note_missing_kernels(options)
+    for name, report in reports.items():
+        if report.warning:
+            sys.stderr.write(f"onnx-snn: warning: {f'{name}: ' if name else ''}{report.warning}\n")
     if not options.quiet:
-        _write(
-            f"{report.text()}\n\nwritten: {options.output}\nto make the same file again: "
-            f"onnx-snn convert --config {settings}"
-        )
+        texts = [f"== {name}\n{report.text()}" if name else report.text() for name, report in reports.items()]
+        made = f"written: {options.output}\nto make the same file again: onnx-snn convert --config {settings}"
+        _write("\n\n".join([*texts, made]))
+
+
+def _write_json(path: str | Path, values: dict[str, Any]) -> None:
+    """Write the value of each model by its file name, or that of the only one, whose name is empty."""
+    write_json(path, values.get("", values))
 
 
 def _compare(options: argparse.Namespace) -> None:

@@ -4,20 +4,13 @@
 from __future__ import annotations
 
 import argparse
-from typing import TypeAlias
 
-from onnx_snn.cli.network_options import add_network_options, fraction
-from onnx_snn.config.convert_config import ConvertConfig
+from onnx_snn.cli.options import DEFAULTS, Commands, add_choice, add_network
+from onnx_snn.cli.tune_parser import add_tune
 from onnx_snn.evaluation.metrics import METRICS
 from onnx_snn.evaluation.sensitivity import DEFAULT_SAMPLES
 from onnx_snn.neurons.mbe import MAX_TIMESTEPS
 from onnx_snn.profiling.energy import EnergyCosts
-from onnx_snn.tuning.solver import Minimize
-
-Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
-
-DEFAULTS = ConvertConfig()
-"""Options of a conversion whose defaults the help texts quote."""
 
 
 def parser_of(version: str) -> argparse.ArgumentParser:
@@ -35,7 +28,7 @@ def parser_of(version: str) -> argparse.ArgumentParser:
     for add in (
         _add_export,
         _add_convert,
-        _add_tune,
+        add_tune,
         _add_inspect,
         _add_compare,
         _add_profile,
@@ -75,7 +68,10 @@ def _add_convert(commands: Commands, common: argparse.ArgumentParser) -> None:
         metavar="NPZ",
         help="cache of the calibration statistics: read if it exists, else written",
     )
-    files.add_argument("--config", metavar="JSON", help="options from a file, such as snn_config.json")
+    files.add_argument(
+        "--config", metavar="JSON", help="options from a file: a configuration, or a Pareto front of tune"
+    )
+    files.add_argument("--point", type=int, metavar="N", help="point of the Pareto front in --config, from 1")
     files.add_argument("--report", metavar="JSON", help="write the report as JSON")
     network = parser.add_argument_group("network")
     network.add_argument(
@@ -85,8 +81,8 @@ def _add_convert(commands: Commands, common: argparse.ArgumentParser) -> None:
         metavar=f"1..{MAX_TIMESTEPS}",
         help=f"time steps, {DEFAULTS.timesteps} by default",
     )
-    add_network_options(network)
-    _add_choice(parser)
+    add_network(network)
+    add_choice(parser, strict="fail if a nonlinear node cannot be converted")
     work = parser.add_argument_group("work")
     work.add_argument(
         "--dry-run",
@@ -96,71 +92,6 @@ def _add_convert(commands: Commands, common: argparse.ArgumentParser) -> None:
     work.add_argument("--calibration-samples", type=int, metavar="N", help="use at most N samples")
     work.add_argument("--batch-size", type=int, default=8, help="samples in one run (default: 8)")
     work.add_argument("--nodes", dest="every_node", action="store_true", help="report every node")
-
-
-def _add_choice(parser: argparse.ArgumentParser) -> None:
-    choice = parser.add_argument_group("selection of nodes")
-    choice.add_argument(
-        "--include", nargs="+", metavar="NAME", help="convert only these nodes: names or regular expressions"
-    )
-    choice.add_argument(
-        "--exclude", nargs="+", metavar="NAME", help="keep these nodes as they are: names or regular expressions"
-    )
-    choice.add_argument(
-        "--strict", action="store_true", default=None, help="fail if a nonlinear node cannot be converted"
-    )
-
-
-def _add_tune(commands: Commands, common: argparse.ArgumentParser) -> None:
-    parser = commands.add_parser(
-        "tune", parents=[common], help="find the cheapest neurons that keep a target loss, and convert with them"
-    )
-    files = parser.add_argument_group("files")
-    files.add_argument("-m", "--model", required=True, help=".onnx file")
-    files.add_argument("-o", "--output", required=True, help=".onnx file to write")
-    files.add_argument("-c", "--calibration", metavar="DATA", required=True, help="real inputs, as for convert")
-    files.add_argument(
-        "--data", help="inputs with `labels` on which the loss is measured (default: the calibration data)"
-    )
-    files.add_argument(
-        "--calibration-cache",
-        metavar="NPZ",
-        help="cache of the calibration statistics: read if it exists, else written",
-    )
-    files.add_argument("--config", metavar="JSON", help="other options of the conversion, from a file")
-    files.add_argument(
-        "--settings", metavar="JSON", help="where to write the configuration for convert (default: beside the output)"
-    )
-    files.add_argument("--report", metavar="JSON", help="write the Pareto front and the chosen point as JSON")
-    goal = parser.add_argument_group("goal (at least one of the first two)")
-    goal.add_argument(
-        "--target-loss",
-        type=fraction,
-        metavar="LOSS",
-        help="largest relative loss of the metric, such as 0.2%% or 0.002",
-    )
-    goal.add_argument("--max-spikes", type=float, metavar="S", help="largest mean number of spikes per element")
-    goal.add_argument(
-        "--max-timesteps",
-        type=int,
-        default=MAX_TIMESTEPS,
-        metavar=f"1..{MAX_TIMESTEPS}",
-        help=f"largest number of time steps of a neuron (default: {MAX_TIMESTEPS})",
-    )
-    goal.add_argument(
-        "--minimize",
-        choices=[each.value for each in Minimize],
-        default=Minimize.SPIKES.value,
-        help="what to minimise: spikes (default), or synaptic operations (spikes times their fan-out)",
-    )
-    goal.add_argument("--metric", choices=sorted(METRICS), help="task metric (default: what the labels suggest)")
-    goal.add_argument("--compared-output", metavar="NAME", help="output that the metric judges (default: the first)")
-    add_network_options(parser.add_argument_group("network"))
-    _add_choice(parser)
-    work = parser.add_argument_group("work")
-    work.add_argument("--samples", type=int, metavar="N", help="use at most N samples of the data")
-    work.add_argument("--batch-size", type=int, default=8, help="samples in one run (default: 8)")
-    parser.set_defaults(timesteps=None)  # the solver chooses them
 
 
 def _add_inspect(commands: Commands, common: argparse.ArgumentParser) -> None:

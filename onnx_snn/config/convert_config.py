@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from onnx_snn.config.config_file import read_options
 from onnx_snn.config.neuron_settings import NeuronSettings
 from onnx_snn.config.node_settings import NodeSettings, is_number, node_settings
 from onnx_snn.errors import ConfigError
@@ -247,10 +247,7 @@ class ConvertConfig:
             ConfigError: the file cannot be read, is not JSON or holds an unknown or invalid option.
         """
         if isinstance(source, Path):
-            try:
-                source = json.loads(source.read_text())
-            except (OSError, ValueError) as error:
-                raise ConfigError(f"{source}: cannot be read as a JSON configuration ({error})") from error
+            source = read_options(source)
         if not isinstance(source, dict):
             raise ConfigError(f"the configuration is a {type(source).__name__}; expected an object of options")
         known = {field.name for field in dataclasses.fields(cls)}

@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from onnx_snn.config.convert_config import ConvertConfig
 from onnx_snn.conversion.destination import staged_folder
 from onnx_snn.conversion.folder_data import data_by_file
 from onnx_snn.conversion.report import ConversionReport, merged
@@ -19,36 +21,68 @@ from onnx_snn.output_files import write_json
 SNN_CONFIG = "snn_config.json"
 """Name of the file in a converted folder that records the options, like Optimum's `ort_config.json`."""
 
-ConvertModel = Callable[[Path, "Path | None", "Source | None"], ConversionReport]
-"""Function that converts a model file: source, output (None in a dry run) and calibration data."""
+ConvertModel = Callable[[Path, "Path | None", "Source | None", RunOptions], ConversionReport]
+"""Function that converts a model file: source, output (None in a dry run), calibration data and options."""
+
+Configurations = Mapping[str, ConvertConfig]
+"""Options of each model of a folder, by file name."""
 
 
 def convert_folder(
-    source: Path, output: str | Path | None, data: Any, run: RunOptions, convert_model: ConvertModel
+    source: Path,
+    output: str | Path | None,
+    data: Any,
+    run: RunOptions,
+    convert_model: ConvertModel,
+    configs: Configurations | None = None,
 ) -> ConversionReport:
     """Convert every model of an Optimum folder by `convert_model`, and copy its sidecar files.
 
+    Args:
+        source: the folder.
+        output: folder to write; None in a dry run.
+        data: calibration data, as for `convert`.
+        run: options of all models.
+        convert_model: converts one of them.
+        configs: options of each model, in place of those in `run`.
+
     Raises:
-        ConfigError: the output is missing, or a calibration cache was asked for of several models.
+        ConfigError: the output is missing, a calibration cache was asked for of several models, or `configs` lacks a
+            model or names one that the folder does not have.
         CalibrationError: a model has no data, or data has no model.
         OutputError: the output folder cannot be written.
     """
     files = model_files(source)
+    names = [file.name for file in files]
+    if configs is not None and sorted(configs) != names:
+        raise ConfigError(f"the configuration has options for {sorted(configs)}, but '{source}' holds {names}")
+    runs = {name: run if configs is None else dataclasses.replace(run, config=configs[name]) for name in names}
     if run.dry_run:
-        return merged(str(source), None, [convert_model(file, None, None) for file in files])
+        return merged(str(source), None, [convert_model(file, None, None, runs[file.name]) for file in files])
     if output is None:
         raise ConfigError("output is missing; name the folder to write, or ask for a dry run")
-    sources = {files[0].name: data} if len(files) == 1 else _sources(source, files, data, run)
+    sources = sources_by_file(source, names, data, run)
     with staged_folder(Path(output), source) as stage:
-        reports = [convert_model(file, stage / file.name, sources[file.name]) for file in files]
+        reports = [convert_model(file, stage / file.name, sources[file.name], runs[file.name]) for file in files]
         copy_sidecars(source, stage)
-        write_json(stage / SNN_CONFIG, run.config.to_json())
+        write_json(stage / SNN_CONFIG, run.config.to_json() if configs is None else configurations_to_json(configs))
     return merged(str(source), str(output), reports)
 
 
-def _sources(folder: Path, files: Sequence[Path], data: Any, run: RunOptions) -> Mapping[str, Source]:
-    """Calibration data of each file in `files`, by file name."""
-    names = [file.name for file in files]
+def configurations_to_json(configs: Configurations) -> dict[str, Any]:
+    """The options of each model of a folder as JSON values."""
+    return {name: config.to_json() for name, config in configs.items()}
+
+
+def sources_by_file(folder: Path, names: Sequence[str], data: Any, run: RunOptions) -> Mapping[str, Source]:
+    """Calibration data of each of the models `names` in `folder`.
+
+    Raises:
+        ConfigError: a calibration cache was asked for of several models.
+        CalibrationError: a model has no data, or data has no model.
+    """
+    if len(names) == 1:
+        return {names[0]: data}
     if run.cache is not None:
         raise ConfigError(
             f"'{folder}' holds several models, {names}, but a calibration cache belongs to one; convert without it"

@@ -15,9 +15,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +30,7 @@ from onnx_snn.conversion.calibrated_sites import CalibratedSites, calibrate_site
 from onnx_snn.conversion.coverage import Coverage
 from onnx_snn.conversion.destination import check_destination
 from onnx_snn.conversion.examination import Examined, examine, for_network, load_original, name_of_source
-from onnx_snn.conversion.folder import convert_folder
+from onnx_snn.conversion.folder import Configurations, convert_folder
 from onnx_snn.conversion.function_library import attach, closed_body_copy
 from onnx_snn.conversion.neuron_choice import choose_neurons
 from onnx_snn.conversion.neuron_rules import PlansOf, by_rule
@@ -56,7 +55,7 @@ def convert(
     output: str | Path | None = None,
     calibration: Source | None = None,
     *,
-    config: ConvertConfig | None = None,
+    config: ConvertConfig | Configurations | None = None,
     calibration_cache: str | Path | None = None,
     calibration_samples: int | None = None,
     batch_size: int = 8,
@@ -73,7 +72,8 @@ def convert(
             array), a dict of arrays or an .npz file with one array per model input (first axis: samples).
             For a folder of several models, a dict from file name to such a source, or a folder with NAME.npz
             for each NAME.onnx; decoders may be left out where the encoder has data.
-        config: options; alternatively give the fields of `ConvertConfig` as keywords, such as `timesteps=4`.
+        config: options; alternatively give the fields of `ConvertConfig` as keywords, such as `timesteps=4`. For a
+            folder also a dict from file name to options.
         calibration_cache: .npz file with the calibration histograms; read when it exists, else written.
         calibration_samples: use at most this many samples; all by default.
         batch_size: samples in one run during calibration.
@@ -93,10 +93,17 @@ def convert(
     """
     if not isinstance(model, (str, os.PathLike, onnx.ModelProto, ir.Model)):
         raise ModelError(f"model is a {type(model).__name__}; expected a path, a ModelProto or an onnx_ir.Model")
-    config = _config(config, options)
-    run = RunOptions(config, calibration_cache, calibration_samples, batch_size, dry_run, progress)
+    configs = config if isinstance(config, Mapping) else None
+    common = _config(None if isinstance(config, Mapping) else config, options)
+    run = RunOptions(common, calibration_cache, calibration_samples, batch_size, dry_run, progress)
     if isinstance(model, (str, os.PathLike)) and Path(model).is_dir():
-        return convert_folder(Path(model), output, calibration, run, partial(convert_model, run=run))
+
+        def convert_file(file: Path, written: Path | None, data: Source | None, run: RunOptions) -> ConversionReport:
+            return convert_model(file, written, data, run=run)
+
+        return convert_folder(Path(model), output, calibration, run, convert_file, configs)
+    if configs is not None:
+        raise ConfigError(f"the configuration has options for the files {sorted(configs)} of a folder; name the folder")
     return convert_model(model, output, calibration, run=run)
 
 

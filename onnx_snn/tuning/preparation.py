@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,12 +19,15 @@ from onnx_snn.conversion.examination import examine, load_original
 from onnx_snn.conversion.neuron_choice import Knobs, find_knobs, trial_network
 from onnx_snn.conversion.run_options import RunOptions
 from onnx_snn.conversion.stopwatch import Stopwatch
-from onnx_snn.data.feeds import Source, open_feeds
-from onnx_snn.data.specs import Feed, input_specs
+from onnx_snn.data.feeds import Feeds, Source, open_feeds
+from onnx_snn.data.specs import Feed, input_specs, sample_count
 from onnx_snn.errors import ConfigError
 from onnx_snn.evaluation.comparison import labelled, labels_of, output_name, output_names
 from onnx_snn.evaluation.metrics import METRICS, Metric, MetricLike, metric_of
 from onnx_snn.tuning.trial_runner import TrialRunner
+
+EVIDENCE = 512
+"""Number of samples whose predictions tell how often the conversion flips one: ten flips of 2 %."""
 
 
 class TuningData(NamedTuple):
@@ -45,6 +49,7 @@ class Prepared(NamedTuple):
         batches: feeds and labels of the tuning data.
         output: name of the output that the metric compares.
         metric: the task metric.
+        unlabelled: feeds of the calibration data that tell how often predictions flip, where few samples are labelled.
     """
 
     model: ir.Model
@@ -52,12 +57,13 @@ class Prepared(NamedTuple):
     batches: list[tuple[Feed, NDArray[Any] | None]]
     output: str
     metric: Metric
+    unlabelled: list[Feed]
 
     def trial_runner(self, *, progress: bool) -> TrialRunner:
         """A runner of the network with any candidates of its knobs."""
         network = trial_network(self.model, self.found)
         data = self.batches, self.output, self.metric
-        return TrialRunner(network, self.found.products, *data, progress=progress)
+        return TrialRunner(network, self.found.products, *data, unlabelled=self.unlabelled, progress=progress)
 
 
 def prepare(
@@ -88,7 +94,27 @@ def prepare(
     calibrated = calibrate_sites(examined, feeds, run)
     fitter = Fitter.of(examined.coverage.selected, calibrated.calibration, calibrated.static, config)
     found = find_knobs(examined, calibrated, fitter, progress=run.progress)
-    return Prepared(network, found, list(labelled(batches, labels)), name, metric)
+    data = list(labelled(batches, labels))
+    separate = metric.needs_labels and metric.counts_decisions and not _same(tuning.data, calibration)
+    unlabelled = _evidence(feeds, sum(sample_count(feed) for feed, _ in data)) if separate else []
+    return Prepared(network, found, data, name, metric, unlabelled)
+
+
+def _same(data: Source, calibration: Source) -> bool:
+    """Whether both are the same data."""
+    paths = isinstance(data, (str, os.PathLike)) and isinstance(calibration, (str, os.PathLike))
+    return data is calibration or (paths and Path(data) == Path(calibration))  # type: ignore[arg-type]
+
+
+def _evidence(feeds: Feeds, samples: int) -> list[Feed]:
+    """The first of `feeds` that, with `samples` others, have about `EVIDENCE` samples."""
+    taken: list[Feed] = []
+    for feed in feeds:
+        if samples >= EVIDENCE:
+            break
+        taken.append(feed)
+        samples += sample_count(feed)
+    return taken
 
 
 def _check_config(config: ConvertConfig) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import enum
 import logging
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from tqdm import tqdm
 
@@ -90,94 +92,99 @@ Choice = list[tuple[Knob, Candidate]]
 """A candidate for every knob of a network."""
 
 
+class Trial(NamedTuple):
+    """A choice that was run, with what was measured."""
+
+    choice: Choice
+    point: TuningPoint
+
+
 class Solver:
     """Finds the cheapest choice that meets a goal.
 
     Args:
         runner: runner of the network.
         goal: goal of tuning.
-
-    Attributes:
-        tried: the choices that were run, with their measured points.
     """
 
     def __init__(self, runner: TrialRunner, goal: Goal) -> None:
         self.runner, self.goal = runner, goal
-        self.tried: list[tuple[Choice, TuningPoint]] = []
+        self._tried: dict[tuple[int, ...], Trial] = {}
         spikes, operations = WEIGHTS[goal.minimize]
         costs = spike_costs(runner.knobs, spikes=spikes, operations=operations)
         predicted = distortions(runner.knobs, runner.distortion, PROBE_ERRORS, progress=runner.progress)
         self._front = predicted_front(costs, predicted)
 
-    def solve(self) -> tuple[Choice, TuningPoint]:
-        """The cheapest choice that meets the target loss; without a target, the most exact one within `max_spikes`.
+    def solve(self) -> Trial:
+        """The choice that is best for the goal, among those within `max_spikes`, or the sparsest one where none is.
 
-        Raises:
-            ConfigError: no choice meets the goal.
+        With a target loss, it is the cheapest one that keeps it with certainty. Where none does, it is the cheapest one
+        that seems to keep it, by the loss that was seen and by what needs no labels, and else the most exact one.
+        Without a target, it is the most exact one.
         """
-        choices = self._front
-        if self.goal.target_loss is not None:
-            return self._cheapest(choices, self.goal.target_loss)
-        affordable = [choice for choice in choices if self._spikes(choice) <= float(self.goal.max_spikes or 0.0)]
-        if not affordable:
-            raise ConfigError(
-                f"max_spikes is {self.goal.max_spikes}, but the sparsest neurons fire {self._spikes(choices[0]):.3g} "
-                "spikes per element; allow more"
-            )
-        return self._try(affordable[-1])
+        most, target = self.goal.max_spikes, self.goal.target_loss
+        choices = [choice for choice in self._front if most is None or self._spikes(choice) <= most] or self._front[:1]
+        if target is None:
+            return self._try(choices[-1])
 
-    def pareto_front(self, chosen: TuningPoint) -> tuple[TuningPoint, ...]:
+        def doubtful(point: TuningPoint) -> float:
+            return point.loss if math.isnan(point.label_free) else point.label_free
+
+        certain = self._cheapest(choices, lambda point: point.bound <= target, lambda point: point.keeps(target))
+        return (
+            certain
+            or self._cheapest(
+                choices, lambda point: doubtful(point) <= target, lambda point: point.seems_within(target)
+            )
+            or self._try(choices[-1])
+        )
+
+    def pareto_front(self, chosen: Trial) -> tuple[Trial, ...]:
         """The Pareto front in cost and output error of the choices that were run, from the cheapest to the most exact.
 
         `chosen` is always part of it, even where another choice is better in both: the decisive loss also depends on
         single predictions.
         """
 
-        def cost(point: TuningPoint) -> tuple[float, float]:
-            return self._cost(point), point.relative_error
+        def cost(trial: Trial) -> tuple[float, float]:
+            return self._cost(trial.point), trial.point.relative_error
 
-        tried = [point for _, point in self.tried]
-        front = pareto_front(tried, cost=cost, error=lambda point: point.relative_error)
-        return tuple(sorted(dict.fromkeys([*front, chosen]), key=cost))
+        front = pareto_front(self._tried.values(), cost=cost, error=lambda trial: trial.point.relative_error)
+        return tuple(sorted(front if any(trial is chosen for trial in front) else [*front, chosen], key=cost))
 
     def _cost(self, point: TuningPoint) -> float:
         """The minimized quantity at `point`."""
         return point.operations if self.goal.minimize is Minimize.OPERATIONS else point.spikes
 
-    def _cheapest(self, choices: Sequence[Indices], target: float) -> tuple[Choice, TuningPoint]:
-        """The cheapest choice on the predicted front whose measured loss and confidence bound are within `target`.
+    def _cheapest(
+        self, choices: Sequence[Indices], ordered: Callable[[TuningPoint], bool], enough: Callable[[TuningPoint], bool]
+    ) -> Trial | None:
+        """The cheapest of `choices` that is good enough; None where the most exact one is not.
 
-        Bounds decrease along the front, so the first one within the target is found by bisection. The measured loss is
-        not monotonic, as it jumps with single predictions, so from there on larger and larger steps are taken until it
-        is within the target too.
+        Args:
+            choices: choices on the predicted front.
+            ordered: a necessary condition that holds from one of the choices on, which is found by bisection.
+            enough: the condition. It also depends on the measured loss, which is not monotonic, as it jumps with single
+                predictions; so from there on larger and larger steps are taken.
         """
         best = self._try(choices[-1])
-        if not best[1].keeps(target):
-            remedy = self.runner.range_remedy() or "allow more loss or time steps, or give more data"
-            raise ConfigError(
-                f"target_loss is {target:.3%}, but the most exact neurons with up to {self.goal.max_timesteps} time "
-                f"steps lose {best[1].loss:.3%}, and up to {best[1].bound:.3%} on other data; {remedy}"
-            )
+        if not enough(best.point):
+            return None
         low, high = -1, len(choices) - 1
         with tqdm(desc="solve", disable=None if self.runner.progress else True, unit="trial") as bar:
             while high - low > 1:
                 middle = (low + high) // 2
                 trial = self._try(choices[middle])
                 bar.update()
-                if trial[1].bound <= target:
+                if ordered(trial.point):
                     high, best = middle, trial
                 else:
                     low = middle
             step = 1
-            while not best[1].keeps(target):
+            while not enough(best.point):
                 high, step = min(high + step, len(choices) - 1), 2 * step
                 best = self._try(choices[high])
                 bar.update()
-        if self.goal.max_spikes is not None and best[1].spikes > self.goal.max_spikes:
-            raise ConfigError(
-                f"a loss of {target:.3%} takes {best[1].spikes:.3g} spikes per element, more than max_spikes "
-                f"{self.goal.max_spikes}; allow more of either"
-            )
         return best
 
     def _spikes(self, indices: Sequence[int]) -> float:
@@ -186,10 +193,12 @@ class Solver:
     def _candidates(self, indices: Sequence[int]) -> list[Candidate]:
         return [knob.candidates[i] for knob, i in zip(self.runner.knobs, indices, strict=True)]
 
-    def _try(self, indices: Sequence[int]) -> tuple[Choice, TuningPoint]:
-        """Run the network with the candidates of `indices` on the tuning data and record the result."""
-        candidates = self._candidates(indices)
-        point = self.runner.point(candidates)
-        logger.info("tried %s", point)
-        self.tried.append((list(zip(self.runner.knobs, candidates, strict=True)), point))
-        return self.tried[-1]
+    def _try(self, indices: Sequence[int]) -> Trial:
+        """Run the network with the candidates of `indices` on the tuning data, unless it has run with them before."""
+        key = tuple(indices)
+        if key not in self._tried:
+            candidates = self._candidates(indices)
+            point = self.runner.point(candidates)
+            logger.info("tried %s", point)
+            self._tried[key] = Trial(list(zip(self.runner.knobs, candidates, strict=True)), point)
+        return self._tried[key]

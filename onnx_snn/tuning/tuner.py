@@ -6,7 +6,8 @@
    and the distortion of the output is measured. That of the other candidates is interpolated by their errors.
 3. Distortions of single neurons nearly add up. For a given price of distortion the best choice for every neuron is thus
    independent of the others, and the choices at all prices form the predicted Pareto front (`onnx_snn.tuning.solver`).
-4. Choices on this front run on the tuning data, until the cheapest that meets the target is found.
+4. Choices on this front run on the tuning data, until the cheapest that meets the target is found. Where none does, the
+   best one is written all the same, with a warning of what can be promised (`onnx_snn.tuning.promise`).
 
 Nothing is random, and the result is a configuration with which `convert` writes the same file.
 """
@@ -14,12 +15,15 @@ Nothing is random, and the result is a configuration with which `convert` writes
 from __future__ import annotations
 
 import dataclasses
+import logging
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from onnx_snn.config.convert_config import ConvertConfig
 from onnx_snn.config.node_settings import NodeSettings
@@ -31,8 +35,11 @@ from onnx_snn.errors import ConfigError
 from onnx_snn.evaluation.metrics import MetricLike
 from onnx_snn.neurons.mbe import MAX_TIMESTEPS
 from onnx_snn.tuning.preparation import TuningData, prepare
-from onnx_snn.tuning.solver import Choice, Goal, Minimize, Solver, minimize_of
+from onnx_snn.tuning.promise import reach_of, shortfall
+from onnx_snn.tuning.solver import Choice, Goal, Minimize, Solver, Trial, minimize_of
 from onnx_snn.tuning.tuning_report import TuningReport
+
+logger = logging.getLogger(__name__)
 
 
 def tune(
@@ -60,35 +67,37 @@ def tune(
         model: .onnx file of the original network.
         output: .onnx file to write.
         calibration: real inputs, as for `onnx_snn.convert`.
-        data: inputs on which the loss is measured, with an array `labels` for a task metric; the calibration data
-            by default. They should not contain data on which the result is evaluated afterwards.
-        target_loss: largest relative loss of the metric, such as 0.002. The result is the cheapest choice that keeps it
-            on `data` and, with a confidence of 95 %, on other data of the same kind.
-        max_spikes: largest number of spikes per element; without a target, the result is the most exact choice within.
+        data: inputs on which the loss is measured, with an array `labels` for a task metric; not those on which the
+            result is evaluated afterwards. The calibration data by default.
+        target_loss: largest relative loss of the metric, such as 0.002, on `data` and, with a confidence of 95 %, on
+            another set of as many samples. If no choice keeps it, the result is the cheapest one that seems to, else
+            the most exact one, and the report has a warning.
+        max_spikes: largest number of spikes per element; if no choice is within, the result is the sparsest one, with a
+            warning. Without a target, the result is the most exact choice within.
         max_timesteps: largest number of time steps of a neuron.
         minimize: "spikes", or "operations" (synaptic operations, spikes times their fan-out).
         metric: as for `onnx_snn.compare`; by default the one that suits the labels, and without labels the share of
             predictions that equal those of the original.
-        labels: labels for the metric; by default the array `labels` of `data`, if any.
+        labels: labels for the metric; by default those of `data`, if any.
         compared_output: output that the metric compares; the first by default.
-        config: the other options of the conversion.
+        config: the other options of the conversion. With `strict`, a goal that is not met is an error.
         calibration_cache: as for `onnx_snn.convert`.
         batch_size: samples in one run.
         samples: use at most this many samples of `data`.
         progress: show progress bars on a terminal.
 
     Returns:
-        The chosen configuration, the Pareto front of the choices that were run, and the report of the conversion.
+        The choice, the Pareto front of all that were run, with configurations, what is promised, and the conversion.
 
     Raises:
-        ConfigError: an option is out of its range, or the target cannot be reached.
+        ConfigError: an option is out of its range; with `strict`, the goal is not met, and nothing is written.
         ModelError: the model cannot be read, or nothing in it can be converted.
         CalibrationError: data or labels do not fit the model.
         OutputError: the output cannot be written.
     """
     goal = Goal(target_loss, max_spikes, max_timesteps, minimize_of(minimize))
     if isinstance(model, (str, os.PathLike)) and Path(model).is_dir():
-        raise ConfigError(f"'{model}' is a folder; tune its .onnx files one at a time")
+        raise ConfigError(f"'{model}' is a folder; tune it with tune_folder")
     check_destination(output, model)
     run = RunOptions(config or ConvertConfig(), calibration_cache, batch_size=batch_size, progress=progress)
     tuning = TuningData(calibration if data is None else data, labels, metric, compared_output, samples)
@@ -100,9 +109,19 @@ def _tuned(
 ) -> TuningReport:
     """Choose the neurons of a network, and convert it with them."""
     runner = prepare(run, model, calibration, tuning, goal.max_timesteps).trial_runner(progress=run.progress)
+    reach = None if goal.target_loss is None else reach_of(runner, goal.target_loss)
+    if reach is not None:
+        logger.info("%s", reach.text())
+        if run.progress:
+            tqdm.write(reach.text(), file=sys.stderr)
     solver = Solver(runner, goal)
-    choice, chosen = solver.solve()
-    tuned = dataclasses.replace(run.config, timesteps=chosen.timesteps, nodes=tuple(_entries(choice)))
+    chosen = solver.solve()
+    warning = shortfall(runner, goal, chosen.point)
+    if warning and run.config.strict:
+        raise ConfigError(warning)
+    front = solver.pareto_front(chosen)
+    configurations = tuple(_configuration(run.config, trial) for trial in front)
+    tuned = _configuration(run.config, chosen)
     report = convert(
         model,
         output,
@@ -112,8 +131,23 @@ def _tuned(
         batch_size=run.batch_size,
         progress=run.progress,
     )
-    front, products = solver.pareto_front(chosen), runner.products
-    return TuningReport(tuned, runner.metric.name, chosen, front, _spikes_by_kind(choice), report, products.uncounted)
+    return TuningReport(
+        tuned,
+        runner.metric.name,
+        chosen.point,
+        tuple(trial.point for trial in front),
+        _spikes_by_kind(chosen.choice),
+        report,
+        runner.products.uncounted,
+        configurations,
+        reach,
+        warning,
+    )
+
+
+def _configuration(config: ConvertConfig, trial: Trial) -> ConvertConfig:
+    """`config` with the neurons of `trial`."""
+    return dataclasses.replace(config, timesteps=trial.point.timesteps, nodes=tuple(_entries(trial.choice)))
 
 
 def _entries(choice: Choice) -> list[NodeSettings]:

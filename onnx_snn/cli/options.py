@@ -1,23 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The options of the command line that determine the network which is written, and numbers written in percent."""
+"""Arguments that the parsers of several commands share."""
 
 from __future__ import annotations
 
 import argparse
+from typing import TypeAlias
 
 from onnx_snn.config.convert_config import (
     DEFAULT_MAX_ERROR,
     FEW_MAX_ERROR,
     FEW_TIMESTEPS,
     GENERATING_MAX_ERROR,
+    ConvertConfig,
     Preset,
     Scope,
 )
 from onnx_snn.neurons.opset import Body
 
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
-def add_network_options(network: argparse._ArgumentGroup) -> None:
-    """Add the options of `ConvertConfig` that `convert` and `tune` share."""
+DEFAULTS = ConvertConfig()
+"""Options of a conversion whose defaults the help texts quote."""
+
+
+def add_network(network: argparse._ArgumentGroup) -> None:
+    """Add the options that determine the network."""
     network.add_argument(
         "--scope", choices=[scope.value for scope in Scope], help="full (default): inputs of weight matmuls too"
     )
@@ -52,6 +59,18 @@ def add_network_options(network: argparse._ArgumentGroup) -> None:
         type=float,
         help="largest magnitude that an identity code represents, in multiples of the largest calibrated magnitude",
     )
+
+
+def add_choice(parser: argparse.ArgumentParser, *, strict: str) -> None:
+    """Add the selection of nodes; `strict` is the help text of that option."""
+    choice = parser.add_argument_group("selection of nodes")
+    choice.add_argument(
+        "--include", nargs="+", metavar="NAME", help="convert only these nodes: names or regular expressions"
+    )
+    choice.add_argument(
+        "--exclude", nargs="+", metavar="NAME", help="keep these nodes as they are: names or regular expressions"
+    )
+    choice.add_argument("--strict", action="store_true", default=None, help=strict)
 
 
 def fraction(text: str) -> float:

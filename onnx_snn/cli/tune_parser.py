@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The arguments of `tune`."""
+
+from __future__ import annotations
+
+import argparse
+
+from onnx_snn.cli.options import Commands, add_choice, add_network, fraction
+from onnx_snn.evaluation.metrics import METRICS
+from onnx_snn.neurons.mbe import MAX_TIMESTEPS
+from onnx_snn.tuning.solver import Minimize
+
+
+def add_tune(commands: Commands, common: argparse.ArgumentParser) -> None:
+    """Add the parser of `tune`."""
+    parser = commands.add_parser(
+        "tune", parents=[common], help="find the cheapest neurons that keep a target loss, and convert with them"
+    )
+    files = parser.add_argument_group("files")
+    files.add_argument("-m", "--model", required=True, help=".onnx file, or a folder as Optimum writes it")
+    files.add_argument("-o", "--output", required=True, help=".onnx file (or folder) to write")
+    files.add_argument("-c", "--calibration", metavar="DATA", required=True, help="real inputs, as for convert")
+    files.add_argument(
+        "--data", help="inputs with `labels` on which the loss is measured (default: the calibration data)"
+    )
+    files.add_argument(
+        "--calibration-cache",
+        metavar="NPZ",
+        help="cache of the calibration statistics: read if it exists, else written",
+    )
+    files.add_argument("--config", metavar="JSON", help="other options of the conversion, from a file")
+    files.add_argument(
+        "--settings", metavar="JSON", help="where to write the configuration for convert (default: beside the output)"
+    )
+    files.add_argument("--report", metavar="JSON", help="write all figures as JSON")
+    files.add_argument(
+        "--front",
+        metavar="JSON",
+        help="write the Pareto front with all configurations, for convert --config FRONT --point N",
+    )
+    _add_goal(parser)
+    add_network(parser.add_argument_group("network"))
+    add_choice(parser, strict="fail if the goal is not met or a nonlinear node cannot be converted")
+    work = parser.add_argument_group("work")
+    work.add_argument("--samples", type=int, metavar="N", help="use at most N samples of the data")
+    work.add_argument("--batch-size", type=int, default=8, help="samples in one run (default: 8)")
+    parser.set_defaults(timesteps=None)  # the solver chooses them
+
+
+def _add_goal(parser: argparse.ArgumentParser) -> None:
+    goal = parser.add_argument_group("goal (at least one of the first two)")
+    goal.add_argument(
+        "--target-loss",
+        type=fraction,
+        metavar="LOSS",
+        help="largest relative loss of the metric, such as 0.2%% or 0.002",
+    )
+    goal.add_argument("--max-spikes", type=float, metavar="S", help="largest mean number of spikes per element")
+    goal.add_argument(
+        "--max-timesteps",
+        type=int,
+        default=MAX_TIMESTEPS,
+        metavar=f"1..{MAX_TIMESTEPS}",
+        help=f"largest number of time steps of a neuron (default: {MAX_TIMESTEPS})",
+    )
+    goal.add_argument(
+        "--minimize",
+        choices=[each.value for each in Minimize],
+        default=Minimize.SPIKES.value,
+        help="what to minimise: spikes (default), or synaptic operations (spikes times their fan-out)",
+    )
+    goal.add_argument("--metric", choices=sorted(METRICS), help="task metric (default: what the labels suggest)")
+    goal.add_argument("--compared-output", metavar="NAME", help="output that the metric judges (default: the first)")

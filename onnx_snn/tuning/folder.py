@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tuning of an Optimum folder: every model for itself."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from onnx_snn.config.convert_config import ConvertConfig
+from onnx_snn.conversion.decoder_feeds import ENCODER
+from onnx_snn.conversion.destination import staged_folder
+from onnx_snn.conversion.folder import SNN_CONFIG, configurations_to_json, sources_by_file
+from onnx_snn.conversion.run_options import RunOptions
+from onnx_snn.evaluation.comparison import labels_of
+from onnx_snn.graph.model_folder import copy_sidecars, model_files
+from onnx_snn.output_files import write_json
+from onnx_snn.tuning.tuner import tune
+from onnx_snn.tuning.tuning_report import TuningReport
+
+
+def tune_folder(
+    folder: str | Path, output: str | Path, calibration: Any, *, data: Any = None, **options: Any
+) -> dict[str, TuningReport]:
+    """Tune every model of an Optimum folder for itself, and copy its sidecar files.
+
+    `snn_config.json` in the output has the configuration of each model, by file name. Given to `convert`, it makes the
+    same files again.
+
+    Args:
+        folder: folder with the original networks.
+        output: folder to write.
+        calibration: real inputs, as `onnx_snn.convert` takes them for a folder.
+        data: inputs on which the losses are measured, in the same forms; the calibration data by default. An encoder
+            without labels is judged by the cosine similarity of its outputs, unless `metric` is given.
+        **options: further arguments of `onnx_snn.tune`.
+
+    Returns:
+        The report of each model, by file name.
+
+    Raises:
+        ConfigError: as for `tune`, or a calibration cache was asked for of several models.
+        ModelError, OutputError: as for `tune`.
+        CalibrationError: a model has no data, or data has no model.
+    """
+    folder, names = Path(folder), [file.name for file in model_files(folder)]
+    sizes = {"samples": options.get("samples"), "batch_size": options.get("batch_size", 8)}
+    run = RunOptions(options.get("config") or ConvertConfig(), options.get("calibration_cache"), **sizes)
+    sources = sources_by_file(folder, names, calibration, run)
+    judged = sources if data is None else sources_by_file(folder, names, data, run)
+    reports = {}
+    with staged_folder(Path(output), folder) as stage:
+        for name in names:
+            plain = name == ENCODER and options.get("metric") is None and labels_of(judged[name]) is None
+            arguments = {**options, "metric": "cosine"} if plain else options
+            report = tune(folder / name, stage / name, sources[name], data=judged[name], **arguments)
+            conversion = dataclasses.replace(report.conversion, output=str(Path(output) / name))
+            reports[name] = dataclasses.replace(report, conversion=conversion)
+        copy_sidecars(folder, stage)
+        configs = {name: report.config for name, report in reports.items()}
+        write_json(stage / SNN_CONFIG, configurations_to_json(configs))
+    return reports
