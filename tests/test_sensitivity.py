@@ -108,17 +108,21 @@ def test_what_lies_within_a_fused_operator_has_a_sensitivity_too(tmp_path: Path)
 
 
 def test_values_beyond_the_range_of_a_code_are_named_with_their_remedy(tmp_path: Path) -> None:
-    """A channel that is quiet in calibration; the other data have no values out of range, and no remedy is named."""
+    """Data far larger than in calibration; the data of calibration have no values out of range and need no remedy."""
     onnx.save(networks.classifier(), tmp_path / "model.onnx")
-    quiet = normal(64, 8) * np.where(np.arange(8) == 3, np.float32(1e-3), np.float32(1.0))
-    onnx_snn.convert(tmp_path / "model.onnx", tmp_path / "spiking.onnx", {"x": quiet}, progress=False, fast=True)
+    quiet = normal(64, 8) * np.float32(1e-2)
+    onnx_snn.convert(
+        tmp_path / "model.onnx", tmp_path / "spiking.onnx", {"x": quiet}, progress=False, fast=True, exclude="gelu"
+    )
     loud = normal(16, 8, seed=3)
     files = tmp_path / "model.onnx", tmp_path / "spiking.onnx"
     found, usual = (onnx_snn.sensitivity(*files, {"x": x}, samples=16, progress=False) for x in (loud, quiet))
     worst = found.nodes[0]
-    assert (worst.name, worst.out_of_range) == ("x/code", 16)
+    beyond = int((np.abs(loud) > np.abs(quiet).max() * 8).sum())
+    assert worst.name == "x/code"
+    assert worst.out_of_range >= beyond > 0
     assert worst.clipped_error == pytest.approx(1.0, abs=1e-3)
-    assert "16 are beyond its range" in found.remedy
+    assert f"{worst.out_of_range} are beyond its range" in found.remedy
     assert found.to_json()["remedy"] == found.remedy
     assert usual.remedy == ""
     assert {node.out_of_range for node in usual.nodes} == {0, None}

@@ -21,14 +21,17 @@ from onnx_snn.cli.parser import parser_of
 from onnx_snn.config.config_file import read_options
 from onnx_snn.config.convert_config import ConvertConfig
 from onnx_snn.conversion.pipeline import convert
+from onnx_snn.data.feeds import open_feeds
+from onnx_snn.data.specs import input_specs
 from onnx_snn.errors import ConfigError, OnnxSnnError
 from onnx_snn.evaluation.comparison import Evaluation, compare
 from onnx_snn.evaluation.sensitivity import DEFAULT_SAMPLES, Sensitivity, sensitivity
 from onnx_snn.exporter import export
+from onnx_snn.graph.model_reader import load_model
 from onnx_snn.graph.model_writer import check_output
 from onnx_snn.output_files import write_json
 from onnx_snn.profiling.energy import EnergyCosts
-from onnx_snn.profiling.gain import Gain, verdict
+from onnx_snn.profiling.gain import measured_gain, verdict
 from onnx_snn.profiling.inspection import inspect
 from onnx_snn.profiling.profiler import profile
 from onnx_snn.reporting.charts.page import check_reports, write_html, write_images
@@ -184,9 +187,10 @@ def _compare(options: argparse.Namespace) -> None:
 
 def _verdict(result: Evaluation, options: argparse.Namespace) -> str:
     """What the compared network lost and gained; spikes are counted on the first samples."""
+    network = load_model(options.spiking)
     samples = min(GAIN_SAMPLES, options.samples or GAIN_SAMPLES)
-    counted = profile(options.spiking, options.data, samples=samples, progress=False, kernels=options.kernels)
-    return verdict(result.loss_text(), Gain.of(counted), result.next_text())
+    feeds = open_feeds(options.data, input_specs(network), batch_size=options.batch_size, max_samples=samples)
+    return verdict(result.loss_text(), measured_gain(network, feeds, kernels=options.kernels), result.next_text())
 
 
 def _profile(options: argparse.Namespace) -> None:

@@ -11,6 +11,7 @@ import onnx_ir as ir
 
 from onnx_snn.data.specs import Feed
 from onnx_snn.formatting import wrapped
+from onnx_snn.neurons.opset import DOMAIN
 from onnx_snn.profiling.activity import ProductKind
 from onnx_snn.profiling.energy import EnergyCosts
 from onnx_snn.profiling.profiler import Profile, Profiler
@@ -82,13 +83,23 @@ class Gain:
         return "; ".join(parts) or "no matmul spikes"
 
 
-def measured_gain(network: ir.Model, feeds: Iterable[Feed]) -> Gain:
+def measured_gain(network: ir.Model, feeds: Iterable[Feed], *, kernels: bool = True) -> Gain | None:
     """The gain of a converted network on `feeds`; the network is changed in place.
+
+    Args:
+        network: the network.
+        feeds: its inputs.
+        kernels: use the kernels where they are installed.
+
+    Returns:
+        The gain; None for a network with spiking nodes in branches, whose spikes cannot be counted.
 
     Raises:
         CalibrationError: a run fails.
     """
-    profiler = Profiler(network, session_options(quiet=True))
+    if any(node.domain == DOMAIN and node.graph is not network.graph for node in network.graph.all_nodes()):
+        return None
+    profiler = Profiler(network, session_options(quiet=True, kernels=kernels), kernels=kernels)
     for feed in feeds:
         profiler.add(feed)
     return Gain.of(profiler.profile("", EnergyCosts()))
