@@ -36,6 +36,7 @@ class SegmentFields {
 
   explicit SegmentFields(const Neuron& neuron)
       : split_(neuron.few_segments->split),
+        first_split_(Simd::broadcast(split_[0])),
         splits_(neuron.bases - 1),
         u_rest_(neuron.few_segments->u_rest),
         gain_(neuron.few_segments->gain),
@@ -45,8 +46,8 @@ class SegmentFields {
 
   // The segment of each x, from 0.
   Index find(Float x) const {
-    auto segment = Simd::broadcast_index(0);
-    for (std::size_t i = 0; i < splits_; ++i) {
+    auto segment = Simd::increase(Simd::broadcast_index(0), Simd::at_least(x, first_split_));
+    for (std::size_t i = 1; i < splits_; ++i) {
       segment = Simd::increase(segment, Simd::at_least(x, Simd::broadcast(split_[i])));
     }
     return segment;
@@ -60,6 +61,7 @@ class SegmentFields {
 
  private:
   const float* split_;
+  Float first_split_;
   std::size_t splits_;
   typename Simd::template Lookup<kCount> u_rest_, gain_, weight_, base_, offset_;
 };
@@ -87,20 +89,19 @@ class SegmentFields<Simd, 1> {
 };
 
 // What a charge is as a level. Of halving sizes the level is its whole part, whose bits are the spikes.
-template <class Simd>
+template <class Simd, bool kHalving>
 class StepLevels {
  public:
   using Float = typename Simd::Float;
   using Index = typename Simd::Index;
 
   explicit StepLevels(const Steps& steps)
-      : halving_(steps.halving),
-        timesteps_(steps.timesteps),
+      : timesteps_(steps.timesteps),
         size_(steps.size.data()),
         marked_size_(steps.marked_size.data()) {}
 
   Float level(Float charge) const {
-    if (halving_) return Simd::whole(charge);
+    if constexpr (kHalving) return Simd::whole(charge);
     const Index whole = Simd::truncate(charge);
     Index rest = whole;
 #pragma GCC unroll 4
@@ -109,7 +110,7 @@ class StepLevels {
   }
 
   Spikes<Simd> spikes(Float charge) const {
-    if (halving_) return {Simd::whole(charge), Simd::truncate(charge)};
+    if constexpr (kHalving) return {Simd::whole(charge), Simd::truncate(charge)};
     const Index whole = Simd::truncate(charge);
     Index rest = Simd::template shift_left<kMarkBits>(whole), word = Simd::broadcast_index(0);
     std::size_t t = 0;
@@ -131,24 +132,26 @@ class StepLevels {
   }
   static Index marks_of(Index rest) { return Simd::both(rest, Simd::broadcast_index((1u << kMarkBits) - 1)); }
 
-  bool halving_;
   std::size_t timesteps_;
   const std::uint32_t *size_, *marked_size_;
 };
 
-// Calls use(fields) with the type that the number of segments needs.
+// Calls use(fields, levels) with the types that the neuron needs. Each pair is a copy of the kernel.
 template <class Simd, class Use>
-void with_segment_fields(const Neuron& neuron, Use use) {
-  if (neuron.bases == 1) return use(SegmentFields<Simd, 1>(neuron));
-  if (neuron.bases <= 4) return use(SegmentFields<Simd, 4>(neuron));
-  use(SegmentFields<Simd, kFewSegments>(neuron));
+void with_few_segments(const Neuron& neuron, Use use) {
+  const auto with_fields = [&](const auto& fields) {
+    if (neuron.steps->halving) return use(fields, StepLevels<Simd, true>(*neuron.steps));
+    use(fields, StepLevels<Simd, false>(*neuron.steps));
+  };
+  if (neuron.bases == 1) return with_fields(SegmentFields<Simd, 1>(neuron));
+  if (neuron.bases <= 4) return with_fields(SegmentFields<Simd, 4>(neuron));
+  with_fields(SegmentFields<Simd, kFewSegments>(neuron));
 }
 
 template <class Simd>
 void evaluate_few_uncounted(const Neuron& neuron, const Scale& scale, const float* x, float* y, std::size_t count) {
   const auto top = Simd::broadcast(neuron.steps->top());
-  const StepLevels<Simd> levels(*neuron.steps);
-  with_segment_fields<Simd>(neuron, [&](const auto& fields) {
+  with_few_segments<Simd>(neuron, [&](const auto& fields, const auto& levels) {
     each_padded_block<LevelCounts::kElements, Simd::kLanes>(
         scale, x, y, count, [&](const float* from, float* to, std::size_t size, const Scale& here) {
           each_scaled<Simd>(neuron.odd, here, from, size, [=](std::size_t i, const auto& scaled) {
@@ -167,8 +170,7 @@ void evaluate_few_counted(const Neuron& neuron, const Scale& scale, const float*
                           LevelCounts& counts) {
   const auto top = Simd::broadcast(neuron.steps->top());
   const auto first_owner = Simd::broadcast_index(static_cast<std::uint32_t>(neuron.first_owner()));
-  const StepLevels<Simd> levels(*neuron.steps);
-  with_segment_fields<Simd>(neuron, [&](const auto& fields) {
+  with_few_segments<Simd>(neuron, [&](const auto& fields, const auto& levels) {
     each_counted_block<Simd, LevelCounts::kElements>(
         neuron, scale, x, y, count, counts,
         [&](const float* from, float* to, std::size_t size, const Scale& here, const WaitingBytes& waiting) {
