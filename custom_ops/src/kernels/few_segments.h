@@ -96,9 +96,7 @@ class StepLevels {
   using Index = typename Simd::Index;
 
   explicit StepLevels(const Steps& steps)
-      : timesteps_(steps.timesteps),
-        size_(steps.size.data()),
-        marked_size_(steps.marked_size.data()) {}
+      : timesteps_(steps.timesteps), size_(steps.size.data()), marked_size_(steps.marked_size.data()) {}
 
   Float level(Float charge) const {
     if constexpr (kHalving) return Simd::whole(charge);
