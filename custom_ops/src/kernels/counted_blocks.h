@@ -18,10 +18,10 @@ void each_counted_block(const Neuron& neuron, const Scale& scale, const float* x
       });
 }
 
-// Stores spike words as waiting bytes.
+// Stores spike words as waiting bytes, two where they have high bits.
 template <class Simd>
-void store_word(const Neuron& neuron, const WaitingBytes& waiting, std::size_t i, typename Simd::Index word) {
-  if (!has_high_bits(neuron)) return Simd::store_bytes(waiting.low + i, word);
+void store_word(bool high, const WaitingBytes& waiting, std::size_t i, typename Simd::Index word) {
+  if (!high) return Simd::store_bytes(waiting.low + i, word);
   Simd::store_bytes(waiting.low + i, Simd::both(word, Simd::broadcast_index(0xFF)));
   Simd::store_bytes(waiting.high + i, Simd::template shift_right<kBitsOfByte>(word));
 }

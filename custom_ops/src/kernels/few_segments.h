@@ -26,26 +26,30 @@ struct Spikes {
   typename Simd::Index word;
 };
 
-// The parameters of up to kCount segments, 2, 4 or 8.
+// The parameters of up to kCount segments, 4 or 8.
 template <class Simd, std::size_t kCount>
 class SegmentFields {
  public:
+  static constexpr bool kSingle = false;
   using Float = typename Simd::Float;
   using Index = typename Simd::Index;
 
-  explicit SegmentFields(const FewSegments& segments)
-      : u_rest_(segments.u_rest),
-        gain_(segments.gain),
-        weight_(segments.weight),
-        base_(segments.base),
-        offset_(segments.offset) {
-    for (std::size_t i = 0; i + 1 < kCount; ++i) split_[i] = Simd::broadcast(segments.split[i]);
-  }
+  explicit SegmentFields(const Neuron& neuron)
+      : split_(neuron.few_segments->split),
+        first_split_(Simd::broadcast(split_[0])),
+        splits_(neuron.bases - 1),
+        u_rest_(neuron.few_segments->u_rest),
+        gain_(neuron.few_segments->gain),
+        weight_(neuron.few_segments->weight),
+        base_(neuron.few_segments->base),
+        offset_(neuron.few_segments->offset) {}
 
   // The segment of each x, from 0.
   Index find(Float x) const {
-    auto segment = Simd::broadcast_index(0);
-    for (std::size_t i = 0; i + 1 < kCount; ++i) segment = Simd::increase(segment, Simd::at_least(x, split_[i]));
+    auto segment = Simd::increase(Simd::broadcast_index(0), Simd::at_least(x, first_split_));
+    for (std::size_t i = 1; i < splits_; ++i) {
+      segment = Simd::increase(segment, Simd::at_least(x, Simd::broadcast(split_[i])));
+    }
     return segment;
   }
   Float charge(Index segment, Float x) const {
@@ -56,22 +60,25 @@ class SegmentFields {
   }
 
  private:
-  Float split_[kCount - 1];
-  typename Simd::template Lookup<kCount <= 4 ? 4 : 8> u_rest_, gain_, weight_, base_, offset_;
+  const float* split_;
+  Float first_split_;
+  std::size_t splits_;
+  typename Simd::template Lookup<kCount> u_rest_, gain_, weight_, base_, offset_;
 };
 
 // One segment, which needs no offset.
 template <class Simd>
 class SegmentFields<Simd, 1> {
  public:
+  static constexpr bool kSingle = true;
   using Float = typename Simd::Float;
   using Index = typename Simd::Index;
 
-  explicit SegmentFields(const FewSegments& segments)
-      : u_rest_(Simd::broadcast(segments.u_rest[0])),
-        gain_(Simd::broadcast(segments.gain[0])),
-        weight_(Simd::broadcast(segments.weight[0])),
-        base_(Simd::broadcast(segments.base[0])) {}
+  explicit SegmentFields(const Neuron& neuron)
+      : u_rest_(Simd::broadcast(neuron.few_segments->u_rest[0])),
+        gain_(Simd::broadcast(neuron.few_segments->gain[0])),
+        weight_(Simd::broadcast(neuron.few_segments->weight[0])),
+        base_(Simd::broadcast(neuron.few_segments->base[0])) {}
 
   Index find(Float) const { return Simd::broadcast_index(0); }
   Float charge(Index, Float x) const { return Simd::multiply(Simd::subtract(x, u_rest_), gain_); }
@@ -81,44 +88,38 @@ class SegmentFields<Simd, 1> {
   Float u_rest_, gain_, weight_, base_;
 };
 
-// Halving sizes: the level is the whole part of the charge, and its bits are the spikes.
-template <class Simd>
-class HalvingLevels {
- public:
-  explicit HalvingLevels(const Steps&) {}
-  typename Simd::Float level(typename Simd::Float charge) const { return Simd::whole(charge); }
-  Spikes<Simd> spikes(typename Simd::Float charge) const { return {Simd::whole(charge), Simd::truncate(charge)}; }
-};
-
-// Any other sizes.
-template <class Simd>
+// What a charge is as a level. Of halving sizes the level is its whole part, whose bits are the spikes.
+template <class Simd, bool kHalving>
 class StepLevels {
  public:
   using Float = typename Simd::Float;
   using Index = typename Simd::Index;
 
-  explicit StepLevels(const Steps& steps) : steps_(steps) {}
+  explicit StepLevels(const Steps& steps)
+      : timesteps_(steps.timesteps), size_(steps.size.data()), marked_size_(steps.marked_size.data()) {}
 
   Float level(Float charge) const {
+    if constexpr (kHalving) return Simd::whole(charge);
     const Index whole = Simd::truncate(charge);
     Index rest = whole;
 #pragma GCC unroll 4
-    for (std::size_t t = 0; t < steps_.timesteps; ++t) rest = step(rest, steps_.size[t]);
+    for (std::size_t t = 0; t < timesteps_; ++t) rest = step(rest, size_[t]);
     return Simd::to_float(Simd::subtract(whole, rest));
   }
 
   Spikes<Simd> spikes(Float charge) const {
+    if constexpr (kHalving) return {Simd::whole(charge), Simd::truncate(charge)};
     const Index whole = Simd::truncate(charge);
     Index rest = Simd::template shift_left<kMarkBits>(whole), word = Simd::broadcast_index(0);
     std::size_t t = 0;
-    if (steps_.timesteps > kMarkBits) {
-      for (; t < steps_.timesteps - kMarkBits; ++t) rest = step(rest, steps_.marked_size[t]);
+    if (timesteps_ > kMarkBits) {
+      for (; t < timesteps_ - kMarkBits; ++t) rest = step(rest, marked_size_[t]);
       const Index marks = marks_of(rest);
       word = Simd::template shift_left<kMarkBits>(marks);
       rest = Simd::subtract(rest, marks);
     }
 #pragma GCC unroll 4
-    for (; t < steps_.timesteps; ++t) rest = step(rest, steps_.marked_size[t]);
+    for (; t < timesteps_; ++t) rest = step(rest, marked_size_[t]);
     word = Simd::either(word, marks_of(rest));
     return {Simd::to_float(Simd::subtract(whole, Simd::template shift_right<kMarkBits>(rest))), word};
   }
@@ -129,33 +130,35 @@ class StepLevels {
   }
   static Index marks_of(Index rest) { return Simd::both(rest, Simd::broadcast_index((1u << kMarkBits) - 1)); }
 
-  const Steps& steps_;
+  std::size_t timesteps_;
+  const std::uint32_t *size_, *marked_size_;
 };
 
-// Calls use(fields, levels) with the types that the neuron needs.
+// Calls use(fields, levels) with the types that the neuron needs. Each pair is a copy of the kernel.
 template <class Simd, class Use>
 void with_few_segments(const Neuron& neuron, Use use) {
-  const auto of_count = [&](auto count) {
-    const SegmentFields<Simd, decltype(count)::value> fields(*neuron.few_segments);
-    if (neuron.steps->halving) return use(fields, HalvingLevels<Simd>(*neuron.steps));
-    use(fields, StepLevels<Simd>(*neuron.steps));
+  const auto with_fields = [&](const auto& fields) {
+    if (neuron.steps->halving) return use(fields, StepLevels<Simd, true>(*neuron.steps));
+    use(fields, StepLevels<Simd, false>(*neuron.steps));
   };
-  if (neuron.bases == 1) return of_count(std::integral_constant<std::size_t, 1>());
-  if (neuron.bases == 2) return of_count(std::integral_constant<std::size_t, 2>());
-  if (neuron.bases <= 4) return of_count(std::integral_constant<std::size_t, 4>());
-  of_count(std::integral_constant<std::size_t, kFewSegments>());
+  if (neuron.bases == 1) return with_fields(SegmentFields<Simd, 1>(neuron));
+  if (neuron.bases <= 4) return with_fields(SegmentFields<Simd, 4>(neuron));
+  with_fields(SegmentFields<Simd, kFewSegments>(neuron));
 }
 
 template <class Simd>
 void evaluate_few_uncounted(const Neuron& neuron, const Scale& scale, const float* x, float* y, std::size_t count) {
   const auto top = Simd::broadcast(neuron.steps->top());
   with_few_segments<Simd>(neuron, [&](const auto& fields, const auto& levels) {
-    each_scaled<Simd>(neuron.odd, scale, x, count, [&](std::size_t i, const auto& scaled, auto store) {
-      const auto magnitude = scaled.magnitude();
-      const auto segment = fields.find(magnitude);
-      const auto level = levels.level(Simd::clip(fields.charge(segment, magnitude), top));
-      store(y + i, scaled.restore(fields.output(segment, level)));
-    });
+    each_padded_block<LevelCounts::kElements, Simd::kLanes>(
+        scale, x, y, count, [&](const float* from, float* to, std::size_t size, const Scale& here) {
+          each_scaled<Simd>(neuron.odd, here, from, size, [=](std::size_t i, const auto& scaled) {
+            const auto magnitude = scaled.magnitude();
+            const auto segment = fields.find(magnitude);
+            const auto level = levels.level(Simd::clip(fields.charge(segment, magnitude), top));
+            Simd::store(to + i, scaled.restore(fields.output(segment, level)));
+          });
+        });
   });
 }
 
@@ -169,15 +172,16 @@ void evaluate_few_counted(const Neuron& neuron, const Scale& scale, const float*
     each_counted_block<Simd, LevelCounts::kElements>(
         neuron, scale, x, y, count, counts,
         [&](const float* from, float* to, std::size_t size, const Scale& here, const WaitingBytes& waiting) {
-          each_scaled<Simd>(neuron.odd, here, from, size, [&](std::size_t i, const auto& scaled, auto store) {
+          const bool high = has_high_bits(neuron);
+          each_scaled<Simd>(neuron.odd, here, from, size, [=](std::size_t i, const auto& scaled) {
             const auto magnitude = scaled.magnitude();
             const auto segment = fields.find(magnitude);
             const auto spikes = levels.spikes(Simd::clip(fields.charge(segment, magnitude), top));
-            store_word<Simd>(neuron, waiting, i, spikes.word);
-            if (neuron.bases > 1) {
+            store_word<Simd>(high, waiting, i, spikes.word);
+            if constexpr (!std::decay_t<decltype(fields)>::kSingle) {
               Simd::store_bytes(waiting.owner + i, Simd::clear(scaled.is_nan(), Simd::either(segment, first_owner)));
             }
-            store(to + i, scaled.restore(fields.output(segment, spikes.level)));
+            Simd::store(to + i, scaled.restore(fields.output(segment, spikes.level)));
           });
         });
   });

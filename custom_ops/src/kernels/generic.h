@@ -93,21 +93,22 @@ template <class Simd>
 void magnitudes(const Neuron& neuron, const Scale& scale, const float* x, std::size_t count, Block<float>& magnitude) {
   for (std::size_t i = count; i < kBlock; ++i) magnitude[i] = 0;
   each_scaled<Simd>(neuron.odd, scale, x, count,
-                    [&](std::size_t i, const auto& scaled, auto store) { store(magnitude + i, scaled.magnitude()); });
+                    [&](std::size_t i, const auto& scaled) { Simd::store(magnitude + i, scaled.magnitude()); });
 }
 
 template <class Simd>
 void evaluate_generic(const Neuron& neuron, const Scale& scale, const float* x, float* y, std::size_t count,
                       SpikeCounter* counter) {
-  each_block(scale, count, [&](std::size_t first, std::size_t size, const Scale& here) {
-    alignas(64) Block<float> magnitude, result;
-    magnitudes<Simd>(neuron, here, x + first, size, magnitude);
-    if (counter != nullptr) count_spikes(neuron, magnitude, size, *counter);
-    readout(neuron, magnitude, result);
-    each_scaled<Simd>(neuron.odd, here, x + first, size, [&](std::size_t i, const auto& scaled, auto store) {
-      store(y + first + i, scaled.restore(Simd::load(result + i)));
-    });
-  });
+  each_padded_block<kBlock, Simd::kLanes>(
+      scale, x, y, count, [&](const float* from, float* to, std::size_t size, const Scale& here) {
+        alignas(64) Block<float> magnitude, result;
+        magnitudes<Simd>(neuron, here, from, size, magnitude);
+        if (counter != nullptr) count_spikes(neuron, magnitude, size, *counter);
+        readout(neuron, magnitude, result);
+        each_scaled<Simd>(neuron.odd, here, from, size, [&](std::size_t i, const auto& scaled) {
+          Simd::store(to + i, scaled.restore(Simd::load(result + i)));
+        });
+      });
 }
 
 }  // namespace onnx_snn

@@ -10,20 +10,15 @@
 namespace onnx_snn {
 
 // One vector of x: what the bases see of it, and the result made of what they answer.
-template <class Simd, Rescaling kRescaling>
+template <class Simd>
 class ScaledVector {
  public:
   using Float = typename Simd::Float;
   using Mask = typename Simd::Mask;
 
-  ScaledVector(bool odd, Float x, Float scale) : x_(x), scale_(scale) {
-    if constexpr (kRescaling == Rescaling::kNone) {
-      magnitude_ = x;
-    } else if constexpr (kRescaling == Rescaling::kShift) {
-      magnitude_ = Simd::multiply(x, Simd::reciprocal_of_power(scale));
-    } else {
-      magnitude_ = Simd::divide(x, scale);
-    }
+  ScaledVector(bool odd, Rescaling kind, Float x, Float scale) : kind_(kind), x_(x), scale_(scale), magnitude_(x) {
+    if (kind == Rescaling::kShift) magnitude_ = Simd::multiply(x, Simd::reciprocal_of_power(scale));
+    if (kind == Rescaling::kDivide) magnitude_ = Simd::divide(x, scale);
     // If the neuron is not odd, the bound is -infinity and nothing is mirrored.
     mirrored_ = Simd::less(magnitude_, Simd::broadcast(odd ? 0 : -__builtin_inff()));
     magnitude_ = Simd::negate(mirrored_, magnitude_);
@@ -35,11 +30,12 @@ class ScaledVector {
   // The result for the sum y of the bases. Adding 0 turns -0 into +0.
   Float restore(Float y) const {
     y = Simd::add(Simd::negate(mirrored_, y), Simd::broadcast(0));
-    if constexpr (kRescaling != Rescaling::kNone) y = Simd::multiply(y, scale_);
+    if (kind_ != Rescaling::kNone) y = Simd::multiply(y, scale_);
     return Simd::select(is_nan(), x_, y);
   }
 
  private:
+  Rescaling kind_;
   Float x_, scale_, magnitude_;
   Mask mirrored_;
 };
@@ -58,22 +54,17 @@ void each_vector(std::size_t count, Visit visit) {
   }
 }
 
-// Calls visit(position, scaled, store) for the vectors of x. Flattened, because a call would spill vector registers.
-template <class Simd, Rescaling kRescaling, class Visit>
-[[gnu::flatten]] void each_scaled(bool odd, const Along& scale, const float* x, std::size_t count, Visit visit) {
-  const auto uniform = Simd::broadcast(kRescaling == Rescaling::kNone ? 1 : scale.values[0]);
-  each_vector<Simd>(count, [&](std::size_t i, auto load, auto store) {
-    const auto along = kRescaling != Rescaling::kNone && scale.stride ? load(scale.values + i) : uniform;
-    visit(i, ScaledVector<Simd, kRescaling>(odd, load(x + i), along), store);
-  });
-}
-
+// Calls visit(position, scaled) for the vectors of x, all of them whole. Flattened, because a call would spill vector
+// registers; compiled once for all kinds of scales, because every copy of a kernel takes seconds.
 template <class Simd, class Visit>
-void each_scaled(bool odd, const Scale& scale, const float* x, std::size_t count, Visit visit) {
-  switch (scale.kind) {
-    case Rescaling::kNone: return each_scaled<Simd, Rescaling::kNone>(odd, scale.along, x, count, visit);
-    case Rescaling::kShift: return each_scaled<Simd, Rescaling::kShift>(odd, scale.along, x, count, visit);
-    default: return each_scaled<Simd, Rescaling::kDivide>(odd, scale.along, x, count, visit);
+[[gnu::flatten, gnu::noinline]] void each_scaled(bool odd, const Scale& scale, const float* x, std::size_t count,
+                                                 Visit visit) {
+  const Rescaling kind = scale.kind;
+  const bool varies = kind != Rescaling::kNone && scale.along.stride != 0;
+  const auto uniform = Simd::broadcast(kind == Rescaling::kNone ? 1 : scale.along.values[0]);
+  for (std::size_t i = 0; i < count; i += Simd::kLanes) {
+    const auto along = varies ? Simd::load(scale.along.values + i) : uniform;
+    visit(i, ScaledVector<Simd>(odd, kind, Simd::load(x + i), along));
   }
 }
 

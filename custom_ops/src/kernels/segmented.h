@@ -17,7 +17,7 @@ namespace onnx_snn {
 template <class Simd, class Bank>
 void find_leaves(const Neuron& neuron, const Bank& bank, const Scale& scale, const float* x, std::size_t count,
                  Block<std::int32_t>& leaf) {
-  each_scaled<Simd>(neuron.odd, scale, x, count, [&](std::size_t i, const auto& scaled, auto) {
+  each_scaled<Simd>(neuron.odd, scale, x, count, [&](std::size_t i, const auto& scaled) {
     Simd::store_index(leaf + i, bank.leaf(scaled.magnitude()));
   });
 }
@@ -25,13 +25,14 @@ void find_leaves(const Neuron& neuron, const Bank& bank, const Scale& scale, con
 template <class Simd>
 void evaluate_uncounted(const Neuron& neuron, const Scale& scale, const float* x, float* y, std::size_t count) {
   with_segment_bank<Simd>(neuron, [&](const auto& bank) {
-    each_block(scale, count, [&](std::size_t first, std::size_t size, const Scale& here) {
-      alignas(64) Block<std::int32_t> leaf;
-      find_leaves<Simd>(neuron, bank, here, x + first, size, leaf);
-      each_scaled<Simd>(neuron.odd, here, x + first, size, [&](std::size_t i, const auto& scaled, auto store) {
-        store(y + first + i, scaled.restore(bank(scaled.magnitude(), leaf + i, [](const auto&) {})));
-      });
-    });
+    each_padded_block<kBlock, Simd::kLanes>(
+        scale, x, y, count, [&](const float* from, float* to, std::size_t size, const Scale& here) {
+          alignas(64) Block<std::int32_t> leaf;
+          find_leaves<Simd>(neuron, bank, here, from, size, leaf);
+          each_scaled<Simd>(neuron.odd, here, from, size, [&](std::size_t i, const auto& scaled) {
+            Simd::store(to + i, scaled.restore(bank(scaled.magnitude(), leaf + i, [](const auto&) {})));
+          });
+        });
   });
 }
 
@@ -45,9 +46,10 @@ void evaluate_counted(const Neuron& neuron, const Scale& scale, const float* x, 
         [&](const float* from, float* to, std::size_t size, const Scale& here, const WaitingBytes& waiting) {
           alignas(64) Block<std::int32_t> leaf;
           find_leaves<Simd>(neuron, bank, here, from, size, leaf);
-          each_scaled<Simd>(neuron.odd, here, from, size, [&](std::size_t i, const auto& scaled, auto store) {
-            const auto keep = [&](const auto& charge) { store_word<Simd>(neuron, waiting, i, Simd::truncate(charge)); };
-            store(to + i, scaled.restore(bank(scaled.magnitude(), leaf + i, keep)));
+          const bool high = has_high_bits(neuron);
+          each_scaled<Simd>(neuron.odd, here, from, size, [&](std::size_t i, const auto& scaled) {
+            const auto keep = [&](const auto& charge) { store_word<Simd>(high, waiting, i, Simd::truncate(charge)); };
+            Simd::store(to + i, scaled.restore(bank(scaled.magnitude(), leaf + i, keep)));
             Simd::store_bytes(waiting.owner + i, Simd::clear(scaled.is_nan(), Simd::load_index(leaf + i)));
           });
         });
