@@ -10,7 +10,7 @@ from graphs import graph
 from networks import normal
 
 import onnx_snn
-from onnx_snn.allocation import candidates, knobs
+from onnx_snn.allocation import candidates
 from onnx_snn.graph.model_writer import save_model
 
 REPEATED = """
@@ -24,7 +24,7 @@ def test_operands_that_heads_share_are_tried_where_they_are_coded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Their code goes in before they are repeated, at another node than the product."""
-    monkeypatch.setattr(knobs, "TIMESTEPS", (2, 4))
+    monkeypatch.setattr(candidates, "SHARES_OF_TIMESTEPS", (1.0, 0.5))
     monkeypatch.setattr(candidates, "FUNCTION_BASES", (2, 4))
     model = graph(REPEATED, inputs="float[N,4,6,8] x, float[N,2,6,8] k", outputs="float[N,4,6,6] y", initializers=SIZES)
     paths = tmp_path / "model.onnx", tmp_path / "spiking.onnx"
