@@ -169,9 +169,7 @@ def test_data_that_can_be_read_once_is_enough(seen: Survey, folder: Path) -> Non
 
 def test_network_that_counts_by_itself_is_surveyed_alike(seen: Survey, folder: Path, tmp_path: Path) -> None:
     metered = tmp_path / "metered.onnx"
-    onnx_snn.convert(
-        folder / "model.onnx", metered, tokens(16, seed=5), timesteps=8, meter=True, progress=False, fast=True
-    )
+    onnx_snn.convert(folder / "model.onnx", metered, tokens(16, seed=5), timesteps=8, meter=True, progress=False)
     other = onnx_snn.survey(folder / "model.onnx", metered, tokens(SAMPLES), progress=False)
     assert [node.own for node in other.nodes] == [node.own for node in seen.nodes]
 

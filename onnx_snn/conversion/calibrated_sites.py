@@ -128,9 +128,13 @@ def _static_axes(model: ir.Model, coverage: Coverage, paths: Mapping[ExecutionPa
 
 def _verified_samples(model: ir.Model) -> int:
     """Number of samples to verify, from 1 to `VERIFY_SAMPLES`: the fewer, the more weights `model` has."""
+    return max(1, min(VERIFY_SAMPLES, VERIFY_WEIGHTS // max(1, weight_count(model))))
+
+
+def weight_count(model: ir.Model) -> int:
+    """Number of elements of the initializers of the main graph."""
     tensors = [value.const_value for value in model.graph.initializers.values() if value.const_value is not None]
-    weights = sum(tensor.size for tensor in tensors)
-    return max(1, min(VERIFY_SAMPLES, VERIFY_WEIGHTS // max(1, weights)))
+    return sum(tensor.size for tensor in tensors)
 
 
 def _check_runnable(model: ir.Model, name: str) -> None:

@@ -10,6 +10,7 @@ import onnx_ir as ir
 
 from onnx_snn.allocation.plan import SitePlan
 from onnx_snn.config.convert_config import ConvertConfig
+from onnx_snn.decompositions.type_inference import LOW_PRECISION
 from onnx_snn.errors import ConfigError
 from onnx_snn.metadata import CONFIG_KEY, VERSION_KEY
 from onnx_snn.neurons import function_bodies
@@ -35,13 +36,23 @@ def attach(model: ir.Model, plans: Sequence[SitePlan], used: Iterable[str], conf
     """
     if config.body is Body.CLOSED and not _have_closed_forms(plans):
         raise ConfigError("body 'closed' needs one basis, or thresholds that halve at every step; use body 'loop'")
+    body = Body.LOOP if _has_low_precision(model) else config.body
     if config.meter:
-        meter(model, config.body)
+        meter(model, body)
     else:
-        add_functions(model, used, config.body, metered=False)
+        add_functions(model, used, body, metered=False)
     model.ir_version = max(model.ir_version, MIN_IR_VERSION)
     model.metadata_props[VERSION_KEY] = __version__
     model.metadata_props[CONFIG_KEY] = json.dumps(config.to_json(), sort_keys=True)
+
+
+def _has_low_precision(model: ir.Model) -> bool:
+    """Whether `model` holds float16 or bfloat16.
+
+    Between standard nodes onnxruntime drops casts to such a type and back, as in a closed body, and so rounds less often
+    than around a time loop or a kernel.
+    """
+    return any(value.dtype in LOW_PRECISION for value in (*model.graph.inputs, *model.graph.initializers.values()))
 
 
 def closed_body_copy(model: ir.Model, plans: Sequence[SitePlan]) -> ir.Model:

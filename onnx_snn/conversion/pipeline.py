@@ -26,7 +26,13 @@ import onnx_ir as ir
 from onnx_snn.allocation.fit_sites import Fitter
 from onnx_snn.allocation.plan import SitePlan
 from onnx_snn.config.convert_config import ConvertConfig
-from onnx_snn.conversion.calibrated_sites import CalibratedSites, calibrate_sites, open_calibration, refuse_untaken
+from onnx_snn.conversion.calibrated_sites import (
+    CalibratedSites,
+    calibrate_sites,
+    open_calibration,
+    refuse_untaken,
+    weight_count,
+)
 from onnx_snn.conversion.coverage import Coverage
 from onnx_snn.conversion.destination import check_destination
 from onnx_snn.conversion.examination import Examined, examine, for_network, load_original, name_of_source
@@ -48,6 +54,10 @@ from onnx_snn.profiling.gain import measured_gain
 
 PROFILED_SAMPLES = 4
 """Number of calibration samples on which the spikes of the network are counted for its report."""
+
+
+PROFILED_WEIGHTS = 1 << 25
+"""Number of weights from which spikes are not counted for the report: the run would take another copy of them."""
 
 
 def convert(
@@ -146,8 +156,10 @@ def convert_model(
         converted = by_rule(converted_with, fitter)
     with stopwatch("save"):
         save_model(converted.model, str(output))
-    with stopwatch("profile"):
-        gain = measured_gain(converted.model, verified[:PROFILED_SAMPLES])
+    gain = None
+    if weight_count(original) < PROFILED_WEIGHTS:
+        with stopwatch("profile"):
+            gain = measured_gain(converted.model, verified[:PROFILED_SAMPLES])
     samples, comparison = calibrated.calibration.samples, converted.comparison
     return converted.coverage.report(str(output), config, stopwatch.seconds, comparison, samples, error, gain)
 

@@ -110,7 +110,11 @@ def verdict(lost: str, gain: Gain | None, next_step: str) -> str:
 
     A fourth one warns of a network that needs more energy than its original.
     """
-    lines = [("lost", lost), ("gained", gain.text() if gain else "not measured"), ("next", next_step)]
+    lines = [
+        ("lost", lost),
+        ("gained", gain.text() if gain else "not counted here; onnx-snn profile counts spikes and energy"),
+        ("next", next_step),
+    ]
     if gain is not None and gain.energy > 1.0:
         lines.append(("warning", f"this network needs {gain.energy:.1f} times the energy of its original"))
     return "\n".join(wrapped(f"{label + ':':<8} {text}", indent=9 * " ") for label, text in lines)
