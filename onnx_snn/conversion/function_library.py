@@ -49,8 +49,8 @@ def attach(model: ir.Model, plans: Sequence[SitePlan], used: Iterable[str], conf
 def _has_low_precision(model: ir.Model) -> bool:
     """Whether `model` holds float16 or bfloat16.
 
-    Between standard nodes onnxruntime drops casts to such a type and back, as in a closed body, and so rounds less often
-    than around a time loop or a kernel.
+    Between standard nodes onnxruntime drops casts to such a type and back, as in a closed body, and so rounds less
+    often than around a time loop or a kernel.
     """
     return any(value.dtype in LOW_PRECISION for value in (*model.graph.inputs, *model.graph.initializers.values()))
 
