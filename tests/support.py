@@ -73,7 +73,7 @@ def converted(entry: Entry, timesteps: int) -> tuple[dict[str, Any], float]:
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "spiking.onnx"
         data = [feeds(model, seed=seed, batch=BATCH) for seed in range(CALIBRATION_BATCHES)]
-        report = onnx_snn.convert(model, path, data, timesteps=timesteps, progress=False)
+        report = onnx_snn.convert(model, path, data, timesteps=timesteps, progress=False, fast=True)
         spiking = onnx.load(path)
         onnx.checker.check_model(spiking, full_check=True)
         silent = sorted(set(nonlinear_nodes(spiking)) - {node.name for node in report.nodes})
