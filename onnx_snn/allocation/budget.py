@@ -107,7 +107,8 @@ class Budget:
         the middle of those that are left where the prediction lies outside of them.
         """
         distortion = [total(predicted, choice) for choice in front]
-        low, high, best = -1, len(front) - 1, None
+        last = len(front) - 1
+        low, high, best = -1, last, None
         aim = self.max_error**2
         with tqdm(desc="choose", disable=None if self.progress else True, unit="trial") as bar:
             for _ in range(TRIALS):
@@ -123,7 +124,9 @@ class Budget:
                 if high - low <= 1 or (trial.within and trial.error >= CLOSE * self.max_error):
                     break
                 aim = self._next_aim(distortion[index], trial.error)
-        return best or self._run(front[-1])
+        if best is None and low == last:  # the most exact choice has run
+            return trial
+        return best or self._run(front[last])
 
     def _next_aim(self, predicted: float, error: float) -> float:
         """The predicted distortion at which the error should be just within the budget, from that of one choice."""
