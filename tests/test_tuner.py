@@ -97,19 +97,15 @@ def test_a_rerun_gives_the_same_bytes(report: TuningReport, files: Path, tmp_pat
     assert (tmp_path / "again.onnx").read_bytes() == (files / "tuned.onnx").read_bytes()
 
 
-MERGED = 0.03
-"""Relative error of the spikes of a candidate, which are counted on a histogram of merged points."""
-
-
 def test_spikes_are_those_of_the_conversion(report: TuningReport) -> None:
     spikes = {f"{node.name} {key}": value for node in report.conversion.nodes for key, value in node.spikes.items()}
     elements = {"first operand 0": 8, "gelu function": 16, "second operand 0": 16}
     mean = np.average([spikes[name] for name in elements], weights=list(elements.values()))
-    assert report.chosen.spikes == pytest.approx(mean, rel=MERGED)
+    assert report.chosen.spikes == pytest.approx(mean, rel=1e-9)
     operations = 8 * 16 * spikes["first operand 0"] + 16 * spikes["gelu function"] + 16 * 5 * spikes["second operand 0"]
-    assert report.chosen.operations == pytest.approx(operations, rel=MERGED)
+    assert report.chosen.operations == pytest.approx(operations, rel=1e-9)
     products = 8 * 16 * spikes["first operand 0"] + 16 * 5 * spikes["second operand 0"]
-    assert report.chosen.energy == pytest.approx(products * 0.9 / ((8 * 16 + 16 * 5) * 4.6), rel=MERGED)
+    assert report.chosen.energy == pytest.approx(products * 0.9 / ((8 * 16 + 16 * 5) * 4.6), rel=1e-9)
 
 
 @pytest.mark.parametrize("budget", [1.5, 2.5])

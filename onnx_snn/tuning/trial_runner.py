@@ -125,13 +125,15 @@ class TrialRunner:
     def spikes(self, candidates: Sequence[Candidate]) -> float:
         """Spikes per element of the network with `candidates`, mean over all values that neurons code."""
         elements = [knob.load.elements for knob in self.knobs]
-        return float(np.average([candidate.spikes for candidate in candidates], weights=elements))
+        return float(np.average([candidate.coding.spikes for candidate in candidates], weights=elements))
 
     def point(self, candidates: Sequence[Candidate]) -> TuningPoint:
         """Cost of the network with `candidates`, and its loss on the tuning data."""
         loss, relative_error = self._loss(candidates)
         loads = [knob.load for knob in self.knobs]
-        operations = [load.elements * load.fan_out * one.spikes for load, one in zip(loads, candidates, strict=True)]
+        operations = [
+            load.elements * load.fan_out * one.coding.spikes for load, one in zip(loads, candidates, strict=True)
+        ]
         synaptic = sum(count for load, count in zip(loads, operations, strict=True) if load.synaptic)
         return TuningPoint(
             spikes=self.spikes(candidates),

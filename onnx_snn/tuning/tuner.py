@@ -165,7 +165,7 @@ def _spikes_by_kind(choice: Choice) -> dict[str, float]:
     for knob, candidate in choice:
         site, role = knob.members[0]
         group = site.function_name or f"{site.kind.value} {role.group}"
-        groups.setdefault(group, []).append((knob.load.elements, candidate.spikes))
+        groups.setdefault(group, []).append((knob.load.elements, candidate.coding.spikes))
     return {
         group: float(np.average([spikes for _, spikes in members], weights=[elements for elements, _ in members]))
         for group, members in sorted(groups.items())
