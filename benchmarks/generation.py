@@ -29,8 +29,8 @@ MODEL = Path("models/gpt2-war-and-peace/with-past")
 PROMPTS = MODEL.parent / "test.npz"
 SETTINGS: dict[str, dict[str, Any]] = {
     "16": {"timesteps": 16},
-    "8": {"timesteps": 8, "lean": False},
-    "8, lean": {"timesteps": 8, "lean": True},
+    "8": {"timesteps": 8},
+    "8, fast": {"timesteps": 8, "fast": True},
     "4": {"timesteps": 4},
 }
 """Options of the compared conversions, by their labels on the page."""
@@ -167,8 +167,9 @@ def page(results: dict[str, Any]) -> str:
         f"Written by `python benchmarks/generation.py`; do not edit. Share of {count} prompts whose continuation by\n"
         "the converted network, scope full, equals that of the original up to a token. The gap is the difference of\n"
         "the probabilities that the original network gives, where the two part, to its own token and to the one that\n"
-        "the spiking network chose. Lean neurons, the default at T=8, save spikes and let more near ties fall the\n"
-        "other way; without them (`--no-lean`), neurons are as exact as they can be.\n\n"
+        "the spiking network chose. The error budget is the default for networks with a key/value cache, "
+        f"{CACHED_MAX_ERROR:.1%};\n"
+        "fast: neurons by rule (`--fast`).\n\n"
         f"```text\n{table(HEADER, rows)}\n```\n\n"
         f"## Where they part within the first {HORIZONS[0]} tokens\n\n"
         "Tokens are counted from 0; all partings are in the JSON file beside this page.\n\n"

@@ -26,7 +26,6 @@ def test_operands_that_heads_share_are_tried_where_they_are_coded(
     """Their code goes in before they are repeated, at another node than the product."""
     monkeypatch.setattr(candidates, "SHARES_OF_TIMESTEPS", (1.0, 0.5))
     monkeypatch.setattr(candidates, "FUNCTION_BASES", (2, 4))
-    monkeypatch.setattr(candidates, "MORE_FUNCTION_BASES", (2, 4))
     model = graph(REPEATED, inputs="float[N,4,6,8] x, float[N,2,6,8] k", outputs="float[N,4,6,6] y", initializers=SIZES)
     paths = tmp_path / "model.onnx", tmp_path / "spiking.onnx"
     save_model(model, str(paths[0]))

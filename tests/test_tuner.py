@@ -40,7 +40,6 @@ def few_candidates() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(candidates, "SHARES_OF_TIMESTEPS", (1.0, 0.25, 0.125))
         patch.setattr(candidates, "FUNCTION_BASES", (2, 4, 8))
-        patch.setattr(candidates, "MORE_FUNCTION_BASES", (2, 4, 8))
         yield
 
 

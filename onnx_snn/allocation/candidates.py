@@ -33,11 +33,9 @@ SHARES_OF_TIMESTEPS = (1.0, 0.75, 0.5)
 FUNCTION_TIMESTEPS = 8
 """Largest number of time steps that is tried for functions and primitives. Above it their segments limit the error."""
 
-FUNCTION_BASES = (4, 8, 16)
-"""Numbers of bases that are tried for functions and primitives."""
-
-MORE_FUNCTION_BASES = (8, 16, 32)
-"""Numbers of bases that are tried with fewer than `FUNCTION_TIMESTEPS` time steps, which leave coarse levels."""
+FUNCTION_BASES = (4, 8, 16, 32)
+"""Numbers of bases that are tried for functions and primitives. Those with the most serve tight budgets: with 16 bases
+the GELUs of a GPT-2 alone make an error of 0.12 % at its output, with 32 a third of it."""
 
 LEAST_GAIN = 0.05
 """Share by which the squared error of a candidate must be below that of the next cheaper one."""
@@ -131,9 +129,8 @@ class FittedFamily(NeuronFamily):
         """Yield the neuron of every number of bases and time steps with its error."""
         points, exact, weights = self.arguments()
         power = float(np.average(exact**2, weights=weights))
-        steps = self.timesteps(FUNCTION_TIMESTEPS)
-        for count in steps:
-            for bases in FUNCTION_BASES if steps[-1] >= FUNCTION_TIMESTEPS else MORE_FUNCTION_BASES:
+        for count in self.timesteps(FUNCTION_TIMESTEPS):
+            for bases in FUNCTION_BASES:
                 settings = dataclasses.replace(self.limits, timesteps=count, shape=FittedBases(bases))
                 coding = self.coding(settings)
                 error = float(np.average((coding.neuron(points) - exact) ** 2, weights=weights))
