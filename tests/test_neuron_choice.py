@@ -12,6 +12,8 @@ from networks import normal, run
 
 import onnx_snn
 from onnx_snn.allocation.output_error import OutputErrors
+from onnx_snn.conversion import pipeline
+from onnx_snn.profiling.gain import Gain
 
 pytestmark = pytest.mark.slow
 DATA = {"x": normal(32, 8)}
@@ -60,3 +62,15 @@ def test_a_network_whose_neurons_are_all_fixed_has_nothing_to_choose(tmp_path: P
     chosen(tmp_path / "chosen.onnx", nodes=fixed)
     chosen(tmp_path / "ruled.onnx", nodes=fixed, fast=True)
     assert error(tmp_path / "chosen.onnx") == error(tmp_path / "ruled.onnx")
+
+
+def test_the_expected_gain_is_that_counted_on_the_calibration_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "snn.onnx"
+    monkeypatch.setattr(pipeline, "PROFILED_WEIGHTS", 0)
+    expected = chosen(path).gain
+    counted = Gain.of(onnx_snn.profile(path, DATA, progress=False))
+    assert expected is not None
+    assert expected.spikes_per_element == pytest.approx(counted.spikes_per_element, rel=0.02)
+    assert expected.energy == pytest.approx(counted.energy, rel=0.02)

@@ -16,6 +16,7 @@ import onnx_ir as ir
 
 from onnx_snn.allocation.budget import Allocation, Budget
 from onnx_snn.allocation.cost_model import ProductWork, observed_shapes, product_work
+from onnx_snn.allocation.expected_gain import expected_gain
 from onnx_snn.allocation.fit_sites import Fitter, supported_sites
 from onnx_snn.allocation.knobs import Knob, knobs_of
 from onnx_snn.allocation.plan import Coding, SitePlan
@@ -31,6 +32,7 @@ from onnx_snn.data.feeds import Feeds
 from onnx_snn.data.specs import Feed, sample_count
 from onnx_snn.evaluation.switched_model import SwitchedModel
 from onnx_snn.neurons.roles import NeuronRole
+from onnx_snn.profiling.gain import Gain
 from onnx_snn.rules.site import Site
 
 logger = logging.getLogger(__name__)
@@ -70,11 +72,13 @@ class ChosenNeurons:
         codings: the neurons of each site, by the index of the site among all sites that were recognised.
         refused: reasons of the sites that cannot be converted, by their index.
         allocation: what was chosen from, and the error that was measured; None where there was nothing to choose.
+        gain: spikes and energy by calibrated spikes.
     """
 
     codings: Mapping[int, Mapping[NeuronRole, Coding]]
     refused: Mapping[int, str]
     allocation: Allocation | None
+    gain: Gain
 
     @property
     def error(self) -> float | None:
@@ -143,7 +147,8 @@ def choose_neurons(
     codings = {id(knob): one.coding for knob, one in zip(found.knobs, candidates, strict=True)}
     plans = plans_of(found.sites, codings, found.knobs)
     refused = {numbers[site]: why for site, why in found.refused.items()}
-    return ChosenNeurons({numbers[plan.site]: plan.neurons for plan in plans}, refused, allocation)
+    gain = expected_gain(found.knobs, candidates, found.products)
+    return ChosenNeurons({numbers[plan.site]: plan.neurons for plan in plans}, refused, allocation, gain)
 
 
 def _allocation(

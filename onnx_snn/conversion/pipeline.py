@@ -57,7 +57,8 @@ PROFILED_SAMPLES = 4
 
 
 PROFILED_WEIGHTS = 1 << 25
-"""Number of weights from which spikes are not counted for the report: the run would take another copy of them."""
+"""Number of weights from which spikes are not counted for the report, as the run would take another copy of them: the
+spikes that calibration lets expect are reported instead."""
 
 
 def convert(
@@ -147,19 +148,18 @@ def convert_model(
     def converted_with(plans: PlansOf) -> Converted:
         return _converted(next(networks), original, plans, config, verified, stopwatch)
 
-    error = None
+    error = gain = None
     if config.allocates:
         with stopwatch("choose"):
             chosen = choose_neurons(next(networks), calibrated, fitter, feeds, progress=run.progress)
-        converted, error = converted_with(chosen.plans), chosen.error
+        converted, error, gain = converted_with(chosen.plans), chosen.error, chosen.gain
     else:
         converted = by_rule(converted_with, fitter)
     with stopwatch("save"):
         save_model(converted.model, str(output))
-    gain = None
     if weight_count(original) < PROFILED_WEIGHTS:
         with stopwatch("profile"):
-            gain = measured_gain(converted.model, verified[:PROFILED_SAMPLES])
+            gain = measured_gain(converted.model, verified[:PROFILED_SAMPLES]) or gain
     samples, comparison = calibrated.calibration.samples, converted.comparison
     return converted.coverage.report(str(output), config, stopwatch.seconds, comparison, samples, error, gain)
 
