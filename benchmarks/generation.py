@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import onnx_snn
+from onnx_snn.config.convert_config import GENERATING_MAX_ERROR
 from onnx_snn.formatting import table
 
 MODEL = Path("models/gpt2-war-and-peace/with-past")
@@ -168,7 +169,7 @@ def page(results: dict[str, Any]) -> str:
         "the converted network, scope full, equals that of the original up to a token. The gap is the difference of\n"
         "the probabilities that the original network gives, where the two part, to its own token and to the one that\n"
         "the spiking network chose. The error budget is the default for networks with a key/value cache, "
-        f"{CACHED_MAX_ERROR:.1%};\n"
+        f"{GENERATING_MAX_ERROR:.2%};\n"
         "fast: neurons by rule (`--fast`).\n\n"
         f"```text\n{table(HEADER, rows)}\n```\n\n"
         f"## Where they part within the first {HORIZONS[0]} tokens\n\n"

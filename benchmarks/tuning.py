@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `tune` reaches on the networks of models/, beside the best setting that is the same for all neurons.
+"""What `tune` reaches on the networks of models/ with labels, beside `convert`, which needs none.
 
     python benchmarks/tuning.py
 
 The samples of test.npz are dealt alternately: on one half the solver measures losses, the other half is held back and
-tells whether the target is met. Calibration has its own data. Uniform settings are fitted by the same means, run on the
-same half, and have to meet the same bound; of those that do the one with the fewest spikes is shown. A row that is
-ready in the JSON file beside the table is not run again.
+tells whether the target is met. Calibration has its own data. A row that is ready in the JSON file beside the table is
+not run again.
 """
 
 from __future__ import annotations
@@ -23,21 +22,14 @@ from typing import Any
 import numpy as np
 
 import onnx_snn
-from onnx_snn.allocation.candidates import Candidate
-from onnx_snn.allocation.knobs import Knob
-from onnx_snn.config.neuron_settings import FittedBases, NeuronSettings
-from onnx_snn.conversion.run_options import RunOptions
 from onnx_snn.formatting import json_values, table
-from onnx_snn.tuning.preparation import TuningData, prepare
-from onnx_snn.tuning.trial_runner import TuningPoint
+from onnx_snn.neurons.mbe import MAX_TIMESTEPS
+from onnx_snn.profiling.gain import Gain
 
-NETWORKS = ("vit-cifar10", "roberta-mr", "gpt2-war-and-peace")
+NETWORKS = ("vit-cifar10", "roberta-mr", "gpt2-war-and-peace", "resnet-cifar10")
 TARGETS = (0.005, 0.002)
 SAMPLES = {"gpt2-war-and-peace": 256}
 """Number of test samples that are used, by network (texts of 128 tokens); all samples for networks not listed."""
-
-UNIFORM = [(timesteps, bases) for timesteps in (4, 5, 6, 7, 8) for bases in (2, 3, 4, 6, 12)]
-"""Time steps and bases of the conversions with one setting for all neurons, against which tuning is compared."""
 
 BATCH_SIZE = 16
 CONFIG = onnx_snn.ConvertConfig()
@@ -47,9 +39,8 @@ HEADER = (
     "target",
     "saves",
     "spikes/element",
-    "best uniform",
     "energy",
-    "uniform",
+    "energy, convert",
     "T",
     "certified",
     "loss, tuning half",
@@ -89,9 +80,11 @@ def _measured(folder: Path, missing: Sequence[tuple[float, onnx_snn.Minimize]]) 
         samples = SAMPLES.get(folder.name)
         seen = {name: array[0::2][:samples] for name, array in arrays.items()}
         held_back = {name: array[1::2] for name, array in arrays.items()}
-        uniform = _uniform(folder, seen)
+        path = Path(scratch) / "snn.onnx"
+        onnx_snn.convert(folder / "model.onnx", path, folder / "calibration.npz", timesteps=MAX_TIMESTEPS)
+        converted = _energy(path, held_back)
         for target, saved in missing:
-            path, start = Path(scratch) / "snn.onnx", time.perf_counter()
+            start = time.perf_counter()
             report = onnx_snn.tune(
                 folder / "model.onnx",
                 path,
@@ -104,9 +97,6 @@ def _measured(folder: Path, missing: Sequence[tuple[float, onnx_snn.Minimize]]) 
             )
             seconds = time.perf_counter() - start
             evaluation = onnx_snn.compare(folder / "model.onnx", path, held_back, batch_size=BATCH_SIZE)
-            inputs = {name: array for name, array in held_back.items() if name != "labels"}
-            profile = onnx_snn.profile(path, inputs, batch_size=BATCH_SIZE)
-            enough = [point for point in uniform if point.keeps(target)]
             yield {
                 "network": folder.name,
                 "target": target,
@@ -115,29 +105,17 @@ def _measured(folder: Path, missing: Sequence[tuple[float, onnx_snn.Minimize]]) 
                 "certified": report.certified,
                 "front": [json_values(point) for point in report.front],
                 "spikes": dict(report.spikes),
-                "uniform": json_values(min(enough, key=lambda point: _cost(point, saved))) if enough else None,
                 "held_back": evaluation.to_json(),
-                "energy": profile.energy.figures()[0].ratio,
+                "energy": _energy(path, held_back),
+                "converted_energy": converted,
                 "seconds": round(seconds),
             }
 
 
-def _uniform(folder: Path, seen: dict[str, Any]) -> list[TuningPoint]:
-    """Cost and loss of each uniform setting."""
-    run = RunOptions(CONFIG, batch_size=BATCH_SIZE)
-    network = prepare(run, folder / "model.onnx", folder / "calibration.npz", TuningData(seen), max_timesteps=8)
-    settings = [NeuronSettings(steps, CONFIG.gate, CONFIG.headroom, FittedBases(bases)) for steps, bases in UNIFORM]
-    runner = network.trial_runner(progress=True)
-    return [runner.point([_fitted(knob, each) for knob in runner.knobs]) for each in settings]
-
-
-def _fitted(knob: Knob, settings: NeuronSettings) -> Candidate:
-    """The neuron of `knob` with `settings`."""
-    return Candidate(settings, knob.family.coding(settings).spikes, 0.0, knob.family)
-
-
-def _cost(point: TuningPoint, saved: onnx_snn.Minimize) -> float:
-    return point.spikes if saved is onnx_snn.Minimize.SPIKES else point.operations
+def _energy(path: Path, arrays: dict[str, Any]) -> float:
+    """Energy of the network in `path` over that of its original on `arrays`, accumulate-only rule."""
+    inputs = {name: array for name, array in arrays.items() if name != "labels"}
+    return Gain.of(onnx_snn.profile(path, inputs, batch_size=BATCH_SIZE)).energy
 
 
 def _page(rows: Sequence[dict[str, Any]]) -> str:
@@ -147,9 +125,8 @@ def _page(rows: Sequence[dict[str, Any]]) -> str:
             f"{row['target']:.1%}",
             row["saves"],
             f"{row['chosen']['spikes']:.2f}",
-            f"{row['uniform']['spikes']:.2f}" if row["uniform"] else "none",
             f"{row['energy']:.1%}",
-            f"{row['uniform']['energy']:.1%}" if row["uniform"] else "",
+            f"{row['converted_energy']:.1%}",
             str(row["chosen"]["timesteps"]),
             "yes" if row["certified"] else "no",
             f"{row['chosen']['loss']:+.3%}",
@@ -171,11 +148,9 @@ def _page(rows: Sequence[dict[str, Any]]) -> str:
         "on another set of as many samples with a confidence of 95 %: for 19 of 20 tuning sets, one such set meets\n"
         "it. The other half is held back until the end. Where no network can be certified, the row is that of the\n"
         "cheapest one that seems to meet the target, and *certified* says no.\n"
-        "*Best uniform*: the fewest spikes per element of all settings with the same bases and time steps\n"
-        "everywhere that meet the same bound. *Energy*: that of the\n"
-        "spiking network over that of the original, accumulate-only rule, all products of the network, as\n"
-        "`onnx_snn.profile` counts it on the half that is held back; beside it that of the uniform setting, from the\n"
-        "calibration data. Written by `python benchmarks/tuning.py`.\n\n"
+        "*Energy*: that of the spiking network over that of the original, accumulate-only rule, all products of the\n"
+        "network, as `onnx_snn.profile` counts it on the half that is held back; beside it that of `onnx-snn convert`\n"
+        f"with T={MAX_TIMESTEPS}, which sees no labels. Written by `python benchmarks/tuning.py`.\n\n"
         f"```text\n{table(HEADER, cells)}\n```\n\n"
         "Spikes per element by what a neuron does:\n\n"
         f"```text\n{table(('network', 'target', 'saves', *kinds), spikes)}\n```\n"
