@@ -166,7 +166,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--models", type=Path, default=Path("models"))
     parser.add_argument("--output", type=Path, default=Path("docs/measurements/tuning.md"))
     parser.add_argument("--only", action="append", default=[], metavar="MODEL", help="measure only these models")
-    parser.add_argument("--saves", nargs="+", default=["spikes", "operations"], help="what the solver saves")
+    parser.add_argument("--saves", nargs="+", default=["operations", "spikes"], help="what the solver saves")
     parser.add_argument("--targets", type=float, nargs="+", default=list(TARGETS), help="relative losses")
     return parser
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
+from onnx_snn.allocation.budget import SPIKES_WEIGHT
 from onnx_snn.allocation.candidates import Candidate
 from onnx_snn.allocation.knobs import Knob
 from onnx_snn.allocation.price import Indices, predicted_front, spike_costs
@@ -31,14 +32,14 @@ class Minimize(enum.Enum):
     """The quantity that the solver minimizes.
 
     SPIKES: spikes of all neurons; among choices with about as many, the one with fewer synaptic operations.
-    OPERATIONS: synaptic operations, spikes times their fan-out.
+    OPERATIONS: synaptic operations, spikes times their fan-out, which the energy of the matmuls is made of.
     """
 
     SPIKES = "spikes"
     OPERATIONS = "operations"
 
 
-WEIGHTS = {Minimize.SPIKES: (1.0, 0.25), Minimize.OPERATIONS: (0.0, 1.0)}
+WEIGHTS = {Minimize.SPIKES: (1.0, 0.25), Minimize.OPERATIONS: (SPIKES_WEIGHT, 1.0)}
 """Weights of the spikes and of the synaptic operations, both as shares of their totals. Where spikes are minimized, a
 small weight of the operations saves 5 % of them at the cost of 1 % more spikes."""
 
