@@ -3,11 +3,14 @@
 
     python benchmarks/latency.py                                              # all networks, T and scopes
     python benchmarks/latency.py --only gpt2 --timesteps 8 --profile          # and where the time goes
+    python benchmarks/latency.py --timesteps 16 --scopes full --max-error 0.05        # with fewer spikes
+    ONNX_SNN_ISA=avx2 python benchmarks/latency.py                            # kernels of another instruction set
 
 Networks come from benchmarks/networks.py. Each is converted once into `--folder`, where the file stays: delete it to
 convert anew. The two sessions take turns within one process, both with onnxruntime's default optimisation, on one pool
 of threads (benchmarks/measurement.py says why), and a ratio is the median over the pairs. Rows that are not measured
-stay as they are in the JSON file beside the table.
+stay as they are in the JSON file beside the table. A larger `--max-error` than the default gives neurons as `tune`
+finds them: codes with few spikes at nearly every site.
 """
 
 from __future__ import annotations
@@ -83,10 +86,10 @@ def feeds_of(workload: Workload, samples: Feeds) -> Feeds:
     return feeds
 
 
-def converted(network: Path, folder: Path, timesteps: int, scope: str) -> Path:
+def converted(network: Path, folder: Path, timesteps: int, scope: str, max_error: float | None) -> Path:
     """The file of the spiking network, written where it is missing."""
     name = network.parent.name
-    file = folder / f"{name}-T{timesteps}-{scope}.onnx"
+    file = folder / f"{name}-T{timesteps}-{scope}{'' if max_error is None else f'-{max_error}'}.onnx"
     if not file.exists():
         folder.mkdir(parents=True, exist_ok=True)
         print(f"converting {file.name}", flush=True)
@@ -98,6 +101,7 @@ def converted(network: Path, folder: Path, timesteps: int, scope: str) -> Path:
             calibration_cache=folder / f"{name}-{scope}.calibration.npz",
             timesteps=timesteps,
             scope=scope,
+            max_error=max_error,
             batch_size=1,
         )
         stage.rename(file)
@@ -163,8 +167,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ready = options.output.with_suffix(".json")
     rows: dict[str, dict[str, Any]] = json.loads(ready.read_text())["rows"] if ready.exists() else {}
     machine = describe_machine()
-    machine |= {"kernels": instruction_set(machine), "threads": options.threads, "passive": options.passive}
-    for row in _measure(options):
+    machine |= {"threads": options.threads, "passive": options.passive}
+    for row in _measure(options, instruction_set(machine)):
         rows[key_of(row)] = row
         ready.write_text(json.dumps({"machine": machine, "rows": rows}, indent=2) + "\n")
         print(_line(row), flush=True)
@@ -174,11 +178,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _measure(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+def _measure(options: argparse.Namespace, kernels: str) -> Iterator[dict[str, Any]]:
     originals = {name: build(name, options.networks) for name in options.only}
     # Sessions of a conversion have threads of their own, which a process with one pool for all does not allow.
     variants = [
-        (name, timesteps, scope, converted(originals[name], options.folder, timesteps, scope))
+        (name, timesteps, scope, converted(originals[name], options.folder, timesteps, scope, options.max_error))
         for name, scope, timesteps in itertools.product(options.only, options.scopes, options.timesteps)
     ]
     bench = Bench(options.threads, options.passive, options.rounds)
@@ -192,6 +196,7 @@ def _measure(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
             for workload in (workload for workload in WORKLOADS[name] if workload.batch in options.batches):
                 feeds = feeds_of(workload, samples)
                 row = {"network": name, **workload._asdict(), "timesteps": timesteps, "scope": scope}
+                row |= {"max_error": options.max_error, "kernels": kernels}
                 row |= bench.measure({"snn": snn, "ann": ann}, feeds)
                 if options.profile:
                     row["profile"] = bench.profile({"ann": original, "snn": spiking}, feeds, options.folder)
@@ -207,6 +212,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--only", nargs="+", choices=WORKLOADS, default=list(WORKLOADS), metavar="NETWORK")
     parser.add_argument("--timesteps", nargs="+", type=int, default=TIMESTEPS, metavar="T")
     parser.add_argument("--scopes", nargs="+", choices=SCOPES, default=SCOPES, metavar="SCOPE")
+    parser.add_argument("--max-error", type=float, help="of the conversion; its default by default")
     parser.add_argument("--batches", nargs="+", type=int, default=(1, 8), metavar="BATCH")
     parser.add_argument("--rounds", type=int, default=21, help="pairs of runs a row")
     parser.add_argument("--threads", type=int, default=2)
