@@ -20,6 +20,7 @@ import itertools
 import json
 import statistics
 import sys
+import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from operator import itemgetter
@@ -111,10 +112,11 @@ def converted(network: Path, folder: Path, timesteps: int, scope: str, max_error
 class Bench:
     """Sessions on the same terms."""
 
-    def __init__(self, threads: int, passive: bool, rounds: int) -> None:
-        self.threads, self.passive, self.rounds = threads, passive, rounds
-        if not passive:
-            share_threads(threads)
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.threads, self.passive, self.rounds = options.threads, options.passive, options.rounds
+        self.clock = time.process_time if options.processor_time else time.perf_counter
+        if not self.passive:
+            share_threads(self.threads)
 
     def session(self, file: Path, *, profile: Path | None = None) -> ort.InferenceSession:
         """A session on a network, with the kernels; one that is profiled writes to a file that begins as `profile`."""
@@ -142,7 +144,7 @@ class Bench:
 
     def _run(self, sessions: Sessions, feeds: Feeds, rounds: int) -> dict[str, list[float]]:
         runs = {name: lambda session=session: session.run(None, feeds) for name, session in sessions.items()}
-        return taking_turns(runs, rounds)
+        return taking_turns(runs, rounds, self.clock)
 
 
 def by_op_type(events: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -167,7 +169,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ready = options.output.with_suffix(".json")
     rows: dict[str, dict[str, Any]] = json.loads(ready.read_text())["rows"] if ready.exists() else {}
     machine = describe_machine()
-    machine |= {"threads": options.threads, "passive": options.passive}
+    machine |= {key: getattr(options, key) for key in ("threads", "passive", "processor_time")}
     for row in _measure(options, instruction_set(machine)):
         rows[key_of(row)] = row
         ready.write_text(json.dumps({"machine": machine, "rows": rows}, indent=2) + "\n")
@@ -185,7 +187,7 @@ def _measure(options: argparse.Namespace, kernels: str) -> Iterator[dict[str, An
         (name, timesteps, scope, converted(originals[name], options.folder, timesteps, scope, options.max_error))
         for name, scope, timesteps in itertools.product(options.only, options.scopes, options.timesteps)
     ]
-    bench = Bench(options.threads, options.passive, options.rounds)
+    bench = Bench(options)
     for name, group in itertools.groupby(variants, key=itemgetter(0)):
         original = originals[name]
         with np.load(original.with_name("calibration.npz")) as archive:
@@ -217,6 +219,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rounds", type=int, default=21, help="pairs of runs a row")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--passive", action="store_true", help="threads sleep while they wait: for a busy machine")
+    parser.add_argument(
+        "--processor-time", action="store_true", help="of all threads, for a busy machine: --passive too"
+    )
     parser.add_argument("--profile", action="store_true", help="also tell where the time goes")
     parser.add_argument("--networks", type=Path, default=Path("build/networks"), help="where the networks are")
     parser.add_argument("--folder", type=Path, default=Path("build/latency"), help="where converted networks stay")

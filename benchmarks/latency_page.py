@@ -41,7 +41,8 @@ def page(machine: dict[str, Any], names: Sequence[str], rows: Sequence[dict[str,
         "With a past, a run is one step of decoding. With a larger `max error` than the default, neurons are as\n"
         "`tune` finds them: codes with few spikes at nearly every site.\n\n"
         f"Machine: {machine_in_words(machine)}.\n"
-        f"{machine['threads']} threads, {waiting}.\n\n"
+        f"{machine['threads']} threads, {waiting}. "
+        f"Times are {'of the processor, all threads together' if machine['processor_time'] else 'of the clock'}.\n\n"
         f"```text\n{table(HEADER, map(_cells, ordered))}\n```\n" + _PROFILES * bool(sections) + sections
     )
 
