@@ -4,7 +4,8 @@
 Writes docs/measurements/kernels.md.
 
     python benchmarks/kernels.py
-    ONNX_SNN_ISA=avx2 python benchmarks/kernels.py --output build/kernels-avx2.md
+    ONNX_SNN_ISA=avx2 python benchmarks/kernels.py --output docs/measurements/kernels-avx2.md
+    python benchmarks/kernels.py --threads 1 --processor-time          # on a busy machine
 
 Each op is the only node of an onnxruntime session with default optimisation, its input and output bound, so that
 nothing but the node is timed. What a ratio compares takes turns in one process, whose sessions share one pool of
@@ -20,10 +21,11 @@ import json
 import multiprocessing
 import statistics
 import sys
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import onnx
@@ -39,12 +41,12 @@ from kernel_models import (
     neuron_model,
     step_neuron,
 )
+from kernels_page import page
 from measurement import (
     Run,
     Seconds,
     describe_machine,
     instruction_set,
-    machine_in_words,
     on_shared_threads,
     ratio,
     share_threads,
@@ -54,7 +56,6 @@ from measurement import (
 import onnx_snn
 from onnx_snn.arrays import Float32
 from onnx_snn.config.convert_config import default_bases
-from onnx_snn.formatting import table
 from onnx_snn.neurons.opset import (
     MBE_NEURON,
     SPIKING_LAYER_NORMALIZATION,
@@ -67,6 +68,8 @@ from onnx_snn.neurons.opset import (
 BASES = (4, 8, 16, 32)
 TIMESTEPS = (4, 8, 16)
 STEP_BASES, STEP_TIMESTEPS = (1, 2, 3), (8, 16)
+Clock: TypeAlias = Callable[[], float]
+
 THREADS = (1, 2)
 ELEMENTS = {2**18: 31, 2**22: 9}
 """Numbers of elements of the tensors (one fits a cache, one does not), with the number of timed rounds of each."""
@@ -129,19 +132,20 @@ def rows_of(elements: int, length: int) -> Float32:
     return np.random.default_rng(0).normal(0, 3, (elements // length, length)).astype(np.float32)
 
 
-def measure(threads: int) -> dict[str, list[dict[str, Any]]]:
+def measure(threads: int, processor_time: bool) -> dict[str, list[dict[str, Any]]]:
     """All rows for one number of threads, which this process keeps to."""
+    clock = time.process_time if processor_time else time.perf_counter
     share_threads(threads)
     groups = {
-        "exact": measure_exact(),
-        "neurons": measure_neurons(threads),
-        "steps": measure_steps(threads),
-        "portable": measure_portable(),
+        "exact": measure_exact(clock),
+        "neurons": measure_neurons(threads, clock),
+        "steps": measure_steps(threads, clock),
+        "portable": measure_portable(clock),
     }
     return {name: [{"threads": threads, **row} for row in rows] for name, rows in groups.items()}
 
 
-def measure_neurons(threads: int) -> Iterator[dict[str, Any]]:
+def measure_neurons(threads: int, clock: Clock) -> Iterator[dict[str, Any]]:
     """Every variant against a copy."""
     for elements, rounds in ELEMENTS.items():
         x = rows_of(elements, CHANNELS)
@@ -150,12 +154,12 @@ def measure_neurons(threads: int) -> Iterator[dict[str, Any]]:
             variant = Variant(*flags)
             neuron = identity_neuron(bases, timesteps) if variant.odd else function_neuron("gelu", bases, timesteps)
             kernel = BoundRun(neuron_model(neuron, variant), x)
-            seconds = taking_turns({"kernel": kernel, "copy": copy}, rounds)
+            seconds = taking_turns({"kernel": kernel, "copy": copy}, rounds, clock)
             row = {"bases": bases, "timesteps": timesteps, **variant._asdict()}
             yield row | entry(seconds, x.size, copy=("kernel", "copy"))
 
 
-def measure_steps(threads: int) -> Iterator[dict[str, Any]]:
+def measure_steps(threads: int, clock: Clock) -> Iterator[dict[str, Any]]:
     """Step codes against a copy."""
     for elements, rounds in ELEMENTS.items():
         x = rows_of(elements, CHANNELS)
@@ -164,12 +168,12 @@ def measure_steps(threads: int) -> Iterator[dict[str, Any]]:
             STEP_BASES, STEP_TIMESTEPS, (False, True), (False, True)
         ):
             kernel = BoundRun(neuron_model(step_neuron(bases, timesteps), Variant(True, scaled, metered)), x)
-            seconds = taking_turns({"kernel": kernel, "copy": copy}, rounds)
+            seconds = taking_turns({"kernel": kernel, "copy": copy}, rounds, clock)
             row = {"bases": bases, "timesteps": timesteps, "scaled": scaled, "metered": metered}
             yield row | entry(seconds, x.size, copy=("kernel", "copy"))
 
 
-def measure_portable() -> Iterator[dict[str, Any]]:
+def measure_portable(clock: Clock) -> Iterator[dict[str, Any]]:
     """Plain neurons against both forms of the function in the file."""
     x = rows_of(PORTABLE_ELEMENTS, CHANNELS)
     for bases, timesteps in itertools.product(BASES, TIMESTEPS):
@@ -180,12 +184,12 @@ def measure_portable() -> Iterator[dict[str, Any]]:
         expected = runs["kernel"].bits()
         if not all(np.array_equal(run.bits(), expected) for run in runs.values()):
             raise SystemExit(f"kernel and function disagree at N={bases}, T={timesteps}")
-        seconds = taking_turns(runs, PORTABLE_ROUNDS)
+        seconds = taking_turns(runs, PORTABLE_ROUNDS, clock)
         faster = {body.value: (body.value, "kernel") for body in Body}
         yield {"bases": bases, "timesteps": timesteps, **entry(seconds, x.size, **faster)}
 
 
-def measure_exact() -> Iterator[dict[str, Any]]:
+def measure_exact(clock: Clock) -> Iterator[dict[str, Any]]:
     """Spiking ops, with as many bases as a conversion gives them, against the ops that they replace."""
     for elements, comparison in itertools.product(ELEMENTS, EXACT):
         x = rows_of(elements, comparison.length)
@@ -196,7 +200,7 @@ def measure_exact() -> Iterator[dict[str, Any]]:
             else:
                 model = composite_model(comparison.spiking, comparison.length, timesteps)
             kernel = BoundRun(model, x)
-            seconds = taking_turns({"kernel": kernel, "exact": exact}, ELEMENTS[elements])
+            seconds = taking_turns({"kernel": kernel, "exact": exact}, ELEMENTS[elements], clock)
             row = {"exact": comparison.exact, "spiking": comparison.spiking.name, "length": comparison.length}
             row |= {"timesteps": timesteps} | entry(seconds, x.size, exact=("kernel", "exact"))
             yield row | {"size": elements}
@@ -214,80 +218,23 @@ def entry(seconds: Seconds, elements: int, **ratios: tuple[str, str]) -> dict[st
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--threads", nargs="+", type=int, default=THREADS, metavar="THREADS")
+    parser.add_argument("--processor-time", action="store_true", help="of the process, for a busy machine; one thread")
     parser.add_argument("--output", type=Path, default=Path("docs/measurements/kernels.md"))
     options = parser.parse_args(arguments)
     onnx_snn.get_library_path()
     machine = describe_machine()
-    results: dict[str, Any] = {"machine": machine | {"kernels": instruction_set(machine)}}
-    for threads in THREADS:
+    machine |= {"kernels": instruction_set(machine), "processor_time": options.processor_time}
+    results: dict[str, Any] = {"machine": machine}
+    for threads in options.threads:
         # A process has one pool of threads for good.
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
-            for group, rows in process.submit(measure, threads).result().items():
+            for group, rows in process.submit(measure, threads, options.processor_time).result().items():
                 results.setdefault(group, []).extend(rows)
     options.output.with_suffix(".json").write_text(json.dumps(results, indent=1) + "\n")
     options.output.write_text(page(results))
     print(options.output.read_text())
     return 0
-
-
-def page(results: dict[str, Any]) -> str:
-    """The measurements as Markdown."""
-    machine = results["machine"]
-    exact = pivot(results["exact"], ("spiking", "exact", "length", "timesteps"), "exact")
-    neurons = pivot(results["neurons"], ("bases", "timesteps", *Variant._fields), "copy")
-    steps = pivot(results["steps"], ("bases", "timesteps", "scaled", "metered"), "copy")
-    return (
-        "# Speed of the kernels\n\n"
-        "Written by `python benchmarks/kernels.py`; do not edit. A cell holds billions of elements a second at the\n"
-        "median time and, in parentheses, the time over that of what is compared: median over the pairs of runs, and\n"
-        "fastest run over fastest run.\n\n"
-        f"Machine: {machine_in_words(machine)}.\nKernels: {machine['kernels']}.\n\n"
-        "## Beside the exact ops\n\n"
-        "Rows are of the length given; N is what a conversion chooses.\n\n"
-        f"```text\n{exact}\n```\n\n"
-        "## MbeNeuron beside a copy\n\n"
-        "The copy is NumPy's on one thread. On two it is onnxruntime's Relu, which reads and writes as much on the\n"
-        f"same threads. Scales are one for each of {CHANNELS} channels.\n\n"
-        f"```text\n{neurons}\n```\n\n"
-        "## Step codes beside a copy\n\n"
-        "Codes of signed values whose step sizes decay by 0.7, one segment for each basis; with several bases they\n"
-        "have a gate.\n\n"
-        f"```text\n{steps}\n```\n\n"
-        "## MbeNeuron beside its portable functions\n\n"
-        "How many times as long the function in the file takes in onnxruntime without the library, by its form.\n"
-        f"{PORTABLE_ELEMENTS:,} elements, the same bits.\n\n"
-        f"```text\n{portable_table(results['portable'])}\n```\n"
-    )
-
-
-def pivot(rows: Sequence[dict[str, Any]], keys: Sequence[str], compared: str) -> str:
-    """Rows by `keys`, with a column for each number of threads and size."""
-    columns = list(itertools.product(THREADS, ELEMENTS))
-    lines: dict[tuple[Any, ...], dict[tuple[int, int], str]] = {}
-    for row in rows:
-        quotient = row["ratios"][compared]
-        cell = f"{row['billions_per_second']:.2f} ({quotient['median']:.1f}, {quotient['fastest']:.1f})"
-        lines.setdefault(tuple(row[key] for key in keys), {})[row["threads"], row["size"]] = cell
-    header = [
-        *keys,
-        *(f"{threads} thread{'s' * (threads > 1)}, 2^{size.bit_length() - 1}" for threads, size in columns),
-    ]
-    return table(header, [(*map(_text, key), *(cells[column] for column in columns)) for key, cells in lines.items()])
-
-
-def portable_table(rows: Sequence[dict[str, Any]]) -> str:
-    """Rows by N and T, with a column for each number of threads and form."""
-    columns = list(itertools.product(THREADS, (body.value for body in Body)))
-    lines: dict[tuple[int, int], dict[tuple[int, str], str]] = {}
-    for row in rows:
-        cells = lines.setdefault((row["bases"], row["timesteps"]), {})
-        cells |= {(row["threads"], body): f"{times['median']:.0f}" for body, times in row["ratios"].items()}
-    header = ["N", "T", *(f"{body}, {threads} thread{'s' * (threads > 1)}" for threads, body in columns)]
-    return table(header, [(*map(str, key), *(cells[column] for column in columns)) for key, cells in lines.items()])
-
-
-def _text(value: Any) -> str:
-    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
 
 
 if __name__ == "__main__":

@@ -3,11 +3,14 @@
 
     python benchmarks/latency.py                                              # all networks, T and scopes
     python benchmarks/latency.py --only gpt2 --timesteps 8 --profile          # and where the time goes
+    python benchmarks/latency.py --timesteps 16 --scopes full --max-error 0.05        # with fewer spikes
+    ONNX_SNN_ISA=avx2 python benchmarks/latency.py                            # kernels of another instruction set
 
 Networks come from benchmarks/networks.py. Each is converted once into `--folder`, where the file stays: delete it to
 convert anew. The two sessions take turns within one process, both with onnxruntime's default optimisation, on one pool
 of threads (benchmarks/measurement.py says why), and a ratio is the median over the pairs. Rows that are not measured
-stay as they are in the JSON file beside the table.
+stay as they are in the JSON file beside the table. A larger `--max-error` than the default gives neurons as `tune`
+finds them: codes with few spikes at nearly every site.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ import itertools
 import json
 import statistics
 import sys
+import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from operator import itemgetter
@@ -83,10 +87,10 @@ def feeds_of(workload: Workload, samples: Feeds) -> Feeds:
     return feeds
 
 
-def converted(network: Path, folder: Path, timesteps: int, scope: str) -> Path:
+def converted(network: Path, folder: Path, timesteps: int, scope: str, max_error: float | None) -> Path:
     """The file of the spiking network, written where it is missing."""
     name = network.parent.name
-    file = folder / f"{name}-T{timesteps}-{scope}.onnx"
+    file = folder / f"{name}-T{timesteps}-{scope}{'' if max_error is None else f'-{max_error}'}.onnx"
     if not file.exists():
         folder.mkdir(parents=True, exist_ok=True)
         print(f"converting {file.name}", flush=True)
@@ -98,6 +102,7 @@ def converted(network: Path, folder: Path, timesteps: int, scope: str) -> Path:
             calibration_cache=folder / f"{name}-{scope}.calibration.npz",
             timesteps=timesteps,
             scope=scope,
+            max_error=max_error,
             batch_size=1,
         )
         stage.rename(file)
@@ -107,10 +112,11 @@ def converted(network: Path, folder: Path, timesteps: int, scope: str) -> Path:
 class Bench:
     """Sessions on the same terms."""
 
-    def __init__(self, threads: int, passive: bool, rounds: int) -> None:
-        self.threads, self.passive, self.rounds = threads, passive, rounds
-        if not passive:
-            share_threads(threads)
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.threads, self.passive, self.rounds = options.threads, options.passive, options.rounds
+        self.clock = time.process_time if options.processor_time else time.perf_counter
+        if not self.passive:
+            share_threads(self.threads)
 
     def session(self, file: Path, *, profile: Path | None = None) -> ort.InferenceSession:
         """A session on a network, with the kernels; one that is profiled writes to a file that begins as `profile`."""
@@ -138,7 +144,7 @@ class Bench:
 
     def _run(self, sessions: Sessions, feeds: Feeds, rounds: int) -> dict[str, list[float]]:
         runs = {name: lambda session=session: session.run(None, feeds) for name, session in sessions.items()}
-        return taking_turns(runs, rounds)
+        return taking_turns(runs, rounds, self.clock)
 
 
 def by_op_type(events: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -163,8 +169,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ready = options.output.with_suffix(".json")
     rows: dict[str, dict[str, Any]] = json.loads(ready.read_text())["rows"] if ready.exists() else {}
     machine = describe_machine()
-    machine |= {"kernels": instruction_set(machine), "threads": options.threads, "passive": options.passive}
-    for row in _measure(options):
+    machine |= {key: getattr(options, key) for key in ("threads", "passive", "processor_time")}
+    for row in _measure(options, instruction_set(machine)):
         rows[key_of(row)] = row
         ready.write_text(json.dumps({"machine": machine, "rows": rows}, indent=2) + "\n")
         print(_line(row), flush=True)
@@ -174,14 +180,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _measure(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+def _measure(options: argparse.Namespace, kernels: str) -> Iterator[dict[str, Any]]:
     originals = {name: build(name, options.networks) for name in options.only}
     # Sessions of a conversion have threads of their own, which a process with one pool for all does not allow.
     variants = [
-        (name, timesteps, scope, converted(originals[name], options.folder, timesteps, scope))
+        (name, timesteps, scope, converted(originals[name], options.folder, timesteps, scope, options.max_error))
         for name, scope, timesteps in itertools.product(options.only, options.scopes, options.timesteps)
     ]
-    bench = Bench(options.threads, options.passive, options.rounds)
+    bench = Bench(options)
     for name, group in itertools.groupby(variants, key=itemgetter(0)):
         original = originals[name]
         with np.load(original.with_name("calibration.npz")) as archive:
@@ -192,6 +198,7 @@ def _measure(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
             for workload in (workload for workload in WORKLOADS[name] if workload.batch in options.batches):
                 feeds = feeds_of(workload, samples)
                 row = {"network": name, **workload._asdict(), "timesteps": timesteps, "scope": scope}
+                row |= {"max_error": options.max_error, "kernels": kernels}
                 row |= bench.measure({"snn": snn, "ann": ann}, feeds)
                 if options.profile:
                     row["profile"] = bench.profile({"ann": original, "snn": spiking}, feeds, options.folder)
@@ -207,10 +214,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--only", nargs="+", choices=WORKLOADS, default=list(WORKLOADS), metavar="NETWORK")
     parser.add_argument("--timesteps", nargs="+", type=int, default=TIMESTEPS, metavar="T")
     parser.add_argument("--scopes", nargs="+", choices=SCOPES, default=SCOPES, metavar="SCOPE")
+    parser.add_argument("--max-error", type=float, help="of the conversion; its default by default")
     parser.add_argument("--batches", nargs="+", type=int, default=(1, 8), metavar="BATCH")
     parser.add_argument("--rounds", type=int, default=21, help="pairs of runs a row")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--passive", action="store_true", help="threads sleep while they wait: for a busy machine")
+    parser.add_argument(
+        "--processor-time", action="store_true", help="of all threads, for a busy machine: --passive too"
+    )
     parser.add_argument("--profile", action="store_true", help="also tell where the time goes")
     parser.add_argument("--networks", type=Path, default=Path("build/networks"), help="where the networks are")
     parser.add_argument("--folder", type=Path, default=Path("build/latency"), help="where converted networks stay")

@@ -10,7 +10,10 @@ from measurement import machine_in_words
 
 from onnx_snn.formatting import table
 
-HEADER = ("network", "batch", "tokens", "past", "T", "scope", "ANN, ms", "SNN / ANN", "quartiles", "of fastest runs")
+HEADER = (
+    *("network", "batch", "tokens", "past", "T", "scope", "max error", "kernels"),
+    *("ANN, ms", "SNN / ANN", "quartiles", "of fastest runs"),
+)
 PROFILE_HEADER = ("op type", "ANN, ms", "nodes", "SNN, ms", "nodes", "difference, ms")
 
 SMALLEST_SHARE = 0.005
@@ -18,14 +21,14 @@ SMALLEST_SHARE = 0.005
 
 
 def key_of(row: dict[str, Any]) -> str:
-    """Network, shape of the run, time steps and scope of a row: the key under which it is kept."""
+    """Network, shape of the run, conversion and kernels of a row: the key under which it is kept."""
     shape = f"batch={row['batch']} tokens={row['tokens']} past={row['past']}"
-    return f"{row['network']} {shape} T={row['timesteps']} {row['scope']}"
+    return f"{row['network']} {shape} T={row['timesteps']} {row['scope']} {_max_error(row)} {row['kernels']}"
 
 
 def page(machine: dict[str, Any], names: Sequence[str], rows: Sequence[dict[str, Any]]) -> str:
     """The measurements as Markdown, in the order of the networks `names`."""
-    ordered = sorted(rows, key=lambda row: (names.index(row["network"]), row["scope"] != "nonlinear", row["timesteps"]))
+    ordered = sorted(rows, key=lambda row: _position(row, names))
     waiting = "threads that sleep while they wait" if machine["passive"] else "one pool of threads for both"
     sections = "".join(
         f"\n## {key_of(row)}\n\n```text\n{profile_table(row['profile'])}\n```\n" for row in ordered if "profile" in row
@@ -35,9 +38,11 @@ def page(machine: dict[str, Any], names: Sequence[str], rows: Sequence[dict[str,
         "Written by `python benchmarks/latency.py`; do not edit. Time of one run of the converted network (SNN) over\n"
         "that of the original (ANN): both in onnxruntime with its default optimisation, taking turns in one process.\n"
         "The ratio is the median over the pairs of runs, with its quartiles; then comes that of the fastest runs.\n"
-        "With a past, a run is one step of decoding.\n\n"
+        "With a past, a run is one step of decoding. With a larger `max error` than the default, neurons are as\n"
+        "`tune` finds them: codes with few spikes at nearly every site.\n\n"
         f"Machine: {machine_in_words(machine)}.\n"
-        f"Kernels: {machine['kernels']}; {machine['threads']} threads, {waiting}.\n\n"
+        f"{machine['threads']} threads, {waiting}. "
+        f"Times are {'of the processor, all threads together' if machine['processor_time'] else 'of the clock'}.\n\n"
         f"```text\n{table(HEADER, map(_cells, ordered))}\n```\n" + _PROFILES * bool(sections) + sections
     )
 
@@ -49,6 +54,15 @@ _PROFILES = (
 )
 
 
+def _position(row: dict[str, Any], names: Sequence[str]) -> tuple[Any, ...]:
+    conversion = row["scope"] != "nonlinear", row["max_error"] or 0.0, row["timesteps"]
+    return row["kernels"], names.index(row["network"]), conversion
+
+
+def _max_error(row: dict[str, Any]) -> str:
+    return "default" if row["max_error"] is None else str(row["max_error"])
+
+
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
     lower, upper = row["quartiles"]
     return (
@@ -58,6 +72,8 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
         str(row["past"] or ""),
         str(row["timesteps"]),
         row["scope"],
+        _max_error(row),
+        row["kernels"],
         f"{row['ann_ms']:.1f}",
         f"{row['median']:.2f}",
         f"{lower:.2f} - {upper:.2f}",

@@ -5,10 +5,10 @@
     python benchmarks/profiling.py --only vit-cifar10 --threads 1
 
 The networks of models/ are converted once into `--folder`, where the files stay. A plain run is one of the converted
-file; a metered one is of the file that `--meter` makes, which gives out all counts; a profiled one is what
-`onnx_snn.profile` does with a batch, sums included. All take turns within one process, on threads that sleep while
-they wait, and a ratio is the median over the rounds. Processor time, unlike that of the clock, is little disturbed by
-other load on the machine.
+file; a counted one is of the file that `--meter` makes, without its counts; a metered one gives them out; a profiled
+one is what `onnx_snn.profile` does with a batch, sums included. All take turns within one process, on threads that
+sleep while they wait, and a ratio is the median over the rounds. Processor time, unlike that of the clock, is little
+disturbed by other load on the machine.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ from onnx_snn.profiling.spike_outputs import meter
 
 NETWORKS = ("vit-cifar10", "gpt2-war-and-peace")
 TIMESTEPS = 8
-HEADER = ("network", "batch", "threads", "plain, ms", "metered / plain", "quartiles", "profiled / plain", "quartiles")
+KINDS = ("counted", "metered", "profiled")
+HEADER = ("network", "batch", "threads", "plain, ms", *(f"{kind} / plain" for kind in KINDS))
 
 
 def converted(models: Path, folder: Path, name: str) -> dict[str, Path]:
@@ -56,21 +57,23 @@ def converted(models: Path, folder: Path, name: str) -> dict[str, Path]:
 def measured(
     files: dict[str, Path], feeds: dict[str, np.ndarray[Any, Any]], threads: int, options: argparse.Namespace
 ) -> dict[str, Any]:
-    """Times of metered and profiled runs over those of plain ones."""
+    """Times of runs of all kinds over those of plain ones."""
 
     def passive() -> ort.SessionOptions:
         return on_passive_threads(onnx_snn.session_options(quiet=True), threads)
 
     plain, metered = (onnx_snn.session(files[kind], session_options=passive()) for kind in ("plain", "metered"))
     profiler = Profiler(load_model(files["plain"]), passive())
+    results = [output.name for output in plain.get_outputs()]
     runs = {
         "plain": lambda: plain.run(None, feeds),
+        "counted": lambda: metered.run(results, feeds),
         "metered": lambda: metered.run(None, feeds),
         "profiled": lambda: profiler.add(feeds),
     }
     clock = time.process_time if options.processor_time else time.perf_counter
     seconds = taking_turns(runs, options.rounds, clock)
-    ratios = {kind: ratio(seconds, kind, "plain")._asdict() for kind in ("metered", "profiled")}
+    ratios = {kind: ratio(seconds, kind, "plain")._asdict() for kind in KINDS}
     return {"plain_ms": statistics.median(seconds["plain"]) * 1e3, **ratios}
 
 
@@ -85,8 +88,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     page = (
         "# What counting spikes costs\n\n"
         "Written by `python benchmarks/profiling.py`; do not edit. Networks of models/ at T=8, scope full, on test\n"
-        "data: time of a run that gives out all counts (metered), and of a batch of `onnx_snn.profile` (profiled),\n"
-        "over that of a plain run of the spiking network.\n\n"
+        "data: time of a run that counts (counted), of one that gives out all counts too (metered), and of a batch\n"
+        "of `onnx_snn.profile` (profiled), over that of a plain run of the spiking network: median over the rounds,\n"
+        "and quartiles.\n\n"
         f"Machine: {machine_in_words(machine)}.\n"
         f"Kernels: {instruction_set(machine)}. "
         f"Times are {'of the processor' if options.processor_time else 'of the clock'}.\n\n"
@@ -112,9 +116,9 @@ def _measure(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
     ratios = []
-    for kind in ("metered", "profiled"):
+    for kind in KINDS:
         lower, upper = row[kind]["quartiles"]
-        ratios += [f"{row[kind]['median']:.2f}", f"{lower:.2f} - {upper:.2f}"]
+        ratios.append(f"{row[kind]['median']:.2f} ({lower:.2f} - {upper:.2f})")
     return row["network"], str(row["batch"]), str(row["threads"]), f"{row['plain_ms']:.1f}", *ratios
 
 

@@ -21,7 +21,7 @@ from onnx_snn.graph.model_reader import load_model
 from onnx_snn.neurons.composite import spiking_layer_normalization, spiking_rms_normalization, spiking_softmax
 from onnx_snn.neurons.mbe import UNSCALED, MbeNeuron, time_loop
 from onnx_snn.neurons.opset import OPERATORS, Body
-from onnx_snn.profiling.spike_outputs import Meter, add_gates, collect, meter
+from onnx_snn.profiling.spike_outputs import Meter, add_gates, meter
 from onnx_snn.runtime.session import session_options
 
 pytestmark = pytest.mark.slow
@@ -181,24 +181,6 @@ def test_gates_change_no_output_and_move_saturated_spikes(tmp_path: Path) -> Non
         counts = after[entry.output]
         assert counts[0].any()
         np.testing.assert_array_equal(counts[1:] + counts[0], before[entry.output], err_msg=entry.output)
-
-
-@pytest.mark.parametrize("spiking", ["paper"], indirect=True)
-def test_collected_counts_are_the_same_in_few_outputs(spiking: Path) -> None:
-    """The network holds neurons with 4 and with 8 bases."""
-    model = load_model(spiking)
-    meters = meter(model, Body.LOOP)
-    single = networks.run(model, tokens(4))
-    groups = collect(model, meters)
-    together = networks.run(model, tokens(4))
-    assert sorted({entry.neuron.bases for group in groups.values() for entry in group}) == [4, 8]
-    assert sorted(entry.output for group in groups.values() for entry in group) == sorted(
-        entry.output for entry in meters
-    )
-    assert list(together) == ["logits", "collected/0", "collected/1"] == ["logits", *groups]
-    for output, group in groups.items():
-        expected = np.concatenate([single[entry.output] for entry in group])
-        np.testing.assert_array_equal(together[output], expected)
 
 
 @pytest.mark.host

@@ -73,10 +73,13 @@ reference::Parameters draw_neuron(Random& random, bool odd) {
     set_kernels(p, random, timesteps);
   }
   const bool segments = random.chance(few ? 0.8 : 0.5);  // ramps that do not overlap
+  const std::int64_t first_rising =
+      segments && random.chance(0.4) ? random.integer(0, static_cast<std::int64_t>(p.bases)) : 0;
   for (std::size_t n = 0; n < p.bases; ++n) {
-    p.u_rest.push_back(segments ? static_cast<float>(n) * reach / 16 : random.normal(2));
+    const bool falls = segments ? static_cast<std::int64_t>(n) < first_rising : random.chance(0.3);
+    p.u_rest.push_back(segments ? static_cast<float>(n + falls) * reach / 16 : random.normal(2));
     p.gain.push_back(segments ? 16.0f : 0.1f + std::fabs(random.normal(2)));
-    if (!segments && random.chance(0.3)) p.gain.back() = -p.gain.back();
+    if (falls) p.gain.back() = -p.gain.back();
     p.weight.push_back(static_cast<float>(random.integer(-4096, 4096)) / 1024);
   }
   p.bias = static_cast<float>(random.integer(-4096, 4096)) / 1024;

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
@@ -22,7 +23,7 @@ from onnx_snn.profiling.counted_nodes import CountedNeuron, CountedProduct
 from onnx_snn.profiling.energy import NodeWork, Work
 from onnx_snn.profiling.op_counts import is_counted, work_of_kept, work_of_product, work_of_spiking
 from onnx_snn.profiling.shape_table import ShapeTable, Signature
-from onnx_snn.profiling.spike_outputs import Meter, add_gates, collect, meter
+from onnx_snn.profiling.spike_outputs import Meter, add_gates, meter
 from onnx_snn.profiling.uncounted import UncountedNode, uncounted_nodes
 from onnx_snn.rules.rule import name_of
 
@@ -31,7 +32,7 @@ class Counters:
     """Adds spike counters to a converted model, and accumulates their values over runs.
 
     Args:
-        model: the model, changed in place: its outputs `names` hold the counts of all neurons.
+        model: the model, changed in place: it gives out the counts of all neurons.
 
     Attributes:
         uncounted: nodes that compute with activations and whose operations are not counted.
@@ -49,38 +50,35 @@ class Counters:
         self.uncounted: tuple[UncountedNode, ...] = uncounted_nodes(model, flow, {*products, *self._kept})
         self._shapes = ShapeTable(model, self._observed())
         add_gates(model, meters)
-        self._layout = _Layout(meters, collect(model, meters))
+        self._buffer = _Buffer(meters)
         self._runs: Counter[Signature] = Counter()
-        self._counts: dict[Signature, list[NDArray[np.int64]]] = {}
+        self._counts: dict[Signature, NDArray[np.int64]] = {}
 
     @property
-    def names(self) -> list[str]:
-        """Names of the model's outputs that hold the counts."""
-        return self._layout.names
+    def outputs(self) -> Mapping[str, NDArray[np.int64]]:
+        """Where a run is to write its counts, int64 [S, N], by the name of the output of the model."""
+        return self._buffer.outputs
 
-    def add(self, feed: Feed, counts: Sequence[NDArray[np.int64]]) -> None:
-        """Add the counts of one run.
+    def add(self, feed: Feed) -> None:
+        """Add the counts of one run, which are in `outputs`.
 
         Args:
             feed: inputs of the run.
-            counts: values of the outputs `names`, int64 [S, N] each.
 
         Raises:
             CalibrationError: the run that infers shapes for `feed` fails.
         """
-        signature = Signature.of(feed)
-        self._shapes.look_up(feed)
+        signature = self._shapes.look_up(feed)
         self._runs[signature] += 1
         # Only sums are computed here, since this adds to the time of every run; figures are derived at the end.
         if signature in self._counts:
-            for total, count in zip(self._counts[signature], counts, strict=True):
-                total += count
+            self._counts[signature] += self._buffer.counts
         else:
-            self._counts[signature] = [count.copy() for count in counts]
+            self._counts[signature] = self._buffer.counts.copy()
 
     def neurons(self) -> tuple[NeuronActivity, ...]:
         """Spikes of every neuron, in graph order."""
-        by_signature = [self._layout.split(counts) for counts in self._counts.values()]
+        by_signature = [self._buffer.split(counts) for counts in self._counts.values()]
         by_neuron = zip(*by_signature, strict=True)
         return tuple(
             neuron.activity(self._sum(neuron.elements), np.sum(counts, axis=0))
@@ -92,9 +90,9 @@ class Counters:
         totals = {signature: self._spikes(counts) for signature, counts in self._counts.items()}
         return tuple(self._product(product, totals) for product in self._products)
 
-    def _spikes(self, counts: Sequence[NDArray[np.int64]]) -> list[int]:
-        """Number of spikes of every neuron, from the values of the outputs `names`."""
-        by_neuron = self._layout.split(counts)
+    def _spikes(self, counts: NDArray[np.int64]) -> list[int]:
+        """Number of spikes of every neuron, from the counts of all."""
+        by_neuron = self._buffer.split(counts)
         return [int(neuron.spikes(own).sum()) for neuron, own in zip(self._neurons, by_neuron, strict=True)]
 
     def work(self) -> tuple[NodeWork, ...]:
@@ -143,31 +141,26 @@ class Counters:
         return [value for node in nodes for value in (*operands_of(node), node.outputs[0])]
 
 
-class _Layout:
-    """Position of each neuron's counts in the outputs that concatenate the counts of many neurons.
+class _Buffer:
+    """Counts of all neurons, one after the other in one array, where onnxruntime writes those of a run.
 
     Args:
         meters: all neurons, in graph order.
-        collected: the neurons of each concatenated output, by its name.
 
     Attributes:
-        names: names of the concatenated outputs.
+        counts: int64, the counts of the last run.
+        outputs: views of it, int64 [S, N] for each neuron, by the name of the output.
     """
 
-    def __init__(self, meters: Sequence[Meter], collected: Mapping[str, Sequence[Meter]]) -> None:
-        self.names = list(collected)
-        indices = {entry.output: index for index, entry in enumerate(meters)}
-        self._order = [[indices[entry.output] for entry in group] for group in collected.values()]
-        steps = [[entry.neuron.timesteps for entry in group] for group in collected.values()]
-        self._starts = [np.cumsum([0, *group[:-1]]) for group in steps]
-        self._size = len(meters)
+    def __init__(self, meters: Sequence[Meter]) -> None:
+        self._shapes = [(entry.neuron.timesteps, entry.neuron.bases) for entry in meters]
+        self.counts = np.zeros(sum(map(math.prod, self._shapes)), np.int64)
+        self.outputs = dict(zip((entry.output for entry in meters), self.split(self.counts), strict=True))
 
-    def split(self, counts: Sequence[NDArray[np.int64]]) -> list[NDArray[np.int64]]:
-        """Counts int64 [S, N] of every neuron, in graph order, from the values of the outputs `names`."""
-        parts: dict[int, NDArray[np.int64]] = {}
-        for order, starts, array in zip(self._order, self._starts, counts, strict=True):
-            parts |= zip(order, np.split(array, starts[1:]), strict=True)
-        return [parts[index] for index in range(self._size)]
+    def split(self, counts: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+        """The counts int64 [S, N] of every neuron, in graph order, as views of an array of all."""
+        ends = np.cumsum([math.prod(shape) for shape in self._shapes])
+        return [part.reshape(shape) for part, shape in zip(np.split(counts, ends[:-1]), self._shapes, strict=True)]
 
 
 def _rounded(numerator: int, denominator: int) -> int:

@@ -47,7 +47,7 @@ from onnx_snn.profiling.counters import Counters
 from onnx_snn.profiling.energy import EnergyCosts, EnergyReport
 from onnx_snn.profiling.spike_outputs import spiking_nodes
 from onnx_snn.profiling.uncounted import UncountedNode
-from onnx_snn.runtime.execution import run
+from onnx_snn.runtime.execution import BoundOutputs
 from onnx_snn.runtime.session import session, session_options
 
 
@@ -154,7 +154,7 @@ class Profiler:
 
     def __init__(self, network: ir.Model, options: ort.SessionOptions, *, kernels: bool = True) -> None:
         self._counters = Counters(network)
-        self._session = _session(network, options, kernels)
+        self._counting = BoundOutputs(_session(network, options, kernels), self._counters.outputs)
         self._seen: Counter[str] = Counter()
 
     def add(self, feed: Feed) -> None:
@@ -163,8 +163,8 @@ class Profiler:
         Raises:
             CalibrationError: the run fails.
         """
-        counts = run(self._session, self._counters.names, feed)
-        self._counters.add(feed, list(counts.values()))
+        self._counting.run(feed)
+        self._counters.add(feed)
         self._seen.update(samples=sample_count(feed), batches=1)
 
     def profile(self, name: str, costs: EnergyCosts) -> Profile:

@@ -40,8 +40,8 @@ class ShapeTable:
         self._session = ShapeSession(_without_spikes(model), names)
         self._known: dict[Signature, Shapes] = {}
 
-    def look_up(self, feed: Feed) -> None:
-        """Find the shapes for the input shapes of `feed`, unless they are known.
+    def look_up(self, feed: Feed) -> Signature:
+        """Find the shapes for the input shapes of `feed`, unless they are known, and return the signature.
 
         Raises:
             CalibrationError: the run fails.
@@ -49,6 +49,7 @@ class ShapeTable:
         signature = Signature.of(feed)
         if signature not in self._known:
             self._known[signature] = self._session(feed)
+        return signature
 
     def at(self, signature: Signature) -> Shapes:
         """The shapes for a signature that was looked up."""

@@ -13,13 +13,13 @@ ones with these outputs, since a call must take every output of a function.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import onnx_ir as ir
 
 from onnx_snn.errors import ModelError
-from onnx_snn.graph.node_builder import NodeBuilder, add_initializer
+from onnx_snn.graph.node_builder import add_initializer
 from onnx_snn.graph.unique_names import UniqueNames
 from onnx_snn.metadata import SOURCE_KEY
 from onnx_snn.neurons import function_bodies, opset
@@ -28,9 +28,6 @@ from onnx_snn.neurons.mbe import MbeNeuron
 from onnx_snn.neurons.opset import DOMAIN, OPERATORS, PARAMETERS, Body
 from onnx_snn.neurons.roles import NeuronRole
 from onnx_snn.neurons.step_kernels import size_kernels
-
-COLLECTED = "collected/"
-"""Prefix of the names of outputs that hold the spike counts of several neurons."""
 
 
 class Meter(NamedTuple):
@@ -132,28 +129,6 @@ def add_gates(model: ir.Model, meters: Iterable[Meter]) -> None:
             node.replace_input_with(names.index(entry.prefix + parameter), value)
         count = dict(_counts(node))[entry.prefix]
         count.shape = ir.Shape((neuron.timesteps + 1, neuron.bases))
-
-
-def collect(model: ir.Model, meters: Sequence[Meter]) -> dict[str, list[Meter]]:
-    """Concatenate all spike counts with the same number of bases into one output, in place.
-
-    Fetching an output costs more than counting. The new outputs `collected/<n>` follow the outputs of the model.
-
-    Returns:
-        For the name of each new output, int64 [sum of S, N], the meters whose counts it holds, in this order.
-    """
-    groups: dict[int, list[Meter]] = {}
-    for entry in meters:
-        groups.setdefault(entry.neuron.bases, []).append(entry)
-    model.graph.outputs[:] = [value for value in model.graph.outputs if not is_count(value)]
-    builder, collected = NodeBuilder(UniqueNames.of(model), model.graph), {}
-    for number, group in enumerate(groups.values()):
-        counts = [dict(_counts(entry.node))[entry.prefix] for entry in group]
-        output = builder.named(f"{COLLECTED}{number}", "Concat", counts, {"axis": 0}, dtype=ir.DataType.INT64)
-        output.shape = ir.Shape((None, group[0].neuron.bases))
-        model.graph.outputs.append(output)
-        collected[str(output.name)] = group
-    return collected
 
 
 def add_functions(model: ir.Model, names: Iterable[str], body: Body, *, metered: bool) -> None:

@@ -45,9 +45,42 @@ def run(session: ort.InferenceSession, names: Sequence[str], feed: Given) -> dic
         given = {name: value if isinstance(value, ort.OrtValue) else _taken(value) for name, value in feed.items()}
         arrays = _run_bound(session, names, given) if foreign else session.run(list(names), given)
     except Exception as error:  # onnxruntime's exceptions share no base class of their own
-        shapes = {name: value.shape for name, value in feed.items() if isinstance(value, np.ndarray)}
-        raise CalibrationError(f"onnxruntime fails on inputs of shapes {shapes}: {error}") from error
+        raise _failure(feed, error) from error
     return dict(zip(names, arrays, strict=True))
+
+
+class BoundOutputs:
+    """Runs of a session that write its outputs into arrays that stay, which is faster than new arrays for each run.
+
+    Args:
+        session: any onnxruntime session.
+        outputs: arrays of the outputs to compute, by name: in row-major order, of the outputs' types and shapes.
+    """
+
+    def __init__(self, session: ort.InferenceSession, outputs: Mapping[str, NDArray[Any]]) -> None:
+        self._session, self._outputs = session, outputs
+        self._binding = session.io_binding()
+        for name, array in outputs.items():
+            self._binding.bind_output(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
+
+    def run(self, feed: Mapping[str, NDArray[Any]]) -> None:
+        """Write the outputs for `feed`.
+
+        Args:
+            feed: inputs by name, also of types of `ml_dtypes`.
+
+        Raises:
+            CalibrationError: the run fails; the message has the shapes of the inputs.
+        """
+        if any(array.dtype == object for array in feed.values()):  # onnxruntime binds no strings
+            for name, array in run(self._session, list(self._outputs), feed).items():
+                self._outputs[name][...] = array
+            return
+        try:
+            _bind_inputs(self._binding, {name: _taken(array) for name, array in feed.items()})
+            self._session.run_with_iobinding(self._binding)
+        except Exception as error:  # onnxruntime's exceptions share no base class of their own
+            raise _failure(feed, error) from error
 
 
 def ort_value(tensor: ir.TensorProtocol) -> ort.OrtValue:
@@ -58,6 +91,11 @@ def ort_value(tensor: ir.TensorProtocol) -> ort.OrtValue:
 def contiguous(array: NDArray[Any]) -> NDArray[Any]:
     """`array` in row-major order; unlike np.ascontiguousarray it keeps the rank of a scalar."""
     return np.asarray(array, order="C")
+
+
+def _failure(feed: Given, error: Exception) -> CalibrationError:
+    shapes = {name: value.shape for name, value in feed.items() if isinstance(value, np.ndarray)}
+    return CalibrationError(f"onnxruntime fails on inputs of shapes {shapes}: {error}")
 
 
 def _is_foreign(dtype: ir.DataType) -> bool:
@@ -72,13 +110,19 @@ def _taken(array: NDArray[Any]) -> NDArray[Any] | ort.OrtValue:
 def _run_bound(session: ort.InferenceSession, names: Sequence[str], given: Given) -> list[NDArray[Any]]:
     """Outputs of a run with I/O binding, for outputs of types that onnxruntime does not return as arrays."""
     binding = session.io_binding()
-    for name, value in given.items():
-        bind = binding.bind_ortvalue_input if isinstance(value, ort.OrtValue) else binding.bind_cpu_input
-        bind(name, value)
+    _bind_inputs(binding, given)
     for name in names:
         binding.bind_output(name)
     session.run_with_iobinding(binding)
     return [_copied(value) for value in binding.get_outputs()]
+
+
+def _bind_inputs(binding: ort.IOBinding, given: Given) -> None:
+    for name, value in given.items():
+        if isinstance(value, ort.OrtValue):
+            binding.bind_ortvalue_input(name, value)
+        else:
+            binding.bind_cpu_input(name, contiguous(value))
 
 
 def _copied(value: ort.OrtValue) -> NDArray[Any]:

@@ -28,8 +28,6 @@ struct ByteLanes {
 
   // v where the mask is set, else 0.
   static Vector keep(const Mask& where, const Vector& v) { return where & v; }
-  // a + v where the mask is set, else a.
-  static Vector add_where(const Mask& where, const Vector& a, const Vector& v) { return a + (where & v); }
   static Vector add(const Vector& a, const Vector& b) { return a + b; }
   static Vector larger(const Vector& a, const Vector& b) { return a > b ? a : b; }
 
@@ -51,6 +49,7 @@ struct ByteLanes {
   }
   // The lower four bits of each byte.
   static Vector low_nibbles(const Vector& v) { return v & std::uint8_t{15}; }
+  static Vector either(const Vector& a, const Vector& b) { return a | b; }
   static Vector exclusive_or(const Vector& a, const Vector& b) { return a ^ b; }
   // The bits of the mask in which a and b differ.
   static Vector differing(const Vector& a, const Vector& b, const Vector& mask) { return (a ^ b) & mask; }

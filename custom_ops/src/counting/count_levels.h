@@ -12,7 +12,15 @@ namespace onnx_snn {
 // Compiled once for each instruction set: the linker must not merge the copies.
 namespace {
 
+// The first of two flags of an element in a byte of its spike word that has no more bits than that.
+constexpr std::size_t kFirstFlag = kBitsOfByte - 2;
+
 inline bool has_high_bits(const Neuron& neuron) { return neuron.steps->timesteps > kBitsOfByte; }
+
+// Whether the byte of a spike word with its highest bits has room for the flags.
+inline bool has_free_bits(const Neuron& neuron) {
+  return neuron.steps->timesteps - (has_high_bits(neuron) ? kBitsOfByte : 0) <= kFirstFlag;
+}
 
 // Adds the sum of all lanes to the total, and clears the row.
 template <class Bytes>
@@ -46,43 +54,58 @@ std::size_t owning_segments(LevelCounts& counts, const Neuron& neuron) {
   return segments;
 }
 
-// Counts eight rows of elements in every segment, with the elements of other segments masked out. A single segment owns
-// all: a NaN fires nothing there, and how many elements it has does not matter.
-template <class Bytes, bool kWide, bool kSingle>
-void count_group(LevelCounts& counts, const Neuron& neuron) {
+// How an element is marked, and again if it is saturated.
+enum class Marks {
+  kNibbles,  // by 1 in the low nibble of a byte and 1 in the high nibble
+  kFlags,    // by the second and by the first flag in its spike word, which are counted as its other bits
+};
+
+// Counts a group of rows of elements in every segment, with the elements of other segments masked out. Where
+// LevelCounts::first_holds_all, nothing is masked out in the first segment.
+template <class Bytes, bool kWide, bool kSingle, Marks kMarks>
+[[gnu::flatten, gnu::noinline]] void count_group(LevelCounts& counts, const Neuron& neuron) {
   using Vector = typename Bytes::Vector;
+  constexpr bool kFlags = kMarks == Marks::kFlags;
   const std::uint32_t top = neuron.steps->full_word();
   const auto top_low = Bytes::broadcast(static_cast<std::uint8_t>(top));
   const auto top_high = Bytes::broadcast(static_cast<std::uint8_t>(top >> kBitsOfByte));
+  const auto present = Bytes::broadcast(kFlags ? 2 << kFirstFlag : 1);
+  const auto saturation = Bytes::broadcast(kFlags ? 1 << kFirstFlag : 16);
   const std::size_t segments = kSingle ? 1 : owning_segments<Bytes>(counts, neuron);
+  const bool first_holds_all = kSingle || LevelCounts::first_holds_all(neuron);
   for (std::size_t column = 0; column < Row::kBytes; column += Bytes::kLanes) {
     const auto load = [&](Row& row) { return Bytes::load(bytes_of(row) + column); };
     const auto add = [&](Row& row, const auto& v) { Bytes::store(bytes_of(row) + column, Bytes::add(load(row), v)); };
 
-    // What an element adds to the byte of its segment: 1 in the low nibble, and 1 in the high nibble if saturated.
     Vector mark[LevelCounts::kRows];
     for (std::size_t r = 0; r < LevelCounts::kRows; ++r) {
       auto saturated = Bytes::equal(load(counts.low[r]), top_low);
       if constexpr (kWide) saturated = Bytes::both(saturated, Bytes::equal(load(counts.high[r]), top_high));
-      mark[r] = Bytes::add_where(saturated, Bytes::broadcast(1), Bytes::broadcast(16));
+      mark[r] = Bytes::either(present, Bytes::keep(saturated, saturation));
+      if constexpr (kFlags) mark[r] = Bytes::either(mark[r], load(kWide ? counts.high[r] : counts.low[r]));
     }
-    for (std::size_t segment = 0; segment < segments; ++segment) {
-      const auto owner = Bytes::broadcast(owner_of(neuron, segment));
-      const auto owned = [&](std::size_t r, const Vector& v) {
-        if constexpr (kSingle) return v;
-        return Bytes::keep(Bytes::equal(load(counts.owner[r]), owner), v);
-      };
-      auto marks = Bytes::broadcast(0);
-      add_eight<Bytes>(counts.low_bits[segment], column, counts.groups[segment], [&](std::size_t r) {
-        marks = Bytes::add(marks, owned(r, mark[r]));
-        return owned(r, load(counts.low[r]));
+    const auto count_segment = [&](std::size_t segment, auto owned) {
+      Vector marks[2] = {Bytes::broadcast(0), Bytes::broadcast(0)};  // of eight rows each, so that nibbles hold them
+      add_sixteen<Bytes>(counts.low_bits[segment], column, counts.groups[segment], [&](std::size_t r) {
+        if constexpr (!kFlags) marks[r / 8] = Bytes::add(marks[r / 8], owned(r, mark[r]));
+        return owned(r, kFlags && !kWide ? mark[r] : load(counts.low[r]));
       });
       if constexpr (kWide) {
-        add_eight<Bytes>(counts.high_bits[segment], column, counts.groups[segment],
-                         [&](std::size_t r) { return owned(r, load(counts.high[r])); });
+        add_sixteen<Bytes>(counts.high_bits[segment], column, counts.groups[segment],
+                           [&](std::size_t r) { return owned(r, kFlags ? mark[r] : load(counts.high[r])); });
       }
-      add(counts.elements[segment], Bytes::low_nibbles(marks));
-      add(counts.saturated[segment], Bytes::template shift_right<4>(marks));
+      if constexpr (kFlags) return;
+      for (const Vector& half : marks) {
+        add(counts.elements[segment], Bytes::low_nibbles(half));
+        add(counts.saturated[segment], Bytes::template shift_right<4>(half));
+      }
+    };
+    if (first_holds_all) count_segment(0, [](std::size_t, const Vector& v) { return v; });
+    for (std::size_t segment = first_holds_all; segment < segments; ++segment) {
+      const auto owner = Bytes::broadcast(owner_of(neuron, segment));
+      count_segment(segment, [&](std::size_t r, const Vector& v) {
+        return Bytes::keep(Bytes::equal(load(counts.owner[r]), owner), v);
+      });
     }
   }
   for (std::size_t segment = 0; segment < segments; ++segment) ++counts.groups[segment];
@@ -99,11 +122,17 @@ void unpack_bytes(LevelCounts& counts, const Neuron& neuron) {
 
 template <class Bytes>
 void unpack_bits(LevelCounts& counts, const Neuron& neuron, std::size_t segment) {
-  const std::size_t bits = neuron.steps->timesteps, low_bits = std::min(bits, kBitsOfByte);
+  const std::size_t bits = neuron.steps->timesteps, bytes = has_high_bits(neuron) ? 2 : 1;
   const std::size_t groups = std::exchange(counts.groups[segment], 0);
-  std::int64_t* const total = counts.totals[segment].bits.data();
-  unpack<Bytes>(counts.low_bits[segment], groups, low_bits, total);
-  if (has_high_bits(neuron)) unpack<Bytes>(counts.high_bits[segment], groups, bits - low_bits, total + low_bits);
+  LevelCounts::Total& total = counts.totals[segment];
+  std::int64_t set[2 * kBitsOfByte] = {};
+  unpack<Bytes>(counts.low_bits[segment], groups, set);
+  if (bytes == 2) unpack<Bytes>(counts.high_bits[segment], groups, set + kBitsOfByte);
+  for (std::size_t bit = 0; bit < bits; ++bit) total.bits[bit] += set[bit];
+  if (!has_free_bits(neuron)) return;
+  const std::int64_t* const flag = set + (bytes - 1) * kBitsOfByte + kFirstFlag;
+  total.saturated += flag[0];
+  total.elements += flag[1];
 }
 
 // Counts all rows; those without elements count as silent.
@@ -112,18 +141,24 @@ void count_rows(LevelCounts& counts, const Neuron& neuron) {
   for (Row* const rows : {counts.owner, counts.low, counts.high}) {
     std::fill(rows + counts.rows, rows + LevelCounts::kRows, Row{});
   }
-  const auto count = [&](auto wide) {
+  const auto count = [&](auto wide, auto marks) {
     constexpr bool kWide = decltype(wide)::value;
-    if (neuron.bases == 1) return count_group<Bytes, kWide, true>(counts, neuron);
-    count_group<Bytes, kWide, false>(counts, neuron);
+    constexpr Marks kMarks = decltype(marks)::value;
+    if (neuron.bases == 1) return count_group<Bytes, kWide, true, kMarks>(counts, neuron);
+    count_group<Bytes, kWide, false, kMarks>(counts, neuron);
+  };
+  const auto count_marked = [&](auto wide) {
+    if (has_free_bits(neuron)) return count(wide, std::integral_constant<Marks, Marks::kFlags>());
+    count(wide, std::integral_constant<Marks, Marks::kNibbles>());
+    ++counts.groups_of_bytes;
   };
   if (has_high_bits(neuron)) {
-    count(std::true_type());
+    count_marked(std::true_type());
   } else {
-    count(std::false_type());
+    count_marked(std::false_type());
   }
   counts.rows = 0;
-  if (++counts.groups_of_bytes == LevelCounts::kMostGroupsOfBytes) unpack_bytes<Bytes>(counts, neuron);
+  if (counts.groups_of_bytes == LevelCounts::kMostGroupsOfBytes) unpack_bytes<Bytes>(counts, neuron);
   for (std::size_t segment = 0; segment < neuron.bases; ++segment) {
     if (counts.groups[segment] == LevelCounts::kMostGroups) unpack_bits<Bytes>(counts, neuron, segment);
   }

@@ -4,7 +4,8 @@
 //
 //     sum = a ^ b ^ c,    carry = majority(a, b, c)
 //
-// and a tree of seven full adders adds eight bytes to planes of weights 1, 2 and 4, which leaves one carry of weight 8.
+// and a tree of fifteen full adders adds sixteen bytes to planes of weights 1, 2, 4 and 8, which leaves one carry of
+// weight 16.
 #pragma once
 
 #include <algorithm>
@@ -28,30 +29,36 @@ typename Bytes::Vector full_add(typename Bytes::Vector& plane, typename Bytes::V
   return Bytes::majority(a, b, c);
 }
 
-// Adds value(0) to value(7), the bytes at `column` of eight rows, after `groups` of eight were added before.
+// Adds value(0) to value(15), the bytes at `column` of sixteen rows, after `groups` of sixteen were added before.
 template <class Bytes, class Value>
-void add_eight(BitCounts& counts, std::size_t column, std::size_t groups, Value value) {
+void add_sixteen(BitCounts& counts, std::size_t column, std::size_t groups, Value value) {
   const auto at = [&](Row& row) { return bytes_of(row) + column; };
   auto ones = Bytes::load(at(counts.plane[0]));
   auto twos = Bytes::load(at(counts.plane[1]));
   auto fours = Bytes::load(at(counts.plane[2]));
+  auto eights = Bytes::load(at(counts.plane[3]));
   const auto two = [&](std::size_t r) { return full_add<Bytes>(ones, value(r), value(r + 1)); };
   const auto four = [&](std::size_t r) {
     const auto first = two(r);
     return full_add<Bytes>(twos, first, two(r + 2));
   };
-  const auto first = four(0);
-  auto carry = full_add<Bytes>(fours, first, four(4));
+  const auto eight = [&](std::size_t r) {
+    const auto first = four(r);
+    return full_add<Bytes>(fours, first, four(r + 4));
+  };
+  const auto first = eight(0);
+  auto carry = full_add<Bytes>(eights, first, eight(8));
   Bytes::store(at(counts.plane[0]), ones);
   Bytes::store(at(counts.plane[1]), twos);
   Bytes::store(at(counts.plane[2]), fours);
+  Bytes::store(at(counts.plane[3]), eights);
 
   // A carry waits at each bit that is set in the number of groups, because adding 1 to that number carries likewise.
   std::size_t level = 0;
   for (; groups >> level & 1; ++level) {
-    auto plane = Bytes::load(at(counts.plane[3 + level]));
+    auto plane = Bytes::load(at(counts.plane[BitCounts::kLowPlanes + level]));
     carry = full_add<Bytes>(plane, Bytes::load(at(counts.waiting[level])), carry);
-    Bytes::store(at(counts.plane[3 + level]), plane);
+    Bytes::store(at(counts.plane[BitCounts::kLowPlanes + level]), plane);
   }
   Bytes::store(at(counts.waiting[level]), carry);
 }
@@ -84,7 +91,7 @@ std::size_t settle(BitCounts& counts, std::size_t column, std::size_t groups,
     return v;
   };
   std::size_t plane = 0;
-  for (; plane < 3; ++plane) planes[plane] = take(counts.plane[plane]);
+  for (; plane < BitCounts::kLowPlanes; ++plane) planes[plane] = take(counts.plane[plane]);
   auto carry = Bytes::broadcast(0);
   for (std::size_t level = 0; groups >> level != 0; ++level, ++plane) {
     const bool waits = groups >> level & 1;
@@ -95,9 +102,9 @@ std::size_t settle(BitCounts& counts, std::size_t column, std::size_t groups,
   return plane + 1;
 }
 
-// Adds to total[b] how often bit b was set in `groups`, and clears the counts.
+// Adds to total[b] how often bit b of all bytes was set in `groups`, and clears the counts.
 template <class Bytes>
-void unpack(BitCounts& counts, std::size_t groups, std::size_t bits, std::int64_t* total) {
+void unpack(BitCounts& counts, std::size_t groups, std::int64_t* total) {
   for (std::size_t column = 0; column < Row::kBytes; column += Bytes::kLanes) {
     typename Bytes::Vector planes[BitCounts::kPlanes];
     const std::size_t used = settle<Bytes>(counts, column, groups, planes);
@@ -107,7 +114,7 @@ void unpack(BitCounts& counts, std::size_t groups, std::size_t bits, std::int64_
         rows[r] = first + r < used ? planes[first + r] : Bytes::broadcast(0);
       }
       transpose<Bytes>(rows);
-      for (std::size_t bit = 0; bit < bits; ++bit) total[bit] += Bytes::sum(rows[bit]) << first;
+      for (std::size_t bit = 0; bit < kBitsOfByte; ++bit) total[bit] += Bytes::sum(rows[bit]) << first;
     }
   }
 }

@@ -62,6 +62,7 @@ SpikeCounter::~SpikeCounter() {
 // falls and lies after x. A saturated basis fires at all T time steps, or only its saturation spike if it has one.
 void SpikeCounter::move_levels_to(std::int64_t* spikes) {
   unpack_levels_(*levels_, neuron_);
+  if (LevelCounts::first_holds_all(neuron_)) levels_->keep_own_of_first(neuron_.bases);
   const std::size_t timesteps = neuron_.steps->timesteps;
   const bool saturation_spike = neuron_.steps->saturation_spike;
   std::int64_t elements = 0;

@@ -110,21 +110,28 @@ class StepLevels {
   Spikes<Simd> spikes(Float charge) const {
     if constexpr (kHalving) return {Simd::whole(charge), Simd::truncate(charge)};
     const Index whole = Simd::truncate(charge);
-    Index rest = Simd::template shift_left<kMarkBits>(whole), word = Simd::broadcast_index(0);
-    std::size_t t = 0;
-    if (timesteps_ > kMarkBits) {
-      for (; t < timesteps_ - kMarkBits; ++t) rest = step(rest, marked_size_[t]);
-      const Index marks = marks_of(rest);
-      word = Simd::template shift_left<kMarkBits>(marks);
-      rest = Simd::subtract(rest, marks);
+    Index rest = Simd::template shift_left<kMarkBits>(whole);
+    const auto spikes_of = [&](Index word) -> Spikes<Simd> {
+      return {Simd::to_float(Simd::subtract(whole, Simd::template shift_right<kMarkBits>(rest))), word};
+    };
+    const std::size_t first = timesteps_ > kMarkBits ? timesteps_ - kMarkBits : 0;
+    if (first == 0) {
+      steps(rest, 0);
+      return spikes_of(marks_of(rest));
     }
-#pragma GCC unroll 4
-    for (; t < timesteps_; ++t) rest = step(rest, marked_size_[t]);
-    word = Simd::either(word, marks_of(rest));
-    return {Simd::to_float(Simd::subtract(whole, Simd::template shift_right<kMarkBits>(rest))), word};
+    for (std::size_t t = 0; t < first; ++t) rest = step(rest, marked_size_[t]);
+    const Index marks = marks_of(rest);
+    rest = Simd::subtract(rest, marks);
+    steps(rest, first);
+    return spikes_of(Simd::either(Simd::template shift_left<kMarkBits>(marks), marks_of(rest)));
   }
 
  private:
+  // The marked steps from t on.
+  void steps(Index& rest, std::size_t t) const {
+#pragma GCC unroll 4
+    for (; t < timesteps_; ++t) rest = step(rest, marked_size_[t]);
+  }
   static Index step(Index rest, std::uint32_t size) {
     return Simd::smaller(rest, Simd::subtract(rest, Simd::broadcast_index(size)));
   }
@@ -172,14 +179,15 @@ void evaluate_few_counted(const Neuron& neuron, const Scale& scale, const float*
     each_counted_block<Simd, LevelCounts::kElements>(
         neuron, scale, x, y, count, counts,
         [&](const float* from, float* to, std::size_t size, const Scale& here, const WaitingBytes& waiting) {
-          const bool high = has_high_bits(neuron);
+          const bool high = has_high_bits(neuron), falling = neuron.falling;
           each_scaled<Simd>(neuron.odd, here, from, size, [=](std::size_t i, const auto& scaled) {
             const auto magnitude = scaled.magnitude();
             const auto segment = fields.find(magnitude);
             const auto spikes = levels.spikes(Simd::clip(fields.charge(segment, magnitude), top));
             store_word<Simd>(high, waiting, i, spikes.word);
             if constexpr (!std::decay_t<decltype(fields)>::kSingle) {
-              Simd::store_bytes(waiting.owner + i, Simd::clear(scaled.is_nan(), Simd::either(segment, first_owner)));
+              Simd::store_bytes(waiting.owner + i,
+                                falling ? Simd::clear(scaled.is_nan(), Simd::either(segment, first_owner)) : segment);
             }
             Simd::store(to + i, scaled.restore(fields.output(segment, spikes.level)));
           });

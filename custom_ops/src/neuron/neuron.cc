@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "neuron/neuron.h"
 
+#include <algorithm>
 #include <cmath>
 
 namespace onnx_snn {
@@ -15,6 +16,7 @@ Neuron::Neuron(const NeuronTensors& tensors)
       reset(tensors.reset, tensors.reset + timesteps * bases),
       intensity(tensors.intensity, tensors.intensity + timesteps * bases),
       weight(tensors.weight, tensors.weight + bases),
+      falling(std::any_of(gain.begin(), gain.end(), [](float entry) { return entry < 0; })),
       steps(steps_of(tensors)) {
   if (steps) {
     for (std::size_t n = 0; n < bases; ++n) {

@@ -43,7 +43,11 @@ class Neuron {
   }
 
   // Of a segmented neuron: what identifies the first segment while levels are counted; others follow one by one.
-  std::size_t first_owner() const { return path == Path::kFewSegments ? kFewSegments : segments->first_leaf(); }
+  // With bases that fall it is above 0, which stands for no segment.
+  std::size_t first_owner() const {
+    if (path == Path::kSegmented) return segments->first_leaf();
+    return falling ? kFewSegments : 0;
+  }
 
   std::size_t bases;
   std::size_t timesteps;  // S, the time step of the saturation spike included
@@ -51,6 +55,7 @@ class Neuron {
   double bias;
   std::vector<float> u_rest, gain, threshold, reset, intensity;
   std::vector<double> weight;
+  bool falling;  // a gain is negative: the basis fires below its resting potential
 
   std::optional<Steps> steps;        // nothing: the kernels are not steps
   std::vector<float> level_gain;     // of steps: gain / unit, a shift; may overflow unless the steps are halving

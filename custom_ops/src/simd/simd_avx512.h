@@ -25,7 +25,6 @@ struct Avx512Bytes {
   static Mask equal(Vector a, Vector b) { return _mm512_cmpeq_epi8_mask(a, b); }
   static Mask both(Mask a, Mask b) { return a & b; }
   static Vector keep(Mask where, Vector v) { return _mm512_maskz_mov_epi8(where, v); }
-  static Vector add_where(Mask where, Vector a, Vector v) { return _mm512_mask_add_epi8(a, where, a, v); }
   static Vector add(Vector a, Vector b) { return _mm512_add_epi8(a, b); }
   static Vector larger(Vector a, Vector b) { return _mm512_max_epu8(a, b); }
   static bool any(Mask mask) { return mask != 0; }
@@ -39,6 +38,7 @@ struct Avx512Bytes {
     return _mm512_and_si512(_mm512_srli_epi16(v, kBits), broadcast(0xFF >> kBits));
   }
   static Vector low_nibbles(Vector v) { return _mm512_and_si512(v, broadcast(15)); }
+  static Vector either(Vector a, Vector b) { return _mm512_or_si512(a, b); }
   static Vector exclusive_or(Vector a, Vector b) { return _mm512_xor_si512(a, b); }
   static Vector differing(Vector a, Vector b, Vector mask) { return _mm512_and_si512(_mm512_xor_si512(a, b), mask); }
 
