@@ -17,7 +17,7 @@ from strategies import SPECIAL, Case, cases, critical_inputs, floats, gains, sam
 from onnx_snn.config.neuron_settings import BetaCode
 from onnx_snn.fitting.beta_codes import BetaSteps
 from onnx_snn.neurons.bodies.guarantees import STEP_UNIT, Guarantees
-from onnx_snn.neurons.bodies.mbe_neuron import ALLOWZERO_OPSET
+from onnx_snn.neurons.bodies.statements import ALLOWZERO_OPSET
 from onnx_snn.neurons.function_bodies import closed_body_fits, function_protos
 from onnx_snn.neurons.mbe import MAX_TIMESTEPS, MbeNeuron, halving_neuron, time_loop
 from onnx_snn.neurons.opset import (
