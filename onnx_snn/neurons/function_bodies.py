@@ -15,12 +15,12 @@ from collections.abc import Iterable
 
 import onnx
 
-from onnx_snn.neurons.bodies import flat
+from onnx_snn.neurons.bodies import halving
 from onnx_snn.neurons.bodies.guarantees import Guarantees, has_closed_form
 from onnx_snn.neurons.bodies.mbe_neuron import mbe_neuron
 from onnx_snn.neurons.bodies.normalization import (
-    flat_layer_normalization,
-    flat_rms_normalization,
+    halving_layer_normalization,
+    halving_rms_normalization,
     layer_normalization,
     rms_normalization,
 )
@@ -75,31 +75,34 @@ def closed_body_fits(neurons: Iterable[MbeNeuron]) -> bool:
 def _text(operator: Operator, opset: int, body: Body, metered: bool, guarantees: Guarantees) -> str:
     """ONNX text of the function of `operator`."""
     # Loop bodies are the definition, in which every op is a function over MbeNeuron.
-    flat_text = _flat_text(operator, opset, guarantees) if body is Body.CLOSED and not metered else None
-    statements = flat_text or {
-        MBE_NEURON.name: lambda: mbe_neuron(opset, body, guarantees, metered),
-        SPIKING_SOFTMAX.name: lambda: softmax(opset, metered),
-        SPIKING_LAYER_NORMALIZATION.name: lambda: layer_normalization(metered),
-        SPIKING_RMS_NORMALIZATION.name: lambda: rms_normalization(metered),
-    }[operator.name]()
+    few = _halving_text(operator, opset, guarantees) if body is Body.CLOSED and not metered else None
+    statements = (
+        few
+        or {
+            MBE_NEURON.name: lambda: mbe_neuron(opset, body, guarantees, metered),
+            SPIKING_SOFTMAX.name: lambda: softmax(opset, metered),
+            SPIKING_LAYER_NORMALIZATION.name: lambda: layer_normalization(metered),
+            SPIKING_RMS_NORMALIZATION.name: lambda: rms_normalization(metered),
+        }[operator.name]()
+    )
     attributes = "<polarity>" if operator.polarized else ""
     signature = f"{operator.name} {attributes} ({', '.join(operator.inputs)})"
     header = f'<domain: "{DOMAIN}", opset_import: ["" : {opset}, "{DOMAIN}" : {VERSION}]>'
     return f"{header} {signature} => ({', '.join(operator.outputs(metered))}) {{ {statements} }}"
 
 
-def _flat_text(operator: Operator, opset: int, guarantees: Guarantees) -> str | None:
-    """The statements of `operator` without subgraphs and calls; None if `guarantees` do not allow them."""
+def _halving_text(operator: Operator, opset: int, guarantees: Guarantees) -> str | None:
+    """The statements of `operator` of halving neurons; None if `guarantees` do not allow them."""
     if operator is SPIKING_SOFTMAX:
-        return flat.softmax(opset) if guarantees.flat_primitives else None
-    if not guarantees.flat_neurons:
+        return halving.softmax(opset) if guarantees.halving_primitives else None
+    if not guarantees.halving_neurons:
         return None
     if operator is MBE_NEURON:
-        return flat.mbe_neuron(opset, guarantees.no_scalars)
-    if not guarantees.flat_primitives:
+        return halving.mbe_neuron(opset)
+    if not guarantees.halving_primitives:
         return None
-    flat_normalization = {
-        SPIKING_LAYER_NORMALIZATION.name: flat_layer_normalization,
-        SPIKING_RMS_NORMALIZATION.name: flat_rms_normalization,
+    by_halving = {
+        SPIKING_LAYER_NORMALIZATION.name: halving_layer_normalization,
+        SPIKING_RMS_NORMALIZATION.name: halving_rms_normalization,
     }[operator.name]
-    return flat_normalization(opset)
+    return by_halving(opset)

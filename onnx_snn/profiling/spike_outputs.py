@@ -196,7 +196,6 @@ def _guarantees(model: ir.Model) -> Guarantees:
         return Guarantees.of(
             [(meter.role, meter.neuron) for meter in meters],
             largest_scale=max((meter.largest_scale for meter in meters), default=1.0),
-            no_scalars=all(node.inputs[0].shape is not None and node.inputs[0].shape.rank() > 0 for node in nodes),
         )
     except ModelError:
         return function_bodies.ANY_NEURONS

@@ -40,10 +40,9 @@ class Guarantees:
         silent_at_rest: odd neurons answer 0 to every denormal number, so that their sign may be any number there.
         ungated_singles: neurons of one basis have no saturation spike.
         halving: neurons of functions, operands and deviations are halving.
-        regular_primitives: neurons of 2^x, 1/x and 1/sqrt(x) are halving with several bases, those of 2^x answer positive
-            numbers, and codes of deviations are so small that variances are finite: what is inverted is 0 in rows of
-            zeros only, and never infinite.
-        no_scalars: no neuron is given a tensor without axes.
+        regular_primitives: neurons of 2^x, 1/x and 1/sqrt(x) are halving with several bases, those of 2^x answer
+            positive numbers, and codes of deviations are so small that variances are finite: what is inverted is never
+            infinite, and 0 in rows of zeros only.
     """
 
     float32_sums: bool = False
@@ -51,28 +50,24 @@ class Guarantees:
     ungated_singles: bool = False
     halving: bool = False
     regular_primitives: bool = False
-    no_scalars: bool = False
 
     @property
-    def flat_neurons(self) -> bool:
-        """Whether neurons with scales have bodies without subgraphs."""
+    def halving_neurons(self) -> bool:
+        """Whether `onnx_snn.neurons.bodies.halving` computes neurons with scales."""
         return self.float32_sums and self.silent_at_rest and self.halving
 
     @property
-    def flat_primitives(self) -> bool:
-        """Whether softmax, and the root of normalizations, have bodies without subgraphs."""
+    def halving_primitives(self) -> bool:
+        """Whether `onnx_snn.neurons.bodies.halving` computes those of softmax and of the root of normalizations."""
         return self.float32_sums and self.regular_primitives
 
     @classmethod
-    def of(
-        cls, neurons: Iterable[tuple[NeuronRole, MbeNeuron]], *, largest_scale: float = 1.0, no_scalars: bool = False
-    ) -> Guarantees:
+    def of(cls, neurons: Iterable[tuple[NeuronRole, MbeNeuron]], *, largest_scale: float = 1.0) -> Guarantees:
         """What all neurons of a file have in common.
 
         Args:
             neurons: they, with their roles.
             largest_scale: the largest of all channel scales.
-            no_scalars: whether no neuron is given a tensor without axes.
         """
         roles = list(neurons)
         listed = [neuron for _, neuron in roles]
@@ -81,7 +76,6 @@ class Guarantees:
             silent_at_rest=all(map(_is_silent_at_rest, listed)),
             halving=all(neuron.halving is not None for role, neuron in roles if not role.is_primitive),
             regular_primitives=all(_is_regular(role, neuron, largest_scale) for role, neuron in roles),
-            no_scalars=no_scalars,
             ungated_singles=all(neuron.bases > 1 or np.isfinite(neuron.reset).all() for neuron in listed),
         )
 

@@ -11,6 +11,7 @@ from onnx_snn.neurons.bodies.guarantees import Guarantees
 from onnx_snn.neurons.bodies.statements import ONCE, allowzero, in_subgraph, positive_zero
 from onnx_snn.neurons.opset import DOMAIN, PARAMETERS, Body
 
+
 def mbe_neuron(opset: int, body: Body, guarantees: Guarantees, metered: bool) -> str:
     """x -> a -> membrane [N, elements] -> accumulated intensity o [N, elements] -> y in the shape of x.
 
@@ -89,8 +90,8 @@ def _time_loop(metered: bool) -> str:
     """
 
 
-# Statements before the subgraph, for the product with the weights, and from the sum to the output of the bank. An Add of
-# a bias below 1e-8 is nothing to onnxruntime (NoopElimination); a Sum is left alone.
+# Statements before the subgraph, for the product with the weights, and from the sum to the output of the bank. An Add
+# of a bias below 1e-8 is nothing to onnxruntime (NoopElimination); a Sum is left alone.
 _IN_FLOAT32 = (
     "weight_row = Reshape (weight, as_row)",
     "RESULT = MatMul (weight_row, o)",

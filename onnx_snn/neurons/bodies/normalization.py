@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from onnx_snn.neurons.bodies import flat
+from onnx_snn.neurons.bodies import halving
 from onnx_snn.neurons.bodies.mantissas import CONSTANTS, reciprocal_square_root
 from onnx_snn.neurons.bodies.mbe_neuron import call
 from onnx_snn.neurons.bodies.statements import ONCE, in_subgraph, reduced
@@ -68,34 +68,43 @@ def rms_normalization(metered: bool) -> str:
     return f"{ONCE} {CONSTANTS} {_LENGTH} deviation = Identity (x) {_normalized(_SCALED, metered)}"
 
 
-def flat_layer_normalization(opset: int) -> str:
+def halving_layer_normalization(opset: int) -> str:
     """Layer normalization by halving neurons, where variances are finite.
 
     A row that holds a number that is not finite has such a mean as well, by which it becomes NaN.
     """
-    return f"""
-    {flat.CONSTANTS}
-    {_LENGTH}
+    statements = f"""
     {_DEVIATION}
-    {flat.signed_numbers("coded", "deviation", "deviation_", "deviation_scale", opset)}
+    {halving.signed_numbers("coded", "deviation", "deviation_", "deviation_scale", opset)}
     reading = Mul (mean, zero)
-    {_flat_inverse_deviation("epsilon, reading", opset)}
+    {_by_halving_root("epsilon, reading", opset)}
     {_AFFINE}
     """
+    return _HALVING_SETUP + in_subgraph(statements, {"y": "x"})
 
 
-def flat_rms_normalization(opset: int) -> str:
+def halving_rms_normalization(opset: int) -> str:
     """Root-mean-square normalization by halving neurons, where variances are finite."""
-    return f"""
-    {flat.CONSTANTS}
-    {_LENGTH}
-    {flat.signed_elements("coded", "x", "deviation_", "deviation_scale", opset)}
-    {_flat_inverse_deviation("epsilon", opset)}
+    statements = f"""
+    {halving.signed_elements("coded", "x", "deviation_", "deviation_scale", opset)}
+    {_by_halving_root("epsilon", opset)}
     {_SCALED}
+    """
+    return _HALVING_SETUP + in_subgraph(statements, {"y": "x"})
+
+
+_HALVING_SETUP = f"""
+    {ONCE}
+    {_LENGTH}
+    {halving.CONSTANTS}
+    {halving.SIGN_CONSTANTS}
+    {halving.ROOT_CONSTANTS}
+    {halving.elements_parameters("deviation_")}
+    {halving.rows_parameters("rsqrt_")}
     """
 
 
-def _flat_inverse_deviation(added: str, opset: int) -> str:
+def _by_halving_root(added: str, opset: int) -> str:
     """normalized = coded / sqrt(mean(coded**2) + `added`)."""
     return f"""
     coded_double = Cast <to = 11> (coded)
@@ -103,6 +112,6 @@ def _flat_inverse_deviation(added: str, opset: int) -> str:
     variance_double = Div (squared_sum, length)
     variance = Cast <to = 1> (variance_double)
     v = Sum (variance, {added})
-    {flat.inverse_root("inverse_deviation", "v")}
+    {halving.inverse_root("inverse_deviation", "v")}
     normalized = Mul (coded, inverse_deviation)
     """

@@ -66,10 +66,10 @@ def positive_zero(result: str, x: str) -> str:
 def unit_of_last_place(result: str, a: str, kind: str) -> str:
     """result = the unit in the last place of `a`, with its sign; 0 for 0, NaN for infinite `a`.
 
-    What is added is a little more than half of that unit, and less than three halves, so that the sum is the next number
-    of float32 or float64. It is exact in any runtime, for normal numbers (compare S. M. Rump, T. Ogita, S. Oishi,
-    "Accurate floating-point summation, part I", SIAM J. Sci. Comput. 31(1), 2008, algorithm 3.5). No constant is near 1:
-    onnxruntime (NoopElimination) takes a product with that for nothing.
+    What is added is a little more than half of that unit, and less than three halves, so that the sum is the next
+    number of float32 or float64. It is exact in any runtime, for normal numbers (compare S. M. Rump, T. Ogita,
+    S. Oishi, "Accurate floating-point summation, part I", SIAM J. Sci. Comput. 31(1), 2008, algorithm 3.5). No constant
+    is near 1: onnxruntime (NoopElimination) takes a product with that for nothing.
 
     Args:
         result: name of the unit.

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Closed bodies of halving neurons as plain nodes, without subgraphs and calls: cheap to inline and to optimize.
+"""Closed bodies of halving neurons, with few nodes: what a session spends on a function is by node.
 
-The neurons have halving kernels and sums that are exact in float32. An unused part costs a session as much as a used
-one, so nothing here is general; `onnx_snn.neurons.bodies.mbe_neuron` has the body of any other neuron.
+The neurons have halving kernels and sums that are exact in float32; `onnx_snn.neurons.bodies.mbe_neuron` has the body
+of any other neuron. For every neuron there are statements on its parameters alone, which a runtime computes once, and
+those on the argument, which are in a subgraph.
 
 Runtimes take a product with a constant near 1 and a sum with a constant 0 for nothing and drop them (onnxruntime's
 NoopElimination, where shapes are known). Neither stands here: +0 is made of -0 by a difference from 0.
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 import math
 
-from onnx_snn.neurons.bodies.statements import allowzero, reduced, unit_of_last_place
+from onnx_snn.neurons.bodies.statements import ONCE, allowzero, in_subgraph, reduced, unit_of_last_place
 
 _BELOW_TWO = 2.0 - 2.0**-23
 """The float32 number before 2: with it as limit of the charge, every basis answers at most its last level."""
@@ -24,13 +25,12 @@ CONSTANTS = f"""
     zero = Constant <value = float {{0}}> ()
     as_row = Constant <value = int64[2] {{1, -1}}> ()
     as_column = Constant <value = int64[2] {{-1, 1}}> ()
-    final = Constant <value = int64 {{-1}}> ()
-    first = Constant <value = int64 {{0}}> ()
+    last_of_first = Constant <value = int64[2] {{-1, 0}}> ()
     below_two = Constant <value = float {{{_BELOW_TWO!r}}}> ()
     """
 """Read by all statements of this module."""
 
-_SIGN_CONSTANTS = f"""
+SIGN_CONSTANTS = f"""
     odd_int = Constant <value_int: int = @polarity> ()
     one = Constant <value = float {{1}}> ()
     slope = Constant <value = float {{{_STEEPEST!r}}}> ()
@@ -40,15 +40,41 @@ _SIGN_CONSTANTS = f"""
 """Read by `signed_numbers`. Only odd neurons can have a sign of -1."""
 
 
-def mbe_neuron(opset: int, has_axes: bool) -> str:
-    """y = neuron(x) for neurons that are silent at rest.
-
-    Args:
-        opset: version of the standard operators.
-        has_axes: whether no x is a scalar; the scale [1] adds an axis to those.
+def mbe_neuron(opset: int) -> str:
+    """y = neuron(x) for neurons silent at rest; the last Reshape removes the axis that scale adds to scalars."""
+    statements = f"""
+    {signed_elements("y_ranked", "x", "", "scale", opset)}
+    y = Reshape {allowzero(opset)} (y_ranked, shape)
     """
-    statements = CONSTANTS + signed_elements("y" if has_axes else "y_ranked", "x", "", "scale", opset)
-    return statements if has_axes else f"{statements} y = Reshape {allowzero(opset)} (y_ranked, shape)"
+    return ONCE + CONSTANTS + SIGN_CONSTANTS + elements_parameters("") + in_subgraph(statements, {"y": "x"})
+
+
+def elements_parameters(prefix: str) -> str:
+    """What `signed_elements`, `signed_numbers` and `elements` read."""
+    return f"""
+    {_bits(prefix)}
+    {prefix}u_rest_column = Reshape ({prefix}u_rest, as_column)
+    {prefix}level_gain = Reshape ({prefix}level_gains, as_column)
+    {prefix}weight_row = Reshape ({prefix}weight_bits, as_row)
+    """
+
+
+def rows_parameters(prefix: str) -> str:
+    """What `rows` reads."""
+    return f"""
+    {_bits(prefix)}
+    {prefix}weight_column = Reshape ({prefix}weight_bits, as_column)
+    """
+
+
+def _bits(prefix: str) -> str:
+    """Gains and weights [N] and the highest level, in units of the last intensity."""
+    return f"""
+    {prefix}bit = GatherND ({prefix}intensity, last_of_first)
+    {prefix}level_gains = Div ({prefix}gain, {prefix}bit)
+    {prefix}weight_bits = Mul ({prefix}weight, {prefix}bit)
+    {prefix}level_limit = Div (below_two, {prefix}bit)
+    """
 
 
 def signed_elements(result: str, x: str, prefix: str, scale: str, opset: int) -> str:
@@ -66,12 +92,11 @@ def signed_numbers(result: str, x: str, prefix: str, scale: str, opset: int) -> 
     The readout is negated, so that the difference from 0 that turns it back leaves no -0.
     """
     return f"""
-    {_SIGN_CONSTANTS}
     {prefix}scaled = Div ({x}, {scale})
     {prefix}steep = Mul ({prefix}scaled, slope)
     {prefix}sign = Clip ({prefix}steep, lowest_sign, one)
     {prefix}magnitude = Mul ({prefix}scaled, {prefix}sign)
-    {_elements(f"{prefix}negative", f"{prefix}magnitude", x, prefix, "-1.0", opset)}
+    {_elements(f"{prefix}negative", f"{prefix}magnitude", x, prefix, -1.0, opset)}
     {prefix}turned = Mul ({prefix}negative, {prefix}sign)
     {prefix}signed = Sub (zero, {prefix}turned)
     {result} = Mul ({prefix}signed, {scale})
@@ -80,16 +105,12 @@ def signed_numbers(result: str, x: str, prefix: str, scale: str, opset: int) -> 
 
 def elements(result: str, x: str, prefix: str, opset: int) -> str:
     """result = neuron(x) without scale and polarity; any number for a NaN. A result of 0 may be -0."""
-    return _elements(result, x, x, prefix, "1.0", opset)
+    return _elements(result, x, x, prefix, 1.0, opset)
 
 
-def _elements(result: str, x: str, like: str, prefix: str, factor: str, opset: int) -> str:
+def _elements(result: str, x: str, like: str, prefix: str, factor: float, opset: int) -> str:
     """result = factor * neuron(x), in the shape of `like`, with the bases along a leading axis in between."""
     return f"""
-    {prefix}u_rest_column = Reshape ({prefix}u_rest, as_column)
-    {_bits(prefix)}
-    {prefix}level_gain = Reshape ({prefix}level_gains, as_column)
-    {prefix}weight_row = Reshape ({prefix}weight_bits, as_row)
     {prefix}row = Reshape ({x}, as_row)
     {_levels(f"{prefix}row", f"{prefix}u_rest_column", f"{prefix}level_gain", prefix)}
     {prefix}sum = Gemm <alpha = {factor}, beta = {factor}> ({prefix}weight_row, {prefix}levels, {prefix}bias)
@@ -104,22 +125,9 @@ def rows(result: str, x: str, prefix: str) -> str:
     The bases take the place of the last axis.
     """
     return f"""
-    {_bits(prefix)}
-    {prefix}weight_column = Reshape ({prefix}weight_bits, as_column)
     {_levels(x, f"{prefix}u_rest", f"{prefix}level_gains", prefix)}
     {prefix}sum = MatMul ({prefix}levels, {prefix}weight_column)
     {result} = Sum ({prefix}sum, {prefix}bias)
-    """
-
-
-def _bits(prefix: str) -> str:
-    """Gains and weights [N] and the highest level, in units of the last intensity."""
-    return f"""
-    {prefix}intensity_final = Gather ({prefix}intensity, final)
-    {prefix}bit = Gather ({prefix}intensity_final, first)
-    {prefix}level_gains = Div ({prefix}gain, {prefix}bit)
-    {prefix}weight_bits = Mul ({prefix}weight, {prefix}bit)
-    {prefix}level_limit = Div (below_two, {prefix}bit)
     """
 
 
@@ -139,17 +147,22 @@ _LOWEST_NORMAL = -126
 def softmax(opset: int) -> str:
     """`SpikingSoftmax` where the exponential neuron answers positive numbers, so that row sums are regular.
 
-    2**floor(z) is the unit in the last place of a number between 2**(floor(z) + 23) and twice that, however inexactly it
-    is computed. Arithmetic leaves a NaN of x a NaN, so that its row becomes NaN whatever the maximum was.
+    2**floor(z) is the unit in the last place of a number between 2**(floor(z) + 23) and twice that, however inexactly
+    it is computed. Arithmetic leaves a NaN of x a NaN, so that its row becomes NaN whatever the maximum was.
     """
-    return f"""
+    setup = f"""
+    {ONCE}
     {CONSTANTS}
+    {elements_parameters("exp2_")}
+    {rows_parameters("reciprocal_")}
     last_axis = Constant <value = int64[1] {{-1}}> ()
     log2_e = Constant <value = float {{{math.log2(math.e)!r}}}> ()
     z_lowest = Constant <value = float {{{_LOWEST_NORMAL}}}> ()
     ln2 = Constant <value = float {{{math.log(2)!r}}}> ()
     raise = Constant <value = float {{{23.5 * math.log(2)!r}}}> ()
     two_to_24 = Constant <value = float {{16777216}}> ()
+    """
+    statements = f"""
     maximum = {reduced("ReduceMax", "x", "last_axis", opset)}
     x_shifted = Sub (x, maximum)
     z = Mul (x_shifted, log2_e)
@@ -175,16 +188,22 @@ def softmax(opset: int) -> str:
     inverse = Div (of_mantissa, power)
     y = Mul (exponential, inverse)
     """
+    return setup + in_subgraph(statements, {"y": "x"})
+
+
+ROOT_CONSTANTS = f"""
+    two_to_105 = Constant <value = double {{{2.0**105!r}}}> ()
+    """
+"""Read by `inverse_root`."""
 
 
 def inverse_root(result: str, v: str) -> str:
     """result = 1 / sqrt(v) for a finite v; any number for 0, which stands for a row of zeros.
 
-    The root of 2 * v is at least the power of two and below twice that, also after its rounding: it is exact where 2 * v
-    is a power of four, and v has only 24 bits.
+    The root of 2 * v is at least the power of two and below twice that, also after its rounding: it is exact where
+    2 * v is a power of four, and v has only 24 bits.
     """
     return f"""
-    two_to_105 = Constant <value = double {{{2.0**105!r}}}> ()
     v_double = Cast <to = 11> ({v})
     v_shifted = Mul (v_double, two_to_105)
     root = Sqrt (v_shifted)
