@@ -113,7 +113,12 @@ COARSE = {
 """Composites whose bodies may rely on everything."""
 
 EVERYTHING = Guarantees(
-    float32_sums=True, silent_at_rest=True, ungated_singles=True, halving=True, regular_primitives=True
+    float32_sums=True,
+    silent_at_rest=True,
+    ungated_singles=True,
+    halving=True,
+    regular_primitives=True,
+    few_neurons=True,
 )
 
 

@@ -21,8 +21,8 @@ ONCE = """
 def in_subgraph(statements: str, results: Mapping[str, str]) -> str:
     """`statements` inside a `Loop` that runs once and returns `results`.
 
-    Runtimes inline a function node by node, at a cost that up to onnxruntime 1.31 grows faster than the number of nodes
-    of the main graph. The nodes of a subgraph do not count.
+    Up to onnxruntime 1.31, to plan memory takes a time that grows with the square of the number of nodes of a graph.
+    Those of a subgraph do not count.
 
     Args:
         statements: ONNX text; they may read every name before the loop.
