@@ -96,8 +96,8 @@ PAGE = """# Without the library
 
 What a converted network costs where no library can be loaded, so that the runtime inlines the functions in the file:
 creation of a session, and its run on one sample, over those of the original's. One thread. In Chromium
-creation includes the compilation of onnxruntime-web. "Before" are the same neurons with the closed bodies of the version
-in which a neuron chose by its number of bases in an `If`, and softmax and normalizations called it.
+creation includes the compilation of onnxruntime-web. "Before" are the same neurons with the bodies of the version in
+which an `If` chose between one basis and several, and normalizations called `MbeNeuron`.
 
 `python benchmarks/portable_bodies.py`, {machine}, onnxruntime-node and onnxruntime-web {javascript}; medians over
 rounds, whose number is in the JSON file.

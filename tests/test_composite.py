@@ -165,7 +165,7 @@ def test_special_values_in_bodies_of_halving_neurons(name: str, value: np.float3
 @pytest.mark.parametrize("guarantees", [ANY_NEURONS, EVERYTHING])
 @pytest.mark.parametrize("name", COARSE)
 def test_known_shapes(name: str, guarantees: Guarantees, body: Body, metered: bool) -> None:
-    """Where a runtime knows shapes, it drops nodes that it takes for nothing; onnxruntime counts x * (1 - 2**-24)."""
+    """Where onnxruntime knows shapes, it drops nodes that it takes for nothing, such as x * (1 - 2**-53) in float64."""
     composite = COARSE[name]
     x = np.random.default_rng(7).normal(0, 3, (2, 3, 33)).astype(np.float32)
     x[0, 1, ::2] = -1e30

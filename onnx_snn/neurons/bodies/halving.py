@@ -5,8 +5,8 @@ The neurons have halving kernels and sums that are exact in float32; `onnx_snn.n
 of any other neuron. For every neuron there are statements on its parameters alone, which a runtime computes once, and
 those on the argument.
 
-Runtimes take a product with a constant near 1 and a sum with a constant 0 for nothing and drop them (onnxruntime's
-NoopElimination, where shapes are known). Neither stands here: +0 is made of -0 by a difference from 0.
+onnxruntime drops a sum with a constant 0, and a product with one that is 1 as float32, where it knows shapes
+(NoopElimination). Neither stands here: +0 is made of -0 by a difference from 0.
 """
 
 from __future__ import annotations

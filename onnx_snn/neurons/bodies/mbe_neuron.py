@@ -91,7 +91,7 @@ def _time_loop(metered: bool) -> str:
 
 
 # Statements before the subgraph, for the product with the weights, and from the sum to the output of the bank. An Add
-# of a bias below 1e-8 is nothing to onnxruntime (NoopElimination); a Sum is left alone.
+# of a bias of 0 is nothing to onnxruntime (NoopElimination), and a sum of -0 would stay; a Sum is left alone.
 _IN_FLOAT32 = (
     "weight_row = Reshape (weight, as_row)",
     "RESULT = MatMul (weight_row, o)",

@@ -69,7 +69,7 @@ def unit_of_last_place(result: str, a: str, kind: str) -> str:
     What is added is a little more than half of that unit, and less than three halves, so that the sum is the next
     number of float32 or float64. It is exact in any runtime, for normal numbers (compare S. M. Rump, T. Ogita,
     S. Oishi, "Accurate floating-point summation, part I", SIAM J. Sci. Comput. 31(1), 2008, algorithm 3.5). No constant
-    is near 1: onnxruntime (NoopElimination) takes a product with that for nothing.
+    is 1 as float32: onnxruntime (NoopElimination) takes a product with such a float64 for nothing.
 
     Args:
         result: name of the unit.
