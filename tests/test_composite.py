@@ -16,17 +16,21 @@ from functools import cache
 import numpy as np
 import pytest
 from composites import (
+    COARSE,
+    COARSE_DEVIATION,
+    COARSE_RSQRT,
     COMPOSITES,
     DEVIATION,
     EPSILON,
+    EVERYTHING,
     RECIPROCAL,
     RSQRT,
     Composite,
     affine,
+    coarse,
     every_composite,
     layer_normalization_of,
     one_nan,
-    rms_normalization_of,
     rows,
     softmax_of,
 )
@@ -92,34 +96,6 @@ def assert_runtimes_agree(composite: Composite, x: Float32, *, opset: int = OPSE
 @given(x=rows())
 def test_runtimes_agree(composite: Composite, x: Float32) -> None:
     assert_runtimes_agree(composite, x)
-
-
-def coarse(function: Callable[[NDArray], NDArray], low: float, high: float) -> MbeNeuron:
-    """`function` in few levels, whose sums are exact in float32."""
-    knots = np.linspace(low, high, 9)
-    full_charge = 2 - 2.0**-3
-    weight = np.round(np.diff(function(knots)) / full_charge * 2**14) / 2**14
-    bias = np.round(function(knots[:1])[0] * 2**14) / 2**14
-    return halving_neuron(knots[:-1], np.full(8, 16 / (high - low)), weight, bias, 4, gate=True)
-
-
-COARSE_DEVIATION = halving_neuron([0.125, 1], [1, 1], [1, 2], 0, 8, gate=True, polarity=1)
-COARSE_RSQRT = coarse(lambda m: m**-0.5, 0.5, 2)
-COARSE = {
-    "softmax": softmax_of(coarse(np.exp2, 0, 1), coarse(np.reciprocal, 0.5, 1)),
-    "layer_norm": layer_normalization_of(COARSE_DEVIATION, COARSE_RSQRT, scaled=True),
-    "rms_norm": rms_normalization_of(COARSE_DEVIATION, COARSE_RSQRT, scaled=True),
-}
-"""Composites whose bodies may rely on everything."""
-
-EVERYTHING = Guarantees(
-    float32_sums=True,
-    silent_at_rest=True,
-    ungated_singles=True,
-    halving=True,
-    regular_primitives=True,
-    few_neurons=True,
-)
 
 
 def test_coarse_neurons_guarantee_everything() -> None:

@@ -10,6 +10,7 @@ from functools import cache
 import numpy as np
 import onnx
 import pytest
+from composites import EVERYTHING
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from portable import OPSET, Portable, assert_same_bits, model_of, neuron_feeds
@@ -215,16 +216,6 @@ def guaranteed_neuron(
     del model.functions[:]
     model.functions.extend(function_protos([MBE_NEURON.name], opset=OPSET, body=body, guarantees=guarantees))
     return Portable(model)
-
-
-EVERYTHING = Guarantees(
-    float32_sums=True,
-    silent_at_rest=True,
-    ungated_singles=True,
-    halving=True,
-    regular_primitives=True,
-    few_neurons=True,
-)
 
 
 def test_fitted_codes_guarantee_all() -> None:
