@@ -140,7 +140,6 @@ EVERYTHING = Guarantees(
     ungated_singles=True,
     halving=True,
     regular_primitives=True,
-    few_neurons=True,
 )
 
 every_composite = pytest.mark.parametrize("composite", COMPOSITES.values(), ids=COMPOSITES.keys())

@@ -98,7 +98,7 @@ def _halving_text(operator: Operator, opset: int, guarantees: Guarantees) -> str
     if not guarantees.halving_neurons:
         return None
     if operator is MBE_NEURON:
-        return halving.mbe_neuron(opset, guarantees.few_neurons)
+        return halving.mbe_neuron(opset)
     if not guarantees.halving_primitives:
         return None
     by_halving = {

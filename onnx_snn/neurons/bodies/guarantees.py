@@ -18,10 +18,6 @@ STEP_UNIT = 2.0**-20
 MOST_CHARGE = 2.0**4 - STEP_UNIT
 """Largest sum of the step sizes of a single basis: below it float32 holds every multiple of `STEP_UNIT`."""
 
-MOST_NEURONS = 120
-"""Neurons of a file whose nodes may be in no subgraph: up to onnxruntime 1.31, to plan memory takes a time that grows
-with the square of the number of nodes of a graph."""
-
 _LARGEST_WEIGHT = 2.0**96
 """Weights below it have finite products in float32 with every level of up to 16 time steps, in 4096 bases."""
 
@@ -47,7 +43,6 @@ class Guarantees:
         regular_primitives: neurons of 2^x, 1/x and 1/sqrt(x) are halving with several bases, those of 2^x answer
             positive numbers, and codes of deviations are so small that variances are finite: what is inverted is never
             infinite, and 0 in rows of zeros only.
-        few_neurons: there are at most `MOST_NEURONS`.
     """
 
     float32_sums: bool = False
@@ -55,7 +50,6 @@ class Guarantees:
     ungated_singles: bool = False
     halving: bool = False
     regular_primitives: bool = False
-    few_neurons: bool = False
 
     @property
     def halving_neurons(self) -> bool:
@@ -82,7 +76,6 @@ class Guarantees:
             silent_at_rest=all(map(_is_silent_at_rest, listed)),
             halving=all(neuron.halving is not None for role, neuron in roles if not role.is_primitive),
             regular_primitives=all(_is_regular(role, neuron, largest_scale) for role, neuron in roles),
-            few_neurons=len(roles) <= MOST_NEURONS,
             ungated_singles=all(neuron.bases > 1 or np.isfinite(neuron.reset).all() for neuron in listed),
         )
 

@@ -3,7 +3,7 @@
 
 The neurons have halving kernels and sums that are exact in float32; `onnx_snn.neurons.bodies.mbe_neuron` has the body
 of any other neuron. For every neuron there are statements on its parameters alone, which a runtime computes once, and
-those on the argument.
+those on the argument, which are in a subgraph.
 
 onnxruntime drops a sum with a constant 0, and a product with one that is 1 as float32, where it knows shapes
 (NoopElimination). Neither stands here: +0 is made of -0 by a difference from 0.
@@ -40,19 +40,13 @@ SIGN_CONSTANTS = f"""
 """Read by `signed_numbers`. Only odd neurons can have a sign of -1."""
 
 
-def mbe_neuron(opset: int, few_neurons: bool) -> str:
-    """y = neuron(x) for neurons silent at rest; the last Reshape removes the axis that scale adds to scalars.
-
-    Args:
-        opset: version of the standard operators.
-        few_neurons: whether the file has few neurons, whose nodes are in no subgraph: they run faster.
-    """
-    setup = CONSTANTS + SIGN_CONSTANTS + elements_parameters("")
+def mbe_neuron(opset: int) -> str:
+    """y = neuron(x) for neurons silent at rest; the last Reshape removes the axis that scale adds to scalars."""
     statements = f"""
     {signed_elements("y_ranked", "x", "", "scale", opset)}
     y = Reshape {allowzero(opset)} (y_ranked, shape)
     """
-    return setup + (statements if few_neurons else ONCE + in_subgraph(statements, {"y": "x"}))
+    return ONCE + CONSTANTS + SIGN_CONSTANTS + elements_parameters("") + in_subgraph(statements, {"y": "x"})
 
 
 def elements_parameters(prefix: str) -> str:
