@@ -75,9 +75,9 @@ def closed_body_fits(neurons: Iterable[MbeNeuron]) -> bool:
 def _text(operator: Operator, opset: int, body: Body, metered: bool, guarantees: Guarantees) -> str:
     """ONNX text of the function of `operator`."""
     # Loop bodies are the definition, in which every op is a function over MbeNeuron.
-    few = _halving_text(operator, opset, guarantees) if body is Body.CLOSED and not metered else None
+    of_halving = _halving_text(operator, opset, guarantees) if body is Body.CLOSED and not metered else None
     statements = (
-        few
+        of_halving
         or {
             MBE_NEURON.name: lambda: mbe_neuron(opset, body, guarantees, metered),
             SPIKING_SOFTMAX.name: lambda: softmax(opset, metered),
@@ -93,16 +93,12 @@ def _text(operator: Operator, opset: int, body: Body, metered: bool, guarantees:
 
 def _halving_text(operator: Operator, opset: int, guarantees: Guarantees) -> str | None:
     """The statements of `operator` of halving neurons; None if `guarantees` do not allow them."""
-    if operator is SPIKING_SOFTMAX:
-        return halving.softmax(opset) if guarantees.halving_primitives else None
-    if not guarantees.halving_neurons:
-        return None
     if operator is MBE_NEURON:
-        return halving.mbe_neuron(opset)
+        return halving.mbe_neuron(opset) if guarantees.halving_neurons else None
     if not guarantees.halving_primitives:
         return None
-    by_halving = {
-        SPIKING_LAYER_NORMALIZATION.name: halving_layer_normalization,
-        SPIKING_RMS_NORMALIZATION.name: halving_rms_normalization,
-    }[operator.name]
-    return by_halving(opset)
+    return {
+        SPIKING_SOFTMAX.name: lambda: halving.softmax(opset),
+        SPIKING_LAYER_NORMALIZATION.name: lambda: halving_layer_normalization(opset, guarantees.halving_neurons),
+        SPIKING_RMS_NORMALIZATION.name: lambda: halving_rms_normalization(opset, guarantees.halving_neurons),
+    }[operator.name]()

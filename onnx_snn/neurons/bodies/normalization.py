@@ -68,11 +68,16 @@ def rms_normalization(metered: bool) -> str:
     return f"{ONCE} {CONSTANTS} {_LENGTH} deviation = Identity (x) {_normalized(_SCALED, metered)}"
 
 
-def halving_layer_normalization(opset: int) -> str:
-    """Layer normalization by halving neurons, where variances are finite.
+def halving_layer_normalization(opset: int, halving_code: bool) -> str:
+    """Layer normalization whose root is computed by a halving neuron, where variances are finite.
 
-    A row that holds a number that is not finite has such a mean as well, by which it becomes NaN.
+    Args:
+        opset: version of the standard operators.
+        halving_code: whether the deviation is coded by a halving neuron as well, and not by a call. A row that holds a
+            number that is not finite has such a mean, by which it becomes NaN.
     """
+    if not halving_code:
+        return _HALVING_ROOT + _DEVIATION + _coded_by_call("deviation") + _root_in_subgraph(_AFFINE, opset)
     statements = f"""
     {_DEVIATION}
     {halving.signed_numbers("coded", "deviation", "deviation_", "deviation_scale", opset)}
@@ -80,28 +85,38 @@ def halving_layer_normalization(opset: int) -> str:
     {_by_halving_root("epsilon, reading", opset)}
     {_AFFINE}
     """
-    return _HALVING_SETUP + in_subgraph(statements, {"y": "x"})
+    return _HALVING_ROOT + _HALVING_CODE + in_subgraph(statements, {"y": "x"})
 
 
-def halving_rms_normalization(opset: int) -> str:
-    """Root-mean-square normalization by halving neurons, where variances are finite."""
+def halving_rms_normalization(opset: int, halving_code: bool) -> str:
+    """Root-mean-square normalization like `halving_layer_normalization`."""
+    if not halving_code:
+        return _HALVING_ROOT + _coded_by_call("x") + _root_in_subgraph(_SCALED, opset)
     statements = f"""
     {halving.signed_elements("coded", "x", "deviation_", "deviation_scale", opset)}
     {_by_halving_root("epsilon", opset)}
     {_SCALED}
     """
-    return _HALVING_SETUP + in_subgraph(statements, {"y": "x"})
+    return _HALVING_ROOT + _HALVING_CODE + in_subgraph(statements, {"y": "x"})
 
 
-_HALVING_SETUP = f"""
+_HALVING_ROOT = f"""
     {ONCE}
     {_LENGTH}
     {halving.CONSTANTS}
-    {halving.SIGN_CONSTANTS}
     {halving.ROOT_CONSTANTS}
-    {halving.elements_parameters("deviation_")}
     {halving.rows_parameters("rsqrt_")}
     """
+
+_HALVING_CODE = halving.SIGN_CONSTANTS + halving.elements_parameters("deviation_")
+
+
+def _coded_by_call(deviation: str) -> str:
+    return call("coded", deviation, "deviation_", metered=False, scale="deviation_scale")
+
+
+def _root_in_subgraph(affine: str, opset: int) -> str:
+    return in_subgraph(_by_halving_root("epsilon", opset) + affine, {"y": "x"})
 
 
 def _by_halving_root(added: str, opset: int) -> str:
