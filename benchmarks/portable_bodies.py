@@ -3,7 +3,7 @@
 
     python benchmarks/portable_bodies.py                    # writes docs/measurements/portable-bodies.md
     python benchmarks/portable_bodies.py --only vit-cifar10 -T 4
-    python benchmarks/portable_bodies.py --before FOLDER    # also files of these names that another version wrote
+    python benchmarks/portable_bodies.py --before FOLDER    # also those of these files that another version wrote there
 
 The networks of models/ are converted with closed and with loop bodies into `--folder`, where the files stay. Python,
 Node.js and Chromium create a session of each file in a process of its own, on one thread, and run it on one sample. The
@@ -45,7 +45,7 @@ def files_of(network: Path, timesteps: int, options: argparse.Namespace) -> dict
             calibration = network / "calibration.npz"
             onnx_snn.convert(files[ORIGINAL], file, calibration, timesteps=timesteps, body=body)
         files[body.value] = file
-        if options.before:
+        if options.before and (options.before / file.name).exists():
             files[f"{body.value}, before"] = options.before / file.name
     return files
 
@@ -96,8 +96,8 @@ PAGE = """# Without the library
 
 What a converted network costs where no library can be loaded, so that the runtime inlines the functions in the file:
 creation of a session, and its run on one sample, over those of the original's. One thread. In Chromium
-creation includes the compilation of onnxruntime-web. "Before" are files of the version whose bodies summed in float64
-and read powers of two from tables.
+creation includes the compilation of onnxruntime-web. "Before" are the same neurons with the bodies of the version in
+which an `If` chose between one basis and several, and normalizations called `MbeNeuron`.
 
 `python benchmarks/portable_bodies.py`, {machine}, onnxruntime-node and onnxruntime-web {javascript}; medians over
 rounds, whose number is in the JSON file.

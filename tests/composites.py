@@ -15,6 +15,7 @@ from portable import parameters
 from strategies import SPECIAL
 
 from onnx_snn.arrays import Float32
+from onnx_snn.neurons.bodies.guarantees import Guarantees
 from onnx_snn.neurons.composite import (
     spiking_layer_normalization,
     spiking_rms_normalization,
@@ -113,6 +114,33 @@ COMPOSITES = {
     "rms_norm": rms_normalization_of(DEVIATION, RSQRT, scaled=False),
     "rms_norm_scaled": rms_normalization_of(DEVIATION, RSQRT, scaled=True),
 }
+
+
+def coarse(function: Callable[[NDArray], NDArray], low: float, high: float) -> MbeNeuron:
+    """`function` in few levels, whose sums are exact in float32."""
+    knots = np.linspace(low, high, 9)
+    full_charge = 2 - 2.0**-3
+    weight = np.round(np.diff(function(knots)) / full_charge * 2**14) / 2**14
+    bias = np.round(function(knots[:1])[0] * 2**14) / 2**14
+    return halving_neuron(knots[:-1], np.full(8, 16 / (high - low)), weight, bias, 4, gate=True)
+
+
+COARSE_DEVIATION = halving_neuron([0.125, 1], [1, 1], [1, 2], 0, 8, gate=True, polarity=1)
+COARSE_RSQRT = coarse(lambda m: m**-0.5, 0.5, 2)
+COARSE = {
+    "softmax": softmax_of(coarse(np.exp2, 0, 1), coarse(np.reciprocal, 0.5, 1)),
+    "layer_norm": layer_normalization_of(COARSE_DEVIATION, COARSE_RSQRT, scaled=True),
+    "rms_norm": rms_normalization_of(COARSE_DEVIATION, COARSE_RSQRT, scaled=True),
+}
+"""Composites whose bodies may rely on everything."""
+
+EVERYTHING = Guarantees(
+    float32_sums=True,
+    silent_at_rest=True,
+    ungated_singles=True,
+    halving=True,
+    regular_primitives=True,
+)
 
 every_composite = pytest.mark.parametrize("composite", COMPOSITES.values(), ids=COMPOSITES.keys())
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,12 +31,16 @@ def model_of(
     metered: bool,
     polarity: int = 0,
     opset: int = OPSET,
+    shape: Sequence[int] | None = None,
 ) -> onnx.ModelProto:
-    """A model of one node, whose inputs and outputs, all of free shape, are the graph's."""
+    """A model of one node, whose inputs and outputs are the graph's; all of free shape but x, which has `shape`."""
     outputs = operator.outputs(metered)
     attributes = {"polarity": polarity} if operator.polarized else {}
     node = onnx.helper.make_node(operator.name, operator.inputs, outputs, domain=DOMAIN, **attributes)
-    inputs = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in operator.inputs]
+    inputs = [
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape if name == "x" else None)
+        for name in operator.inputs
+    ]
     graph = onnx.helper.make_graph([node], operator.name, inputs, [_output(name) for name in outputs])
     imports = [onnx.helper.make_opsetid("", opset), onnx.helper.make_opsetid(DOMAIN, VERSION)]
     functions = function_protos([operator.name], opset=opset, body=body, metered=metered)

@@ -11,18 +11,24 @@ bits, as in the mean of 2**60, 1 and -2**60: rows here have one magnitude each.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
 import pytest
 from composites import (
+    COARSE,
+    COARSE_DEVIATION,
+    COARSE_RSQRT,
     COMPOSITES,
     DEVIATION,
     EPSILON,
+    EVERYTHING,
     RECIPROCAL,
     RSQRT,
     Composite,
     affine,
+    coarse,
     every_composite,
     layer_normalization_of,
     one_nan,
@@ -48,13 +54,20 @@ from onnx_snn.neurons.opset import (
     Body,
     Operator,
 )
+from onnx_snn.neurons.roles import NeuronRole
 
 
 @cache
 def portable(
-    operator: Operator, body: Body, metered: bool, polarity: int, opset: int, guarantees: Guarantees = ANY_NEURONS
+    operator: Operator,
+    body: Body,
+    metered: bool,
+    polarity: int,
+    opset: int,
+    guarantees: Guarantees = ANY_NEURONS,
+    shape: tuple[int, ...] | None = None,
 ) -> Portable:
-    model = model_of(operator, body=body, metered=metered, polarity=polarity, opset=opset)
+    model = model_of(operator, body=body, metered=metered, polarity=polarity, opset=opset, shape=shape)
     del model.functions[:]
     functions = function_protos([operator.name], opset=opset, body=body, metered=metered, guarantees=guarantees)
     model.functions.extend(functions)
@@ -86,39 +99,57 @@ def test_runtimes_agree(composite: Composite, x: Float32) -> None:
     assert_runtimes_agree(composite, x)
 
 
-def coarse(function: Callable[[NDArray], NDArray], low: float, high: float) -> MbeNeuron:
-    """`function` in few levels, whose sums are exact in float32."""
-    knots = np.linspace(low, high, 9)
-    full_charge = 2 - 2.0**-3
-    weight = np.round(np.diff(function(knots)) / full_charge * 2**14) / 2**14
-    bias = np.round(function(knots[:1])[0] * 2**14) / 2**14
-    return halving_neuron(knots[:-1], np.full(8, 16 / (high - low)), weight, bias, 4, gate=True)
+def test_coarse_neurons_guarantee_everything() -> None:
+    roles = {
+        NeuronRole.EXP2: coarse(np.exp2, 0, 1),
+        NeuronRole.RECIPROCAL: coarse(np.reciprocal, 0.5, 1),
+        NeuronRole.DEVIATION: COARSE_DEVIATION,
+        NeuronRole.RSQRT: COARSE_RSQRT,
+    }
+    assert Guarantees.of(roles.items(), largest_scale=4) == EVERYTHING
+    assert not Guarantees.of(roles.items(), largest_scale=2.0**60).regular_primitives
+    vanishing = halving_neuron([0, 0.5], [2, 2], [0.25, 0.25], 0, 4)
+    assert not Guarantees.of([*roles.items(), (NeuronRole.EXP2, vanishing)]).regular_primitives
 
 
-COARSE = {
-    "softmax": softmax_of(coarse(np.exp2, 0, 1), coarse(np.reciprocal, 0.5, 1)),
-    "layer_norm": layer_normalization_of(
-        halving_neuron([0.125, 1], [1, 1], [1, 2], 0, 8, gate=True, polarity=1),
-        coarse(lambda m: m**-0.5, 0.5, 2),
-        scaled=True,
-    ),
-}
-"""Composites whose bodies may rely on everything."""
-
-
+@pytest.mark.parametrize("guarantees", [EVERYTHING, replace(EVERYTHING, halving=False)])
 @pytest.mark.parametrize("opset", [13, 18, 28])
 @pytest.mark.parametrize("name", COARSE)
 @settings(max_examples=25)
 @given(x=rows())
-def test_neurons_written_out(name: str, opset: int, x: Float32) -> None:
-    """The closed bodies that call no neuron of a primitive."""
+def test_bodies_of_halving_neurons(name: str, opset: int, guarantees: Guarantees, x: Float32) -> None:
+    """The closed bodies that call no neuron, or only that of a deviation."""
     composite = COARSE[name]
-    model = portable(
-        composite.operator, Body.CLOSED, False, composite.polarity, opset, Guarantees(True, True, True, True)
-    )
+    model = portable(composite.operator, Body.CLOSED, False, composite.polarity, opset, guarantees)
     for runtime in (model.onnxruntime, model.reference):
         y = runtime(composite.feeds(x))["y"]
         assert_same_bits(one_nan(y), one_nan(composite.numpy(x)), f"y of {runtime.__name__}, opset {opset}")
+
+
+@pytest.mark.parametrize("value", SPECIAL, ids=[f"{bits:#010x}" for bits in SPECIAL.view(np.uint32)])
+@pytest.mark.parametrize("name", COARSE)
+def test_special_values_in_bodies_of_halving_neurons(name: str, value: np.float32) -> None:
+    composite = COARSE[name]
+    x = np.tile(np.linspace(-1, 1, 17, dtype=np.float32), (4, 1))
+    x[0, 0] = x[1, 8] = x[2, 16] = value
+    x[3] = value
+    model = portable(composite.operator, Body.CLOSED, False, composite.polarity, OPSET, EVERYTHING)
+    y = model.onnxruntime(composite.feeds(x))["y"]
+    assert_same_bits(one_nan(y), one_nan(composite.numpy(x)), "y")
+
+
+@pytest.mark.parametrize("metered", [False, True])
+@pytest.mark.parametrize("body", Body)
+@pytest.mark.parametrize("guarantees", [ANY_NEURONS, EVERYTHING])
+@pytest.mark.parametrize("name", COARSE)
+def test_known_shapes(name: str, guarantees: Guarantees, body: Body, metered: bool) -> None:
+    """Where onnxruntime knows shapes, it drops nodes that it takes for nothing, such as x * (1 - 2**-53) in float64."""
+    composite = COARSE[name]
+    x = np.random.default_rng(7).normal(0, 3, (2, 3, 33)).astype(np.float32)
+    x[0, 1, ::2] = -1e30
+    x[1, 2] = 0
+    model = portable(composite.operator, body, metered, composite.polarity, OPSET, guarantees, x.shape)
+    assert_same_bits(one_nan(model.onnxruntime(composite.feeds(x))["y"]), one_nan(composite.numpy(x)), "y")
 
 
 @settings(max_examples=25)

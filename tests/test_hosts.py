@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from composites import COMPOSITES, DEVIATION, EXP2, RECIPROCAL, RSQRT, affine, one_nan
+from composites import COARSE, COMPOSITES, DEVIATION, EVERYTHING, EXP2, RECIPROCAL, RSQRT, affine, one_nan
 from hosts.runner import BACKENDS, javascript_missing, run
 from portable import IR_VERSION, OPSET, assert_same_bits, model_of, neuron_feeds, parameters
 from strategies import critical_inputs
@@ -17,7 +17,7 @@ from onnx_snn.arrays import Float32
 from onnx_snn.neurons.composite import spiking_layer_normalization, spiking_softmax
 from onnx_snn.neurons.function_bodies import function_protos
 from onnx_snn.neurons.mbe import UNSCALED, halving_neuron, time_loop
-from onnx_snn.neurons.opset import DOMAIN, MBE_NEURON, OPERATORS, PARAMETERS, VERSION, Body
+from onnx_snn.neurons.opset import DOMAIN, MBE_NEURON, OPERATORS, PARAMETERS, VERSION, Body, Operator
 
 pytestmark = [pytest.mark.host, pytest.mark.slow]
 
@@ -60,6 +60,37 @@ def test_composites_return_the_bits_of_numpy(backend: str, name: str, tmp_path: 
     model = model_of(composite.operator, body=Body.LOOP, metered=False, polarity=composite.polarity)
     y = run(backend, saved(model, tmp_path), composite.feeds(x))["y"]
     assert_same_bits(one_nan(y), one_nan(composite.numpy(x)), "y")
+
+
+@every_backend
+@pytest.mark.parametrize("name", COARSE)
+def test_bodies_of_halving_neurons(backend: str, name: str, tmp_path: Path) -> None:
+    composite = COARSE[name]
+    x = np.random.default_rng(8).normal(0, 2, (3, 4, 33)).astype(np.float32)
+    x[0, :, ::2] = np.finfo(np.float32).min
+    x[1, 0] = -np.inf
+    x[1, 1, :5] = np.nan
+    model = halving_model(composite.operator, composite.polarity, x.shape)
+    y = run(backend, saved(model, tmp_path), composite.feeds(x))["y"]
+    assert_same_bits(one_nan(y), one_nan(composite.numpy(x)), "y")
+
+
+@every_backend
+def test_body_of_a_halving_neuron(backend: str, tmp_path: Path) -> None:
+    neuron = halving_neuron([0.125, 1], [1, 1], [1, -0.5], 0, 8, gate=True, polarity=1)
+    x = critical_inputs(neuron, np.random.default_rng(7))
+    model = halving_model(MBE_NEURON, 1, x.shape)
+    y = run(backend, saved(model, tmp_path), neuron_feeds(neuron, x))["y"]
+    assert_same_bits(y, time_loop(neuron, x).y, "y")
+
+
+def halving_model(operator: Operator, polarity: int, shape: tuple[int, ...]) -> onnx.ModelProto:
+    """A model of one node with the closed body of neurons that guarantee everything, for x of known shape."""
+    model = model_of(operator, body=Body.CLOSED, metered=False, polarity=polarity, shape=shape)
+    del model.functions[:]
+    functions = function_protos([operator.name], opset=OPSET, body=Body.CLOSED, guarantees=EVERYTHING)
+    model.functions.extend(functions)
+    return model
 
 
 NETWORK = f"""

@@ -26,7 +26,7 @@ from onnx_snn.decompositions.type_inference import LOW_PRECISION
 from onnx_snn.graph.node_builder import NodeBuilder, add_initializer
 from onnx_snn.graph.subgraphs import graph_of
 from onnx_snn.graph.unique_names import UniqueNames
-from onnx_snn.neurons.bodies.softmax import REDUCE_AXES_INPUT_OPSET
+from onnx_snn.neurons.bodies.statements import REDUCE_AXES_INPUT_OPSET
 from onnx_snn.rules.site import (
     ActivationMatmulSite,
     FunctionSite,

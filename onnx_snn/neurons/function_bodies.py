@@ -15,9 +15,15 @@ from collections.abc import Iterable
 
 import onnx
 
+from onnx_snn.neurons.bodies import halving
 from onnx_snn.neurons.bodies.guarantees import Guarantees, has_closed_form
 from onnx_snn.neurons.bodies.mbe_neuron import mbe_neuron
-from onnx_snn.neurons.bodies.normalization import layer_normalization, rms_normalization
+from onnx_snn.neurons.bodies.normalization import (
+    halving_layer_normalization,
+    halving_rms_normalization,
+    layer_normalization,
+    rms_normalization,
+)
 from onnx_snn.neurons.bodies.softmax import softmax
 from onnx_snn.neurons.mbe import MbeNeuron
 from onnx_snn.neurons.opset import (
@@ -69,14 +75,30 @@ def closed_body_fits(neurons: Iterable[MbeNeuron]) -> bool:
 def _text(operator: Operator, opset: int, body: Body, metered: bool, guarantees: Guarantees) -> str:
     """ONNX text of the function of `operator`."""
     # Loop bodies are the definition, in which every op is a function over MbeNeuron.
-    inline = body is Body.CLOSED and not metered and guarantees.float32_sums and guarantees.halving_primitives
-    statements = {
-        MBE_NEURON.name: lambda: mbe_neuron(opset, body, guarantees, metered),
-        SPIKING_SOFTMAX.name: lambda: softmax(opset, metered, inline),
-        SPIKING_LAYER_NORMALIZATION.name: lambda: layer_normalization(metered, inline),
-        SPIKING_RMS_NORMALIZATION.name: lambda: rms_normalization(metered, inline),
-    }[operator.name]()
+    of_halving = _halving_text(operator, opset, guarantees) if body is Body.CLOSED and not metered else None
+    statements = (
+        of_halving
+        or {
+            MBE_NEURON.name: lambda: mbe_neuron(opset, body, guarantees, metered),
+            SPIKING_SOFTMAX.name: lambda: softmax(opset, metered),
+            SPIKING_LAYER_NORMALIZATION.name: lambda: layer_normalization(metered),
+            SPIKING_RMS_NORMALIZATION.name: lambda: rms_normalization(metered),
+        }[operator.name]()
+    )
     attributes = "<polarity>" if operator.polarized else ""
     signature = f"{operator.name} {attributes} ({', '.join(operator.inputs)})"
     header = f'<domain: "{DOMAIN}", opset_import: ["" : {opset}, "{DOMAIN}" : {VERSION}]>'
     return f"{header} {signature} => ({', '.join(operator.outputs(metered))}) {{ {statements} }}"
+
+
+def _halving_text(operator: Operator, opset: int, guarantees: Guarantees) -> str | None:
+    """The statements of `operator` of halving neurons; None if `guarantees` do not allow them."""
+    if operator is MBE_NEURON:
+        return halving.mbe_neuron(opset) if guarantees.halving_neurons else None
+    if not guarantees.halving_primitives:
+        return None
+    return {
+        SPIKING_SOFTMAX.name: lambda: halving.softmax(opset),
+        SPIKING_LAYER_NORMALIZATION.name: lambda: halving_layer_normalization(opset, guarantees.halving_neurons),
+        SPIKING_RMS_NORMALIZATION.name: lambda: halving_rms_normalization(opset, guarantees.halving_neurons),
+    }[operator.name]()

@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import onnx_ir as ir
 
+from onnx_snn.arrays import Float32
 from onnx_snn.errors import ModelError
 from onnx_snn.graph.node_builder import add_initializer
 from onnx_snn.graph.unique_names import UniqueNames
@@ -61,17 +62,30 @@ class Meter(NamedTuple):
         Raises:
             ModelError: a parameter is not stored, but computed.
         """
-        names = OPERATORS[self.node.op_type].inputs
-        tensors = {}
-        for parameter in PARAMETERS:
-            value = self.node.inputs[names.index(self.prefix + parameter)]
-            if value is None or value.const_value is None:
-                raise ModelError(
-                    f"node {self.node.name!r}: its input {self.prefix}{parameter} is not an initializer of the model"
-                )
-            tensors[parameter] = value.const_value.numpy()
-        scaled = dict(OPERATORS[self.node.op_type].neurons)[self.prefix]
-        return MbeNeuron(**tensors, polarity=self.node.attributes.get_int("polarity", 0) if scaled else 0)
+        tensors = {parameter: self._stored(parameter) for parameter in PARAMETERS}
+        return MbeNeuron(**tensors, polarity=self.node.attributes.get_int("polarity", 0) if self._scaled else 0)
+
+    @property
+    def largest_scale(self) -> float:
+        """The largest channel scale of the neuron, 1 where it has none.
+
+        Raises:
+            ModelError: the scale is not stored, but computed.
+        """
+        return float(self._stored("scale").max()) if self._scaled else 1.0
+
+    @property
+    def _scaled(self) -> bool:
+        return dict(OPERATORS[self.node.op_type].neurons)[self.prefix]
+
+    def _stored(self, parameter: str) -> Float32:
+        """An input of the neuron, from the initializers of the model."""
+        value = self.node.inputs[OPERATORS[self.node.op_type].inputs.index(self.prefix + parameter)]
+        if value is None or value.const_value is None:
+            raise ModelError(
+                f"node {self.node.name!r}: its input {self.prefix}{parameter} is not an initializer of the model"
+            )
+        return value.const_value.numpy()
 
 
 def spiking_nodes(model: ir.Model) -> list[ir.Node]:
@@ -154,7 +168,10 @@ def _guarantees(model: ir.Model) -> Guarantees:
     nodes = [node for node in model.graph.all_nodes() if node.domain == DOMAIN]
     meters = [Meter(node, role.prefix, "") for node in nodes for role in OPERATORS[node.op_type].roles]
     try:
-        return Guarantees.of([(meter.role, meter.neuron) for meter in meters])
+        return Guarantees.of(
+            [(meter.role, meter.neuron) for meter in meters],
+            largest_scale=max((meter.largest_scale for meter in meters), default=1.0),
+        )
     except ModelError:
         return function_bodies.ANY_NEURONS
 

@@ -72,55 +72,6 @@ def weighted_sum(product: str, float32_sums: bool) -> str:
     """
 
 
-def halving_rows(result: str, x: str, prefix: str) -> str:
-    """result = neuron(x) of a halving neuron without scale and polarity, in float32, for x whose last side is 1.
-
-    The bases take the place of the last axis. The result for a NaN is any number.
-    """
-    return f"""
-    {prefix}weight_column = Reshape ({prefix}weight, as_column)
-    {_bit(prefix)}
-    {prefix}centred = Sub ({x}, {prefix}u_rest)
-    {_halving(prefix, f"{prefix}gain")}
-    {prefix}sum = MatMul ({prefix}o, {prefix}weight_column)
-    {_halving_readout(prefix, result)}
-    """
-
-
-def halving_elements(result: str, x: str, prefix: str, allowzero: str) -> str:
-    """result = neuron(x) of a halving neuron without scale and polarity, in float32; any number for a NaN.
-
-    Args:
-        result: name of the result.
-        x: name of the argument, of any shape.
-        prefix: of the neuron's parameters.
-        allowzero: the attribute of Reshape that empty tensors need.
-    """
-    return f"""
-    {prefix}weight_row = Reshape ({prefix}weight, as_row)
-    {prefix}u_rest_column = Reshape ({prefix}u_rest, as_column)
-    {prefix}gain_column = Reshape ({prefix}gain, as_column)
-    {prefix}row = Reshape ({x}, as_row)
-    {_bit(prefix)}
-    {prefix}centred = Sub ({prefix}row, {prefix}u_rest_column)
-    {_halving(prefix, f"{prefix}gain_column")}
-    {prefix}sum = MatMul ({prefix}weight_row, {prefix}o)
-    {_halving_readout(prefix, f"{prefix}y")}
-    {prefix}shape = Shape ({x})
-    {result} = Reshape {allowzero} ({prefix}y, {prefix}shape)
-    """
-
-
-HALVING_CONSTANTS = f"""
-    as_row = Constant <value = int64[2] {{1, -1}}> ()
-    as_column = Constant <value = int64[2] {{-1, 1}}> ()
-    final = Constant <value = int64 {{-1}}> ()
-    first = Constant <value = int64 {{0}}> ()
-    below_two = Constant <value = float {{{_BELOW_TWO!r}}}> ()
-    """
-"""Read by `halving_rows` and `halving_elements`, besides the constant zero."""
-
-
 def _bit(prefix: str) -> str:
     """The last intensity, scalar."""
     return f"""
@@ -137,11 +88,4 @@ def _halving(prefix: str, gain: str) -> str:
     {prefix}level = Mul ({prefix}centred, {prefix}level_gain)
     {prefix}level_limited = Clip ({prefix}level, zero, {prefix}level_limit)
     {prefix}o = Floor ({prefix}level_limited)
-    """
-
-
-def _halving_readout(prefix: str, result: str) -> str:
-    return f"""
-    {prefix}weighted = Mul ({prefix}sum, {prefix}bit)
-    {result} = Add ({prefix}weighted, {prefix}bias)
     """

@@ -21,6 +21,12 @@ MOST_CHARGE = 2.0**4 - STEP_UNIT
 _LARGEST_WEIGHT = 2.0**96
 """Weights below it have finite products in float32 with every level of up to 16 time steps, in 4096 bases."""
 
+_LARGEST_CODE = 2.0**60
+"""Sums over rows of what is below it, and of its squares, are finite in float32."""
+
+_SMALLEST_EXPONENTIAL = 2.0**-20
+"""Row sums of exponentials that are not smaller are regular."""
+
 _SMALLEST_NORMAL = np.float32(2.0**-126)
 """The smallest positive normal float32."""
 
@@ -33,23 +39,43 @@ class Guarantees:
         float32_sums: sums of weighted intensities are exact in float32, not only in float64.
         silent_at_rest: odd neurons answer 0 to every denormal number, so that their sign may be any number there.
         ungated_singles: neurons of one basis have no saturation spike.
-        halving_primitives: neurons of 2^x, 1/x and 1/sqrt(x) are halving.
+        halving: neurons of functions, operands and deviations are halving.
+        regular_primitives: neurons of 2^x, 1/x and 1/sqrt(x) are halving with several bases, those of 2^x answer
+            positive numbers, and codes of deviations are so small that variances are finite: what is inverted is never
+            infinite, and 0 in rows of zeros only.
     """
 
     float32_sums: bool = False
     silent_at_rest: bool = False
     ungated_singles: bool = False
-    halving_primitives: bool = False
+    halving: bool = False
+    regular_primitives: bool = False
+
+    @property
+    def halving_neurons(self) -> bool:
+        """Whether `onnx_snn.neurons.bodies.halving` computes neurons with scales."""
+        return self.float32_sums and self.silent_at_rest and self.halving
+
+    @property
+    def halving_primitives(self) -> bool:
+        """Whether `onnx_snn.neurons.bodies.halving` computes those of softmax and of the root of normalizations."""
+        return self.float32_sums and self.regular_primitives
 
     @classmethod
-    def of(cls, neurons: Iterable[tuple[NeuronRole, MbeNeuron]]) -> Guarantees:
-        """What all neurons of a file have in common, given with their roles."""
+    def of(cls, neurons: Iterable[tuple[NeuronRole, MbeNeuron]], *, largest_scale: float = 1.0) -> Guarantees:
+        """What all neurons of a file have in common.
+
+        Args:
+            neurons: they, with their roles.
+            largest_scale: the largest of all channel scales.
+        """
         roles = list(neurons)
         listed = [neuron for _, neuron in roles]
         return cls(
             float32_sums=all(map(_sums_in_float32, listed)),
             silent_at_rest=all(map(_is_silent_at_rest, listed)),
-            halving_primitives=all(neuron.halving for role, neuron in roles if role.is_primitive),
+            halving=all(neuron.halving is not None for role, neuron in roles if not role.is_primitive),
+            regular_primitives=all(_is_regular(role, neuron, largest_scale) for role, neuron in roles),
             ungated_singles=all(neuron.bases > 1 or np.isfinite(neuron.reset).all() for neuron in listed),
         )
 
@@ -62,6 +88,19 @@ def has_closed_form(neuron: MbeNeuron) -> bool:
         return False
     steps = neuron.sizes.steps.astype(np.float64)
     return bool((steps % STEP_UNIT == 0).all() and steps.sum() <= MOST_CHARGE)
+
+
+def _is_regular(role: NeuronRole, neuron: MbeNeuron, largest_scale: float) -> bool:
+    """Whether what `neuron` answers keeps sums of rows and variances regular, so that none is tiny or infinite."""
+    intensity = neuron.intensity if neuron.sizes is None else neuron.sizes.steps
+    terms = neuron.weight * np.abs(intensity).sum(axis=0, dtype=np.float64)
+    finite = (np.abs(terms).sum() + abs(neuron.bias)) * largest_scale < _LARGEST_CODE
+    if role is NeuronRole.DEVIATION:
+        return bool(finite)
+    if not role.is_primitive:
+        return True
+    positive = role is not NeuronRole.EXP2 or neuron.bias + np.minimum(terms, 0).sum() >= _SMALLEST_EXPONENTIAL
+    return neuron.halving is not None and neuron.bases > 1 and bool(finite and positive)
 
 
 def _sums_in_float32(neuron: MbeNeuron) -> bool:

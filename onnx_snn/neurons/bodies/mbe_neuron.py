@@ -8,16 +8,8 @@ from __future__ import annotations
 
 from onnx_snn.neurons.bodies import closed_form
 from onnx_snn.neurons.bodies.guarantees import Guarantees
-from onnx_snn.neurons.bodies.statements import ONCE, in_subgraph
+from onnx_snn.neurons.bodies.statements import ONCE, allowzero, in_subgraph, positive_zero
 from onnx_snn.neurons.opset import DOMAIN, PARAMETERS, Body
-
-ALLOWZERO_OPSET = 14
-"""First opset whose Reshape has the attribute `allowzero`, which empty tensors need."""
-
-
-def allowzero(opset: int) -> str:
-    """The attribute of a Reshape to a given shape."""
-    return "<allowzero = 1>" if opset >= ALLOWZERO_OPSET else ""
 
 
 def mbe_neuron(opset: int, body: Body, guarantees: Guarantees, metered: bool) -> str:
@@ -98,11 +90,12 @@ def _time_loop(metered: bool) -> str:
     """
 
 
-# Statements before the subgraph, for the product with the weights, and from the sum to the output of the bank.
+# Statements before the subgraph, for the product with the weights, and from the sum to the output of the bank. An Add
+# of a bias of 0 is nothing to onnxruntime (NoopElimination), and a sum of -0 would stay; a Sum is left alone.
 _IN_FLOAT32 = (
     "weight_row = Reshape (weight, as_row)",
     "RESULT = MatMul (weight_row, o)",
-    "rounded = Add (sum, bias)",
+    "rounded = Sum (sum, bias)",
 )
 
 _IN_FLOAT64 = (
@@ -116,12 +109,12 @@ _IN_FLOAT64 = (
     RESULT = MatMul (weight_row, o_double)
     """,
     """
-    sum_biased = Add (sum, bias_double)
+    sum_biased = Sum (sum, bias_double)
     rounded = Cast <to = 1> (sum_biased)
     """,
 )
 
-# The slope takes every normal number beyond 1. Only odd neurons can have a sign of -1. Adding 0 makes +0 of -0.
+# The slope takes every normal number beyond 1. Only odd neurons can have a sign of -1.
 _SIGN_BY_SLOPE = (
     """
     one = Constant <value = float {1}> ()
@@ -133,9 +126,9 @@ _SIGN_BY_SLOPE = (
     sign = Min (steep_raised, one)
     magnitude = Mul (scaled, sign)
     """,
-    """
+    f"""
     signed_with_zeros = Mul (shaped, sign)
-    signed = Add (signed_with_zeros, zero)
+    {positive_zero("signed", "signed_with_zeros")}
     """,
 )
 

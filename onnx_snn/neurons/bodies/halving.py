@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Closed bodies of halving neurons, with few nodes: what a session spends on a function is by node.
+
+The neurons have halving kernels and sums that are exact in float32; `onnx_snn.neurons.bodies.mbe_neuron` has the body
+of any other neuron. For every neuron there are statements on its parameters alone, which a runtime computes once, and
+those on the argument, which are in a subgraph.
+
+onnxruntime drops a sum with a constant 0, and a product with one that is 1 as float32, where it knows shapes
+(NoopElimination). Neither stands here: +0 is made of -0 by a difference from 0.
+"""
+
+from __future__ import annotations
+
+import math
+
+from onnx_snn.neurons.bodies.statements import ONCE, allowzero, in_subgraph, reduced, unit_of_last_place
+
+_BELOW_TWO = 2.0 - 2.0**-23
+"""The float32 number before 2: with it as limit of the charge, every basis answers at most its last level."""
+
+_STEEPEST = 2.0**127
+"""The largest power of two of float32: it takes every normal number beyond 1."""
+
+CONSTANTS = f"""
+    zero = Constant <value = float {{0}}> ()
+    as_row = Constant <value = int64[2] {{1, -1}}> ()
+    as_column = Constant <value = int64[2] {{-1, 1}}> ()
+    last_of_first = Constant <value = int64[2] {{-1, 0}}> ()
+    below_two = Constant <value = float {{{_BELOW_TWO!r}}}> ()
+    """
+"""Read by all statements of this module."""
+
+SIGN_CONSTANTS = f"""
+    odd_int = Constant <value_int: int = @polarity> ()
+    one = Constant <value = float {{1}}> ()
+    slope = Constant <value = float {{{_STEEPEST!r}}}> ()
+    signs = Constant <value = float[2] {{1, -1}}> ()
+    lowest_sign = Gather (signs, odd_int)
+    """
+"""Read by `signed_numbers`. Only odd neurons can have a sign of -1."""
+
+
+def mbe_neuron(opset: int) -> str:
+    """y = neuron(x) for neurons silent at rest; the last Reshape removes the axis that scale adds to scalars."""
+    statements = f"""
+    {signed_elements("y_ranked", "x", "", "scale", opset)}
+    y = Reshape {allowzero(opset)} (y_ranked, shape)
+    """
+    return ONCE + CONSTANTS + SIGN_CONSTANTS + elements_parameters("") + in_subgraph(statements, {"y": "x"})
+
+
+def elements_parameters(prefix: str) -> str:
+    """What `signed_elements`, `signed_numbers` and `elements` read."""
+    return f"""
+    {_bits(prefix)}
+    {prefix}u_rest_column = Reshape ({prefix}u_rest, as_column)
+    {prefix}level_gain = Reshape ({prefix}level_gains, as_column)
+    {prefix}weight_row = Reshape ({prefix}weight_bits, as_row)
+    """
+
+
+def rows_parameters(prefix: str) -> str:
+    """What `rows` reads."""
+    return f"""
+    {_bits(prefix)}
+    {prefix}weight_column = Reshape ({prefix}weight_bits, as_column)
+    """
+
+
+def _bits(prefix: str) -> str:
+    """Gains and weights [N] and the highest level, in units of the last intensity."""
+    return f"""
+    {prefix}bit = GatherND ({prefix}intensity, last_of_first)
+    {prefix}level_gains = Div ({prefix}gain, {prefix}bit)
+    {prefix}weight_bits = Mul ({prefix}weight, {prefix}bit)
+    {prefix}level_limit = Div (below_two, {prefix}bit)
+    """
+
+
+def signed_elements(result: str, x: str, prefix: str, scale: str, opset: int) -> str:
+    """result = neuron(x / scale) * scale by the polarity of the calling op, and x where it is NaN."""
+    return f"""
+    {signed_numbers("answer", x, prefix, scale, opset)}
+    missing = IsNaN ({x})
+    {result} = Where (missing, {x}, answer)
+    """
+
+
+def signed_numbers(result: str, x: str, prefix: str, scale: str, opset: int) -> str:
+    """result = neuron(x / scale) * scale by the polarity of the calling op; any number for a NaN.
+
+    The readout is negated, so that the difference from 0 that turns it back leaves no -0.
+    """
+    return f"""
+    {prefix}scaled = Div ({x}, {scale})
+    {prefix}steep = Mul ({prefix}scaled, slope)
+    {prefix}sign = Clip ({prefix}steep, lowest_sign, one)
+    {prefix}magnitude = Mul ({prefix}scaled, {prefix}sign)
+    {_elements(f"{prefix}negative", f"{prefix}magnitude", x, prefix, -1.0, opset)}
+    {prefix}turned = Mul ({prefix}negative, {prefix}sign)
+    {prefix}signed = Sub (zero, {prefix}turned)
+    {result} = Mul ({prefix}signed, {scale})
+    """
+
+
+def elements(result: str, x: str, prefix: str, opset: int) -> str:
+    """result = neuron(x) without scale and polarity; any number for a NaN. A result of 0 may be -0."""
+    return _elements(result, x, x, prefix, 1.0, opset)
+
+
+def _elements(result: str, x: str, like: str, prefix: str, factor: float, opset: int) -> str:
+    """result = factor * neuron(x), in the shape of `like`, with the bases along a leading axis in between."""
+    return f"""
+    {prefix}row = Reshape ({x}, as_row)
+    {_levels(f"{prefix}row", f"{prefix}u_rest_column", f"{prefix}level_gain", prefix)}
+    {prefix}sum = Gemm <alpha = {factor}, beta = {factor}> ({prefix}weight_row, {prefix}levels, {prefix}bias)
+    {prefix}shape = Shape ({like})
+    {result} = Reshape {allowzero(opset)} ({prefix}sum, {prefix}shape)
+    """
+
+
+def rows(result: str, x: str, prefix: str) -> str:
+    """result = neuron(x) without scale and polarity for x whose last side is 1; any number for a NaN.
+
+    The bases take the place of the last axis.
+    """
+    return f"""
+    {_levels(x, f"{prefix}u_rest", f"{prefix}level_gains", prefix)}
+    {prefix}sum = MatMul ({prefix}levels, {prefix}weight_column)
+    {result} = Sum ({prefix}sum, {prefix}bias)
+    """
+
+
+def _levels(x: str, u_rest: str, level_gain: str, prefix: str) -> str:
+    return f"""
+    {prefix}centred = Sub ({x}, {u_rest})
+    {prefix}charge = Mul ({prefix}centred, {level_gain})
+    {prefix}limited = Clip ({prefix}charge, zero, {prefix}level_limit)
+    {prefix}levels = Floor ({prefix}limited)
+    """
+
+
+_LOWEST_NORMAL = -126
+"""Exponent of the smallest normal float32. Smaller exponentials are set to 0."""
+
+
+def softmax(opset: int) -> str:
+    """`SpikingSoftmax` where the exponential neuron answers positive numbers, so that row sums are regular.
+
+    2**floor(z) is the unit in the last place of a number between 2**(floor(z) + 23) and twice that, however inexactly
+    it is computed. Arithmetic leaves a NaN of x a NaN, so that its row becomes NaN whatever the maximum was.
+    """
+    setup = f"""
+    {ONCE}
+    {CONSTANTS}
+    {elements_parameters("exp2_")}
+    {rows_parameters("reciprocal_")}
+    last_axis = Constant <value = int64[1] {{-1}}> ()
+    log2_e = Constant <value = float {{{math.log2(math.e)!r}}}> ()
+    z_lowest = Constant <value = float {{{_LOWEST_NORMAL}}}> ()
+    ln2 = Constant <value = float {{{math.log(2)!r}}}> ()
+    raise = Constant <value = float {{{23.5 * math.log(2)!r}}}> ()
+    two_to_24 = Constant <value = float {{16777216}}> ()
+    """
+    statements = f"""
+    maximum = {reduced("ReduceMax", "x", "last_axis", opset)}
+    x_shifted = Sub (x, maximum)
+    z = Mul (x_shifted, log2_e)
+    z_capped = Max (z, z_lowest)
+    z_floor = Floor (z_capped)
+    fraction = Sub (z_capped, z_floor)
+    {elements("power_of_fraction", "fraction", "exp2_", opset)}
+    floor_natural = Mul (z_floor, ln2)
+    raised = Add (floor_natural, raise)
+    middle = Exp (raised)
+    {unit_of_last_place("power_of_floor", "middle", "float")}
+    exponential_all = Mul (power_of_fraction, power_of_floor)
+    kept = GreaterOrEqual (z, z_lowest)
+    kept_float = Cast <to = 1> (kept)
+    exponential = Mul (exponential_all, kept_float)
+    exponential_double = Cast <to = 11> (exponential)
+    sum_double = ReduceSum <keepdims = 1> (exponential_double, last_axis)
+    v = Cast <to = 1> (sum_double)
+    v_shifted = Mul (v, two_to_24)
+    {unit_of_last_place("power", "v_shifted", "float")}
+    mantissa = Div (v, power)
+    {rows("of_mantissa", "mantissa", "reciprocal_")}
+    inverse = Div (of_mantissa, power)
+    y = Mul (exponential, inverse)
+    """
+    return setup + in_subgraph(statements, {"y": "x"})
+
+
+ROOT_CONSTANTS = f"""
+    two_to_105 = Constant <value = double {{{2.0**105!r}}}> ()
+    """
+"""Read by `inverse_root`."""
+
+
+def inverse_root(result: str, v: str) -> str:
+    """result = 1 / sqrt(v) for a finite v; any number for 0, which stands for a row of zeros.
+
+    The root of 2 * v is at least the power of two and below twice that, also after its rounding: it is exact where
+    2 * v is a power of four, and v has only 24 bits.
+    """
+    return f"""
+    v_double = Cast <to = 11> ({v})
+    v_shifted = Mul (v_double, two_to_105)
+    root = Sqrt (v_shifted)
+    {unit_of_last_place("power_double", "root", "double")}
+    power = Cast <to = 1> (power_double)
+    quotient = Div ({v}, power)
+    mantissa = Div (quotient, power)
+    {rows("of_mantissa", "mantissa", "rsqrt_")}
+    {result} = Div (of_mantissa, power)
+    """
