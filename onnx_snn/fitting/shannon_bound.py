@@ -176,7 +176,7 @@ def _bound(mass: Float64, posterior: Float64, gain: Float64, penalty: float) -> 
 def _kernel(slope: float, spacing: float, cells: int) -> tuple[Float64, Float64]:
     """The kernel exp(-s d**2) and the squared distances d**2 at which it is not negligible, float64 [2 r + 1] each."""
     radius = min(cells - 1, math.ceil(math.sqrt(-math.log(NEGLIGIBLE) / slope) / spacing))
-    squares: Float64 = (np.arange(-radius, radius + 1) * spacing) ** 2
+    squares: Float64 = np.square(np.arange(-radius, radius + 1) * spacing)
     return np.asarray(np.exp(-slope * squares)), squares
 
 
