@@ -13,39 +13,52 @@ from numpy.typing import NDArray
 
 import onnx_snn
 
-FEATURES, QUIET, SAMPLES = 32, 4, 400
+FEATURES, SAMPLES = 32, 400
+LEVELS = np.where(np.arange(FEATURES) < 4, np.float32(0.03), np.float32(1.0))
+"""Size of each channel in calibration relative to that later."""
 
-NETWORK = """<ir_version: 10, opset_import: ["": 20]>
-quiet (float[N,32] x) => (float[N,8] y) {{
-    a = MatMul (x, w1) b = {activation} (a) c = MatMul (b, w2) d = Gelu (c) y = MatMul (d, w3) }}"""
+LAYERS = "a = MatMul (x, w1) b = {} (a) c = MatMul (b, w2) d = Gelu (c) y = MatMul (d, w3)"
+NETWORKS = {
+    "gelu": LAYERS.format("Gelu"),
+    "relu": LAYERS.format("Relu"),
+    "softmax": LAYERS.format("Softmax"),
+    "attention": """
+        a = MatMul (x, w4) b = Transpose <perm = [0, 2, 1]> (a) c = MatMul (a, b) d = Softmax (c)
+        e = MatMul (d, x) y = MatMul (e, w1)""",
+}
+
+SHAPES = {"w1": (FEATURES, 64), "w2": (64, 64), "w3": (64, 8), "w4": (FEATURES, 4)}
 
 
-def network(activation: str) -> onnx.ModelProto:
-    """Three layers of random weights, whose outputs are about as large as their inputs."""
-    model = onnx.parser.parse_model(NETWORK.format(activation=activation))
-    for seed, (name, shape) in enumerate({"w1": (FEATURES, 64), "w2": (64, 64), "w3": (64, 8)}.items()):
-        weights = normal(*shape, seed=seed) / np.float32(np.sqrt(shape[0]))
-        model.graph.initializer.append(onnx.numpy_helper.from_array(weights, name))
+def network(name: str) -> onnx.ModelProto:
+    """A network of random weights, whose layers have outputs about as large as their inputs."""
+    model = onnx.parser.parse_model(
+        '<ir_version: 10, opset_import: ["": 20]> quiet (float[N,4,32] x) => (float[N,4,M] y) {' + NETWORKS[name] + "}"
+    )
+    for seed, (weight, shape) in enumerate(SHAPES.items()):
+        values = normal(*shape, seed=seed) / np.float32(np.sqrt(shape[0]))
+        if weight in {each for node in model.graph.node for each in node.input}:
+            model.graph.initializer.append(onnx.numpy_helper.from_array(values, weight))
     return model
 
 
 def errors(expected: NDArray[np.float32], actual: NDArray[np.float32]) -> NDArray[np.float64]:
     """Relative error of each sample."""
-    return np.linalg.norm(actual - expected, axis=1) / np.linalg.norm(expected, axis=1).astype(np.float64)
+    axes = tuple(range(1, expected.ndim))
+    return np.sqrt(
+        ((actual - expected).astype(np.float64) ** 2).sum(axes) / (expected.astype(np.float64) ** 2).sum(axes)
+    )
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("activation", ["Gelu", "Relu", "Softmax"])
+@pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("fast", [True, False], ids=["by rule", "chosen"])
-def test_channels_that_are_a_hundred_times_louder_than_in_calibration(
-    activation: str, fast: bool, tmp_path: Path
-) -> None:
+def test_channels_that_are_louder_than_in_calibration(name: str, fast: bool, tmp_path: Path) -> None:
     """No value is clipped, and the worst sample errs no more than five times as much as the median one."""
     model, path = tmp_path / "model.onnx", tmp_path / "spiking.onnx"
-    onnx.save(network(activation), model)
-    level = np.where(np.arange(FEATURES) < QUIET, np.float32(0.01), np.float32(1.0))
-    onnx_snn.convert(model, path, {"x": normal(128, FEATURES) * level}, fast=fast, progress=False)
-    unseen = {"x": normal(SAMPLES, FEATURES, seed=7)}
+    onnx.save(network(name), model)
+    onnx_snn.convert(model, path, {"x": normal(32, 4, FEATURES) * LEVELS}, fast=fast, progress=False)
+    unseen = {"x": normal(SAMPLES, 4, FEATURES, seed=7)}
     expected, actual = (onnx_snn.session(str(file)).run(None, unseen)[0] for file in (model, path))
     worst = errors(expected, actual)
     assert worst.max() <= 5.0 * np.median(worst)
