@@ -101,9 +101,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 print(row, flush=True)
                 rows.append(row)
                 options.output.with_suffix(".json").write_text(json.dumps(rows, indent=2) + "\n")
-    text = TEXT.format(doc=__doc__.split("\n\n", 2)[2].strip(), counted=COUNTED_SAMPLES)
-    options.output.write_text(f"{text}\n```text\n{table(HEADER, map(_cells, rows))}\n```\n")
+    options.output.write_text(_page(rows))
     return 0
+
+
+def _page(rows: Sequence[dict[str, Any]]) -> str:
+    text = TEXT.format(doc=__doc__.split("\n\n", 2)[2].strip(), counted=COUNTED_SAMPLES)
+    return f"{text}\n```text\n{table(HEADER, map(_cells, rows))}\n```\n"
 
 
 def _networks(models: Path, folder: Path) -> Iterator[Network]:

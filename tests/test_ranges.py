@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ranges of codes on data that calibration did not see: channels that were quiet in calibration and are loud later."""
+"""Ranges of codes on data that calibration did not see: what they clip, and channels that were quiet in calibration."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import networks
 import numpy as np
 import onnx
 import pytest
@@ -12,6 +13,9 @@ from networks import normal
 from numpy.typing import NDArray
 
 import onnx_snn
+from onnx_snn.graph.model_reader import load_model
+from onnx_snn.neurons.opset import Body
+from onnx_snn.profiling.spike_outputs import meter
 
 FEATURES, SAMPLES = 32, 400
 LEVELS = np.where(np.arange(FEATURES) < 4, np.float32(0.03), np.float32(1.0))
@@ -64,3 +68,26 @@ def test_channels_that_are_louder_than_in_calibration(name: str, fast: bool, tmp
     assert worst.max() <= 5.0 * np.median(worst)
     profile = onnx_snn.profile(path, unseen, progress=False)
     assert {neuron.out_of_range for neuron in profile.neurons if neuron.is_code} == {0}
+
+
+@pytest.mark.parametrize("scale", [1.0, 1.5, 2.0])
+def test_codes_clip_what_scaled_data_have_beyond_their_ranges(scale: float, tmp_path: Path) -> None:
+    """Every code of the network, counted by element in NumPy; data of calibration reach the end of no range."""
+    path, seen = tmp_path / "spiking.onnx", normal(16, 8)
+    onnx_snn.convert(networks.classifier(), path, {"x": seen}, headroom=1.25, fast=True, progress=False)
+    data = {"x": seen * np.float32(scale)}
+    outside = {
+        neuron.node: neuron.out_of_range
+        for neuron in onnx_snn.profile(path, data, progress=False).neurons
+        if neuron.is_code
+    }
+    model = load_model(path)
+    meters = [entry for entry in meter(model, Body.LOOP) if entry.node.name in outside]
+    model.graph.outputs.extend(entry.node.inputs[0] for entry in meters if entry.node.inputs[0].name != "x")
+    session = networks.session(model)
+    for entry in meters:
+        name = entry.node.inputs[0].name
+        x = data["x"] if name == "x" else session.run([name], data)[0]
+        outputs = entry.neuron(x / entry.node.inputs[-1].const_value.numpy())
+        assert outside[entry.node.name] == (np.abs(outputs) == entry.neuron(np.float32([1e30]))).sum()
+    assert (sum(outside.values()) > 0) == (scale > 1.25)
