@@ -4,8 +4,8 @@
     python benchmarks/output_errors.py
 
 Networks of models/ are calibrated on their calibration.npz and run on test.npz, images also after their values are
-multiplied by 1.5 and 2. *Quiet channels* are made: random networks of two hidden layers, of which a tenth of the input
-channels carries a hundredth of its signal in calibration. The networks are converted by default and, as former versions
+multiplied by 1.5 and 2. *Quiet channels* are made: random networks of two or three layers, of which a tenth of the
+input channels carries a hundredth of its signal in calibration. The networks are converted by default and, as former versions
 did, by rule (`--fast`). Beside them are the originals with their weights rounded to bfloat16: an error of no code and
 no range, which shows how much more sensitive some samples are than others.
 """
@@ -36,9 +36,21 @@ SCALES = (1.5, 2.0)
 IMAGES = ("vit-cifar10", "resnet-cifar10")
 BATCH_SIZE, COUNTED_SAMPLES = 16, 400
 QUIET = """<ir_version: 10, opset_import: ["": 20]>
-quiet (float[N,64] x) => (float[N,16] y) {{
-    a = MatMul (x, w1) {activation} c = MatMul (b, w2) d = Gelu (c) y = MatMul (d, w3) }}"""
-ACTIVATIONS = {"gelu": "b = Gelu (a)", "relu": "b = Relu (a)", "softmax": "b = Softmax (a)"}
+quiet (float[N,{shape}64] x) => (float[N,{shape}16] y) {{
+    {body} c = MatMul (b, w2) d = Gelu (c) y = MatMul (d, w3) }}"""
+BODIES = {
+    "gelu": ("", "a = MatMul (x, w1) b = Gelu (a)"),
+    "relu": ("", "a = MatMul (x, w1) b = Relu (a)"),
+    "softmax": ("", "a = MatMul (x, w1) b = Softmax (a)"),
+    "attention": (
+        "4,",
+        """k = MatMul (x, w4) q = Transpose <perm = [0, 2, 1]> (k) s = MatMul (k, q) p = Softmax (s)
+        v = MatMul (p, x) b = MatMul (v, w1)""",
+    ),
+}
+"""Shape of the samples, with the number of tokens if they have any, and first layer of each network."""
+
+SHAPES = {"w1": (64, 128), "w2": (128, 128), "w3": (128, 16), "w4": (64, 4)}
 
 HEADER = (
     "network",
@@ -115,8 +127,8 @@ def _networks(models: Path, folder: Path) -> Iterator[Network]:
     for name in MODELS:
         file = models / name
         yield Network(name, file / "model.onnx", file / "calibration.npz", _arrays(file / "test.npz"))
-    for name, activation in ACTIVATIONS.items():
-        yield _quiet(name, activation, folder)
+    for name in BODIES:
+        yield _quiet(name, folder)
 
 
 def _arrays(path: Path) -> dict[str, NDArray[Any]]:
@@ -124,19 +136,20 @@ def _arrays(path: Path) -> dict[str, NDArray[Any]]:
         return {name: file[name][:SAMPLES] for name in file.files if name != "labels"}
 
 
-def _quiet(name: str, activation: str, folder: Path) -> Network:
+def _quiet(name: str, folder: Path) -> Network:
     """A network whose input channels are partly quiet in calibration, with calibration data and other data."""
     random = np.random.default_rng(0)
-    model = onnx.parser.parse_model(QUIET.format(activation=activation))
-    for weight, shape in (("w1", (64, 128)), ("w2", (128, 128)), ("w3", (128, 16))):
-        values = (random.standard_normal(shape) / np.sqrt(shape[0])).astype(np.float32)
+    shape, body = BODIES[name]
+    model = onnx.parser.parse_model(QUIET.format(shape=shape, body=body))
+    read = {each for node in model.graph.node for each in node.input}
+    for weight in (each for each in SHAPES if each in read):
+        values = (random.standard_normal(SHAPES[weight]) / np.sqrt(SHAPES[weight][0])).astype(np.float32)
         model.graph.initializer.append(onnx.numpy_helper.from_array(values, weight))
     path = folder / f"quiet-{name}.onnx"
     onnx.save(model, path)
-    level = np.where(np.arange(64) < 6, 0.01, 1.0)
-    seen, unseen = random.standard_normal((256, 64)), random.standard_normal((SAMPLES, 64))
-    calibration, data = (seen * level).astype(np.float32), unseen.astype(np.float32)
-    return Network(f"quiet channels, {name}", path, {"x": calibration}, {"x": data})
+    tokens, level = (4,) if shape else (), np.where(np.arange(64) < 6, 0.01, 1.0)
+    seen, unseen = (random.standard_normal((count, *tokens, 64)).astype(np.float32) for count in (256, SAMPLES))
+    return Network(f"quiet channels, {name}", path, {"x": (seen * level).astype(np.float32)}, {"x": unseen})
 
 
 def _measured(network: Network, conversions: Conversions) -> Iterator[dict[str, Any]]:

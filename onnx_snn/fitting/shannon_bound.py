@@ -13,8 +13,8 @@ c(y) = sum_x p(x) a(x) g(x, y), the step q <- q * c lowers the rate, and at ever
 
     R(D) >= sum_x p(x) log a(x) - log max_y c(y) - s D
 
-(R. E. Blahut, "Computation of channel capacity and rate-distortion functions", IEEE Trans. IT 18, 1972, theorem 6), so
-that what is returned is a bound also where the iteration has not converged.
+(R. E. Blahut, "Computation of channel capacity and rate-distortion functions", IEEE Trans. IT 18, 1972), so that what
+is returned is a bound also where the iteration has not converged.
 
 **Spikes.** A pattern of M slots of which each holds a spike or none, k of them on average, carries at most M h(k / M)
 bits, with h the binary entropy: that of independent slots of equal rates. So the bound is the least k with
