@@ -5,9 +5,9 @@
 
 Networks of models/ are calibrated on their calibration.npz and run on test.npz, images also after their values are
 multiplied by 1.5 and 2. *Quiet channels* are made: random networks of two or three layers, of which a tenth of the
-input channels carries a hundredth of its signal in calibration. The networks are converted by default and, as former versions
-did, by rule (`--fast`). Beside them are the originals with their weights rounded to bfloat16: an error of no code and
-no range, which shows how much more sensitive some samples are than others.
+input channels carries a hundredth of its signal in calibration. The networks are converted by default and, as former
+versions did, by rule (`--fast`). Beside them are the originals with their weights rounded to bfloat16: an error of no
+code and no range, which shows how much more sensitive some samples are than others.
 """
 
 from __future__ import annotations
