@@ -18,7 +18,7 @@ from onnx_snn.neurons.opset import Body
 from onnx_snn.profiling.spike_outputs import meter
 
 FEATURES, SAMPLES = 32, 400
-LEVELS = np.where(np.arange(FEATURES) < 4, np.float32(0.03), np.float32(1.0))
+LEVELS = np.where(np.arange(FEATURES) < 4, np.float32(0.01), np.float32(1.0))
 """Size of each channel in calibration relative to that later."""
 
 LAYERS = "a = MatMul (x, w1) b = {} (a) c = MatMul (b, w2) d = Gelu (c) y = MatMul (d, w3)"
