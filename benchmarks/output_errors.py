@@ -77,8 +77,8 @@ the samples that it is unsure about, and saturated in the others, so that there 
 network is, not how large an error is. *Clipped*: elements of codes beyond the largest magnitude that the code
 represents, of all elements of all codes, on the first {counted} samples.
 
-The worst samples of the trained networks are not clipped: the network is more sensitive there, to errors of any kind,
-as the rows of rounded weights show. Scope full. Written by `python benchmarks/output_errors.py`.
+The worst samples of the trained networks, converted by default, are not clipped: the network is more sensitive there,
+to errors of any kind, as the rows of rounded weights show. Scope full. Written by `python benchmarks/output_errors.py`.
 """
 
 
