@@ -99,3 +99,11 @@ def test_the_report_of_one_model_keeps_its_names() -> None:
 
 def test_a_table_is_as_wide_as_its_cells() -> None:
     assert table(("n", "name"), [("10", "a"), ("2", "")]) == "n   name\n--------\n10  a\n2"
+
+
+def test_bounds_are_means_over_the_codes_of_a_kind() -> None:
+    norm = NodeReport("n", "layer_norm", spikes={"deviation": 3.0, "rsqrt": 9.0}, least_spikes={"deviation": 1.0})
+    other = NodeReport("o", "layer_norm", spikes={"deviation": 5.0, "rsqrt": 9.0}, least_spikes={"deviation": 1.5})
+    rows = [line.split() for line in dataclasses.replace(REPORT, nodes=(norm, other, GELU)).text().splitlines()]
+    assert ["layer_norm", "4.00", "1.25", "3.2"] in rows
+    assert "Shannon" not in REPORT.text()

@@ -69,11 +69,16 @@ class CalibratedSignals:
         return self._signals[tensor]
 
     def limit(self, tensor: CodedTensor, headroom: float) -> float:
-        """Largest magnitude, after channel scaling, that the code of a tensor must represent."""
+        """Largest magnitude, after channel scaling, that the code of a tensor must represent.
+
+        It is `headroom` times the largest one of the calibration, and sqrt(headroom) times what that would be if the
+        largest value of the tensor were in any channel.
+        """
         if tensor.probabilities:
             return 1.0
         signal = self.signal(tensor)
-        return max(headroom * signal.largest, min(signal.reach, MOST_REACH * signal.largest)) or 1.0
+        reach = min(math.sqrt(headroom) * signal.reach, MOST_REACH * signal.largest)
+        return max(headroom * signal.largest, reach) or 1.0
 
     def histogram(self, name: str) -> SignedHistogram:
         """Histogram of the tensor called `name`.

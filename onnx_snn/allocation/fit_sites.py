@@ -134,7 +134,7 @@ class Fitter:
         key = tensor, settings
         if key not in self._codes:
             signal, neuron = self.fits.signals.signal(tensor), self._code(tensor, settings)
-            self._codes[key] = Coding(neuron, signal.scale, mean_spikes(neuron, signal.points, signal.counts))
+            self._codes[key] = Coding(neuron, signal.scale, mean_spikes(neuron, signal.points, signal.counts), signal)
         return self._codes[key]
 
     def _code(self, tensor: CodedTensor, settings: NeuronSettings) -> MbeNeuron:

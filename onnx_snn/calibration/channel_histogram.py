@@ -33,6 +33,10 @@ SPREAD = 8
 MAX_SHIFT = 24
 """Largest absolute exponent of the power-of-two scale of a channel relative to the median channel."""
 
+QUIET_SHIFT = 4
+"""Largest octaves by which the scale of a channel whose importance is not known is below that of the median channel. A
+channel that is quieter still keeps a step that is fine beside the other channels, and may become loud on other data."""
+
 
 class ScaledHistogram(NamedTuple):
     """Empirical distribution of the magnitudes of an operand after channel scaling.
@@ -153,14 +157,14 @@ class ChannelHistogram:
         Returns:
             Scales; 1 for a silent channel, the largest one for a channel without importance.
         """
-        sizes = self.rms()
+        sizes, lowest = self.rms(), -QUIET_SHIFT if importance is None else -MAX_SHIFT
         if importance is not None:
             sizes = np.divide(1.0, importance, where=importance > 0, out=np.full(self.channels, np.inf))
         active = (sizes > 0) & np.isfinite(sizes)
         scales: Float32 = np.where(np.isinf(sizes), np.float32(2.0**MAX_SHIFT), np.float32(1.0))
         if active.any():
             exponents = _nearest_exponent(sizes[active] / np.median(sizes[active]))
-            scales[active] = np.ldexp(np.float32(1), np.clip(exponents, -MAX_SHIFT, MAX_SHIFT))
+            scales[active] = np.ldexp(np.float32(1), np.clip(exponents, lowest, MAX_SHIFT))
         return scales
 
     def scaled(self, scales: NDArray[Any]) -> ScaledHistogram:

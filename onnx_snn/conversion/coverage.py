@@ -186,13 +186,15 @@ def _converted(plan: SitePlan, sqnr_db: float | None, shared: set[Coding]) -> No
     own = [coding for role, coding in plan.neurons.items() if role.operand is None]
     new = {coding for role, coding in plan.neurons.items() if role.operand is not None} - shared
     shared |= new
-    neurons = [coding.neuron for coding in (*own, *new)]
+    neurons, codes = [coding.neuron for coding in (*own, *new)], list(plan.neurons.items())
     return NodeReport(
         name=plan.site.name,
         kind=plan.site.kind.value,
         function=plan.site.function_name,
         sqnr_db=sqnr_db,
         spikes={role.value: coding.spikes for role, coding in plan.neurons.items()},
+        least_spikes={role.value: least for role, coding in codes if (least := coding.least_spikes) is not None},
+        least_bits={role.value: least for role, coding in codes if (least := coding.least_bits) is not None},
         slots=sum(neuron.slots for neuron in neurons),
         parameters=sum(neuron.parameters for neuron in neurons),
     )

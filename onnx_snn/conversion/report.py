@@ -52,6 +52,9 @@ class NodeReport:
         slots: pairs of basis and time step in which a neuron can fire, summed over its neurons; an identity code that
             several nodes read counts for the first of them.
         parameters: number of stored parameters of these neurons.
+        least_spikes: Shannon's bound of `spikes`, for its identity codes: the fewest of any code of the same error and
+            as many slots (`onnx_snn.fitting.shannon_bound`).
+        least_bits: bits for each element that any code of the same error must carry, for its identity codes.
     """
 
     name: str
@@ -63,6 +66,8 @@ class NodeReport:
     spikes: dict[str, float] = field(default_factory=dict)
     slots: int = 0
     parameters: int = 0
+    least_spikes: dict[str, float] = field(default_factory=dict)
+    least_bits: dict[str, float] = field(default_factory=dict)
 
     @property
     def label(self) -> str:
@@ -159,6 +164,9 @@ class ConversionReport:
             screen_table(_COVERAGE_HEADER, self._coverage()),
             f"{self.slots} slots and {self.parameters} parameters in all neurons",
         ]
+        bounds = self._bounds()
+        if bounds:
+            lines += ["", screen_table(_BOUND_HEADER, bounds)]
         if self.outputs:
             lines += ["", screen_table(_OUTPUT_HEADER, [_output_row(output) for output in self.outputs])]
         refused = [node for node in self.nodes if node.status is Status.REFUSED]
@@ -197,10 +205,25 @@ class ConversionReport:
 
     def _coverage(self) -> list[tuple[str, ...]]:
         """One row for each kind of node."""
+        return [(group, *_coverage_cells(members)) for group, members in self._groups()]
+
+    def _bounds(self) -> list[tuple[str, ...]]:
+        """One row for each kind of node that has codes: their spikes, and the fewest that their errors need."""
+        rows: list[tuple[str, ...]] = []
+        for group, members in self._groups():
+            least = [value for member in members for value in member.least_spikes.values()]
+            if least:
+                spikes = np.mean([member.spikes[role] for member in members for role in member.least_spikes])
+                bound = np.mean(least)
+                rows.append((group, f"{spikes:.2f}", f"{bound:.2f}", f"{spikes / bound:.1f}" if bound else ""))
+        return rows
+
+    def _groups(self) -> list[tuple[str, list[NodeReport]]]:
+        """The nodes of each kind."""
         groups: dict[str, list[NodeReport]] = {}
         for node in self.nodes:
             groups.setdefault(node.label, []).append(node)
-        return [(group, *_coverage_cells(members)) for group, members in sorted(groups.items())]
+        return sorted(groups.items())
 
 
 def merged(source: str, output: str | None, reports: Sequence[ConversionReport]) -> ConversionReport:
@@ -238,6 +261,7 @@ def _prefixed(entry: Named, report: ConversionReport) -> Named:
 
 
 _COVERAGE_HEADER = ("nodes", "found", "converted", "kept", "refused", "SQNR dB (worst)", "spikes/element")
+_BOUND_HEADER = ("codes of", "spikes/element", "Shannon's bound", "spikes / bound")
 _OUTPUT_HEADER = ("output", "relative error", "max error", "argmax agreement")
 _NODE_HEADER = ("node", "kind", "status", "SQNR dB", "spikes/element", "reason")
 

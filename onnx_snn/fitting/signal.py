@@ -13,6 +13,8 @@ from onnx_snn.config.neuron_settings import NeuronSettings
 from onnx_snn.fitting.beta_codes import RatedBetaCode, beta_codes
 from onnx_snn.fitting.binary_codes import RatedBinaryCode, binary_codes
 from onnx_snn.fitting.density import Density
+from onnx_snn.fitting.shannon_bound import least_bits, moved_within_cells
+from onnx_snn.neurons.mbe import MbeNeuron
 
 
 class Signal(NamedTuple):
@@ -52,3 +54,9 @@ class Signal(NamedTuple):
         """The Pareto front of its beta codes up to `limit`, from the fewest spikes to the smallest error."""
         density, importance = self.within(limit), self.importance
         return beta_codes(density, settings.timesteps, limit=limit, importance=importance, gate=settings.gate)
+
+    def least_bits(self, neuron: MbeNeuron) -> float:
+        """Bits for each element that any code must carry whose error is that of the code `neuron`."""
+        points = moved_within_cells(self.points)
+        error = float(np.average((neuron(points) - points) ** 2, weights=self.weights))
+        return least_bits(self.points, np.asarray(self.counts, np.float64), error, self.importance)
