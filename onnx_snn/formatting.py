@@ -24,13 +24,17 @@ SHORTEST = 8
 
 def json_values(entry: Any) -> dict[str, Any]:
     """Fields of a dataclass as JSON values: enumeration members become their values, NaN and infinities become None."""
+    return {name: _json_value(value) for name, value in dataclasses.asdict(entry).items()}
 
-    def value_of(value: Any) -> Any:
-        if isinstance(value, float) and not math.isfinite(value):
-            return None
-        return value.value if isinstance(value, enum.Enum) else value
 
-    return {name: value_of(value) for name, value in dataclasses.asdict(entry).items()}
+def _json_value(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, (list, tuple)):
+        return [_json_value(one) for one in value]
+    if isinstance(value, dict):
+        return {name: _json_value(one) for name, one in value.items()}
+    return value.value if isinstance(value, enum.Enum) else value
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import networks
@@ -69,7 +70,9 @@ def test_the_expected_gain_is_that_counted_on_the_calibration_data(
 ) -> None:
     path = tmp_path / "snn.onnx"
     monkeypatch.setattr(pipeline, "PROFILED_WEIGHTS", 0)
-    expected = chosen(path).gain
+    report = chosen(path)
+    expected = report.gain
+    assert json.dumps(report.to_json(), allow_nan=False)
     counted = Gain.of(onnx_snn.profile(path, DATA, progress=False))
     assert expected is not None
     assert expected.spikes_per_element == pytest.approx(counted.spikes_per_element, rel=0.02)

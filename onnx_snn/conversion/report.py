@@ -135,12 +135,7 @@ class ConversionReport:
 
     def to_json(self) -> dict[str, Any]:
         """The report as JSON values."""
-        return {
-            **dataclasses.asdict(self),
-            "config": self.config.to_json(),
-            "nodes": [json_values(node) for node in self.nodes],
-            "outputs": [json_values(output) for output in self.outputs],
-        }
+        return {**json_values(self), "config": self.config.to_json()}
 
     def save(self, path: str | Path) -> None:
         """Write the report as a JSON file.
