@@ -16,6 +16,7 @@ import logging
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from tqdm import tqdm
 
@@ -37,7 +38,7 @@ PROBE_ERROR = 1e-3
 PROBE_SAMPLES = 8
 """Number of samples on which sensitivities are measured. They need not be more exact than by a factor of two."""
 
-TRIALS = 8
+TRIALS = 12
 """Largest number of choices that are run."""
 
 WORST = 0.25
@@ -78,6 +79,7 @@ class Budget:
     ) -> None:
         self.network, self.feeds, self.max_error, self.progress = network, feeds, max_error, progress
         self._errors = OutputErrors([network.original(feed, names) for feed in feeds])
+        self._tried: dict[tuple[int, ...], Allocation] = {}
 
     def allocate(self, probes: int) -> Allocation:
         """The cheapest choice within the budget, or the most exact one.
@@ -101,32 +103,46 @@ class Budget:
         return sum(self._errors.squares(outputs).values())
 
     def _cheapest(self, front: Sequence[Indices], predicted: Tables) -> Allocation:
-        """The cheapest choice on `front` whose measured error is within the budget, else the most exact one.
+        """The cheapest choice whose measured error is within the budget, else the most exact one of `front`.
+
+        Neighbours on the front can lie far apart, where a neuron with much of the cost changes. The neurons in which
+        the best choice differs from the next cheaper one then stay as they are, and the search goes on with the others.
+        """
+        choices = list(front)
+        best: tuple[Indices, Allocation] | None = None
+        with tqdm(desc="choose", disable=None if self.progress else True, unit="trial") as bar:
+            while choices and bar.n < TRIALS and not (best and best[1].error >= CLOSE * self.max_error):
+                found = self._search(choices, predicted, bar)
+                if found is not None:
+                    best, choices = (choices[found[0]], found[1]), choices[: found[0]]
+                if best is None:
+                    break
+                choices = _kept_where_the_last_differs(choices, best[0])
+        return best[1] if best else self._run(front[-1])
+
+    def _search(self, choices: Sequence[Indices], predicted: Tables, bar: tqdm[Any]) -> tuple[int, Allocation] | None:
+        """Index of the cheapest of `choices` within the budget, and its run; None where none is found.
 
         The choice at which the error should just be within the budget is predicted from the run before, and taken from
         the middle of those that are left where the prediction lies outside of them.
         """
-        distortion = [total(predicted, choice) for choice in front]
-        last = len(front) - 1
-        low, high, best = -1, last, None
+        distortion = [total(predicted, choice) for choice in choices]
+        low, high, best = -1, len(choices), None
         aim = self.max_error**2
-        with tqdm(desc="choose", disable=None if self.progress else True, unit="trial") as bar:
-            for _ in range(TRIALS):
-                index = next((i for i, one in enumerate(distortion) if one <= aim), high)
-                if not low < index < high + (best is None):
-                    index = (low + high + 1) // 2
-                trial = self._run(front[index])
-                bar.update()
-                if trial.within:
-                    best, high = trial, index
-                else:
-                    low = index
-                if high - low <= 1 or (trial.within and trial.error >= CLOSE * self.max_error):
-                    break
-                aim = self._next_aim(distortion[index], trial.error)
-        if best is None and low == last:  # the most exact choice has run
-            return trial
-        return best or self._run(front[last])
+        while high - low > 1 and bar.n < TRIALS:
+            index = next((i for i, one in enumerate(distortion) if one <= aim), len(choices) - 1)
+            if not low < index < high:
+                index = (low + high) // 2
+            trial = self._run(choices[index])
+            bar.update()
+            if trial.within:
+                best, high = trial, index
+            else:
+                low = index
+            if trial.within and trial.error >= CLOSE * self.max_error:
+                break
+            aim = self._next_aim(distortion[index], trial.error)
+        return None if best is None else (high, best)
 
     def _next_aim(self, predicted: float, error: float) -> float:
         """The predicted distortion at which the error should be just within the budget, from that of one choice."""
@@ -135,12 +151,28 @@ class Budget:
         return predicted * (AIM * self.max_error / error) ** 2 if error else math.inf
 
     def _run(self, indices: Indices) -> Allocation:
-        """Run the network with the candidates of `indices`."""
+        """Run the network with the candidates of `indices`, unless it has run with them before."""
+        if tuple(indices) not in self._tried:
+            self._tried[tuple(indices)] = self._measured(indices)
+        return self._tried[tuple(indices)]
+
+    def _measured(self, indices: Indices) -> Allocation:
         choice = [knob.candidates[index] for knob, index in zip(self.network.knobs, indices, strict=True)]
         outputs = (self.network.spiking(feed, self._errors.names, choice) for feed in self.feeds)
         error = math.sqrt(max(self._errors.squares(outputs, share=WORST).values(), default=0.0))
         logger.info("tried a choice on the predicted front: relative error %.3g", error)
         return Allocation(choice, error, error <= self.max_error)
+
+
+def _kept_where_the_last_differs(choices: Sequence[Indices], best: Indices) -> list[Indices]:
+    """The distinct `choices` with the candidates of `best` for all knobs in which the last of them differs from it."""
+    kept = [i for i, (one, its) in enumerate(zip(choices[-1], best, strict=True)) if one != its] if choices else []
+    found: list[Indices] = []
+    for choice in choices:
+        changed = [best[i] if i in kept else index for i, index in enumerate(choice)]
+        if changed != best and changed not in found[-1:]:
+            found.append(changed)
+    return found
 
 
 def _first_samples(feeds: Sequence[Feed], samples: int) -> list[Feed]:

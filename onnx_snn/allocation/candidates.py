@@ -129,7 +129,7 @@ class FittedFamily(NeuronFamily):
         """Yield the neuron of every number of bases and time steps with its error."""
         points, exact, weights = self.arguments()
         power = float(np.average(exact**2, weights=weights))
-        for count in self.timesteps(FUNCTION_TIMESTEPS):
+        for count in self.timesteps(FUNCTION_TIMESTEPS)[::2]:
             for bases in FUNCTION_BASES:
                 settings = dataclasses.replace(self.limits, timesteps=count, shape=FittedBases(bases))
                 coding = self.coding(settings)

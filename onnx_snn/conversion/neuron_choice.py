@@ -37,7 +37,7 @@ from onnx_snn.rules.site import Site
 
 logger = logging.getLogger(__name__)
 
-PROBE_WORK = 3e12
+PROBE_WORK = 2e12
 """Multiply-accumulates of all runs that measure sensitivities: about 25 seconds on two cores."""
 
 TRIAL_WORK = 1e11
