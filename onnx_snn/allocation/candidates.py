@@ -27,11 +27,12 @@ from onnx_snn.neurons.opset import Body
 from onnx_snn.neurons.roles import NeuronRole
 from onnx_snn.rules.site import FunctionSite, Site
 
-SHARES_OF_TIMESTEPS = (1.0, 0.75, 0.5)
-"""Numbers of time steps that are tried, as shares of the largest one. Between them the codes hardly differ."""
+SHARES_OF_TIMESTEPS = (1.0, 0.5)
+"""Numbers of time steps of codes that are tried, as shares of the largest one. Between them the codes hardly differ."""
 
 FUNCTION_TIMESTEPS = 8
-"""Largest number of time steps that is tried for functions and primitives. Above it their segments limit the error."""
+"""Largest number of time steps of functions and primitives, of which only the largest one is tried. Above it their
+segments limit the error; below it they save spikes that cost no synaptic operation."""
 
 FUNCTION_BASES = (4, 8, 16, 32)
 """Numbers of bases that are tried for functions and primitives. Those with the most serve tight budgets: with 16 bases
@@ -105,11 +106,6 @@ class NeuronFamily(abc.ABC):
         """Whether the configuration gives the bases of the neuron, so that there is nothing to choose."""
         return not isinstance(self.limits.shape, Implied)
 
-    def timesteps(self, most: int) -> list[int]:
-        """Numbers of time steps to try, at most `most` and those of the limits."""
-        largest = min(self.limits.timesteps, most)
-        return sorted({max(1, math.ceil(share * largest)) for share in SHARES_OF_TIMESTEPS})
-
     def worthwhile(self) -> list[Candidate]:
         """The Pareto front of the candidates in spikes and error, from the fewest spikes to the smallest error."""
         if self.is_fixed:
@@ -119,22 +115,22 @@ class NeuronFamily(abc.ABC):
 
 @dataclass(frozen=True)
 class FittedFamily(NeuronFamily):
-    """Candidates for the neuron of a function: different numbers of bases and time steps."""
+    """Candidates for the neuron of a function: different numbers of bases."""
 
     @abc.abstractmethod
     def arguments(self) -> Arguments:
         """The arguments at which candidates are evaluated."""
 
     def rated(self) -> Iterator[Candidate]:
-        """Yield the neuron of every number of bases and time steps with its error."""
+        """Yield the neuron of every number of bases with its error."""
         points, exact, weights = self.arguments()
         power = float(np.average(exact**2, weights=weights))
-        for count in self.timesteps(FUNCTION_TIMESTEPS)[::2]:
-            for bases in FUNCTION_BASES:
-                settings = dataclasses.replace(self.limits, timesteps=count, shape=FittedBases(bases))
-                coding = self.coding(settings)
-                error = float(np.average((coding.neuron(points) - exact) ** 2, weights=weights))
-                yield Candidate(settings, coding.spikes, error / power if power else 0.0, self)
+        timesteps = min(self.limits.timesteps, FUNCTION_TIMESTEPS)
+        for bases in FUNCTION_BASES:
+            settings = dataclasses.replace(self.limits, timesteps=timesteps, shape=FittedBases(bases))
+            coding = self.coding(settings)
+            error = float(np.average((coding.neuron(points) - exact) ** 2, weights=weights))
+            yield Candidate(settings, coding.spikes, error / power if power else 0.0, self)
 
 
 @dataclass(frozen=True)
@@ -192,7 +188,8 @@ class CodeFamily(NeuronFamily):
         """Yield the binary codes and beta codes; closed bodies hold of the latter those of one segment."""
         signals = self.fitter.fits.signals
         signal, limit = signals.signal(self.tensor), signals.limit(self.tensor, self.limits.headroom)
-        for count in self.timesteps(self.limits.timesteps):
+        largest = self.limits.timesteps
+        for count in sorted({max(1, math.ceil(share * largest)) for share in SHARES_OF_TIMESTEPS}):
             settings = dataclasses.replace(self.limits, timesteps=count)
             for binary in signal.binary_codes(limit, settings):
                 chosen = dataclasses.replace(settings, shape=BinaryCode(binary.octaves))
