@@ -31,8 +31,7 @@ SHARES_OF_TIMESTEPS = (1.0, 0.5)
 """Numbers of time steps of codes that are tried, as shares of the largest one. Between them the codes hardly differ."""
 
 FUNCTION_TIMESTEPS = 8
-"""Largest number of time steps of functions and primitives, of which only the largest one is tried. Above it their
-segments limit the error; below it they save spikes that cost no synaptic operation."""
+"""Largest number of time steps of functions and primitives. Above it their segments limit the error."""
 
 FUNCTION_BASES = (4, 8, 16, 32)
 """Numbers of bases that are tried for functions and primitives. Those with the most serve tight budgets: with 16 bases
@@ -115,18 +114,21 @@ class NeuronFamily(abc.ABC):
 
 @dataclass(frozen=True)
 class FittedFamily(NeuronFamily):
-    """Candidates for the neuron of a function: different numbers of bases."""
+    """Candidates for the neuron of a function: different numbers of bases and time steps."""
 
     @abc.abstractmethod
     def arguments(self) -> Arguments:
         """The arguments at which candidates are evaluated."""
 
     def rated(self) -> Iterator[Candidate]:
-        """Yield the neuron of every number of bases with its error."""
+        """Yield the neurons of different numbers of bases and time steps with their errors."""
         points, exact, weights = self.arguments()
         power = float(np.average(exact**2, weights=weights))
-        timesteps = min(self.limits.timesteps, FUNCTION_TIMESTEPS)
-        for bases in FUNCTION_BASES:
+        most = min(self.limits.timesteps, FUNCTION_TIMESTEPS)
+        sizes = [(most, bases) for bases in FUNCTION_BASES]
+        # Half of the time steps save spikes, but exactness needs all of them.
+        sizes += [(math.ceil(most / 2), bases) for bases in FUNCTION_BASES[:2]]
+        for timesteps, bases in sizes:
             settings = dataclasses.replace(self.limits, timesteps=timesteps, shape=FittedBases(bases))
             coding = self.coding(settings)
             error = float(np.average((coding.neuron(points) - exact) ** 2, weights=weights))

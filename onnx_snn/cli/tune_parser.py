@@ -66,8 +66,8 @@ def _add_goal(parser: argparse.ArgumentParser) -> None:
     goal.add_argument(
         "--minimize",
         choices=[each.value for each in Minimize],
-        default=Minimize.OPERATIONS.value,
-        help="what to minimise: synaptic operations (spikes times their fan-out, default), or spikes",
+        help="what to minimise: synaptic operations (spikes times their fan-out), or spikes (default: operations, with "
+        "--max-spikes spikes)",
     )
     goal.add_argument("--metric", choices=sorted(METRICS), help="task metric (default: what the labels suggest)")
     goal.add_argument("--compared-output", metavar="NAME", help="output that the metric judges (default: the first)")

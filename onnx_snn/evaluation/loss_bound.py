@@ -137,6 +137,16 @@ class Loss:
             worse = -worse / abs(self._original.value)
         return self.relative + _margin_of_mean(worse, items, deviations(confidence))
 
+    def smooth_bound_for(self, items: float, *, confidence: float = CONFIDENCE) -> float:
+        """The bound by the margins of predictions alone, whether or not more of them flip than these explain.
+
+        It falls with the error at the output, where `bound_for` jumps with single predictions. For metrics that judge
+        no predictions the two are the same.
+        """
+        if not self.metric.counts_decisions:
+            return self.bound_for(items, confidence=confidence)
+        return self._flips.net_bound(future=items, confidence=confidence) / abs(self._original.value)
+
     def _decision_margin(self, items: float, confidence: float) -> float:
         """How far the bound of the loss of accuracy is above the observed loss, as a fraction of the predictions."""
         if self._flips.plausible:

@@ -76,12 +76,14 @@ class Goal:
             raise ConfigError(f"max_timesteps is {self.max_timesteps}; expected 1 to {MAX_TIMESTEPS}")
 
 
-def minimize_of(value: Minimize | str) -> Minimize:
-    """The member of `Minimize` for a member or its value.
+def minimize_of(value: Minimize | str | None, max_spikes: float | None) -> Minimize:
+    """The member of `Minimize` for a member or its value; None stands for spikes where these are limited.
 
     Raises:
         ConfigError: there is no such member.
     """
+    if value is None:
+        return Minimize.OPERATIONS if max_spikes is None else Minimize.SPIKES
     try:
         return Minimize(value)
     except ValueError:
@@ -131,7 +133,7 @@ class Solver:
         def doubtful(point: TuningPoint) -> float:
             return point.loss if math.isnan(point.label_free) else point.label_free
 
-        certain = self._cheapest(choices, lambda point: point.bound <= target, lambda point: point.keeps(target))
+        certain = self._cheapest(choices, lambda point: point.smooth <= target, lambda point: point.keeps(target))
         return (
             certain
             or self._cheapest(

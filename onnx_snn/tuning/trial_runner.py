@@ -39,6 +39,8 @@ class TuningPoint:
         bound: upper bound of the loss on another set of as many samples, with a confidence of 95 %.
         relative_error: relative error of the output.
         mean_bound: upper bound of the expected loss, the mean over all other sets, with a confidence of 95 %.
+        smooth: the bound by the margins alone, without what single predictions did: it falls with the error; `bound`
+            itself for other metrics.
         label_free: largest expected loss by what needs no labels: as if every expected flip of a prediction lost a
             right one; for perplexity the Kullback-Leibler divergence in nats; NaN for other metrics.
     """
@@ -52,6 +54,7 @@ class TuningPoint:
     relative_error: float
     mean_bound: float = math.nan
     label_free: float = math.nan
+    smooth: float = math.nan
 
     def keeps(self, target: float) -> bool:
         """Whether the loss is at most `target`, on the tuning data and, by its bound, on as many other samples."""
@@ -145,6 +148,7 @@ class TrialRunner:
             relative_error=relative_error,
             mean_bound=loss.bound,
             label_free=self._label_free(loss),
+            smooth=loss.smooth_bound_for(self.items),
         )
 
     def _label_free(self, loss: Loss) -> float:

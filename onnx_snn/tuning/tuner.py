@@ -51,7 +51,7 @@ def tune(
     target_loss: float | None = None,
     max_spikes: float | None = None,
     max_timesteps: int = MAX_TIMESTEPS,
-    minimize: Minimize | str = Minimize.OPERATIONS,
+    minimize: Minimize | str | None = None,
     metric: MetricLike | None = None,
     labels: NDArray[Any] | None = None,
     compared_output: str | None = None,
@@ -75,7 +75,8 @@ def tune(
         max_spikes: largest number of spikes per element; if no choice is within, the result is the sparsest one, with a
             warning. Without a target, the result is the most exact choice within.
         max_timesteps: largest number of time steps of a neuron.
-        minimize: "operations" (synaptic operations, spikes times their fan-out, as energy counts them), or "spikes".
+        minimize: "operations" (synaptic operations, spikes times their fan-out, as energy counts them), or "spikes"; by
+            default spikes with `max_spikes`, else operations.
         metric: as for `onnx_snn.compare`; by default the one that suits the labels, and without labels the share of
             predictions that equal those of the original.
         labels: labels for the metric; by default those of `data`, if any.
@@ -95,7 +96,7 @@ def tune(
         CalibrationError: data or labels do not fit the model.
         OutputError: the output cannot be written.
     """
-    goal = Goal(target_loss, max_spikes, max_timesteps, minimize_of(minimize))
+    goal = Goal(target_loss, max_spikes, max_timesteps, minimize_of(minimize, max_spikes))
     if isinstance(model, (str, os.PathLike)) and Path(model).is_dir():
         raise ConfigError(f"'{model}' is a folder; tune it with tune_folder")
     check_destination(output, model)
