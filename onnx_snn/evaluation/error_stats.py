@@ -20,7 +20,8 @@ class Difference:
         error: sum of squares of the difference.
         largest: largest absolute difference.
         worst: largest relative error (Frobenius norms) of a batch.
-        rows: number of rows along the last axis, of tensors of rank 2 or more: one prediction each.
+        rows: number of rows along the last axis, of tensors of rank 2 or more, without those in which the original has
+            a NaN: one prediction each.
         agreeing: number of rows whose argmax is the same in both tensors.
     """
 
@@ -47,13 +48,14 @@ class Difference:
         self.worst = max(self.worst, _relative(error, signal))
         self.largest = max(self.largest, float(np.abs(difference).max(initial=0.0)))
         if original.ndim >= 2 and original.shape[-1] > 1:
+            predictions = ~np.isnan(original).any(axis=-1)
             agree = original.argmax(axis=-1) == spiking.argmax(axis=-1)
-            self.agreeing += int(agree.sum())
-            self.rows += agree.size
+            self.agreeing += int(agree[predictions].sum())
+            self.rows += int(predictions.sum())
 
     @property
     def relative_error(self) -> float:
-        """Frobenius norm of the difference divided by that of the original; infinite if the original is all zeros."""
+        """Frobenius norm of the difference over that of the original; infinite if only the original is all zeros."""
         return _relative(self.error, self.signal)
 
     @property
@@ -73,5 +75,5 @@ class Difference:
 
 
 def _relative(error: float, signal: float) -> float:
-    """Ratio of the norms whose squares are `error` and `signal`."""
-    return math.sqrt(error / signal) if signal else math.inf
+    """Ratio of the norms whose squares are `error` and `signal`; 0 where both are."""
+    return math.sqrt(error / signal) if signal else math.inf if error else 0.0
