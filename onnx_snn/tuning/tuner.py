@@ -75,8 +75,7 @@ def tune(
         max_spikes: largest number of spikes per element; if no choice is within, the result is the sparsest one, with a
             warning. Without a target, the result is the most exact choice within.
         max_timesteps: largest number of time steps of a neuron.
-        minimize: "operations" (synaptic operations, spikes times their fan-out, as energy counts them), or "spikes"; by
-            default spikes with `max_spikes`, else operations.
+        minimize: "operations" (spikes times their fan-out: the energy), or "spikes", the default with `max_spikes`.
         metric: as for `onnx_snn.compare`; by default the one that suits the labels, and without labels the share of
             predictions that equal those of the original.
         labels: labels for the metric; by default those of `data`, if any.
