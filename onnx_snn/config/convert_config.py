@@ -65,7 +65,7 @@ with it change about one prediction in 300."""
 FEW_TIMESTEPS, FEW_MAX_ERROR = 5, 2.5e-2
 """Largest T with a larger default error, and that error: with so few time steps each halving of it costs a spike."""
 
-GENERATING_MAX_ERROR = 1.6e-3
+GENERATING_MAX_ERROR = 1.3e-3
 """Default of the largest relative error at the output of networks that generate text, where a token that is chosen
 otherwise changes all that follow."""
 

@@ -36,7 +36,7 @@ MOST_SEGMENTS = 4
 """Largest number of segments of the codes that are all tried. A fifth one costs a spike that lowers the error more as
 resolution, where T leaves any."""
 
-MANY_SEGMENTS_TIMESTEPS = 6
+MANY_SEGMENTS_TIMESTEPS = 8
 """Largest T at which codes of more segments are tried too: their few levels cannot be exact otherwise."""
 
 SEGMENTS_OF_OCTAVE = ((1, 2, 3, 4, 6, 8, 12, 16), (0, 1, 2, 3, 4, 8), (0, 1, 2, 4))
