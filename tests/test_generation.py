@@ -24,8 +24,9 @@ PAGE = ROOT / "docs" / "measurements" / "generation.md"
 MODEL = ROOT / generation.MODEL
 PROMPTS, PROMPT_LENGTH, TOKENS = 8, 16, 50
 
-PROMISED = 0.9
-"""Share of prompts whose continuation at T=8 is the same up to the fiftieth token."""
+PROMISED = {"16": 0.9, "8": 0.9, "8, fast": 0.95}
+"""Share of prompts whose continuation is the same up to the fiftieth token, by setting: neurons by rule are exact, those
+that are chosen for few spikes keep to the budget."""
 
 NEAR_TIE = 5e-3
 """Difference of two probabilities below which either token may be chosen; the largest at T=8 on the page is 1.8e-3."""
@@ -85,6 +86,7 @@ def test_texts_are_as_equal_as_promised() -> None:
     results = json.loads(PAGE.with_suffix(".json").read_text())
     assert results["prompts"] >= 50
     assert results["tokens"] >= 200
-    early = [p for p in results["partings"] if p["setting"] == "8" and p["position"] < TOKENS]
-    assert 1 - len(early) / results["prompts"] >= PROMISED
-    assert max(map(generation.gap, early)) < NEAR_TIE
+    for setting, promised in PROMISED.items():
+        early = [p for p in results["partings"] if p["setting"] == setting and p["position"] < TOKENS]
+        assert 1 - len(early) / results["prompts"] >= promised
+        assert max(map(generation.gap, early)) < NEAR_TIE
