@@ -25,8 +25,8 @@ MODEL = ROOT / generation.MODEL
 PROMPTS, PROMPT_LENGTH, TOKENS = 8, 16, 50
 
 PROMISED = {"16": 0.9, "8": 0.9, "8, fast": 0.95}
-"""Share of prompts whose continuation is the same up to the fiftieth token, by setting: neurons by rule are exact, those
-that are chosen for few spikes keep to the budget."""
+"""Share of prompts whose continuation is the same up to the fiftieth token, by setting: neurons by rule are exact, and
+those that are chosen for few spikes keep to the budget."""
 
 NEAR_TIE = 5e-3
 """Difference of two probabilities below which either token may be chosen; the largest at T=8 on the page is 1.8e-3."""
