@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from test_sensitivities import knob
 
+from onnx_snn.allocation import budget
 from onnx_snn.allocation.budget import Allocation, Budget
 from onnx_snn.allocation.candidates import Candidate
 from onnx_snn.allocation.trial_network import TrialNetwork
@@ -39,8 +40,8 @@ class Network:
 
 
 def allocated(network: Network, max_error: float) -> Allocation:
-    budget = Budget(cast(TrialNetwork, network), [FEED], ["y"], max_error, progress=False)
-    return budget.allocate(100)
+    search = Budget(cast(TrialNetwork, network), [FEED], ["y"], max_error, progress=False)
+    return search.allocate(100)
 
 
 @pytest.mark.parametrize("max_error", [0.9, 0.3, 0.1, 0.05])
@@ -70,3 +71,11 @@ def test_outputs_that_tell_no_error_get_the_most_exact_neurons() -> None:
     network.original = lambda *_: {"y": np.array([1, 2])}  # type: ignore[method-assign]
     found = allocated(network, 0.01)
     assert found.choice == [one.candidates[-1] for one in network.knobs]
+
+
+def test_the_number_of_runs_is_limited_without_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A progress bar that is not shown counts nothing."""
+    monkeypatch.setattr(budget, "TRIALS", 2)
+    runs = Budget(cast(TrialNetwork, Network()), [FEED], ["y"], 0.05, progress=False)
+    runs.allocate(100)
+    assert len(runs._tried) <= 3  # the most exact choice may follow

@@ -111,7 +111,7 @@ class Budget:
         choices = list(front)
         best: tuple[Indices, Allocation] | None = None
         with tqdm(desc="choose", disable=None if self.progress else True, unit="trial") as bar:
-            while choices and bar.n < TRIALS and not (best and best[1].error >= CLOSE * self.max_error):
+            while choices and len(self._tried) < TRIALS and not (best and best[1].error >= CLOSE * self.max_error):
                 found = self._search(choices, predicted, bar)
                 if found is not None:
                     best, choices = (choices[found[0]], found[1]), choices[: found[0]]
@@ -129,7 +129,7 @@ class Budget:
         distortion = [total(predicted, choice) for choice in choices]
         low, high, best = -1, len(choices), None
         aim = self.max_error**2
-        while high - low > 1 and bar.n < TRIALS:
+        while high - low > 1 and len(self._tried) < TRIALS:
             index = next((i for i, one in enumerate(distortion) if one <= aim), len(choices) - 1)
             if not low < index < high:
                 index = (low + high) // 2
