@@ -13,6 +13,7 @@ import onnx_ir as ir
 
 from onnx_snn.calibration.branches import ExecutionPath, execution_paths, running, untaken
 from onnx_snn.calibration.fixed_sizes import static_axes
+from onnx_snn.calibration.iterations import changing_shape
 from onnx_snn.calibration.observations import StaticAxes, observations, observed_model
 from onnx_snn.calibration.statistics import Calibration, calibrate, load_cache
 from onnx_snn.conversion.coverage import Coverage
@@ -96,6 +97,7 @@ def calibrate_sites(examined: Examined, feeds: Feeds, run: RunOptions) -> Calibr
     model, coverage = examined.model, examined.coverage
     paths = execution_paths(model, coverage.selected, feeds)
     refuse_untaken(examined, paths)
+    coverage.refused |= changing_shape(model, coverage.selected, paths.values())
     coverage.check_any()
     static = _static_axes(model, coverage, paths)
     observed, needed = observed_model(model, coverage.selected, static), observations(coverage.selected, static)

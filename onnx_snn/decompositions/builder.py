@@ -22,6 +22,10 @@ from onnx_snn.rules.rule import name_of
 
 Operand: TypeAlias = "ir.Value | float | int | Sequence[int] | None"
 Outputs: TypeAlias = "Sequence[ir.Value | None]"
+Step: TypeAlias = (
+    "Callable[[FormulaBuilder, Sequence[ir.Value], Sequence[ir.Value]], tuple[Sequence[ir.Value], ir.Value]]"
+)
+"""One step of a scan: from the states and the elements of the sequences to the new states and one element."""
 
 _BOOL_OUTPUT = operators("Equal Less LessOrEqual Greater GreaterOrEqual And Or Not IsNaN")
 """Operators whose output is of bool."""
@@ -80,6 +84,38 @@ class FormulaBuilder:
     def split(self, x: ir.Value, sizes: Sequence[int], axis: int) -> Sequence[ir.Value]:
         """The parts of `x` with `sizes` along `axis`."""
         return self._write("Split", [x, list(sizes)], {"axis": axis}, len(sizes))
+
+    def scan(
+        self, step: Step, states: Sequence[ir.Value], sequences: Sequence[ir.Value], *, backward: bool = False
+    ) -> Sequence[ir.Value]:
+        """The last states and the sequence of elements that `step` yields, along the first axis of `sequences`.
+
+        Args:
+            step: writes one step with the builder of the body.
+            states: the first states.
+            sequences: tensors whose elements along the first axis are the inputs of the steps.
+            backward: whether to go from the last elements to the first ones.
+        """
+        body = FormulaBuilder(self.node, self._target)
+        inner_states, elements = (
+            [ir.val(self._target.names.take(f"{name_of(self.node)}/{name}"), dtype=value.dtype) for value in values]
+            for name, values in (("state", states), ("element", sequences))
+        )
+        new_states, element = step(body, inner_states, elements)
+        graph = ir.Graph(
+            [*inner_states, *elements],
+            [*new_states, element],
+            nodes=body.nodes,
+            name=self._target.names.take(f"{name_of(self.node)}/step"),
+        )
+        directions = [int(backward)]
+        attributes = {
+            "body": graph,
+            "num_scan_inputs": len(sequences),
+            "scan_input_directions": directions * len(sequences),
+            "scan_output_directions": directions,
+        }
+        return self._write("Scan", [*states, *sequences], attributes, len(states) + 1)
 
     def constant(self, number: Any, dtype: ir.DataType) -> ir.Value:
         """An initializer that holds `number`."""
