@@ -22,10 +22,9 @@ from onnx_snn.rules.rule import name_of
 
 Operand: TypeAlias = "ir.Value | float | int | Sequence[int] | None"
 Outputs: TypeAlias = "Sequence[ir.Value | None]"
-Step: TypeAlias = (
-    "Callable[[FormulaBuilder, Sequence[ir.Value], Sequence[ir.Value]], tuple[Sequence[ir.Value], ir.Value]]"
-)
-"""One step of a scan: from the states and the elements of the sequences to the new states and one element."""
+Values: TypeAlias = "Sequence[ir.Value]"
+Step: TypeAlias = "Callable[[FormulaBuilder, Values, ir.Value], tuple[Values, ir.Value]]"
+"""One iteration of a loop: from the states and the number of the iteration, int64, to new states and one element."""
 
 _BOOL_OUTPUT = operators("Equal Less LessOrEqual Greater GreaterOrEqual And Or Not IsNaN")
 """Operators whose output is of bool."""
@@ -85,37 +84,31 @@ class FormulaBuilder:
         """The parts of `x` with `sizes` along `axis`."""
         return self._write("Split", [x, list(sizes)], {"axis": axis}, len(sizes))
 
-    def scan(
-        self, step: Step, states: Sequence[ir.Value], sequences: Sequence[ir.Value], *, backward: bool = False
-    ) -> Sequence[ir.Value]:
-        """The last states and the sequence of elements that `step` yields, along the first axis of `sequences`.
+    def loop(self, step: Step, states: Sequence[ir.Value], iterations: ir.Value) -> Sequence[ir.Value]:
+        """The last states, and the elements of all iterations stacked along a new first axis.
 
         Args:
-            step: writes one step with the builder of the body.
+            step: writes the body of the loop with the builder that it is given.
             states: the first states.
-            sequences: tensors whose elements along the first axis are the inputs of the steps.
-            backward: whether to go from the last elements to the first ones.
+            iterations: number of iterations, int64.
         """
         body = FormulaBuilder(self.node, self._target)
-        inner_states, elements = (
-            [ir.val(self._target.names.take(f"{name_of(self.node)}/{name}"), dtype=value.dtype) for value in values]
-            for name, values in (("state", states), ("element", sequences))
-        )
-        new_states, element = step(body, inner_states, elements)
-        graph = ir.Graph(
-            [*inner_states, *elements],
-            [*new_states, element],
-            nodes=body.nodes,
-            name=self._target.names.take(f"{name_of(self.node)}/step"),
-        )
-        directions = [int(backward)]
-        attributes = {
-            "body": graph,
-            "num_scan_inputs": len(sequences),
-            "scan_input_directions": directions * len(sequences),
-            "scan_output_directions": directions,
-        }
-        return self._write("Scan", [*states, *sequences], attributes, len(states) + 1)
+        index = self._inner("iteration", ir.DataType.INT64)
+        goes_on = self._inner("condition", ir.DataType.BOOL)
+        index.shape = goes_on.shape = ir.Shape([])
+        inner = [self._inner("state", state.dtype) for state in states]
+        new_states, element = step(body, inner, index)
+        outputs = [body.Identity(goes_on), *new_states, element]
+        name = self._target.names.take(f"{name_of(self.node)}/body")
+        graph = ir.Graph([index, goes_on, *inner], outputs, nodes=body.nodes, name=name)
+        written = self._write("Loop", [iterations, None, *states], {"body": graph}, len(states) + 1)
+        for value, inside in zip(written, outputs[1:], strict=True):
+            value.type = inside.type
+        return written
+
+    def _inner(self, name: str, dtype: ir.DataType | None) -> ir.Value:
+        """A new input of a body."""
+        return ir.val(self._target.names.take(f"{name_of(self.node)}/{name}"), dtype=dtype)
 
     def constant(self, number: Any, dtype: ir.DataType) -> ir.Value:
         """An initializer that holds `number`."""

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Recurrent operators as a Scan over the sequence, whose body is one step of the cell in standard operators.
+"""Recurrent operators as a Loop over the sequence, whose body is one step of the cell in standard operators.
+
+A Loop and no Scan, because onnxruntime's Scan needs the shapes of all that its body returns, which a switch or a custom
+operator in the body hides from it.
 
 The product of the whole sequence with the input weights W comes first, as in onnxruntime; the product of the state with
-the recurrent weights R is in the body. Each direction is a scan of its own, and the backward one goes from the end.
+the recurrent weights R is in the body. Each direction is a loop of its own, and the backward one goes from the end.
 Where the sequences of a batch have lengths, the state of a sequence stays as it is in steps beyond its end, and the
 output there is 0.
 
@@ -20,7 +23,7 @@ from typing import TypeAlias
 
 import onnx_ir as ir
 
-from onnx_snn.decompositions.builder import FormulaBuilder, Outputs, Unsupported
+from onnx_snn.decompositions.builder import FormulaBuilder, Outputs, Step, Unsupported
 from onnx_snn.decompositions.cell_activations import Activation, activations_of
 
 DIRECTIONS = {"forward": (False,), "reverse": (True,), "bidirectional": (False, True)}
@@ -37,7 +40,7 @@ class Weights:
     Attributes:
         hidden: size of a state.
         recurrent: transposed recurrent weights [hidden, gates * hidden] for each product in a step.
-        bias: biases [gates * hidden] of these products; empty where they are added before the scan.
+        bias: biases [gates * hidden] of these products; empty where they are added before the loop.
         further: other inputs of the operator for this direction, by name, such as "peepholes".
         activations: the activations of the cell.
     """
@@ -140,12 +143,16 @@ class Operands:
         zero = self.op.constant(0.0, self.op.float_type(self.x))
         return self.op.Expand(zero, self.op.Concat(batch, [self.hidden], axis=0))
 
+    def length(self) -> ir.Value:
+        """Number of steps, int64."""
+        return self.op.Gather(self.op.Shape(self.x), 0, axis=0)
+
     def running(self) -> ir.Value | None:
         """Whether a step lies within a sequence, bool [sequence, batch, 1]; None where all are full."""
         if self.lengths is None:
             return None
-        steps = self.op.Gather(self.op.Shape(self.x), 0, axis=0)
-        each = self.op.Range(self.op.constant(0, ir.DataType.INT64), steps, self.op.constant(1, ir.DataType.INT64))
+        start, step = (self.op.constant(number, ir.DataType.INT64) for number in (0, 1))
+        each = self.op.Range(start, self.length(), step)
         lengths = self.op.Cast(self.lengths, to=ir.DataType.INT64)
         return self.op.Less(self.op.Unsqueeze(each, [1, 2]), self.op.Unsqueeze(lengths, [0, 2]))
 
@@ -159,36 +166,43 @@ def recurrence(op: FormulaBuilder, cell: Cell, operands: Operands | None = None)
     operands = operands or Operands(op, cell)
     backward = DIRECTIONS[op.node.attributes.get_string("direction", "forward")]
     activations = activations_of(op.node, cell.activations, len(backward))
-    running = operands.running()
+    running, length = operands.running(), operands.length()
+    order = _descending(op, length) if any(backward) else None
     sequences, states = [], []
     for direction, each in enumerate(backward):
         weights = operands.weights(direction, activations[direction])
-        products = operands.input_products(direction)
-        *last, outputs = op.scan(
-            _step(cell, weights),
-            operands.initial_states(direction),
-            [products] if running is None else [products, running],
-            backward=each,
-        )
-        sequences.append(op.Unsqueeze(outputs, [1]))
+        read = [operands.input_products(direction), *([] if running is None else [running])]
+        if each:
+            read = [op.Gather(value, order, axis=0) for value in read]
+        *last, outputs = op.loop(_step(cell, weights, read), operands.initial_states(direction), length)
+        sequences.append(op.Unsqueeze(op.Gather(outputs, order, axis=0) if each else outputs, [1]))
         states.append([op.Unsqueeze(state, [0]) for state in last])
     joined = [op.Concat(*parts, axis=0) if len(parts) > 1 else parts[0] for parts in zip(*states, strict=True)]
     return [op.Concat(*sequences, axis=1) if len(sequences) > 1 else sequences[0], *joined]
 
 
-def _step(
-    cell: Cell, weights: Weights
-) -> Callable[[FormulaBuilder, Sequence[ir.Value], Sequence[ir.Value]], tuple[Sequence[ir.Value], ir.Value]]:
-    """One step of the scan: that of the cell, and beyond the end of a sequence none."""
+def _descending(op: FormulaBuilder, count: ir.Value) -> ir.Value:
+    """The indices from `count` - 1 to 0, int64 [count]."""
+    last, end, step = op.Sub(count, 1), *(op.constant(-1, ir.DataType.INT64) for _ in range(2))
+    return op.Range(last, end, step)
 
-    def step(
-        op: FormulaBuilder, states: Sequence[ir.Value], elements: Sequence[ir.Value]
-    ) -> tuple[Sequence[ir.Value], ir.Value]:
-        new = cell.step(op, weights, states, elements[0])
-        if len(elements) == 1:
-            return new, op.Identity(new[0])  # an output of a graph is one output only
-        running = elements[1]
-        kept = [op.Where(running, value, state) for value, state in zip(new, states, strict=True)]
-        return kept, op.Where(running, new[0], op.Mul(new[0], 0.0))
+
+def _step(cell: Cell, weights: Weights, sequences: Sequence[ir.Value]) -> Step:
+    """One iteration of the loop: a step of the cell, and beyond the end of a sequence none.
+
+    Args:
+        cell: the cell.
+        weights: its weights.
+        sequences: input products [sequence, batch, gates * hidden] in the order of the steps, and, where sequences have
+            lengths, whether a step lies within one, bool [sequence, batch, 1].
+    """
+
+    def step(op: FormulaBuilder, states: Sequence[ir.Value], index: ir.Value) -> tuple[Sequence[ir.Value], ir.Value]:
+        products, *running = (op.Gather(value, index, axis=0) for value in sequences)
+        new = cell.step(op, weights, states, products)
+        if not running:
+            return new, op.Identity(new[0])  # a value is at most one output of a graph
+        kept = [op.Where(running[0], value, state) for value, state in zip(new, states, strict=True)]
+        return kept, op.Where(running[0], new[0], op.Mul(new[0], 0.0))
 
     return step

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The steps of recurrent cells, by the equations of ONNX. Products with x_t are computed before the scan.
+"""The steps of recurrent cells, by the equations of ONNX. Products with x_t are computed before the loop.
 
     RNN    h_t = f(W x_t + R h + b)
 

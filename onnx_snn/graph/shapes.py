@@ -48,4 +48,9 @@ class Shapes:
 
     def elements(self, value: ir.Value | None) -> int:
         """Number of elements of `value`, of all iterations together."""
-        return math.prod(self.of(value)) * self.times(value)
+        assert value is not None, "an input that is left out has no elements"
+        return self.elements_of(str(value.name))
+
+    def elements_of(self, name: str) -> int:
+        """`elements` of the value called `name`."""
+        return math.prod(self.by_name[name]) * self.iterations.get(name, 1)
