@@ -19,7 +19,7 @@ from onnx_snn.data.specs import Feed
 from onnx_snn.graph.activation_flow import ActivationFlow
 from onnx_snn.graph.product_operators import is_product, multiply_accumulates, operands_of
 from onnx_snn.graph.shapes import Shape, Shapes
-from onnx_snn.graph.subgraphs import closed_around, places
+from onnx_snn.graph.subgraphs import closed_around, places, unconditional_graphs
 from onnx_snn.neurons.roles import NeuronRole
 from onnx_snn.profiling.energy import EnergyCosts
 from onnx_snn.profiling.op_counts import is_counted
@@ -97,7 +97,8 @@ def product_work(model: ir.Model, sites: Iterable[Site], shapes: Shapes, samples
     products = products_of(model, sites)
     spiking, kept = (sum(_multiply_accumulates(node, shapes) for node in nodes) / samples for nodes in products)
     counted = {node for site in sites for node in site.nodes}.union(*products)
-    counted |= {node for node in model.graph if is_counted(node, flow)}
+    running = unconditional_graphs(model)
+    counted |= {node for node in model.graph.all_nodes() if node.graph in running and is_counted(node, flow)}
     return ProductWork(spiking + kept, kept, uncounted_nodes(model, flow, counted))
 
 

@@ -86,6 +86,31 @@ def closed_around(graph: ir.Graph, known: Places) -> Place | None:
     return None
 
 
+def unconditional_graphs(model: ir.Model) -> set[ir.Graph]:
+    """The main graph of `model`, and the bodies of Loop and Scan that lie in no branch: what runs in every run."""
+    known = places(model)
+    bodies = (graph for graph in known if all(_is_body(place) for place in around(graph, known)))
+    return {model.graph, *bodies}
+
+
+def _is_body(place: Place) -> bool:
+    return place.attribute not in BRANCHES and place.node.op_type in BODIES
+
+
+def source_of_lifted(value: ir.Value) -> ir.Value:
+    """The value in the innermost body that `value`, a value of the main graph, was lifted out of; else itself."""
+    producer = value.producer()
+    if producer is None or producer.op_type not in BODIES:
+        return value
+    outputs = producer.attributes["body"].as_graph().outputs
+    # The body of a Loop also gives its condition back.
+    inner = outputs[(value.index() or 0) + (producer.op_type == "Loop")]
+    passed = inner.producer()
+    if passed is None or passed.op_type != "Identity" or passed.inputs[0] is None:
+        return value
+    return source_of_lifted(passed.inputs[0])
+
+
 def graph_of(part: ir.Node | ir.Value) -> ir.Graph:
     """The graph that holds `part`."""
     assert isinstance(part.graph, ir.Graph), "what belongs to a model lies in a graph"
@@ -123,6 +148,8 @@ def _passed_out(value: ir.Value, place: Place, name: str, names: UniqueNames) ->
         graph = place.node.attributes[attribute].as_graph()
         graph.append(node)
         node.outputs[0].name, node.outputs[0].dtype = names.take(f"{name}.{attribute}"), dtype
+        if place.attribute not in BRANCHES:
+            node.outputs[0].shape = value.shape  # which onnxruntime's Scan needs
         graph.outputs.append(node.outputs[0])
     for option in ("scan_output_axes", "scan_output_directions"):
         if option in place.node.attributes:
