@@ -94,8 +94,8 @@ def examine(original: ir.Model, name: str, config: ConvertConfig, stopwatch: Sto
 def for_network(config: ConvertConfig, network: ir.Model) -> ConvertConfig:
     """`config` with the options that depend on the network filled in.
 
-    Unless `config.max_error` gives an error budget, a network with a key/value cache gets a tighter one, as it generates
-    text, where one different token changes all later ones, and one with recurrent cells, whose errors come back.
+    Unless `config.max_error` gives an error budget, a network with a key/value cache gets a tighter one, as one
+    different token changes all later ones of a text, and so does one with recurrent cells, whose errors come back.
     """
     names = [value.name or "" for value in (*network.graph.inputs, *network.graph.outputs)]
     if config.max_error is None and any(name.startswith(CACHES) for name in names):

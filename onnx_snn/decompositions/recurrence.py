@@ -100,7 +100,7 @@ class Operands:
 
     def input_products(self, direction: int) -> ir.Value:
         """Products of the sequence with the input weights, with the biases [sequence, batch, gates * hidden]."""
-        products = self.op.MatMul(self.x, self._transposed(1, direction))
+        products = self.op.MatMul(self.x, self.transposed(1, direction))
         biases = self._biases(direction)
         added = biases[:1] if self.cell.own_bias else biases
         return reduce(self.op.Add, added, products)
@@ -113,12 +113,12 @@ class Operands:
             if (value := self.op.input(index)) is not None
         }
         biases = self._biases(direction) if self.cell.own_bias else ()
-        recurrent = self._in_parts(self._transposed(2, direction), axis=1)
+        recurrent = self._in_parts(self.transposed(2, direction), axis=1)
         return Weights(
             self.hidden, recurrent, self._in_parts(biases[1], axis=0) if biases else (), further, activations
         )
 
-    def _transposed(self, index: int, direction: int) -> ir.Value:
+    def transposed(self, index: int, direction: int) -> ir.Value:
         """The weights of input `index` and `direction`, with the gates last."""
         return self.op.Transpose(self.op.Gather(self.op.required(index), direction, axis=0), perm=[1, 0])
 
@@ -155,6 +155,22 @@ class Operands:
         each = self.op.Range(start, self.length(), step)
         lengths = self.op.Cast(self.lengths, to=ir.DataType.INT64)
         return self.op.Less(self.op.Unsqueeze(each, [1, 2]), self.op.Unsqueeze(lengths, [0, 2]))
+
+
+class QuantizedOperands(Operands):
+    """The inputs of DynamicQuantizeLSTM, with weights of 8 bits [directions, input or hidden, gates * hidden].
+
+    These become floats again, by the scale and zero point of their tensor or of each of their columns.
+    """
+
+    def transposed(self, index: int, direction: int) -> ir.Value:
+        """The weights of input `index` and `direction` as floats, with the gates last."""
+        scale_index = {1: 8, 2: 10}[index]
+        weights, scale, zero = (
+            self.op.Gather(self.op.required(i), direction, axis=0) for i in (index, scale_index, scale_index + 1)
+        )
+        steps = self.op.Sub(*(self.op.Cast(value, to=ir.DataType.INT32) for value in (weights, zero)))
+        return self.op.Mul(self.op.Cast(steps, to=self.op.float_type(scale)), scale)
 
 
 def recurrence(op: FormulaBuilder, cell: Cell, operands: Operands | None = None) -> Outputs:

@@ -23,7 +23,7 @@ import onnx_ir as ir
 
 from onnx_snn.decompositions.builder import FormulaBuilder, Outputs
 from onnx_snn.decompositions.cell_activations import Activation
-from onnx_snn.decompositions.recurrence import Cell, Weights, recurrence
+from onnx_snn.decompositions.recurrence import Cell, QuantizedOperands, Weights, recurrence
 
 
 def rnn(op: FormulaBuilder) -> Outputs:
@@ -38,7 +38,17 @@ def gru(op: FormulaBuilder) -> Outputs:
 
 def lstm(op: FormulaBuilder) -> Outputs:
     """The outputs of LSTM."""
-    return recurrence(op, Cell((4,), 2, ("Sigmoid", "Tanh", "Tanh"), _lstm_step, further={7: "peepholes"}))
+    return recurrence(op, _lstm_cell())
+
+
+def dynamic_quantize_lstm(op: FormulaBuilder) -> Outputs:
+    """The outputs of DynamicQuantizeLSTM, without the rounding of activations to 8 bits."""
+    cell = _lstm_cell()
+    return recurrence(op, cell, QuantizedOperands(op, cell))
+
+
+def _lstm_cell() -> Cell:
+    return Cell((4,), 2, ("Sigmoid", "Tanh", "Tanh"), _lstm_step, further={7: "peepholes"})
 
 
 def _rnn_step(
