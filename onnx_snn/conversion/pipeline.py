@@ -45,6 +45,7 @@ from onnx_snn.conversion.rewriter import rewrite
 from onnx_snn.conversion.run_options import RunOptions
 from onnx_snn.conversion.stopwatch import Stopwatch
 from onnx_snn.conversion.verification import Comparison, check_invariants, check_valid, measure
+from onnx_snn.data.data_files import with_model_folder
 from onnx_snn.data.feeds import Source
 from onnx_snn.data.specs import Feed
 from onnx_snn.errors import ConfigError, ModelError
@@ -80,13 +81,14 @@ def convert(
         model: path of an .onnx file or an Optimum folder, `ModelProto` or `onnx_ir.Model`; it is not edited.
         output: .onnx file to write (a folder where `model` is one); its folder must exist.
         calibration: real inputs: a `CalibrationDataReader`, an iterable of feeds (dicts from input name to
-            array), a dict of arrays or an .npz file with one array per model input (first axis: samples).
+            array), a dict of arrays with one per model input (first axis: samples), or the path of such data, or of
+            images, texts, recordings or tables (`DataFiles` names what these need beside the model).
             For a folder of several models, a dict from file name to such a source, or a folder with NAME.npz
             for each NAME.onnx; decoders may be left out where the encoder has data.
         config: options; alternatively give the fields of `ConvertConfig` as keywords, such as `timesteps=4`. For a
             folder also a dict from file name to options.
         calibration_cache: .npz file with the calibration histograms; read when it exists, else written.
-        calibration_samples: use at most this many samples; all by default.
+        calibration_samples: use at most this many samples, drawn evenly over the data; all by default.
         batch_size: samples in one run during calibration.
         dry_run: stop after selection and report what would be converted: needs no data and writes nothing.
         progress: show progress bars on a terminal.
@@ -138,7 +140,7 @@ def convert_model(
     if run.dry_run:
         examined.coverage.plans = [SitePlan(site) for site in examined.coverage.selected]
         return examined.coverage.report(None, config, stopwatch.seconds)
-    feeds = open_calibration(examined, data, run)
+    feeds = open_calibration(examined, with_model_folder(data, source), run)
     with stopwatch("calibrate"):
         calibrated = calibrate_sites(examined, feeds, run)
     fitter = Fitter.of(examined.coverage.selected, calibrated.calibration, calibrated.static, config)
