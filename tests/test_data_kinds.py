@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from data_kinds import BYTES, PIXELS, SAMPLES, TOKENS, image_folder, pixels, whole
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -19,7 +20,6 @@ from onnx_snn.data.drawing import evenly_spaced, spread
 from onnx_snn.data.feeds import open_feeds
 from onnx_snn.data.specs import InputSpec
 from onnx_snn.errors import CalibrationError
-from tests.data_kinds import BYTES, PIXELS, SAMPLES, TOKENS, image_folder, pixels, whole
 
 # --- which samples -------------------------------------------------------------------------------
 

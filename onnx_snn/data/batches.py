@@ -20,6 +20,9 @@ logger = logging.getLogger(__name__)
 LABELS = "labels"
 """Name of the array in the data that holds the labels."""
 
+IGNORED_LABEL = -100
+"""Label of items that no metric judges, as in Transformers."""
+
 
 def shared_inputs(specs: Sequence[InputSpec]) -> frozenset[str]:
     """Inputs that all samples of a feed share: those of shape [1] in a model whose other inputs have a free first axis.

@@ -50,7 +50,6 @@ class Feeds:
 
     Attributes:
         batches: Number of feeds, or None while it is unknown.
-        labels: The labels that the source has, [samples] or [samples, length], in the order of the feeds; else None.
         order: int64 [samples], the index in the source of each sample; None where they are in the order of the source.
     """
 
@@ -65,10 +64,8 @@ class Feeds:
         self._source = Replay(source) if isinstance(source, Iterator) else source
         self._specs = specs
         self._max_samples = max_samples
-        self.labels: NDArray[Any] | None = None
-        self.order: NDArray[np.int64] | None = None
-        if isinstance(source, (Archives, Batches, DrawnFeeds, Feeds)):
-            self.labels, self.order = source.labels, source.order
+        self._labelled = source if isinstance(source, (Archives, Batches, DrawnFeeds, Feeds)) else None
+        self.order: NDArray[np.int64] | None = None if self._labelled is None else self._labelled.order
 
     def __iter__(self) -> Iterator[Feed]:
         """Feeds that hold exactly the model's inputs.
@@ -87,6 +84,15 @@ class Feeds:
         if batches == 0:
             raise CalibrationError("the data is empty; give at least one sample")
         self.batches = batches
+
+    @property
+    def labels(self) -> NDArray[Any] | None:
+        """The labels that the source has, [samples] or [samples, length], in the order of the feeds; None for none.
+
+        Raises:
+            CalibrationError: the names of classes are not those of the model.
+        """
+        return None if self._labelled is None else self._labelled.labels
 
     def labels_or(self, given: Any) -> NDArray[Any] | None:
         """The labels `given` for all samples of the source, or else its own, in the order of the feeds.

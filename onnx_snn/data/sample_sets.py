@@ -16,17 +16,20 @@ from onnx_snn.data.specs import Feed, InputSpec
 
 
 class SampleSet(ABC):
-    """Samples of one source by index, such as the images of a folder.
-
-    Attributes:
-        labels: int64 [samples], or [samples, length]; None where the source has none.
-    """
-
-    labels: NDArray[Any] | None = None
+    """Samples of one source by index, such as the images of a folder."""
 
     @abstractmethod
     def __len__(self) -> int:
         """Number of samples."""
+
+    @property
+    def labels(self) -> NDArray[Any] | None:
+        """int64 [samples] or [samples, length], read only where labels are asked for; None where the source has none.
+
+        Raises:
+            CalibrationError: the names of classes are not those of the model.
+        """
+        return None
 
     @abstractmethod
     def feeds(self, indices: Sequence[int]) -> Iterator[Feed]:
@@ -51,7 +54,6 @@ class DrawnFeeds:
 
     Attributes:
         order: int64 [drawn], the index in the set of each sample.
-        labels: the labels of the drawn samples; None where the set has none.
 
     Raises:
         CalibrationError: the model fixes batches of more samples than there are.
@@ -64,8 +66,13 @@ class DrawnFeeds:
         chosen = evenly_spaced(total, total if max_samples is None else max_samples)
         self._step, count = whole_batches(len(chosen), specs, batch_size)
         self.order = chosen[spread(len(chosen))][:count]
-        self.labels = None if samples.labels is None else samples.labels[self.order]
         self._samples = samples
+
+    @property
+    def labels(self) -> NDArray[Any] | None:
+        """The labels of the drawn samples; None where the set has none."""
+        labels = self._samples.labels
+        return None if labels is None else labels[self.order]
 
     def __len__(self) -> int:
         return -(-len(self.order) // self._step)

@@ -9,6 +9,7 @@ resampled: recordings have the rate that the feature extractor names, and withou
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -45,8 +46,13 @@ class Recordings(SampleSet):
             for number, length in enumerate(lengths)
             for start in range(0, max(length, 1), step or max(length, 1))
         ]
-        labels = folder_labels(self._paths, request.files)
-        self.labels = None if labels is None else labels[[window.file for window in self._windows]]
+        self._files = request.files
+
+    @cached_property
+    def labels(self) -> NDArray[Any] | None:
+        """The label of each recording or window, by the name of its folder."""
+        labels = folder_labels(self._paths, self._files)
+        return None if labels is None else labels[[window.file for window in self._windows]]
 
     def __len__(self) -> int:
         return len(self._windows)

@@ -7,6 +7,7 @@ Without a processor an input of bytes takes the pixels as they are; an input of 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -31,8 +32,13 @@ class Images(SampleSet):
 
     def __init__(self, request: Request) -> None:
         self._paths = files_in(request.path, SUFFIXES)
-        self.labels = folder_labels(self._paths, request.files)
+        self._files = request.files
         self._reader = ImageReader(request.files, request.specs)
+
+    @cached_property
+    def labels(self) -> NDArray[Any] | None:
+        """The label of each image, by the name of its folder."""
+        return folder_labels(self._paths, self._files)
 
     def __len__(self) -> int:
         return len(self._paths)

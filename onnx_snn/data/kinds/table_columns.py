@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from onnx_snn.data.batches import LABELS
+from onnx_snn.data.batches import IGNORED_LABEL, LABELS
 from onnx_snn.data.data_files import DataFiles, required
 from onnx_snn.data.kinds.audio import AudioReader
 from onnx_snn.data.kinds.images import ImageReader
@@ -43,10 +43,17 @@ class Medium(enum.Enum):
         return self.value
 
 
-def medium_of(feature: Any, specs: Sequence[InputSpec]) -> Medium | None:
+def medium_for(specs: Sequence[InputSpec]) -> Medium:
+    """What a model with these inputs reads: an input of four axes takes images, one of tokens or strings texts."""
+    if any(len(spec.shape) == 4 for spec in specs):
+        return Medium.IMAGES
+    return Medium.TEXTS if any(spec.dtype.kind in "iO" and len(spec.shape) <= 2 for spec in specs) else Medium.AUDIO
+
+
+def medium_of(feature: Any, expected: Medium) -> Medium | None:
     """What a column of type `feature` holds; None for numbers and the like.
 
-    Bytes without a further type are images for a model with an input of four axes, else audio.
+    Bytes without a further type are what is `expected`, images or audio.
     """
     library = required("datasets", "datasets", "reading tables")
     if isinstance(feature, library.Image):
@@ -54,36 +61,43 @@ def medium_of(feature: Any, specs: Sequence[InputSpec]) -> Medium | None:
     if isinstance(feature, library.Audio):
         return Medium.AUDIO
     fields = feature if isinstance(feature, dict) else {}
-    kind = getattr(feature, "dtype", "") if isinstance(feature, library.Value) else ""
+    kind = feature.dtype if isinstance(feature, library.Value) else ""
     if "bytes" in fields or "binary" in kind:
-        return Medium.IMAGES if any(len(spec.shape) == 4 for spec in specs) else Medium.AUDIO
+        return expected if expected is not Medium.TEXTS else None
     if {"array", "sampling_rate"} <= fields.keys():
         return Medium.AUDIO
     return Medium.TEXTS if "string" in kind else None
 
 
-def label_column(rows: Any, files: DataFiles) -> NDArray[np.int64] | None:
-    """The labels of a table: its only column of class labels, or the column called "label" or "labels".
+def label_name(rows: Any) -> str | None:
+    """The column with the labels of a table: "label" or "labels", else its only column of class labels."""
+    library = required("datasets", "datasets", "reading tables")
+    classes = [name for name, feature in rows.features.items() if isinstance(feature, library.ClassLabel)]
+    named = [name for name in LABEL_COLUMNS if name in rows.column_names]
+    return next(iter(named), classes[0] if len(classes) == 1 else None)
 
-    Numbers are taken as they are, names of classes as `onnx_snn.data.labels.class_labels` has them.
+
+def label_column(rows: Any, files: DataFiles) -> NDArray[np.int64] | None:
+    """The labels of a table.
+
+    Numbers are taken as they are, names of classes as `onnx_snn.data.labels.class_labels` has them. A class label of -1
+    stands for none.
 
     Returns:
-        int64 [rows] or [rows, length]; None if there is no such column.
+        int64 [rows] or [rows, length]; None if no column has labels.
 
     Raises:
         CalibrationError: the labels are neither integers nor names.
     """
-    library = required("datasets", "datasets", "reading tables")
-    classes = [name for name, feature in rows.features.items() if isinstance(feature, library.ClassLabel)]
-    named = [name for name in LABEL_COLUMNS if name in rows.column_names]
-    column = next(iter(named), classes[0] if len(classes) == 1 else None)
+    column = label_name(rows)
     if column is None:
         return None
-    values, feature = rows[column][:], rows.features[column]
+    values, names = rows[column][:], getattr(rows.features[column], "names", None)
     if values and isinstance(values[0], str):
         return class_labels(values, files)
-    if column in classes and set(feature.names) <= (model_config(files).get("label2id") or {}).keys():
-        return class_labels([feature.int2str(value) for value in values], files)
+    if names is not None and set(names) <= (model_config(files).get("label2id") or {}).keys():
+        numbers = class_labels(names, files)
+        return np.array([IGNORED_LABEL if value < 0 else numbers[value] for value in values], np.int64)
     try:
         labels = np.array(values)
     except ValueError:

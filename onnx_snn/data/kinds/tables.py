@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from onnx_snn.data.data_files import Request, files_in, required
-from onnx_snn.data.kinds.table_columns import Medium, label_column, medium_of, readers
+from onnx_snn.data.kinds.table_columns import label_column, label_name, medium_for, medium_of, readers
 from onnx_snn.data.processors import as_inputs
 from onnx_snn.data.sample_sets import SampleSet, stacked
 from onnx_snn.data.specs import Feed
@@ -41,21 +43,26 @@ class Table(SampleSet):
     """
 
     def __init__(self, request: Request) -> None:
-        self._path, self._specs = request.path, request.specs
+        self._path, self._specs, self._medium = request.path, request.specs, medium_for(request.specs)
         self._unpacked = tempfile.TemporaryDirectory()  # holds Parquet files in a form whose rows can be read singly
         rows = self._load()
-        self.labels = label_column(rows, request.files)
+        self._table, self._files = rows, request.files
         names = [spec.name for spec in request.specs]
         self._read = None
         if request.files.columns or not set(names) <= set(rows.column_names):
-            names, medium = self._found(rows, request)
-            self._read = readers[medium](request.files, request.specs)
+            names = self._found(rows, request)
+            self._read = readers[self._medium](request.files, request.specs)
         library = required("datasets", "datasets", "reading tables")
         for name in names:
             feature = rows.features[name]
             if isinstance(feature, (library.Image, library.Audio)):
                 rows = rows.cast_column(name, type(feature)(decode=False))
         self._rows = rows.select_columns(names)
+
+    @cached_property
+    def labels(self) -> NDArray[Any] | None:
+        """The labels of the rows, by `onnx_snn.data.kinds.table_columns.label_column`."""
+        return label_column(self._table, self._files)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -97,22 +104,20 @@ class Table(SampleSet):
             raise CalibrationError(f"'{self._path}' holds several splits; name one of {splits}")
         return loaded
 
-    def _found(self, rows: Any, request: Request) -> tuple[list[str], Medium]:
-        """The columns from which the inputs are made, and what they hold.
+    def _found(self, rows: Any, request: Request) -> list[str]:
+        """The columns from which the inputs are made: those that were named, or else the only one of the medium.
 
         Raises:
             CalibrationError: there is none, or several and none was named.
         """
-        held = {name: medium_of(feature, request.specs) for name, feature in rows.features.items()}
-        named = request.files.columns
-        unknown = [name for name in named if held.get(name) is None]
-        found = list(named) or [name for name, medium in held.items() if medium is not None]
-        media = {held[name] for name in found if name in held}
-        if unknown or len(media) != 1 or (len(found) > 1 and not named):
+        held = {name: medium_of(feature, self._medium) for name, feature in rows.features.items()}
+        named, label = request.files.columns, label_name(rows)
+        found = list(named) or [name for name in held if held[name] is self._medium and name != label]
+        if any(held.get(name) is not self._medium for name in found) or len(found) != max(len(named), 1):
             inputs = [spec.name for spec in request.specs]
             kinds = ", ".join(f"{name} ({medium or 'other values'})" for name, medium in held.items())
             raise CalibrationError(
                 f"'{self._path}' has the columns {kinds}; expected the model inputs {inputs} as columns, or one column "
-                "of images, audio or texts: name it with --columns"
+                f"of {self._medium}: name it with --columns"
             )
-        return found, Medium(media.pop())
+        return found

@@ -8,6 +8,7 @@ has positions for are cut. Without an attention mask padding would be read as te
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -42,14 +43,19 @@ class Texts(SampleSet):
 
     def __init__(self, request: Request) -> None:
         paths = files_in(request.path, SUFFIXES)
+        self._paths, self._files = ([] if request.path.is_file() else paths), request.files
         if request.path.is_file():
             self._texts = [line.strip() for line in _read(request.path).splitlines() if line.strip()]
         else:
             self._texts = [_read(path).strip() for path in paths]
-            self.labels = folder_labels(paths, request.files)
         if not self._texts:
             raise CalibrationError(f"'{request.path}' holds no text; write one text a line")
         self._reader = TextReader(request.files, request.specs)
+
+    @cached_property
+    def labels(self) -> NDArray[Any] | None:
+        """The label of each text in a file of its own, by the name of its folder; None for lines."""
+        return folder_labels(self._paths, self._files)
 
     def __len__(self) -> int:
         return len(self._texts)
