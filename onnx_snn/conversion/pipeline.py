@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ import onnx_ir as ir
 from onnx_snn.allocation.fit_sites import Fitter
 from onnx_snn.allocation.plan import SitePlan
 from onnx_snn.config.convert_config import ConvertConfig
+from onnx_snn.conversion.advice import costly_nodes
 from onnx_snn.conversion.calibrated_sites import (
     CalibratedSites,
     calibrate_sites,
@@ -44,6 +46,7 @@ from onnx_snn.conversion.report import ConversionReport
 from onnx_snn.conversion.rewriter import rewrite
 from onnx_snn.conversion.run_options import RunOptions
 from onnx_snn.conversion.stopwatch import Stopwatch
+from onnx_snn.conversion.thin_data import held_back_error
 from onnx_snn.conversion.verification import Comparison, check_invariants, check_valid, measure
 from onnx_snn.data.data_files import with_model_folder
 from onnx_snn.data.feeds import Source
@@ -163,7 +166,16 @@ def convert_model(
         with stopwatch("profile"):
             gain = measured_gain(converted.model, verified[:PROFILED_SAMPLES]) or gain
     samples, comparison = calibrated.calibration.samples, converted.comparison
-    return converted.coverage.report(str(output), config, stopwatch.seconds, comparison, samples, error, gain)
+    report = converted.coverage.report(str(output), config, stopwatch.seconds, comparison, samples, error, gain)
+    if weight_count(original) >= PROFILED_WEIGHTS:
+        return report
+    with stopwatch("advise"):
+        held = None
+        if config.allocates and len(calibrated.paths) == 1:
+            held = held_back_error(next(networks), original, feeds, samples, run)
+        costly = costly_nodes(converted.decomposed, converted.model, verified, report)
+    warnings = [*costly, *([held.warning()] if held is not None and held.thin else [])]
+    return dataclasses.replace(report, held_back=held, warnings=tuple(warnings), seconds=stopwatch.seconds)
 
 
 def _examined_copies(
@@ -186,11 +198,13 @@ class Converted:
         model: the network.
         coverage: the state of every nonlinear node of the original.
         comparison: its error against the original.
+        decomposed: the original, with the fused operators written out of which sites are converted.
     """
 
     model: ir.Model
     coverage: Coverage
     comparison: Comparison
+    decomposed: ir.Model
 
 
 def _converted(
@@ -219,4 +233,4 @@ def _converted(
         reference = original if coverage.decomposed else decomposed
         fast = closed_body_copy(model, coverage.plans)
         comparison = measure(reference, fast, verified, taps, decomposed=decomposed)
-    return Converted(model, coverage, comparison)
+    return Converted(model, coverage, comparison, decomposed)

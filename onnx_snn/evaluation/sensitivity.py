@@ -13,11 +13,12 @@ Nodes are ranked by the second one.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import onnx_ir as ir
 from numpy.typing import NDArray
 from tqdm import tqdm
 
@@ -39,7 +40,6 @@ from onnx_snn.graph.unique_names import make_names_unique
 
 DEFAULT_SAMPLES = 8
 """Default number of samples: one run of the default batch size, enough to rank the errors."""
-
 
 CUTS = 7
 """Number of tensors at which runs can start, so that they need not repeat what no switch changes: 7 leave 56 % of the
@@ -173,6 +173,30 @@ def sensitivity(
     with tqdm(desc="sensitivity", total=total, disable=None if progress else True, unit="node") as bar:
         for feed, target in labelled(feeds, labels):
             trial.add(feed, target, bar)
+    return trial.sensitivity()
+
+
+def sensitivity_of(
+    original: ir.Model, converted: ir.Model, feeds: Iterable[Feed], output: str, *, kernels: bool = True
+) -> Sensitivity:
+    """The sensitivity of `output` of a network in memory, without a task metric.
+
+    Args:
+        original: the decomposed original.
+        converted: the network that was converted from it.
+        feeds: inputs.
+        output: name of the output.
+        kernels: use the kernels where they are installed.
+
+    Raises:
+        ModelError: a spiking node lies in a loop.
+        CalibrationError: a run fails.
+    """
+    switched = SwitchedModel(original, converted, kernels=kernels, cuts=CUTS, cut_for=output)
+    trial = _Trial(switched, code_ranges(converted), output, None)
+    with tqdm(disable=True) as bar:
+        for feed in feeds:
+            trial.add(feed, None, bar)
     return trial.sensitivity()
 
 
