@@ -10,6 +10,7 @@ import onnx_ir as ir
 
 from onnx_snn.conversion.neuron_choice import judged_outputs
 from onnx_snn.conversion.report import ConversionReport
+from onnx_snn.data.drawing import evenly_spaced
 from onnx_snn.data.specs import Feed
 from onnx_snn.errors import OnnxSnnError
 from onnx_snn.evaluation.remedies import remedies
@@ -17,8 +18,8 @@ from onnx_snn.evaluation.sensitivity import sensitivity_of
 
 logger = logging.getLogger(__name__)
 
-ADVICE_SAMPLES = 2
-"""Number of verified samples on which nodes are ranked: those of the largest errors are far apart."""
+ADVICE_SAMPLES = 4
+"""Number of verified samples, drawn evenly, on which nodes are ranked: those of the largest errors are far apart."""
 
 
 def costly_nodes(
@@ -37,8 +38,9 @@ def costly_nodes(
     worst = max(outputs, key=lambda output: output.relative_error, default=None)
     if worst is None or worst.relative_error <= report.config.error_budget:
         return []
+    feeds = [verified[i] for i in evenly_spaced(len(verified), ADVICE_SAMPLES)]
     try:
-        return remedies(sensitivity_of(decomposed, converted, verified[:ADVICE_SAMPLES], worst.name))
+        return remedies(sensitivity_of(decomposed, converted, feeds, worst.name))
     except OnnxSnnError as error:  # a spiking node in a loop cannot be switched
         logger.info("nodes cannot be ranked by their errors: %s", error)
         return []

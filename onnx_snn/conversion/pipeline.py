@@ -172,7 +172,7 @@ def convert_model(
     with stopwatch("advise"):
         held = None
         if config.allocates and len(calibrated.paths) == 1:
-            held = held_back_error(next(networks), original, feeds, samples, run)
+            held = held_back_error(next(networks), original, feeds, samples, config)
         costly = costly_nodes(converted.decomposed, converted.model, verified, report)
     warnings = [*costly, *([held.warning()] if held is not None and held.thin else [])]
     return dataclasses.replace(report, held_back=held, warnings=tuple(warnings), seconds=stopwatch.seconds)

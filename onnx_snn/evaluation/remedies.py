@@ -15,8 +15,8 @@ MOST_NAMES = 4
 def remedies(sensitivity: Sensitivity) -> list[str]:
     """Advice about the nodes of which each alone makes most of the output's error; empty where no node does.
 
-    A code that clips gets range. Other nodes are kept as they are or get more bases: a logarithm, for example, makes much
-    of the small error of the quiet channels before it, and no distribution of their values tells that.
+    A code that clips gets range. Other nodes are kept as they are or get more bases: a logarithm, for example, makes
+    much of small errors in quiet channels before it, as of a mel spectrogram.
     """
     dominant = [
         node
