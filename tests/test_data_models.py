@@ -4,6 +4,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -75,3 +78,22 @@ def test_a_folder_of_jpegs_calibrates_and_judges(tmp_path: Path, capsys: pytest.
     assert "32 samples" in out
     assert main(["convert", "-m", model, "-o", output, "-c", str(photos), "-q"]) == 1
     assert "--processor" in capsys.readouterr().err
+
+
+def test_processors_need_no_pytorch(tmp_path: Path) -> None:
+    """Transformers is told that PyTorch is not there."""
+    image_folder(tmp_path, "png", 2)
+    (tmp_path / "texts.txt").write_text("a film")
+    roberta = MODELS / "roberta-mr"
+    script = f"""
+import sys
+from onnx_snn.data.data_files import DataFiles
+from onnx_snn.data.feeds import open_feeds
+from onnx_snn.data.specs import input_specs
+from onnx_snn.graph.model_reader import load_model
+for model, data in (({str(VIT)!r}, {str(tmp_path)!r}), ({str(roberta)!r}, {str(tmp_path / "texts.txt")!r})):
+    open_feeds(DataFiles(data, model_folder=model), input_specs(load_model(model + "/model.onnx")))
+assert "torch" not in sys.modules
+"""
+    environment = {**os.environ, "USE_TORCH": "0", "USE_TF": "0", "USE_JAX": "0"}
+    subprocess.run([sys.executable, "-c", script], env=environment, check=True)
