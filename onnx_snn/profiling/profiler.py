@@ -34,6 +34,7 @@ import onnx_ir as ir
 import onnxruntime as ort
 from tqdm import tqdm
 
+from onnx_snn.data.data_files import with_model_folder
 from onnx_snn.data.feeds import Source, open_feeds
 from onnx_snn.data.specs import Feed, input_specs, sample_count
 from onnx_snn.errors import ModelError
@@ -136,6 +137,7 @@ def profile(
     name = str(model) if isinstance(model, (str, Path)) else type(model).__name__
     if not countable_nodes(network):
         raise ModelError(f"{name}: no spiking nodes; convert it with onnx_snn.convert or: onnx-snn convert")
+    data = with_model_folder(data, model)
     feeds = open_feeds(data, input_specs(network), batch_size=batch_size, max_samples=samples)
     profiler = Profiler(network, session_options(quiet=True, kernels=kernels), kernels=kernels)
     for feed in tqdm(feeds, "profile", total=feeds.batches, disable=None if progress else True, unit="batch"):
