@@ -2,9 +2,10 @@
 """Rewrite: put the spiking ops of a plan into the graph.
 
 Each function, softmax and normalization is replaced by one spiking node, whose output takes the name of the tensor it
-replaces. Matmuls and convolutions keep their node, and their activation operands pass through identity neurons: one for
-each tensor and code in a graph, whatever the number of readers. No existing initializer is changed. Neurons compute in
-float32, so tensors of float16 or bfloat16 are cast before and after them.
+replaces; a function of arguments of any magnitude has exact arithmetic around it (`argument_reduction`). Matmuls and
+convolutions keep their node, and their activation operands pass through identity neurons: one for each tensor and code
+in a graph, whatever the number of readers. No existing initializer is changed. Neurons compute in float32, so tensors
+of float16 or bfloat16 are cast before and after them.
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ import onnx_ir as ir
 
 from onnx_snn.allocation.plan import Coding, SitePlan
 from onnx_snn.arrays import Float32
+from onnx_snn.conversion.argument_reduction import REDUCTIONS, Arithmetic
 from onnx_snn.decompositions.type_inference import LOW_PRECISION
 from onnx_snn.graph.node_builder import NodeBuilder, SharedInitializers
 from onnx_snn.graph.subgraphs import graph_of
 from onnx_snn.graph.unique_names import UniqueNames
-from onnx_snn.metadata import SOURCE_KEY
+from onnx_snn.metadata import PART_OF_KEY, SOURCE_KEY
 from onnx_snn.neurons import opset
 from onnx_snn.neurons.roles import NeuronRole
 from onnx_snn.rules.site import Kind, LayerNormSite, MatmulSite, NormSite, Site, SoftmaxSite
@@ -69,13 +71,21 @@ class _Rewriter:
         affine = self._affine(site, builder)
         x = self._replaced.get(site.inputs[0], site.inputs[0])
         permutation = _to_last_axis(site)
-        inputs = [_transposed(builder, _cast(builder, x, x.dtype, ir.DataType.FLOAT), permutation), *affine]
+        argument = _transposed(builder, _cast(builder, x, x.dtype, ir.DataType.FLOAT), permutation)
+        parameters = [*affine]
         for role in operator.roles:
-            inputs += self._parameters(plan.neurons[role], role.is_scaled)
+            parameters += self._parameters(plan.neurons[role], role.is_scaled)
         polarity, source = plan.neurons[operator.roles[0]].neuron.polarity, site.function_name or site.rule
-        y = self._spiking(builder, operator, inputs, site.name, source=source, polarity=polarity)
+
+        def neuron(of: ir.Value) -> ir.Value:
+            return self._spiking(builder, operator, [of, *parameters], site.name, source=source, polarity=polarity)
+
+        around = REDUCTIONS.get(site.function_name)
+        y = around(Arithmetic(builder, self._constants), argument, neuron) if around else neuron(argument)
         y = _transposed(builder, y, permutation)
         y = _cast(builder, y, _computed_type(x), site.output.dtype)
+        if around:
+            _mark_parts(builder.nodes, site.name)
         graph_of(site.node).insert_before(site.node, builder.nodes)
         builder.name_outputs(builder.nodes[:-1], f"{site.name}_output")
         self._take_over(site, y)
@@ -174,6 +184,13 @@ def _cast(builder: NodeBuilder, value: ir.Value, source: ir.DataType | None, tar
 def _computed_type(value: ir.Value) -> ir.DataType | None:
     """Element type of the output of a neuron on `value`: float32 if the value was cast, else its own type."""
     return ir.DataType.FLOAT if value.dtype in LOW_PRECISION else value.dtype
+
+
+def _mark_parts(nodes: Iterable[ir.Node], name: str) -> None:
+    """Mark the standard operators among `nodes` as parts of what the spiking node called `name` replaces."""
+    for node in nodes:
+        if node.domain == "":
+            node.metadata_props[PART_OF_KEY] = name
 
 
 def _transposed(builder: NodeBuilder, value: ir.Value, permutation: list[int] | None) -> ir.Value:
