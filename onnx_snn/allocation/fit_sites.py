@@ -164,5 +164,5 @@ def _require_supported(site: Site) -> None:
             )
     if isinstance(site, SoftmaxSite) and site.axis != -1 and site.inputs[0].shape is None:
         raise Refusal(f"its axis {site.axis} cannot be moved to the end: the rank of its input is unknown")
-    if isinstance(site, NormSite) and site.axis != -1:
-        raise Refusal(f"it normalizes from axis {site.axis} on; only the last axis is supported")
+    if isinstance(site, NormSite) and site.inputs[0].shape is None and site.axes != tuple(range(-len(site.axes), 0)):
+        raise Refusal(f"its axes {site.axes} cannot be moved to the end: the rank of its input is unknown")
