@@ -2,7 +2,7 @@
 """Functions that select between parts of an activation: a neuron computes the parts, comparisons select exactly.
 
     PRelu(x, slope)                Relu(x) + slope * (x - Relu(x))
-    ThresholdedRelu(x, alpha)      Relu(x) where x > alpha, else 0
+    ThresholdedRelu(x, alpha)      Relu(x) where x > alpha, else 0; Relu(x) - Relu(-x) for a negative alpha
     Shrink(x, bias, l)             |x| - bias where x > l, bias - |x| where x < -l, else 0
 
 At a jump, a fitted function would err by the whole jump between the last calibrated argument before and the first one
@@ -24,10 +24,10 @@ def prelu(op: FormulaBuilder) -> Outputs:
 def thresholded_relu(op: FormulaBuilder) -> Outputs:
     """Relu(x) where x > alpha, else 0."""
     x, alpha = op.required(0), op.node.attributes.get_float("alpha", 1.0)
+    value, zero = op.Relu(x), op.constant(0.0, op.float_type(x))
     if alpha < 0.0:
-        raise Unsupported("compares and selects values, which is exact without a neuron")
-    zero = op.constant(0.0, op.float_type(x))
-    return [op.Where(op.Greater(x, alpha), op.Relu(x), zero)]
+        value = op.Sub(value, op.Relu(op.Neg(x)))
+    return [op.Where(op.Greater(x, alpha), value, zero)]
 
 
 def shrink(op: FormulaBuilder) -> Outputs:
