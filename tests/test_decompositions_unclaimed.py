@@ -28,6 +28,7 @@ WRITTEN = {
     "Div": ("a = Abs (x) b = Add (a, one) y = Div (x, b)", 20, SHAPE),
     "Div by the same": ("e = Exp (x) y = Div (e, e)", 20, SHAPE),
     "constant by": ("a = Abs (x) b = Add (a, one) y = Div (three, b)", 20, SHAPE),
+    "Pow of a constant": ("y = Pow (three, x)", 20, SHAPE),
     "PRelu": ("y = PRelu (x, slopes)", 20, SHAPE),
     "ThresholdedRelu": ("y = ThresholdedRelu <alpha = 0.5> (x)", 22, SHAPE),
     "Shrink": ("y = Shrink <bias = 0.25, lambd = 0.75> (x)", 20, SHAPE),
@@ -111,6 +112,25 @@ def test_layer_normalization_returns_its_statistics(tmp_path: Path) -> None:
     for name, spiking in zip(("y", "mean", "inverse"), onnx_snn.session(path).run(None, {"x": X}), strict=True):
         np.testing.assert_allclose(apart[name], expected[name], rtol=1e-5, atol=1e-5)
         assert relative_error(expected[name], spiking) < 0.01
+
+
+@pytest.mark.slow
+def test_every_neuron_of_a_quotient_can_be_left_out(tmp_path: Path) -> None:
+    model = graph("a = Abs (x) b = Add (a, one) y = Div (x, b)")
+    ir.save(model, tmp_path / "model.onnx")
+    feeds = {"x": normal(8, 4, 8)}
+    path, report = converted(model, tmp_path, feeds)
+    found = onnx_snn.sensitivity(tmp_path / "model.onnx", path, feeds, progress=False)
+    assert {node.name for node in report.nodes} == {"a", "y/Reciprocal", "y/Mul"}
+    assert {"a", "y/Reciprocal"} <= {node.name for node in found.nodes}
+
+
+@pytest.mark.parametrize("body", ["y = Pow (x, x)", "y = Pow (gamma, x)", "y = Pow (minushalf, x)"])
+def test_powers_without_one_constant_are_reported(body: str) -> None:
+    found = examine(graph(f"{body} z = Gelu (x)", outputs="float[N,4,8] z"), "network", ConvertConfig(), Stopwatch())
+    assert [reason for _, reason in found.coverage.recognition.unmatched] == [
+        "computes a power of which neither base nor exponent is one constant number"
+    ]
 
 
 def test_zeros_have_a_norm_of_zero(tmp_path: Path) -> None:

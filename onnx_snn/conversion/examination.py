@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Collection
 from dataclasses import dataclass
 
 import onnx_ir as ir
@@ -14,14 +13,12 @@ from onnx_snn.config.convert_config import GENERATING_MAX_ERROR, ConvertConfig
 from onnx_snn.conversion.coverage import Coverage
 from onnx_snn.conversion.selection import resolve, select
 from onnx_snn.conversion.stopwatch import Stopwatch
-from onnx_snn.decompositions.decomposer import Decomposed, decompose, decompose_unclaimed
-from onnx_snn.decompositions.registry import UNCLAIMED
+from onnx_snn.decompositions.decomposer import decompose
+from onnx_snn.decompositions.unclaimed import recognise_decomposed
 from onnx_snn.errors import ModelError
 from onnx_snn.graph.model_reader import ModelSource, load_model
 from onnx_snn.graph.unique_names import make_names_unique
 from onnx_snn.neurons.opset import DOMAIN
-from onnx_snn.rules import Recognition, recognise
-from onnx_snn.rules.rule import name_of
 
 CACHES = ("past_", "present")
 """Prefixes of the names of inputs and outputs that hold a key/value cache."""
@@ -72,42 +69,18 @@ def examine(original: ir.Model, name: str, config: ConvertConfig, stopwatch: Sto
         model = original.clone()
         decomposed = decompose(model)
     with stopwatch("recognise"):
-        coverage = Coverage(name, _recognised(model, decomposed), decomposed.undecomposed)
+        coverage = Coverage(name, recognise_decomposed(model, decomposed), decomposed.undecomposed)
         coverage.kept = select(coverage.recognition.sites, config)
         coverage.refuse_bodies(model)
         intact = decomposed.origins - coverage.selected_origins()
         if intact:
             model = original.clone()
             apart = decompose(model, intact=intact)
-            coverage = coverage.with_intact(intact, _recognised(model, apart, intact), apart.undecomposed)
+            coverage = coverage.with_intact(intact, recognise_decomposed(model, apart, intact), apart.undecomposed)
         coverage.decomposed = bool(decomposed.origins)
         coverage.check_any()
         resolve(coverage.recognition.sites, config)  # report settings for unknown nodes before calibration
     return Examined(model, coverage)
-
-
-def _recognised(model: ir.Model, decomposed: Decomposed, intact: Collection[str] = ()) -> Recognition:
-    """The sites of `model`, after the decomposition of what no rule claims except the nodes named in `intact`.
-
-    Args:
-        model: the model, changed in place.
-        decomposed: what was decomposed before; the nodes that are decomposed here are added.
-        intact: names of nodes to leave in one piece.
-    """
-    while True:
-        recognition = recognise(model)
-        unclaimed = {
-            node
-            for node, _ in recognition.unmatched
-            if (node.domain, node.op_type) in UNCLAIMED
-            and name_of(node) not in intact
-            and node not in decomposed.undecomposed
-        }
-        if not unclaimed:
-            return recognition
-        further = decompose_unclaimed(model, unclaimed)
-        decomposed.origins |= further.origins
-        decomposed.undecomposed |= further.undecomposed
 
 
 def for_network(config: ConvertConfig, network: ir.Model) -> ConvertConfig:

@@ -88,7 +88,7 @@ class _Rewriter:
             y = on_last_axis(builder, self._constants, site, argument, neuron)
         y = _cast(builder, y, _computed_type(x), site.output.dtype)
         if around or len(normalized_axes(site)) > 1:
-            _mark_parts(builder.nodes, site.name)
+            _mark_parts(builder.nodes, site.name, self._names)
         graph_of(site.node).insert_before(site.node, builder.nodes)
         builder.name_outputs(builder.nodes[:-1], f"{site.name}_output")
         self._take_over(site, y)
@@ -192,11 +192,15 @@ def _computed_type(value: ir.Value) -> ir.DataType | None:
     return ir.DataType.FLOAT if value.dtype in LOW_PRECISION else value.dtype
 
 
-def _mark_parts(nodes: Iterable[ir.Node], name: str) -> None:
-    """Mark the standard operators among `nodes` as parts of what the spiking node called `name` replaces."""
+def _mark_parts(nodes: Iterable[ir.Node], name: str, names: UniqueNames) -> None:
+    """Mark the standard operators among `nodes` as parts of what the spiking node called `name` replaces.
+
+    They are named after it, by unused `names`.
+    """
     for node in nodes:
         if node.domain == "":
             node.metadata_props[PART_OF_KEY] = name
+            node.name = names.take(f"{name}/{node.op_type}")
 
 
 def _on_last_axis(coding: Coding, site: Site) -> Coding:

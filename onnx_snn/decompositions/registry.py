@@ -34,6 +34,7 @@ from onnx_snn.decompositions.normalization import (
     skip_layer_normalization,
     skip_rms_normalization,
 )
+from onnx_snn.decompositions.power import power_of_constant
 from onnx_snn.decompositions.quotient import quotient
 from onnx_snn.decompositions.reductions import (
     log_softmax,
@@ -99,6 +100,7 @@ UNCLAIMED: dict[tuple[str, str], Decomposition] = {
     ("", "MeanVarianceNormalization"): mean_variance_normalization,
     ("", "NegativeLogLikelihoodLoss"): _loss,
     ("", "PRelu"): prelu,
+    ("", "Pow"): power_of_constant,
     ("", "RMSNormalization"): rms_normalization_by_activations,
     ("", "ReduceL1"): reduce_l1,
     ("", "ReduceL2"): reduce_l2,
