@@ -36,6 +36,7 @@ from onnx_snn.decompositions.normalization import (
 )
 from onnx_snn.decompositions.power import power_of_constant
 from onnx_snn.decompositions.quotient import quotient
+from onnx_snn.decompositions.recurrent_cells import dynamic_quantize_lstm, gru, lstm, rnn
 from onnx_snn.decompositions.reductions import (
     log_softmax,
     reduce_l1,
@@ -71,9 +72,13 @@ def _loss(op: FormulaBuilder) -> Outputs:
 
 DECOMPOSITIONS: dict[tuple[str, str], Decomposition] = {
     ("", "Attention"): _standard_attention,
+    ("", "GRU"): gru,
+    ("", "LSTM"): lstm,
+    ("", "RNN"): rnn,
     ("", "Swish"): swish,
     (MICROSOFT, "Attention"): fused_attention,
     (MICROSOFT, "BiasGelu"): bias_gelu,
+    (MICROSOFT, "DynamicQuantizeLSTM"): dynamic_quantize_lstm,
     (MICROSOFT, "EmbedLayerNormalization"): embed_layer_normalization,
     (MICROSOFT, "FastGelu"): fast_gelu,
     (MICROSOFT, "FusedConv"): fused_conv,
