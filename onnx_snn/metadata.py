@@ -15,3 +15,6 @@ IDENTITY = "identity"
 
 ORIGIN_KEY = "pkg.onnx_snn.origin"
 """Key of the metadata of a node of a decomposition: the name of the original's fused node that was decomposed."""
+
+PART_OF_KEY = "pkg.onnx_snn.part_of"
+"""Key, in the metadata of a node, of the name of the spiking node with which it replaces a node of the original."""

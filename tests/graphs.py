@@ -51,7 +51,7 @@ def graph(
     declared = [*scalars, *_VECTORS.split(", "), *re.split(r", (?=\w+\[)", initializers)]
     used = [text for text in declared if text and re.search(rf"\b{text.split()[1]}\b", body)]
     text = f"""
-        <ir_version: 10, opset_import: ["": {opset}, "com.microsoft": 1, "acme": 1]>
+        <ir_version: 10, opset_import: ["": {opset}, "com.microsoft": 1, "com.microsoft.nchwc": 1, "acme": 1]>
         main ({inputs}) => ({outputs}) <{", ".join(used)}> {{ {body} }}
     """
     return ir.serde.deserialize_model(onnx.parser.parse_model(text))

@@ -23,7 +23,7 @@ STEPS = {
     "synapse": "{o} = MatMul({i}, w)",
     "halving": "{o} = Mul({i}, half)",
     "square": "{o} = Mul({i}, {i})",
-    "power": "{o} = Pow({i}, two)",
+    "rounding": "{o} = Round({i})",
     "residual": "{o} = Add({i}, x)",
 }
 """What a random network is made of."""
@@ -53,9 +53,9 @@ def test_one_site_or_reason_for_each_step_in_graph_order(names: list[str]) -> No
     expected = {"norm": "layer_norm", "written softmax": "softmax", "square": "product"}
     expected |= dict.fromkeys(("gelu", "silu", "relu"), "function")
     found = recognise(graph(chain(names), initializers=TABLE))
-    counted = [name for name in names if name not in ("residual", "halving", "power")]
+    counted = [name for name in names if name not in ("residual", "halving", "rounding")]
     assert [site.kind.value for site in found.sites] == [expected.get(name, name) for name in counted]
-    assert len(found.unmatched) == names.count("power")
+    assert len(found.unmatched) == names.count("rounding")
     owners = [node for site in found.sites for node in site.nodes]
     assert len(owners) == len(set(owners))
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import onnx_ir as ir
 
-from onnx_snn.allocation.calibrated_signals import CalibratedSignals, Refusal
+from onnx_snn.allocation.calibrated_signals import CalibratedSignals, Refusal, require_defined
 from onnx_snn.allocation.channel_importance import channel_importance
 from onnx_snn.allocation.neuron_fits import NeuronFits, primitive
 from onnx_snn.allocation.plan import Coding, SitePlan
@@ -21,6 +21,7 @@ from onnx_snn.decompositions.type_inference import LOW_PRECISION
 from onnx_snn.fitting.beta_codes import BetaSteps
 from onnx_snn.fitting.binary_codes import binary_code
 from onnx_snn.fitting.ratings import mean_spikes
+from onnx_snn.neurons import functions
 from onnx_snn.neurons.mbe import MbeNeuron
 from onnx_snn.neurons.roles import NeuronRole
 from onnx_snn.rules.site import FunctionSite, NormSite, Site, SoftmaxSite
@@ -94,7 +95,7 @@ class Fitter:
         for tensor in coded_tensors(site, self.static):
             self.fits.signals.signal(tensor)
         if isinstance(site, FunctionSite):
-            self.fits.signals.histogram(site.inputs[0].name or "")
+            require_defined(functions.get(site.function), self.fits.signals.histogram(site.inputs[0].name or ""))
 
     def plan(self, site: Site) -> SitePlan:
         """The neurons of `site`.
@@ -102,7 +103,7 @@ class Fitter:
         Raises:
             Refusal: it cannot be converted.
         """
-        _require_supported(site)
+        self.check(site)
         tensors = dict(zip(site.roles, coded_tensors(site, self.static), strict=False))
         return SitePlan(site, {role: self.neuron(site, role, tensors.get(role)) for role in site.roles})
 
@@ -127,7 +128,7 @@ class Fitter:
         else:
             bases = settings.bases_or(self.config.bases_at(settings.timesteps).function)
             neuron = self.fits.function(name, argument, bases, settings)
-        return Coding(neuron, spikes=mean_spikes(neuron, *self.fits.arguments(argument)))
+        return Coding(neuron, spikes=mean_spikes(neuron, *self.fits.arguments(name, argument)))
 
     def code(self, tensor: CodedTensor, settings: NeuronSettings) -> Coding:
         """The identity code of a tensor, with its channel scales and mean spikes."""
@@ -163,5 +164,5 @@ def _require_supported(site: Site) -> None:
             )
     if isinstance(site, SoftmaxSite) and site.axis != -1 and site.inputs[0].shape is None:
         raise Refusal(f"its axis {site.axis} cannot be moved to the end: the rank of its input is unknown")
-    if isinstance(site, NormSite) and site.axis != -1:
-        raise Refusal(f"it normalizes from axis {site.axis} on; only the last axis is supported")
+    if isinstance(site, NormSite) and site.inputs[0].shape is None and site.axes != tuple(range(-len(site.axes), 0)):
+        raise Refusal(f"its axes {site.axes} cannot be moved to the end: the rank of its input is unknown")

@@ -45,16 +45,32 @@ class NeuronFits:
         """The neuron of the function `name` of the tensor `argument` with N = `bases`."""
         key = name, argument, bases, settings
         if key not in self._functions:
-            function, histogram = functions.get(name), self.signals.histogram(argument)
-            ends = widened(function, histogram, settings.headroom)
-            density = calibrated_density(histogram.points(), histogram.counts(), *ends)
+            function = functions.get(name)
+            if function.fixed_domain:
+                return primitive(name, bases, settings, self.signals.preset).neuron
+            density = self._density(function, argument, settings.headroom)
             self._functions[key] = _fitted(function, bases, settings, self.signals.preset, density)
         return self._functions[key]
 
-    def arguments(self, argument: str) -> tuple[NDArray[np.float64], NDArray[Any]]:
-        """The values [M] of the tensor `argument` that calibration saw, and how often each occurred [M]."""
-        histogram = self.signals.histogram(argument)
-        return histogram.points(), histogram.counts()
+    def arguments(self, name: str, argument: str) -> tuple[NDArray[np.float64], NDArray[Any]]:
+        """What a neuron of the function `name` sees of the tensor `argument`: values [M] and their counts [M]."""
+        function, histogram = functions.get(name), self.signals.histogram(argument)
+        points, counts = histogram.points(), histogram.counts()
+        if function.reduced is None:
+            return points, counts
+        reduced = function.reduced(points)
+        distinct, indices = np.unique(reduced[~np.isnan(reduced)], return_inverse=True)
+        if distinct.size == 0:
+            return np.array([function.origin]), np.ones(1, np.int64)
+        return distinct, np.bincount(indices, weights=counts[~np.isnan(reduced)]).astype(np.int64)
+
+    def _density(self, function: ScalarFunction, argument: str, headroom: float) -> Density:
+        """Density of the arguments of a neuron of `function`; of a reduced argument, over the whole domain."""
+        if function.reduced is None:
+            ends = widened(function, self.signals.histogram(argument), headroom)
+        else:
+            ends = function.domain
+        return calibrated_density(*self.arguments(function.name, argument), *ends)
 
     def code(self, tensor: CodedTensor, bases: int, settings: NeuronSettings) -> MbeNeuron:
         """The identity code of a tensor with N = `bases` and the least mean squared error."""

@@ -23,7 +23,7 @@ from onnx_snn.conversion.run_options import RunOptions
 from onnx_snn.data.feeds import Feeds, Source, open_feeds
 from onnx_snn.data.specs import Feed, input_specs
 from onnx_snn.errors import CalibrationError, ModelError
-from onnx_snn.graph.domains import MICROSOFT
+from onnx_snn.graph.domains import MICROSOFT, MICROSOFT_BLOCKED
 from onnx_snn.rules.rule import name_of
 from onnx_snn.rules.site import MatmulSite
 
@@ -43,6 +43,7 @@ _RUNNABLE_DOMAINS = frozenset(
         "ai.onnx.preview.training",
         "ai.onnx.training",
         MICROSOFT,
+        MICROSOFT_BLOCKED,
         "org.pytorch.aten",
     )
 )

@@ -19,11 +19,11 @@ from onnx_snn.conversion.coverage import Coverage
 from onnx_snn.conversion.selection import resolve, select
 from onnx_snn.conversion.stopwatch import Stopwatch
 from onnx_snn.decompositions.decomposer import decompose
+from onnx_snn.decompositions.unclaimed import recognise_decomposed
 from onnx_snn.errors import ModelError
 from onnx_snn.graph.model_reader import ModelSource, load_model
 from onnx_snn.graph.unique_names import make_names_unique
 from onnx_snn.neurons.opset import DOMAIN
-from onnx_snn.rules import recognise
 
 RECURRENT = frozenset(("RNN", "GRU", "LSTM", "DynamicQuantizeLSTM"))
 """Operators of recurrent cells."""
@@ -77,14 +77,14 @@ def examine(original: ir.Model, name: str, config: ConvertConfig, stopwatch: Sto
         model = original.clone()
         decomposed = decompose(model)
     with stopwatch("recognise"):
-        coverage = Coverage(name, recognise(model), decomposed.undecomposed)
+        coverage = Coverage(name, recognise_decomposed(model, decomposed), decomposed.undecomposed)
         coverage.kept = select(coverage.recognition.sites, config)
         coverage.refuse_bodies(model)
         intact = decomposed.origins - coverage.selected_origins()
         if intact:
             model = original.clone()
-            undecomposed = decompose(model, intact=intact).undecomposed
-            coverage = coverage.with_intact(intact, recognise(model), undecomposed)
+            apart = decompose(model, intact=intact)
+            coverage = coverage.with_intact(intact, recognise_decomposed(model, apart, intact), apart.undecomposed)
         coverage.decomposed = bool(decomposed.origins)
         coverage.check_any()
         resolve(coverage.recognition.sites, config)  # report settings for unknown nodes before calibration

@@ -14,7 +14,7 @@ import onnx_ir as ir
 
 from onnx_snn.decompositions.builder import FormulaBuilder, Outputs, Target, Unsupported
 from onnx_snn.decompositions.function import inlined
-from onnx_snn.decompositions.registry import DECOMPOSITIONS
+from onnx_snn.decompositions.registry import DECOMPOSITIONS, UNCLAIMED
 from onnx_snn.decompositions.type_inference import annotate, is_low_precision
 from onnx_snn.metadata import ORIGIN_KEY
 from onnx_snn.neurons.opset import DOMAIN
@@ -56,6 +56,16 @@ def decompose(model: ir.Model, intact: Collection[str] = ()) -> Decomposed:
     decomposer.sweep()
     if fused:
         annotate(model)
+    return decomposer.decomposed
+
+
+def decompose_unclaimed(model: ir.Model, nodes: Collection[ir.Node]) -> Decomposed:
+    """Decompose, in place, each of `nodes`, which no rule claims and whose operators `UNCLAIMED` has."""
+    decomposer = _Decomposer(model, ())
+    annotate(model)
+    decomposer.replace_all(lambda op: UNCLAIMED[op.node.domain, op.node.op_type](op) if op.node in nodes else None)
+    decomposer.sweep()
+    annotate(model)
     return decomposer.decomposed
 
 
@@ -144,7 +154,8 @@ class _Decomposer:
 
     def _take_over(self, old: ir.Value, new: ir.Value) -> None:
         """Give `new` the name, type and readers of `old`."""
-        new.shape, new.type, name = old.shape or new.shape, old.type or new.type, old.name
+        new.shape = new.shape if old.shape is None else old.shape
+        new.type, name = old.type or new.type, old.name
         old.name = self._target.names.take(f"{name}_decomposed")
         new.name = name
         old.replace_all_uses_with(new, replace_graph_outputs=True)

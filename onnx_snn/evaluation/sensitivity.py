@@ -28,6 +28,7 @@ from onnx_snn.data.data_files import with_model_folder
 from onnx_snn.data.feeds import Source, open_feeds
 from onnx_snn.data.specs import Feed, input_specs, sample_count
 from onnx_snn.decompositions.decomposer import decompose
+from onnx_snn.decompositions.unclaimed import recognise_decomposed
 from onnx_snn.evaluation.code_ranges import DOMINANT, Clipping, code_ranges, range_remedy
 from onnx_snn.evaluation.comparison import Comparison, Evaluation, labelled, output_name, output_names
 from onnx_snn.evaluation.error_stats import Difference
@@ -163,7 +164,7 @@ def sensitivity(
     model, converted = load_model(original), load_model(spiking)
     name = output_name([output_names(model), output_names(converted)], output)
     make_names_unique(model)
-    decompose(model)  # as in the conversion, so that tensors within fused operators have the same names
+    recognise_decomposed(model, decompose(model))  # as in the conversion, so that tensors have the same names
     switched = SwitchedModel(model, converted, kernels=kernels, cuts=CUTS, cut_for=name)
     data = with_model_folder(data, original)
     feeds = open_feeds(data, input_specs(model), batch_size=batch_size, max_samples=samples)

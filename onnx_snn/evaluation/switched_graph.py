@@ -10,7 +10,7 @@ import onnx_ir as ir
 from onnx_snn.errors import ModelError
 from onnx_snn.graph.subgraphs import Places, around, closed_around, graph_of, places
 from onnx_snn.graph.unique_names import UniqueNames
-from onnx_snn.metadata import IDENTITY, SOURCE_KEY
+from onnx_snn.metadata import IDENTITY, PART_OF_KEY, SOURCE_KEY
 from onnx_snn.neurons import opset
 from onnx_snn.neurons.function_bodies import function_protos
 
@@ -61,6 +61,7 @@ class SwitchedGraph:
         self._original = _values(original)
         self._names = UniqueNames.of(model, original)
         self._places = places(model)
+        self._parts = _parts(model)
         spiking = _spiking_nodes(model, self._places)
         names = [str(value.name) for value in original.graph.outputs]
         del model.graph.outputs[len(names) :]  # a metered network has spike counts after the original's outputs
@@ -144,11 +145,15 @@ class SwitchedGraph:
         return switched
 
     def _chain(self, node: ir.Node) -> list[ir.Node]:
-        """The spiking node, with the Cast and Transpose nodes that the conversion added before and after it.
+        """The spiking node, with the nodes that the conversion added before and after it.
+
+        Those are Cast and Transpose nodes, or all nodes that are marked as parts of what the node replaces.
 
         Raises:
             ModelError: the chain does not end in a tensor of the original.
         """
+        if parts := self._parts.get(node.name or ""):
+            return [each for each in graph_of(node) if each is node or each in parts]
         chain, code = [node], node.metadata_props.get(SOURCE_KEY) == IDENTITY
         while (before := self._added(_producer(chain[0]))) is not None:
             chain.insert(0, before)
@@ -238,6 +243,15 @@ def _spiking_nodes(model: ir.Model, known: Places) -> list[ir.Node]:
                 "output cannot be observed"
             )
     return spiking
+
+
+def _parts(model: ir.Model) -> dict[str, set[ir.Node]]:
+    """The nodes that are marked as parts of what a spiking node replaces, by the name of that node."""
+    parts: dict[str, set[ir.Node]] = {}
+    for node in model.graph.all_nodes():
+        if PART_OF_KEY in node.metadata_props:
+            parts.setdefault(node.metadata_props[PART_OF_KEY], set()).add(node)
+    return parts
 
 
 def _producer(node: ir.Node) -> ir.Node | None:

@@ -24,6 +24,7 @@ from onnx_snn.rules import (
     gated,
     gelu,
     normalization,
+    power,
     registered_function,
     softmax,
     weight_matmul,
@@ -36,7 +37,7 @@ __all__ = ["RULES", "Kind", "Recognition", "Site", "recognise"]
 
 logger = logging.getLogger(__name__)
 
-FORMULAS = (*gelu.RULES, *gated.RULES, *normalization.RULES, *softmax.RULES, *elementwise.RULES)
+FORMULAS = (*gelu.RULES, *gated.RULES, *normalization.RULES, *softmax.RULES, *elementwise.RULES, *power.RULES)
 """All rules that match a formula, larger formulas before smaller ones."""
 
 RULES: tuple[Callable[[ir.Node, Scope], Site | Refusal | None], ...] = (

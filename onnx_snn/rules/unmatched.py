@@ -6,7 +6,7 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from onnx_snn.graph.activation_flow import ActivationFlow, operators
-from onnx_snn.graph.domains import MICROSOFT
+from onnx_snn.graph.domains import MICROSOFT, MICROSOFT_BLOCKED
 
 _LINEAR = operators(
     # moves and selects by position
@@ -37,11 +37,15 @@ _SELECTION_REASON = "compares and selects values, which is exact without a neuro
 
 _SELECTION = operators("Max Min Clip MaxPool GlobalMaxPool MaxRoiPool ReduceMax ReduceMin TopK")
 
+_BLOCKED_REASON = (
+    "computes in the blocked layout of one processor; save the optimized network at the level ORT_ENABLE_EXTENDED, "
+    "which keeps the layout of ONNX"
+)
+
 _DIVISION_REASON = "divides by an activation outside a softmax or normalisation"
 
 _REASONS = {
-    "Pow": "computes a power of an activation outside a normalisation; no rule matches it",
-    "LogSoftmax": "no spiking op computes the logarithm of a softmax; export Softmax if that suffices",
+    "Pow": "computes a power whose exponent is an activation",
     "Hardmax": "selects the maximum, which is exact without a neuron",
     **dict.fromkeys(_INTEGER, _INTEGER_REASON),
     **dict.fromkeys(_SELECTION, _SELECTION_REASON),
@@ -55,6 +59,8 @@ def reason_to_keep(node: ir.Node, flow: ActivationFlow) -> str | None:
         return None
     if node.domain == MICROSOFT and node.op_type in _LINEAR_MICROSOFT:
         return None
+    if node.domain == MICROSOFT_BLOCKED:
+        return _BLOCKED_REASON
     if node.domain != "":
         return f"no rule matches the operator {node.domain}.{node.op_type}"
     if node.op_type in _LINEAR:
