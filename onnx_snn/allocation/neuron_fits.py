@@ -6,14 +6,17 @@ The neurons inside softmax and the normalizations take mantissas, whose range is
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from onnx_snn.allocation.calibrated_signals import CalibratedSignals, widened
+from onnx_snn.allocation.calibrated_signals import CalibratedSignals, Refusal, widened
 from onnx_snn.allocation.plan import Coding
+from onnx_snn.arrays import Float64
 from onnx_snn.calibration.observations import CodedTensor
 from onnx_snn.config.convert_config import Preset
 from onnx_snn.config.neuron_settings import NeuronSettings
@@ -26,6 +29,22 @@ from onnx_snn.fitting.ratings import mean_spikes
 from onnx_snn.neurons import functions
 from onnx_snn.neurons.functions import ScalarFunction
 from onnx_snn.neurons.mbe import MbeNeuron
+
+
+LARGEST_VALUE = 2.0**120
+"""Largest magnitude of the values of a function that a neuron represents: float32 ends at 2**128, and a neuron adds up
+what all of its bases contribute."""
+
+MOST_GROWTH = 4.0
+"""Largest magnitude of a function in the headroom of its arguments, relative to the largest one in their calibrated
+range: more than functions of linear and quadratic growth have there."""
+
+SHARES_OF_HEADROOM = (1.0, 0.5, 0.25, 0.125, 0.0625)
+"""Exponents of the headroom that are tried for a function that grows faster."""
+
+PLAIN_EXPONENTS = range(-40, 41)
+"""Binary exponents of the largest value of a function that is fitted as it is. Beyond, it is scaled by a power of two, so
+that squared errors stay within float32."""
 
 
 class NeuronFits:
@@ -45,11 +64,39 @@ class NeuronFits:
         """The neuron of the function `name` of the tensor `argument` with N = `bases`."""
         key = name, argument, bases, settings
         if key not in self._functions:
-            function, histogram = functions.get(name), self.signals.histogram(argument)
-            ends = widened(function, histogram, settings.headroom)
-            density = calibrated_density(histogram.points(), histogram.counts(), *ends)
-            self._functions[key] = _fitted(function, bases, settings, self.signals.preset, density)
+            density = self.density(name, argument, settings)
+            self._functions[key] = _fitted(functions.get(name), bases, settings, self.signals.preset, density)
         return self._functions[key]
+
+    def density(self, name: str, argument: str, settings: NeuronSettings) -> Density:
+        """The arguments to which the function `name` of the tensor `argument` is fitted.
+
+        Their range has as much headroom, up to that of `settings`, as keeps the function below `MOST_GROWTH` times its
+        largest calibrated value. A fit has absolute errors, and those of an exponential would drown what occurs.
+
+        Raises:
+            Refusal: calibration saw no finite argument, or one at which the function is too large.
+        """
+        function, histogram = functions.get(name), self.signals.histogram(argument)
+
+        def within(headroom: float) -> tuple[Density, Float64]:
+            ends = widened(function, histogram, headroom)
+            density = calibrated_density(histogram.points(), histogram.counts(), *ends)
+            return density, np.abs(_values(function, density))
+
+        plain, values = within(1.0)
+        beyond = ~(values <= LARGEST_VALUE)
+        if beyond.any():
+            raise Refusal(
+                f"its function {name!r} has the magnitude {values[beyond][0]:g} at {plain.points[beyond][0]:g}, in the range that "
+                f"calibration saw; neurons represent at most {LARGEST_VALUE:.0e}"
+            )
+        bound = min(MOST_GROWTH * float(values.max()), LARGEST_VALUE)
+        for share in SHARES_OF_HEADROOM:
+            widest, values = within(settings.headroom**share)
+            if (values <= bound).all():
+                return widest
+        return plain
 
     def arguments(self, argument: str) -> tuple[NDArray[np.float64], NDArray[Any]]:
         """The values [M] of the tensor `argument` that calibration saw, and how often each occurred [M]."""
@@ -94,6 +141,26 @@ def _fitted(
     function: ScalarFunction, bases: int, settings: NeuronSettings, preset: Preset, density: Density
 ) -> MbeNeuron:
     """The neuron of `function` by the method of `preset`."""
+    exponent = math.frexp(float(np.abs(_values(function, density)).max()))[1]
+    if exponent not in PLAIN_EXPONENTS:
+        return _scaled(_fitted(_divided(function, exponent), bases, settings, preset, density), exponent)
     if preset is Preset.PAPER:
         return fit_paper(function, bases, settings.timesteps, density)
     return fit_function(function, bases, settings.timesteps, density, gate=settings.gate)
+
+
+def _values(function: ScalarFunction, density: Density) -> Float64:
+    """Values of `function` at the points of `density`, float64 [M]."""
+    with np.errstate(all="ignore"):
+        return np.asarray(function.formula(density.points), np.float64)
+
+
+def _divided(function: ScalarFunction, exponent: int) -> ScalarFunction:
+    """`function` divided by 2**exponent."""
+    return dataclasses.replace(function, formula=lambda x: np.ldexp(function.formula(x), -exponent))
+
+
+def _scaled(neuron: MbeNeuron, exponent: int) -> MbeNeuron:
+    """`neuron` with an output of 2**exponent times its own, which is exact."""
+    weight, bias = np.ldexp(neuron.weight, exponent), np.ldexp(neuron.bias, exponent)
+    return dataclasses.replace(neuron, weight=weight, bias=bias)

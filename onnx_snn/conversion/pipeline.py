@@ -212,7 +212,7 @@ def _converted(
         attach(model, coverage.plans, rewrite(model, coverage.plans), config)
     with stopwatch("verify"):
         check_invariants(original, model)
-        check_valid(model)
+        check_valid(model, original)
         taps = [coverage.outputs[plan.site] for plan in coverage.plans]
         reference = original if coverage.decomposed else decomposed
         fast = closed_body_copy(model, coverage.plans)

@@ -4,7 +4,7 @@
 Each function, softmax and normalization is replaced by one spiking node, whose output takes the name of the tensor it
 replaces. Matmuls and convolutions keep their node, and their activation operands pass through identity neurons: one for
 each tensor and code in a graph, whatever the number of readers. No existing initializer is changed. Neurons compute in
-float32, so tensors of float16 or bfloat16 are cast before and after them.
+float32, so tensors of float16, bfloat16 or float64 are cast before and after them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import onnx_ir as ir
 
 from onnx_snn.allocation.plan import Coding, SitePlan
 from onnx_snn.arrays import Float32
-from onnx_snn.decompositions.type_inference import LOW_PRECISION
+from onnx_snn.decompositions.type_inference import CAST_TYPES
 from onnx_snn.graph.node_builder import NodeBuilder, SharedInitializers
 from onnx_snn.graph.subgraphs import graph_of
 from onnx_snn.graph.unique_names import UniqueNames
@@ -163,8 +163,8 @@ class _Rewriter:
 
 
 def _cast(builder: NodeBuilder, value: ir.Value, source: ir.DataType | None, target: ir.DataType | None) -> ir.Value:
-    """`value` cast from `source` to `target`, where either type is float16 or bfloat16."""
-    if source is target or not LOW_PRECISION & {source, target}:
+    """`value` cast from `source` to `target`, where either type is one that neurons do not take."""
+    if source is target or not CAST_TYPES & {source, target}:
         return value
     cast = builder.op("Cast", [value], {"to": target})
     cast.type = None if target is None else ir.TensorType(target)
@@ -173,7 +173,7 @@ def _cast(builder: NodeBuilder, value: ir.Value, source: ir.DataType | None, tar
 
 def _computed_type(value: ir.Value) -> ir.DataType | None:
     """Element type of the output of a neuron on `value`: float32 if the value was cast, else its own type."""
-    return ir.DataType.FLOAT if value.dtype in LOW_PRECISION else value.dtype
+    return ir.DataType.FLOAT if value.dtype in CAST_TYPES else value.dtype
 
 
 def _transposed(builder: NodeBuilder, value: ir.Value, permutation: list[int] | None) -> ir.Value:

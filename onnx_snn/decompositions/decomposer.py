@@ -15,7 +15,7 @@ import onnx_ir as ir
 from onnx_snn.decompositions.builder import FormulaBuilder, Outputs, Target, Unsupported
 from onnx_snn.decompositions.function import inlined
 from onnx_snn.decompositions.registry import DECOMPOSITIONS
-from onnx_snn.decompositions.type_inference import annotate, is_low_precision
+from onnx_snn.decompositions.type_inference import annotate, has_cast_types
 from onnx_snn.metadata import ORIGIN_KEY
 from onnx_snn.neurons.opset import DOMAIN
 from onnx_snn.rules.rule import name_of
@@ -49,7 +49,7 @@ def decompose(model: ir.Model, intact: Collection[str] = ()) -> Decomposed:
     decomposer = _Decomposer(model, intact)
     decomposer.replace_all(decomposer.function_body)
     fused = any((node.domain, node.op_type) in DECOMPOSITIONS for node in model.graph.all_nodes())
-    if fused or is_low_precision(model):
+    if fused or has_cast_types(model):
         annotate(model)
     if fused:
         decomposer.replace_all(decomposer.fused_operator)

@@ -16,6 +16,9 @@ from onnx_snn.runtime.tap_session import inferred_types
 logger = logging.getLogger(__name__)
 
 LOW_PRECISION = frozenset((ir.DataType.FLOAT16, ir.DataType.BFLOAT16))
+"""Floating-point types of fewer bits than float32."""
+
+CAST_TYPES = LOW_PRECISION | {ir.DataType.DOUBLE}
 """Types of tensors that are cast to float32 before a neuron and back behind it."""
 
 
@@ -41,16 +44,16 @@ def annotate(model: ir.Model) -> None:
             value.shape = ir.Shape(shape)
 
 
-def is_low_precision(model: ir.Model) -> bool:
-    """Whether any tensor of `model` is declared as float16 or bfloat16, or cast to it."""
+def has_cast_types(model: ir.Model) -> bool:
+    """Whether any tensor of `model` is declared as one of `CAST_TYPES`, or cast to it."""
     for graph in model.graphs():
         declared = [*graph.inputs, *graph.initializers.values(), *(out for node in graph for out in node.outputs)]
-        if any(value.dtype in LOW_PRECISION for value in declared):
+        if any(value.dtype in CAST_TYPES for value in declared):
             return True
-        if any(_casts_to_low_precision(node) for node in graph):
+        if any(_casts(node) for node in graph):
             return True
     return False
 
 
-def _casts_to_low_precision(node: ir.Node) -> bool:
-    return node.op_type == "Cast" and node.attributes.get_int("to", 0) in {dtype.value for dtype in LOW_PRECISION}
+def _casts(node: ir.Node) -> bool:
+    return node.op_type == "Cast" and node.attributes.get_int("to", 0) in {dtype.value for dtype in CAST_TYPES}

@@ -18,6 +18,7 @@ import onnx_ir as ir
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from onnx_snn.errors import ModelError
+from onnx_snn.graph.declared_shapes import drop_contradicted_shapes, free_negative_sizes
 from onnx_snn.graph.domains import LONG_STANDARD
 from onnx_snn.graph.external_weights import check_external_data, external_tensors, lfs_hint
 from onnx_snn.graph.model_checks import check_functions, check_graph, check_opset, checkable
@@ -36,7 +37,7 @@ def load_model(source: ModelSource) -> ir.Model:
     """Load and check a model; a model in memory is copied, not changed.
 
     Nodes are sorted topologically, which onnxruntime does not require of a file. The domain of the standard operators
-    is imported under its empty name.
+    is imported under its empty name. Declared shapes that are wrong are mended.
 
     Args:
         source: Path of an .onnx file or of a folder that holds a `model.onnx`, or a model in memory.
@@ -59,6 +60,8 @@ def load_model(source: ModelSource) -> ir.Model:
         model.opset_imports.setdefault("", model.opset_imports.pop(LONG_STANDARD))
     check_opset(model, where)
     check_functions(model, where)
+    free_negative_sizes(model)
+    drop_contradicted_shapes(model, where)
     return model
 
 
