@@ -157,15 +157,18 @@ def page(results: Mapping[str, Result]) -> str:
     converted = {name: result for name, result in results.items() if result.outcome == CONVERTED}
     errors = [result.error for result in converted.values() if result.error is not None]
     large = [(name, f"{error:.1e}") for name, result in converted.items() if (error := result.error or 0) > LARGE_ERROR]
-    parts = [
-        "# Node tests of ONNX",
+    equal = sum(bool(result.equal) for result in converted.values())
+    about = (
         f"Written by `python benchmarks/backend_nodes.py` with onnx {version('onnx')} and onnxruntime "
-        f"{version('onnxruntime')};\ndo not edit. {len(results)} tests, T={TIMESTEPS}, neurons by rule.",
-        fenced(("outcome", "tests", "meaning"), [(name, str(counts[name]), OUTCOMES[name]) for name in OUTCOMES]),
-        f"Of the {len(converted)} converted ones {sum(bool(result.equal) for result in converted.values())} have equal "
-        f"bits with and without the kernels, and {len(errors) - len(large)}\nan error of at most {LARGE_ERROR:.0%}; the "
-        f"median is {np.median(errors) if errors else 0.0:.1e}.",
-    ]
+        f"{version('onnxruntime')};\ndo not edit. {len(results)} tests, T={TIMESTEPS}, neurons by rule."
+    )
+    summary = (
+        f"Of the {len(converted)} converted ones {equal} have equal bits with and without the kernels, and "
+        f"{len(errors) - len(large)}\nan error of at most {LARGE_ERROR:.0%}; the median is "
+        f"{np.median(errors) if errors else 0.0:.1e}."
+    )
+    outcomes = [(name, str(counts[name]), OUTCOMES[name]) for name in OUTCOMES]
+    parts = ["# Node tests of ONNX", about, fenced(("outcome", "tests", "meaning"), outcomes), summary]
     unequal = [(name,) for name, result in converted.items() if not result.equal]
     for title, header, rows in (
         ("Unequal bits", ("test",), unequal),

@@ -7,7 +7,7 @@ import onnx_ir as ir
 import pytest
 from graphs import graph
 
-from onnx_snn.decompositions.type_inference import annotate, is_low_precision
+from onnx_snn.decompositions.type_inference import annotate, has_cast_types
 
 
 def inferred(model: ir.Model) -> dict[str, tuple[ir.DataType | None, list[int | None] | None]]:
@@ -64,4 +64,4 @@ def test_nothing_is_inferred_of_a_model_that_does_not_run() -> None:
     ],
 )
 def test_low_precision_is_noticed(body: str, options: dict[str, str], expected: bool) -> None:
-    assert is_low_precision(graph(body, **options)) is expected
+    assert has_cast_types(graph(body, **options)) is expected

@@ -30,7 +30,6 @@ from onnx_snn.neurons import functions
 from onnx_snn.neurons.functions import ScalarFunction
 from onnx_snn.neurons.mbe import MbeNeuron
 
-
 LARGEST_VALUE = 2.0**120
 """Largest magnitude of the values of a function that a neuron represents: float32 ends at 2**128, and a neuron adds up
 what all of its bases contribute."""
@@ -43,7 +42,7 @@ SHARES_OF_HEADROOM = (1.0, 0.5, 0.25, 0.125, 0.0625)
 """Exponents of the headroom that are tried for a function that grows faster."""
 
 PLAIN_EXPONENTS = range(-40, 41)
-"""Binary exponents of the largest value of a function that is fitted as it is. Beyond, it is scaled by a power of two, so
+"""Binary exponents of the largest value of a function that is fitted as it is. Others are scaled by a power of two, so
 that squared errors stay within float32."""
 
 
@@ -87,9 +86,10 @@ class NeuronFits:
         plain, values = within(1.0)
         beyond = ~(values <= LARGEST_VALUE)
         if beyond.any():
+            value, point = values[beyond][0], plain.points[beyond][0]
             raise Refusal(
-                f"its function {name!r} has the magnitude {values[beyond][0]:g} at {plain.points[beyond][0]:g}, in the range that "
-                f"calibration saw; neurons represent at most {LARGEST_VALUE:.0e}"
+                f"its function {name!r} has the magnitude {value:g} at {point:g}, in the range that calibration saw; "
+                f"neurons represent at most {LARGEST_VALUE:.0e}"
             )
         bound = min(MOST_GROWTH * float(values.max()), LARGEST_VALUE)
         for share in SHARES_OF_HEADROOM:

@@ -22,6 +22,7 @@ from onnx_snn.errors import ModelError
 from onnx_snn.evaluation.error_stats import Difference
 from onnx_snn.graph.declared_shapes import is_consistent
 from onnx_snn.graph.external_weights import detach_weights, with_mapped_weights
+from onnx_snn.graph.map_types import to_proto
 from onnx_snn.graph.model_checks import checkable
 from onnx_snn.graph.subgraphs import EMPTY
 from onnx_snn.profiling.spike_outputs import is_count
@@ -64,7 +65,7 @@ def check_valid(model: ir.Model, original: ir.Model) -> None:
     """
     copy = with_mapped_weights(model)
     detach_weights(copy)
-    proto = checkable(ir.to_proto(copy))
+    proto = checkable(to_proto(copy))
     try:
         onnx.checker.check_model(proto)
         onnx.shape_inference.infer_shapes(proto, check_type=True, strict_mode=True)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Declared shapes that a model cannot have: sizes below 0, and those that contradict what its nodes compute.
 
-onnxruntime warns of such shapes and runs the model, as exporters and later edits of a graph leave them behind. Here they
-would mislead rules that read the rank of a tensor, and the converted file would not pass onnx's checker.
+Exporters and later edits of a graph leave such shapes behind, and onnxruntime warns of them and runs the model. Here
+they would mislead rules that read the rank of a tensor, and the converted file would not pass onnx's checker.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import onnx
 import onnx_ir as ir
 
 from onnx_snn.graph.external_weights import detach_weights, with_mapped_weights
+from onnx_snn.graph.map_types import to_proto
 from onnx_snn.graph.model_checks import checkable
 
 INFERRED = "unk__"
@@ -111,7 +112,7 @@ def _hollow(model: ir.Model) -> onnx.ModelProto:
     """`model` with its large weights as inputs, as onnx is to see it."""
     copy = with_mapped_weights(model)
     detach_weights(copy)
-    return checkable(ir.to_proto(copy))
+    return checkable(to_proto(copy))
 
 
 def _contradict(declared: ir.Shape, computed: ir.Shape) -> bool:

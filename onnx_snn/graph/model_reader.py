@@ -21,7 +21,8 @@ from onnx_snn.errors import ModelError
 from onnx_snn.graph.declared_shapes import drop_contradicted_shapes, free_negative_sizes
 from onnx_snn.graph.domains import LONG_STANDARD
 from onnx_snn.graph.external_weights import check_external_data, external_tensors, lfs_hint
-from onnx_snn.graph.model_checks import check_functions, check_graph, check_opset, checkable
+from onnx_snn.graph.map_types import from_proto
+from onnx_snn.graph.model_checks import MIN_OPSET, check_functions, check_graph, check_opset, checkable
 from onnx_snn.graph.model_folder import only_model
 from onnx_snn.graph.node_order import in_order, sort
 from onnx_snn.graph.protobuf_weights import Span, read_model
@@ -58,6 +59,8 @@ def load_model(source: ModelSource) -> ir.Model:
         model = _from_file(path, where)
     if LONG_STANDARD in model.opset_imports:
         model.opset_imports.setdefault("", model.opset_imports.pop(LONG_STANDARD))
+    if "" not in model.opset_imports and all(node.domain for node in model.graph.all_nodes()):
+        model.opset_imports[""] = MIN_OPSET  # it has no standard operators, but what is added to it may be one
     check_opset(model, where)
     check_functions(model, where)
     free_negative_sizes(model)
@@ -108,7 +111,7 @@ def _read_without_weights(path: Path) -> tuple[onnx.ModelProto, dict[str, Span]]
 def _deserialized(proto: onnx.ModelProto, where: str, base_dir: PathLike) -> ir.Model:
     """`proto` as a graph, its external data found from `base_dir` and checked."""
     try:
-        model = ir.from_proto(proto)
+        model = from_proto(proto)
     except ir.serde.SerdeError as error:
         raise ModelError(f"{where} is not valid ONNX: {error.__cause__ or error}") from error
     for tensor in external_tensors(model):

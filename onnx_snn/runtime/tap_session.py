@@ -20,6 +20,7 @@ from onnx_snn.data.element_types import element_type, widened
 from onnx_snn.data.specs import Feed
 from onnx_snn.errors import CalibrationError, ModelError
 from onnx_snn.graph.external_weights import detach_weights, with_mapped_weights
+from onnx_snn.graph.map_types import to_proto
 from onnx_snn.graph.node_builder import NodeBuilder
 from onnx_snn.graph.shapes import Shapes
 from onnx_snn.graph.subgraphs import body_around, graph_of, lifted, places
@@ -164,7 +165,7 @@ def quiet_options_with_kernels() -> ort.SessionOptions:
 
 def _session(model: ir.Model, options: ort.SessionOptions, providers: Sequence[str]) -> ort.InferenceSession:
     try:
-        return ort.InferenceSession(ir.to_proto(model).SerializeToString(), options, providers=providers)
+        return ort.InferenceSession(to_proto(model).SerializeToString(), options, providers=providers)
     except Exception as error:  # onnxruntime's exceptions share no other base class
         raise ModelError(f"onnxruntime does not accept the model: {error}{_remedy(model)}") from error
 
