@@ -25,6 +25,7 @@ import onnx_ir as ir
 
 from onnx_snn.allocation.fit_sites import Fitter
 from onnx_snn.allocation.plan import SitePlan
+from onnx_snn.calibration.ranks import forget_ranks
 from onnx_snn.config.convert_config import ConvertConfig
 from onnx_snn.conversion.calibrated_sites import (
     CalibratedSites,
@@ -35,7 +36,14 @@ from onnx_snn.conversion.calibrated_sites import (
 )
 from onnx_snn.conversion.coverage import Coverage
 from onnx_snn.conversion.destination import check_destination
-from onnx_snn.conversion.examination import Examined, examine, for_network, load_original, name_of_source
+from onnx_snn.conversion.examination import (
+    Examined,
+    examine,
+    examine_on_data,
+    for_network,
+    load_original,
+    name_of_source,
+)
 from onnx_snn.conversion.folder import Configurations, convert_folder
 from onnx_snn.conversion.function_library import attach, closed_body_copy
 from onnx_snn.conversion.neuron_choice import choose_neurons
@@ -136,9 +144,11 @@ def convert_model(
     config = for_network(run.config, original)
     examined = examine(original, name_of_source(source), config, stopwatch)
     if run.dry_run:
+        examined.coverage.check_any()
         examined.coverage.plans = [SitePlan(site) for site in examined.coverage.selected]
         return examined.coverage.report(None, config, stopwatch.seconds)
     feeds = open_calibration(examined, data, run)
+    examined = examine_on_data(original, examined, feeds, config, stopwatch)
     with stopwatch("calibrate"):
         calibrated = calibrate_sites(examined, feeds, run)
     fitter = Fitter.of(examined.coverage.selected, calibrated.calibration, calibrated.static, config)
@@ -168,10 +178,10 @@ def _examined_copies(
     examined: Examined, original: ir.Model, calibrated: CalibratedSites, config: ConvertConfig, stopwatch: Stopwatch
 ) -> Iterator[Examined]:
     """`examined`, then further examined copies of `original`: every attempt rewrites its copy in place."""
-    name = examined.coverage.source
+    name, ranks = examined.coverage.source, examined.ranks
     yield examined
     while True:
-        copy = examine(original, name, config, stopwatch)
+        copy = examine(original, name, config, stopwatch, ranks)
         refuse_untaken(copy, calibrated.paths)
         yield copy
 
@@ -210,6 +220,7 @@ def _converted(
     decomposed = model.clone()
     with stopwatch("rewrite"):
         attach(model, coverage.plans, rewrite(model, coverage.plans), config)
+        forget_ranks(model, examined.ranks)
     with stopwatch("verify"):
         check_invariants(original, model)
         check_valid(model, original)
