@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Ranks of tensors that a model does not declare: inferred by onnxruntime, else observed in runs.
 
-Rules count axes from the end. Behind a Reshape to a computed shape, or an operator that onnx does not know, no inference
-tells the rank of a tensor, so that an axis counted from the front could be any.
+Rules count axes from the end. Behind a Reshape to a computed shape, or an operator that onnx does not know, no
+inference tells the rank of a tensor, so that an axis counted from the front could be any.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def lacks_ranks(model: ir.Model) -> bool:
 
 
 def inferred_ranks(model: ir.Model) -> Ranks:
-    """The ranks that onnxruntime infers for tensors of unknown rank of the main graph; none where it rejects the model."""
+    """The ranks that onnxruntime infers in the main graph for tensors of unknown rank; none if it rejects the model."""
     copy = _annotated(model)
     shapes = {value.name or "": value.shape for node in copy.graph for value in node.outputs}
     return _ranks(model, copy, {name: len(shape) for name, shape in shapes.items() if shape is not None})
@@ -78,19 +78,18 @@ def observed_ranks(model: ir.Model, feeds: Iterable[Feed]) -> Ranks:
 def set_ranks(model: ir.Model, ranks: Ranks) -> None:
     """Declare tensors of unknown rank that are in `ranks`, with axes of unknown sizes, in place."""
     for value in _unknown(model):
-        if value.name in ranks:
-            value.type = ir.TensorType(ranks[value.name].dtype)
-            value.shape = ir.Shape([None] * ranks[value.name].axes)
+        rank = ranks.get(value.name or "")
+        if rank is not None:
+            value.type, value.shape = ir.TensorType(rank.dtype), ir.Shape([None] * rank.axes)
 
 
 def forget_ranks(model: ir.Model, ranks: Ranks) -> None:
     """Undo `set_ranks` in place: what one set of data showed is no declaration."""
     for graph in model.graphs():
         for value in (output for node in graph for output in node.outputs):
-            if value.name in ranks and value.shape is not None and not any(_is_known(size) for size in value.shape):
-                value.shape = None
-                if not ranks[value.name].declared:
-                    value.type = None
+            rank = ranks.get(value.name or "")
+            if rank is not None and value.shape is not None and not any(_is_known(size) for size in value.shape):
+                value.shape, value.type = None, value.type if rank.declared else None
 
 
 def _annotated(model: ir.Model) -> ir.Model:

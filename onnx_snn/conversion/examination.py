@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import onnx_ir as ir
 
@@ -42,14 +44,15 @@ class Examined:
     ranks: Ranks
 
 
-def load_original(source: ModelSource, stopwatch: Stopwatch) -> ir.Model:
-    """The network to convert, with unique names.
+def load_original(source: ModelSource, stopwatch: Stopwatch, custom_ops: Sequence[str | Path] = ()) -> ir.Model:
+    """The network to convert, with unique names; `custom_ops` are libraries of operators that it needs.
 
     Raises:
+        LibraryError: a library does not exist.
         ModelError: it cannot be read, or is a spiking network already.
     """
     with stopwatch("load"):
-        original = load_model(source)
+        original = load_model(source, custom_ops)
         # Neurons for spiking nodes would only add a second quantization error.
         if any(node.domain == DOMAIN for node in original.graph.all_nodes()):
             raise ModelError(f"{name_of_source(source)}: it is a spiking network already; convert the original instead")

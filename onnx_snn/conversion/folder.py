@@ -87,4 +87,4 @@ def sources_by_file(folder: Path, names: Sequence[str], data: Any, run: RunOptio
         raise ConfigError(
             f"'{folder}' holds several models, {names}, but a calibration cache belongs to one; convert without it"
         )
-    return data_by_file(folder, names, data, batch_size=run.batch_size, max_samples=run.samples)
+    return data_by_file(folder, names, data, run)

@@ -56,6 +56,7 @@ from onnx_snn.conversion.verification import Comparison, check_invariants, check
 from onnx_snn.data.feeds import Source
 from onnx_snn.data.specs import Feed
 from onnx_snn.errors import ConfigError, ModelError
+from onnx_snn.graph.custom_libraries import check_libraries
 from onnx_snn.graph.model_reader import ModelSource
 from onnx_snn.graph.model_writer import save_model
 from onnx_snn.profiling.gain import measured_gain
@@ -80,6 +81,7 @@ def convert(
     batch_size: int = 8,
     dry_run: bool = False,
     progress: bool = True,
+    custom_ops: Sequence[str | Path] = (),
     **options: Any,
 ) -> ConversionReport:
     """Convert a pretrained network into a spiking one.
@@ -98,6 +100,7 @@ def convert(
         batch_size: samples in one run during calibration.
         dry_run: stop after selection and report what would be converted: needs no data and writes nothing.
         progress: show progress bars on a terminal.
+        custom_ops: libraries of custom operators that the model needs, as onnxruntime registers them.
         **options: fields of `ConvertConfig`, when `config` is not given.
 
     Returns:
@@ -108,13 +111,15 @@ def convert(
         ModelError: the model cannot be read, or nothing in it can be converted; with `strict`, not all of it.
         CalibrationError: the data does not fit the model, is empty or is not finite.
         OutputError: the output cannot be written.
-        LibraryError: onnxruntime cannot load the library with the kernels.
+        LibraryError: onnxruntime cannot load the library with the kernels, or one of `custom_ops`.
     """
     if not isinstance(model, (str, os.PathLike, onnx.ModelProto, ir.Model)):
         raise ModelError(f"model is a {type(model).__name__}; expected a path, a ModelProto or an onnx_ir.Model")
     configs = config if isinstance(config, Mapping) else None
     common = _config(None if isinstance(config, Mapping) else config, options)
-    run = RunOptions(common, calibration_cache, calibration_samples, batch_size, dry_run, progress)
+    check_libraries(custom_ops)
+    cache, samples = calibration_cache, calibration_samples
+    run = RunOptions(common, cache, samples, batch_size, dry_run, progress, tuple(custom_ops))
     if isinstance(model, (str, os.PathLike)) and Path(model).is_dir():
 
         def convert_file(file: Path, written: Path | None, data: Source | None, run: RunOptions) -> ConversionReport:
@@ -140,7 +145,7 @@ def convert_model(
     stopwatch = Stopwatch()
     if not run.dry_run:
         check_destination(output, source)
-    original = load_original(source, stopwatch)
+    original = load_original(source, stopwatch, run.custom_ops)
     config = for_network(run.config, original)
     examined = examine(original, name_of_source(source), config, stopwatch)
     if run.dry_run:

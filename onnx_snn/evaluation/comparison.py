@@ -119,6 +119,7 @@ def compare(
     samples: int | None = None,
     progress: bool = True,
     kernels: bool = True,
+    custom_ops: Sequence[str | Path] = (),
 ) -> Evaluation:
     """Run both networks on `data` and compare them.
 
@@ -134,14 +135,15 @@ def compare(
         samples: use at most this many samples.
         progress: show a progress bar on a terminal.
         kernels: use the kernels where they are installed; the figures do not depend on them.
+        custom_ops: libraries of custom operators that the networks need.
 
     Raises:
         ModelError: a file cannot be loaded or has no such output, or the output shapes of the networks differ.
-        LibraryError: onnxruntime cannot load the library with the kernels.
+        LibraryError: onnxruntime cannot load the library with the kernels, or one of `custom_ops`.
         ConfigError: no metric has that name.
         CalibrationError: data or labels do not fit the model, or the model fails on them.
     """
-    options = session_options(quiet=True, kernels=kernels)
+    options = session_options(quiet=True, kernels=kernels, custom_ops=custom_ops)
     networks = [session(path, session_options=options, kernels=kernels) for path in (original, spiking)]
     name = output_name([[value.name for value in network.get_outputs()] for network in networks], output)
     feeds = open_feeds(data, session_specs(networks[0]), batch_size=batch_size, max_samples=samples)

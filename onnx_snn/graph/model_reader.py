@@ -8,7 +8,7 @@ parsed and checked, and then read from the file one by one.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
@@ -18,6 +18,7 @@ import onnx_ir as ir
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from onnx_snn.errors import ModelError
+from onnx_snn.graph.custom_libraries import set_libraries
 from onnx_snn.graph.declared_shapes import drop_contradicted_shapes, free_negative_sizes
 from onnx_snn.graph.domains import LONG_STANDARD
 from onnx_snn.graph.external_weights import check_external_data, external_tensors, lfs_hint
@@ -34,7 +35,7 @@ MAX_MESSAGE_BYTES = 2**31 - 1
 """Largest size of a serialised protobuf message, in bytes; the checker takes no larger model from memory."""
 
 
-def load_model(source: ModelSource) -> ir.Model:
+def load_model(source: ModelSource, custom_ops: Sequence[PathLike] = ()) -> ir.Model:
     """Load and check a model; a model in memory is copied, not changed.
 
     Nodes are sorted topologically, which onnxruntime does not require of a file. The domain of the standard operators
@@ -42,8 +43,10 @@ def load_model(source: ModelSource) -> ir.Model:
 
     Args:
         source: Path of an .onnx file or of a folder that holds a `model.onnx`, or a model in memory.
+        custom_ops: Libraries of custom operators that it needs; they are registered with all of its sessions.
 
     Raises:
+        LibraryError: a library does not exist.
         ModelError: the file is missing or no ONNX model, external data is missing or too short, the graph is
             invalid, its opset is too old, or its functions call themselves.
     """
@@ -63,6 +66,7 @@ def load_model(source: ModelSource) -> ir.Model:
         model.opset_imports[""] = MIN_OPSET  # it has no standard operators, but what is added to it may be one
     check_opset(model, where)
     check_functions(model, where)
+    set_libraries(model, custom_ops)
     free_negative_sizes(model)
     drop_contradicted_shapes(model, where)
     return model

@@ -45,6 +45,7 @@ def survey(
     batch_size: int = 8,
     progress: bool = True,
     kernels: bool = True,
+    custom_ops: Sequence[str | Path] = (),
 ) -> Survey:
     """Collect everything that a report shows: loss, errors of nodes, spikes and energy of a spiking network.
 
@@ -60,24 +61,26 @@ def survey(
         batch_size: samples in one run.
         progress: show progress bars on a terminal.
         kernels: use the kernels where they are installed; the figures do not depend on them.
+        custom_ops: libraries of custom operators that the networks need.
 
     Raises:
         ModelError: a file cannot be loaded, or has no spiking node.
-        LibraryError: onnxruntime cannot load the library with the kernels.
+        LibraryError: onnxruntime cannot load the library with the kernels, or one of `custom_ops`.
         CalibrationError: the data does not fit the model, or a model fails on it.
         ConfigError: the data has no sample with this index, or no metric has that name.
     """
     if sample < 0:
         raise ConfigError(f"sample is {sample}; expected an index from 0")
-    network = load_model(spiking)
+    network = load_model(spiking, custom_ops)
     feeds = open_feeds(data, input_specs(network), batch_size=batch_size, max_samples=samples)
     if not isinstance(data, (str, os.PathLike, Mapping)):
         data = feeds  # a source that can be read only once is read here and replayed
 
     def candidate(path: str | Path) -> Candidate:
         options: dict[str, Any] = {"batch_size": batch_size, "samples": samples, "progress": progress}
-        counts = profile(path, data, costs=costs, kernels=kernels, **options)
-        evaluation = compare(original, path, data, metric=metric, kernels=kernels, **options)
+        options |= {"kernels": kernels, "custom_ops": custom_ops}
+        counts = profile(path, data, costs=costs, **options)
+        evaluation = compare(original, path, data, metric=metric, **options)
         steps = max(neuron.timesteps - neuron.gate for neuron in counts.neurons)
         return Candidate(str(path), steps, evaluation, counts)
 
@@ -85,7 +88,7 @@ def survey(
     observers = [NodeObserver(node) for node in spiking_nodes(network)]
     observed = 0
     groups = range(0, len(observers), NODES_AT_ONCE)
-    pair = load_model(original), network
+    pair = load_model(original, custom_ops), network
     for start in tqdm(groups, "survey", disable=None if progress else True, unit="group"):
         observed = _observe(pair, observers[start : start + NODES_AT_ONCE], feeds, sample, kernels)
     activities = iter(candidates[0].profile.neurons)

@@ -19,6 +19,7 @@ from onnx_ir.passes.common import RemoveUnusedNodesPass
 from onnx_snn.data.element_types import element_type, widened
 from onnx_snn.data.specs import Feed
 from onnx_snn.errors import CalibrationError, ModelError
+from onnx_snn.graph.custom_libraries import libraries_of
 from onnx_snn.graph.external_weights import detach_weights, with_mapped_weights
 from onnx_snn.graph.map_types import to_proto
 from onnx_snn.graph.node_builder import NodeBuilder
@@ -26,7 +27,7 @@ from onnx_snn.graph.shapes import Shapes
 from onnx_snn.graph.subgraphs import body_around, graph_of, lifted, places
 from onnx_snn.graph.unique_names import UniqueNames
 from onnx_snn.runtime.execution import ort_value, run
-from onnx_snn.runtime.session import add_kernels
+from onnx_snn.runtime.session import add_kernels, add_libraries
 
 OptionsFactory: TypeAlias = Callable[[], ort.SessionOptions]
 
@@ -66,6 +67,7 @@ class Observer:
         copy = with_mapped_weights(model)
         outputs, unique = _find_values(copy, names), UniqueNames.of(copy)
         options = (session_options or quiet_options)()
+        add_libraries(options, libraries_of(model))
         if shapes:
             # Without optimization, shapes are computed from the tensors and not taken from declared shapes.
             options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
@@ -133,6 +135,7 @@ def inferred_types(model: ir.Model, names: Sequence[str]) -> dict[str, tuple[ir.
     copy.graph.outputs.extend(value for value in _find_values(copy, names) if value not in outputs)
     detach_weights(copy)
     options = quiet_options()
+    add_libraries(options, libraries_of(model))
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = _session(copy, options, ["CPUExecutionProvider"])
     known = {value.name: (element_type(value.type), value.shape) for value in session.get_outputs()}

@@ -86,7 +86,7 @@ def prepare(
     labels = labels_of(tuning.data) if tuning.labels is None else np.asarray(tuning.labels)
     metric = metric_of(tuning.metric, labels) or METRICS["agreement"]
     stopwatch = Stopwatch()
-    original = load_original(model, stopwatch)
+    original = load_original(model, stopwatch, run.custom_ops)
     examined = examine(original, str(model), run.config, stopwatch)
     name = output_name([output_names(examined.model)] * 2, tuning.output)
     feeds = open_calibration(examined, calibration, run)

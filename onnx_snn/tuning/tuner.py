@@ -18,6 +18,7 @@ import dataclasses
 import logging
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from onnx_snn.conversion.run_options import RunOptions
 from onnx_snn.data.feeds import Source
 from onnx_snn.errors import ConfigError
 from onnx_snn.evaluation.metrics import MetricLike
+from onnx_snn.graph.custom_libraries import check_libraries
 from onnx_snn.neurons.mbe import MAX_TIMESTEPS
 from onnx_snn.tuning.preparation import TuningData, prepare
 from onnx_snn.tuning.promise import reach_of, shortfall
@@ -60,6 +62,7 @@ def tune(
     batch_size: int = 8,
     samples: int | None = None,
     progress: bool = True,
+    custom_ops: Sequence[str | Path] = (),
 ) -> TuningReport:
     """Choose the cheapest neurons with which a network keeps its accuracy, and convert it with them.
 
@@ -85,6 +88,7 @@ def tune(
         batch_size: samples in one run.
         samples: use at most this many samples of `data`.
         progress: show progress bars on a terminal.
+        custom_ops: libraries of custom operators that the model needs, as onnxruntime registers them.
 
     Returns:
         The choice, the Pareto front of all that were run, with configurations, what is promised, and the conversion.
@@ -94,12 +98,20 @@ def tune(
         ModelError: the model cannot be read, or nothing in it can be converted.
         CalibrationError: data or labels do not fit the model.
         OutputError: the output cannot be written.
+        LibraryError: onnxruntime cannot load one of `custom_ops`.
     """
     goal = Goal(target_loss, max_spikes, max_timesteps, minimize_of(minimize, max_spikes))
     if isinstance(model, (str, os.PathLike)) and Path(model).is_dir():
         raise ConfigError(f"'{model}' is a folder; tune it with tune_folder")
     check_destination(output, model)
-    run = RunOptions(config or ConvertConfig(), calibration_cache, batch_size=batch_size, progress=progress)
+    check_libraries(custom_ops)
+    run = RunOptions(
+        config or ConvertConfig(),
+        calibration_cache,
+        batch_size=batch_size,
+        progress=progress,
+        custom_ops=tuple(custom_ops),
+    )
     tuning = TuningData(calibration if data is None else data, labels, metric, compared_output, samples)
     return _tuned(model, output, calibration, run, tuning, goal)
 
@@ -130,6 +142,7 @@ def _tuned(
         calibration_cache=run.cache,
         batch_size=run.batch_size,
         progress=run.progress,
+        custom_ops=run.custom_ops,
     )
     return TuningReport(
         tuned,
