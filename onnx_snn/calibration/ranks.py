@@ -12,7 +12,6 @@ from itertools import islice
 from typing import NamedTuple, TypeAlias
 
 import onnx_ir as ir
-from onnx_ir.passes.common import ShapeInferencePass
 
 from onnx_snn.data.specs import Feed
 from onnx_snn.decompositions.type_inference import annotate
@@ -93,11 +92,9 @@ def forget_ranks(model: ir.Model, ranks: Ranks) -> None:
 
 
 def _annotated(model: ir.Model) -> ir.Model:
-    """A copy of `model` with the types and shapes that inference finds, by onnxruntime and, in branches, by onnx."""
+    """A copy of `model` with the types and shapes that inference finds."""
     copy = model.clone()
     annotate(copy)
-    if any(value.type is None for value in _unknown(copy)):
-        ShapeInferencePass()(copy)
     return copy
 
 

@@ -149,6 +149,6 @@ def _check_runnable(model: ir.Model, name: str) -> None:
         if node.domain not in _RUNNABLE_DOMAINS and node.op_identifier() not in model.functions:
             raise ModelError(
                 f"{name}: calibration cannot run node {name_of(node)!r}: onnxruntime knows no operator "
-                f"{node.domain}.{node.op_type}; give the library that defines it (custom_ops, --custom-ops), or define "
-                "it as a function of the model"
+                f"{node.domain}.{node.op_type}; convert the model without it, give the library that defines it "
+                "(custom_ops, --custom-ops), or define it as a function of the model"
             )

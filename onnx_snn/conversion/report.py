@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import functools
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,6 +56,8 @@ class NodeReport:
         least_spikes: Shannon's bound of `spikes`, for its identity codes: the fewest of any code of the same error and
             as many slots (`onnx_snn.fitting.shannon_bound`).
         least_bits: bits for each element that any code of the same error must carry, for its identity codes.
+        cast_from: element type of its inputs, such as "float64", where they are cast to float32 for its neurons; empty
+            for float32.
     """
 
     name: str
@@ -68,6 +71,7 @@ class NodeReport:
     parameters: int = 0
     least_spikes: dict[str, float] = field(default_factory=dict)
     least_bits: dict[str, float] = field(default_factory=dict)
+    cast_from: str = ""
 
     @property
     def label(self) -> str:
@@ -158,6 +162,7 @@ class ConversionReport:
             "",
             screen_table(_COVERAGE_HEADER, self._coverage()),
             f"{self.slots} slots and {self.parameters} parameters in all neurons",
+            *(wrapped(line) for line in self._casts()),
         ]
         bounds = self._bounds()
         if bounds:
@@ -201,6 +206,14 @@ class ConversionReport:
     def _coverage(self) -> list[tuple[str, ...]]:
         """One row for each kind of node."""
         return [(group, *_coverage_cells(members)) for group, members in self._groups()]
+
+    def _casts(self) -> list[str]:
+        """A line for each element type other than float32 that neurons read."""
+        counts = Counter(node.cast_from for node in self.nodes if node.cast_from)
+        return [
+            f"converted nodes of {dtype}: {count}; their neurons compute in float32, between casts"
+            for dtype, count in sorted(counts.items())
+        ]
 
     def _bounds(self) -> list[tuple[str, ...]]:
         """One row for each kind of node that has codes: their spikes, and the fewest that their errors need."""

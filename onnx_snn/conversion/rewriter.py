@@ -69,7 +69,7 @@ class _Rewriter:
         affine = self._affine(site, builder)
         x = self._replaced.get(site.inputs[0], site.inputs[0])
         permutation = _to_last_axis(site)
-        inputs = [_transposed(builder, _cast(builder, x, x.dtype, ir.DataType.FLOAT), permutation), *affine]
+        inputs = [_transposed(builder, _in_float32(builder, x), permutation), *affine]
         for role in operator.roles:
             inputs += self._parameters(plan.neurons[role], role.is_scaled)
         polarity, source = plan.neurons[operator.roles[0]].neuron.polarity, site.function_name or site.rule
@@ -105,7 +105,7 @@ class _Rewriter:
         key = (value, id(coding), graph)
         if key not in self._coded:
             builder, name = NodeBuilder(self._names), self._names.take(f"{value.name}/code")
-            inputs = [_cast(builder, value, value.dtype, ir.DataType.FLOAT), *self._parameters(coding, scaled=True)]
+            inputs = [_in_float32(builder, value), *self._parameters(coding, scaled=True)]
             polarity = coding.neuron.polarity
             y = self._spiking(builder, opset.MBE_NEURON, inputs, name, source="identity", polarity=polarity)
             y = _cast(builder, y, _computed_type(value), value.dtype)
@@ -169,6 +169,25 @@ def _cast(builder: NodeBuilder, value: ir.Value, source: ir.DataType | None, tar
     cast = builder.op("Cast", [value], {"to": target})
     cast.type = None if target is None else ir.TensorType(target)
     return cast
+
+
+def _in_float32(builder: NodeBuilder, value: ir.Value) -> ir.Value:
+    """`value` in float32, as neurons take it.
+
+    onnxruntime removes two casts in a row that change nothing, float32 to float64 and back, but overlooks that a Loop
+    reads what they compute: a Sum of one operand in front of the neuron reads it instead.
+    """
+    narrow = _cast(builder, value, value.dtype, ir.DataType.FLOAT)
+    wide = _cast_operand(narrow)
+    if wide is None or wide.dtype is not ir.DataType.DOUBLE or _cast_operand(wide) is None:
+        return narrow
+    return builder.op("Sum", [narrow])
+
+
+def _cast_operand(value: ir.Value) -> ir.Value | None:
+    """What the Cast that computes `value` reads; None where another node computes it."""
+    producer = value.producer()
+    return producer.inputs[0] if producer is not None and producer.op_type in ("Cast", "CastLike") else None
 
 
 def _computed_type(value: ir.Value) -> ir.DataType | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 
 import onnx_ir as ir
+from onnx_ir.passes.common import ShapeInferencePass
 
 from onnx_snn.errors import ModelError
 from onnx_snn.runtime.tap_session import inferred_types
@@ -23,10 +24,24 @@ CAST_TYPES = LOW_PRECISION | {ir.DataType.DOUBLE}
 
 
 def annotate(model: ir.Model) -> None:
-    """Fill in missing types and shapes of the main graph, in place; declared ones are not changed.
+    """Fill in missing types and shapes, in place; declared ones are not changed.
 
-    If onnxruntime does not accept the model, nothing is filled in: a dry run works on such models too.
+    Those of the main graph are inferred by onnxruntime, those of subgraphs by onnx. If onnxruntime does not accept the
+    model, those of the main graph stay: a dry run works on such models too.
     """
+    _annotate_main(model)
+    inner = [value for graph in model.graph.subgraphs() for node in graph for value in node.outputs if value.name]
+    if any(value.type is None for value in inner):
+        copy = model.clone()
+        ShapeInferencePass()(copy)
+        found = {value.name: value for graph in copy.graph.subgraphs() for node in graph for value in node.outputs}
+        for value in inner:
+            if value.type is None and (inferred := found[value.name]).type is not None:
+                value.type, value.shape = inferred.type, value.shape or inferred.shape
+
+
+def _annotate_main(model: ir.Model) -> None:
+    """Fill in missing types and shapes of the main graph."""
     values = {value.name or "": value for node in model.graph for value in node.outputs if value.name}
     missing = [name for name, value in values.items() if value.type is None or value.shape is None]
     if not missing:

@@ -42,6 +42,7 @@ from onnx_snn.formatting import wrapped
 from onnx_snn.graph.custom_libraries import libraries_of
 from onnx_snn.graph.model_reader import ModelSource, load_model
 from onnx_snn.graph.model_writer import save_model
+from onnx_snn.neurons.opset import DOMAIN
 from onnx_snn.output_files import write_json
 from onnx_snn.profiling import profile_tables as tables
 from onnx_snn.profiling.activity import NeuronActivity, ProductActivity
@@ -139,6 +140,8 @@ def profile(
     network = load_model(model, custom_ops)
     name = str(model) if isinstance(model, (str, Path)) else type(model).__name__
     if not spiking_nodes(network):
+        if any(node.domain == DOMAIN for node in network.graph.all_nodes()):
+            raise ModelError(f"{name}: its spiking nodes all lie in branches or loops, where spikes are not counted")
         raise ModelError(f"{name}: no spiking nodes; convert it with onnx_snn.convert or: onnx-snn convert")
     feeds = open_feeds(data, input_specs(network), batch_size=batch_size, max_samples=samples)
     profiler = Profiler(network, session_options(quiet=True, kernels=kernels), kernels=kernels)

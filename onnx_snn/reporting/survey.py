@@ -14,12 +14,12 @@ from tqdm import tqdm
 from onnx_snn.data.feeds import Feeds, Source, open_feeds
 from onnx_snn.data.specs import Feed, input_specs
 from onnx_snn.errors import ConfigError
-from onnx_snn.evaluation.comparison import compare
+from onnx_snn.evaluation.comparison import Evaluation, compare
 from onnx_snn.evaluation.metrics import MetricLike
 from onnx_snn.graph.model_reader import load_model
 from onnx_snn.profiling.energy import EnergyCosts
 from onnx_snn.profiling.inspection import inspect
-from onnx_snn.profiling.profiler import profile
+from onnx_snn.profiling.profiler import Profile, profile
 from onnx_snn.profiling.spike_outputs import spiking_nodes
 from onnx_snn.reporting.node_observer import NodeObserver
 from onnx_snn.reporting.views import Candidate, Survey
@@ -76,15 +76,11 @@ def survey(
     if not isinstance(data, (str, os.PathLike, Mapping)):
         data = feeds  # a source that can be read only once is read here and replayed
 
-    def candidate(path: str | Path) -> Candidate:
-        options: dict[str, Any] = {"batch_size": batch_size, "samples": samples, "progress": progress}
-        options |= {"kernels": kernels, "custom_ops": custom_ops}
-        counts = profile(path, data, costs=costs, **options)
-        evaluation = compare(original, path, data, metric=metric, **options)
-        steps = max(neuron.timesteps - neuron.gate for neuron in counts.neurons)
-        return Candidate(str(path), steps, evaluation, counts)
-
-    candidates = [candidate(path) for path in (spiking, *also)]
+    options: dict[str, Any] = {"batch_size": batch_size, "samples": samples, "progress": progress}
+    options |= {"kernels": kernels, "custom_ops": custom_ops}
+    counted = [profile(path, data, costs=costs, **options) for path in (spiking, *also)]
+    compared = [compare(original, path, data, metric=metric, **options) for path in (spiking, *also)]
+    candidates = tuple(map(_candidate, (spiking, *also), counted, compared))
     observers = [NodeObserver(node) for node in spiking_nodes(network)]
     observed = 0
     groups = range(0, len(observers), NODES_AT_ONCE)
@@ -93,7 +89,12 @@ def survey(
         observed = _observe(pair, observers[start : start + NODES_AT_ONCE], feeds, sample, kernels)
     activities = iter(candidates[0].profile.neurons)
     nodes = tuple(observer.view([next(activities) for _ in observer.meters]) for observer in observers)
-    return Survey(str(original), inspect(spiking).config, tuple(candidates), nodes, observed, sample)
+    return Survey(str(original), inspect(spiking).config, candidates, nodes, observed, sample)
+
+
+def _candidate(path: str | Path, counts: Profile, evaluation: Evaluation) -> Candidate:
+    steps = max(neuron.timesteps - neuron.gate for neuron in counts.neurons)
+    return Candidate(str(path), steps, evaluation, counts)
 
 
 def _observe(

@@ -105,13 +105,8 @@ def tune(
         raise ConfigError(f"'{model}' is a folder; tune it with tune_folder")
     check_destination(output, model)
     check_libraries(custom_ops)
-    run = RunOptions(
-        config or ConvertConfig(),
-        calibration_cache,
-        batch_size=batch_size,
-        progress=progress,
-        custom_ops=tuple(custom_ops),
-    )
+    config, libraries = config or ConvertConfig(), tuple(custom_ops)
+    run = RunOptions(config, calibration_cache, batch_size=batch_size, progress=progress, custom_ops=libraries)
     tuning = TuningData(calibration if data is None else data, labels, metric, compared_output, samples)
     return _tuned(model, output, calibration, run, tuning, goal)
 
