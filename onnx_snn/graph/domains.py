@@ -8,3 +8,6 @@ MICROSOFT = "com.microsoft"
 
 LONG_STANDARD = "ai.onnx"
 """Long name of the domain of the standard ONNX operators; the usual name is the empty string."""
+
+MACHINE_LEARNING = "ai.onnx.ml"
+"""Domain of the operators of ONNX-ML, such as those of classifiers."""

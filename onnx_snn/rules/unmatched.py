@@ -6,7 +6,7 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from onnx_snn.graph.activation_flow import ActivationFlow, operators
-from onnx_snn.graph.domains import MICROSOFT
+from onnx_snn.graph.domains import MACHINE_LEARNING, MICROSOFT
 
 _LINEAR = operators(
     # moves and selects by position
@@ -54,6 +54,8 @@ def reason_to_keep(node: ir.Node, flow: ActivationFlow) -> str | None:
     if not any(flow.is_activation(value) for value in node.inputs):
         return None
     if node.domain == MICROSOFT and node.op_type in _LINEAR_MICROSOFT:
+        return None
+    if node.domain == MACHINE_LEARNING and node.op_type == "ZipMap":  # puts probabilities into maps
         return None
     if node.domain != "":
         return f"no rule matches the operator {node.domain}.{node.op_type}"
