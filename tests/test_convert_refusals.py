@@ -91,13 +91,6 @@ def test_where_nothing_can_be_converted_the_error_says_why(body: str, reason: st
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("dtype", ["double"])
-def test_other_floats_are_refused(dtype: str, tmp_path: Path) -> None:
-    model = graph("y = Tanh (x)", inputs=f"{dtype}[N,4,8] x", outputs=f"{dtype}[N,4,8] y")
-    with pytest.raises(ModelError, match="spiking ops take FLOAT, FLOAT16 and BFLOAT16"):
-        converted(model, tmp_path, {"x": X["x"].astype(dtype)})
-
-
 @pytest.mark.slow
 def test_strict_makes_an_error_of_a_refusal(tmp_path: Path) -> None:
     model = graph("g = Gelu (x) y = Log (g)")
