@@ -71,7 +71,7 @@ class Result:
 
 
 def cases() -> list[Any]:
-    """The node tests of the installed onnx package."""
+    """The node tests of the installed onnx package; making them takes seconds."""
     from onnx.backend.test.case.node import collect_testcases
 
     with warnings.catch_warnings(), np.errstate(all="ignore"):

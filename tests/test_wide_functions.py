@@ -43,22 +43,25 @@ def fits(*values: float) -> NeuronFits:
     return NeuronFits(CalibratedSignals(calibration, Preset.DEFAULT))
 
 
-@pytest.mark.parametrize("high", [5.0, 20.0, 50.0, 80.0])
-def test_an_exponential_is_exact_relative_to_its_largest_values(high: float, tmp_path: Path) -> None:
-    found = checked_conversion(MODEL, tmp_path, between(-1.0, high))
+@pytest.mark.parametrize(("low", "high"), [(-1.0, 5.0), (-1.0, 20.0), (65.0, 80.0)])
+def test_an_exponential_is_exact_relative_to_its_largest_values(low: float, high: float, tmp_path: Path) -> None:
+    found = checked_conversion(MODEL, tmp_path, between(low, high))
     assert statuses(found.report) == {"e": Status.CONVERTED, "t": Status.CONVERTED}
     assert found.error < 0.02
 
 
-def test_one_function_that_leaves_float32_does_not_stop_the_others(tmp_path: Path) -> None:
-    found = checked_conversion(MODEL, tmp_path, between(-1.0, 100.0), strict=False)
+@pytest.mark.parametrize(
+    ("high", "says"), [(50.0, "vanish in the errors"), (85.0, "has the magnitude"), (100.0, "has the magnitude")]
+)
+def test_one_function_that_cannot_be_fitted_does_not_stop_the_others(high: float, says: str, tmp_path: Path) -> None:
+    found = checked_conversion(MODEL, tmp_path, between(-1.0, high))
     assert statuses(found.report) == {"e": Status.REFUSED, "t": Status.CONVERTED}
     (reason,) = (node.reason for node in found.report.nodes if node.name == "e")
-    assert "'exp' has the magnitude" in reason
-    assert "calibration saw" in reason
+    assert "'exp'" in reason
+    assert says in reason
 
 
-@given(st.floats(-80.0, 83.0), st.floats(0.01, 80.0))
+@given(st.floats(-80.0, 80.0), st.floats(0.01, 13.0))
 def test_headroom_never_lets_a_function_outgrow_what_occurs(low: float, width: float) -> None:
     high = min(low + width, 83.0)
     density = fits(low, high).density("exp", "x", SETTINGS)
@@ -74,7 +77,7 @@ def test_functions_of_linear_growth_keep_their_headroom(name: str) -> None:
 
 def test_the_largest_value_of_a_neuron_is_a_bound() -> None:
     below, above = np.log(LARGEST_VALUE) - 0.1, np.log(LARGEST_VALUE) + 0.1
-    assert np.exp(fits(0.0, below).density("exp", "x", SETTINGS).points).max() <= LARGEST_VALUE
+    assert np.exp(fits(70.0, below).density("exp", "x", SETTINGS).points).max() <= LARGEST_VALUE
     with pytest.raises(Refusal, match="neurons represent at most"):
         fits(0.0, above).density("exp", "x", SETTINGS)
 

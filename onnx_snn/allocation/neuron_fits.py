@@ -18,6 +18,7 @@ from onnx_snn.allocation.calibrated_signals import CalibratedSignals, Refusal, w
 from onnx_snn.allocation.plan import Coding
 from onnx_snn.arrays import Float64
 from onnx_snn.calibration.observations import CodedTensor
+from onnx_snn.calibration.signed_histogram import SignedHistogram
 from onnx_snn.config.convert_config import Preset
 from onnx_snn.config.neuron_settings import NeuronSettings
 from onnx_snn.fitting.binary_codes import RatedBinaryCode
@@ -38,7 +39,11 @@ MOST_GROWTH = 4.0
 """Largest magnitude of a function in the headroom of its arguments, relative to the largest one in their calibrated
 range: more than functions of linear and quadratic growth have there."""
 
-SHARES_OF_HEADROOM = (1.0, 0.5, 0.25, 0.125, 0.0625)
+MOST_SPREAD = 2.0**20
+"""Largest ratio of the largest value of a fast-growing function to the median of its calibrated values. The errors of a
+neuron are some 1e-4 of the largest value."""
+
+SHARES_OF_HEADROOM = (0.5, 0.25, 0.125, 0.0625)
 """Exponents of the headroom that are tried for a function that grows faster."""
 
 PLAIN_EXPONENTS = range(-40, 41)
@@ -74,7 +79,8 @@ class NeuronFits:
         largest calibrated value. A fit has absolute errors, and those of an exponential would drown what occurs.
 
         Raises:
-            Refusal: calibration saw no finite argument, or one at which the function is too large.
+            Refusal: calibration saw no finite argument, or one at which the function is too large; or the function
+                grows so fast that most of its calibrated values would vanish in the errors.
         """
         function, histogram = functions.get(name), self.signals.histogram(argument)
 
@@ -91,7 +97,12 @@ class NeuronFits:
                 f"its function {name!r} has the magnitude {value:g} at {point:g}, in the range that calibration saw; "
                 f"neurons represent at most {LARGEST_VALUE:.0e}"
             )
-        bound = min(MOST_GROWTH * float(values.max()), LARGEST_VALUE)
+        largest = float(values.max())
+        bound = min(MOST_GROWTH * largest, LARGEST_VALUE)
+        widest, values = within(settings.headroom)
+        if (values <= bound).all():
+            return widest
+        _require_narrow(function, histogram, largest)
         for share in SHARES_OF_HEADROOM:
             widest, values = within(settings.headroom**share)
             if (values <= bound).all():
@@ -164,3 +175,17 @@ def _scaled(neuron: MbeNeuron, exponent: int) -> MbeNeuron:
     """`neuron` with an output of 2**exponent times its own, which is exact."""
     weight, bias = np.ldexp(neuron.weight, exponent), np.ldexp(neuron.bias, exponent)
     return dataclasses.replace(neuron, weight=weight, bias=bias)
+
+
+def _require_narrow(function: ScalarFunction, histogram: SignedHistogram, largest: float) -> None:
+    """Raise `Refusal` where most values of a fast-growing function are tiny beside `largest`, its largest one."""
+    with np.errstate(all="ignore"):
+        magnitudes = np.abs(function.formula(histogram.points()))
+    order = np.argsort(magnitudes)
+    shares = np.cumsum(histogram.counts()[order]) / histogram.count
+    median = float(magnitudes[order][np.searchsorted(shares, 0.5)])
+    if largest > MOST_SPREAD * median:
+        raise Refusal(
+            f"its function {function.name!r} grows to {largest:.1e}, and half of its values are below {median:.1e}: "
+            "they would vanish in the errors of a neuron, which are absolute"
+        )

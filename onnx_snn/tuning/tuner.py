@@ -34,7 +34,6 @@ from onnx_snn.conversion.run_options import RunOptions
 from onnx_snn.data.feeds import Source
 from onnx_snn.errors import ConfigError
 from onnx_snn.evaluation.metrics import MetricLike
-from onnx_snn.graph.custom_libraries import check_libraries
 from onnx_snn.neurons.mbe import MAX_TIMESTEPS
 from onnx_snn.tuning.preparation import TuningData, prepare
 from onnx_snn.tuning.promise import reach_of, shortfall
@@ -95,18 +94,13 @@ def tune(
 
     Raises:
         ConfigError: an option is out of its range; with `strict`, the goal is not met, and nothing is written.
-        ModelError: the model cannot be read, or nothing in it can be converted.
-        CalibrationError: data or labels do not fit the model.
-        OutputError: the output cannot be written.
-        LibraryError: onnxruntime cannot load one of `custom_ops`.
+        ModelError, CalibrationError, OutputError, LibraryError: as for `onnx_snn.convert`.
     """
     goal = Goal(target_loss, max_spikes, max_timesteps, minimize_of(minimize, max_spikes))
     if isinstance(model, (str, os.PathLike)) and Path(model).is_dir():
         raise ConfigError(f"'{model}' is a folder; tune it with tune_folder")
     check_destination(output, model)
-    check_libraries(custom_ops)
-    config, libraries = config or ConvertConfig(), tuple(custom_ops)
-    run = RunOptions(config, calibration_cache, batch_size=batch_size, progress=progress, custom_ops=libraries)
+    run = RunOptions(config or ConvertConfig(), calibration_cache, None, batch_size, False, progress, tuple(custom_ops))
     tuning = TuningData(calibration if data is None else data, labels, metric, compared_output, samples)
     return _tuned(model, output, calibration, run, tuning, goal)
 
