@@ -74,6 +74,10 @@ def test_their_types_stay(found: Checked) -> None:
 def test_they_are_compared_and_profiled(found: Checked) -> None:
     evaluation = onnx_snn.compare(found.original, found.spiking, FEEDS, progress=False)
     assert 0.0 < evaluation.relative_error < 0.02
+    kind = found.original.parent.name.rstrip("0123456789")
+    said = {"sequence": "elements of sequences", "maps": "values of maps, in the order of their keys", "optional": ""}
+    assert evaluation.compared == said[kind]
+    assert said[kind][:20] in evaluation.text()
     assert onnx_snn.profile(found.spiking, FEEDS, progress=False).samples == 12
     assert onnx_snn.sensitivity(found.original, found.spiking, FEEDS, progress=False).whole.relative_error > 0.0
 

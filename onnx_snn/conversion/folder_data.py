@@ -16,21 +16,30 @@ from pathlib import Path
 from typing import Any
 
 from onnx_snn.conversion.decoder_feeds import DECODERS, ENCODER, DecoderFeeds
-from onnx_snn.conversion.run_options import RunOptions
 from onnx_snn.data.feeds import Source, open_feeds
 from onnx_snn.data.specs import input_specs
 from onnx_snn.errors import CalibrationError
 from onnx_snn.graph.model_reader import load_model
 
 
-def data_by_file(folder: Path, names: Sequence[str], data: Any, run: RunOptions) -> dict[str, Source]:
+def data_by_file(
+    folder: Path,
+    names: Sequence[str],
+    data: Any,
+    *,
+    batch_size: int,
+    max_samples: int | None,
+    custom_ops: Sequence[str | Path] = (),
+) -> dict[str, Source]:
     """Calibration data for each of the models `names` in `folder`.
 
     Args:
         folder: folder with several models.
         names: their file names.
         data: calibration data in one of the forms above.
-        run: how the conversion was called: batch size and samples of the encoder to decode from, custom operators.
+        batch_size: samples of the encoder in one run.
+        max_samples: samples of the encoder to decode from; None for all.
+        custom_ops: libraries of custom operators that the models need.
 
     Raises:
         CalibrationError: a model has no data, or data has no model.
@@ -39,9 +48,9 @@ def data_by_file(folder: Path, names: Sequence[str], data: Any, run: RunOptions)
     found = _user_data(folder, names, data)
     decoders = [name for name in names if name not in found and name in DECODERS]
     if decoders and ENCODER in found:
-        specs = input_specs(load_model(folder / ENCODER, run.custom_ops))
-        encoder = open_feeds(found[ENCODER], specs, batch_size=run.batch_size, max_samples=run.samples)
-        found |= {name: DecoderFeeds(folder, encoder, name, run.custom_ops) for name in decoders}
+        specs = input_specs(load_model(folder / ENCODER, custom_ops))
+        encoder = open_feeds(found[ENCODER], specs, batch_size=batch_size, max_samples=max_samples)
+        found |= {name: DecoderFeeds(folder, encoder, name, custom_ops) for name in decoders}
     missing = [name for name in names if name not in found]
     if missing:
         raise CalibrationError(

@@ -7,6 +7,7 @@ of shape [samples, length]; `onnx_snn.evaluation.metrics` has others.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,7 +28,7 @@ from onnx_snn.errors import CalibrationError, ModelError
 from onnx_snn.evaluation.error_stats import Difference
 from onnx_snn.evaluation.metrics import METRICS, Metric, MetricLike, Score, metric_of
 from onnx_snn.formatting import json_values, screen_table
-from onnx_snn.runtime.execution import run
+from onnx_snn.runtime.execution import counted_parts, run
 from onnx_snn.runtime.session import session, session_options
 
 LABELS = "labels"
@@ -50,6 +51,7 @@ class Evaluation:
             without a class axis.
         relative_error: Frobenius norm of the difference of the outputs divided by that of the original's output.
         maximum_error: largest absolute difference of the outputs.
+        compared: what of an output that is no tensor is compared; empty for tensors.
     """
 
     output: str
@@ -61,6 +63,7 @@ class Evaluation:
     agreement: float
     relative_error: float
     maximum_error: float
+    compared: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """The figures as JSON values; null for NaN and infinity."""
@@ -80,7 +83,8 @@ class Evaluation:
                 ("relative loss", f"{self.relative_loss:.3%}"),
                 *rows,
             ]
-        return screen_table((f"{self.output}, {self.samples} samples", ""), rows)
+        what = f" ({self.compared})" if self.compared else ""
+        return screen_table((f"{self.output}{what}, {self.samples} samples", ""), rows)
 
     def loss_text(self) -> str:
         """What the spiking network lost, in words."""
@@ -155,7 +159,8 @@ def compare(
         score.add(sample_count(feed), expected, got, target)
     if labels is not None and samples is None and len(labels) != score.samples:
         raise CalibrationError(f"there are {len(labels)} labels for {score.samples} samples; give one per sample")
-    return score.evaluation()
+    types = {value.name: value.type for value in networks[0].get_outputs()}
+    return dataclasses.replace(score.evaluation(), compared=counted_parts(types[name]))
 
 
 class Comparison:

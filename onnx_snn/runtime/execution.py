@@ -73,6 +73,13 @@ def as_array(value: Any) -> NDArray[Any]:
     return np.concatenate([element.ravel() for element in elements]) if elements else np.empty(0, np.float32)
 
 
+def counted_parts(spelled: str) -> str:
+    """What `as_array` keeps of outputs of a type such as "seq(map(int64,tensor(float)))" of onnxruntime; "" for tensors."""
+    if "map(" in spelled:
+        return "values of maps, in the order of their keys"
+    return "elements of sequences" if "seq(" in spelled else ""
+
+
 class BoundOutputs:
     """Runs of a session that write its outputs into arrays that stay, which is faster than new arrays for each run.
 
