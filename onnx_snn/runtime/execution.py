@@ -74,7 +74,7 @@ def as_array(value: Any) -> NDArray[Any]:
 
 
 def counted_parts(spelled: str) -> str:
-    """What `as_array` keeps of outputs of a type such as "seq(map(int64,tensor(float)))" of onnxruntime; "" for tensors."""
+    """What `as_array` keeps of outputs of an onnxruntime type such as "seq(tensor(float))"; empty for tensors."""
     if "map(" in spelled:
         return "values of maps, in the order of their keys"
     return "elements of sequences" if "seq(" in spelled else ""
