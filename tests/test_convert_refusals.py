@@ -56,12 +56,15 @@ REFUSED = {
             else_branch = no () => (float[N,4,8] b) { b = Neg (x) } >""",
         "lies in then_branch of the node 'y', which no calibration sample takes",
     ),
-    "in a loop": (
+    "in a branch in a loop": (
         """n = Constant <value_int = 2> () y = Loop (n, , x) <
             body = b (int64 i, bool go, float[N,4,8] v) => (bool on, float[N,4,8] w) {
-                on = Identity (go) w = Gelu (v)
+                on = Identity (go) w = If (go) <
+                    then_branch = yes () => (float[N,4,8] a) { a = Gelu (v) },
+                    else_branch = no () => (float[N,4,8] b) { b = Neg (v) }
+                >
             } >""",
-        "lies in the body of the Loop 'y', which runs many times",
+        "lies in a branch within the body of the Loop 'y'",
     ),
     "normalization over two axes": (
         "y = LayerNormalization <axis = -2> (x, scale)",

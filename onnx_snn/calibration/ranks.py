@@ -67,8 +67,8 @@ def observed_ranks(model: ir.Model, feeds: Iterable[Feed]) -> Ranks:
     names = [str(value.name) for value in _unknown(copy)]
     observer = Observer(copy, names, shapes=True)
     for feed in islice(feeds, FEEDS):
-        # Of a scalar, and in a branch that is not taken, the shape is empty.
-        axes |= {name: len(shape) for name, shape in observer(feed).items() if len(shape)}
+        # Of a scalar, and in a branch that is not taken, the shape is empty; in a body there is one for each iteration.
+        axes |= {name: shape.shape[-1] for name, shape in observer(feed).items() if shape.shape[-1]}
         if len(axes) == len(names):
             break
     return _ranks(model, copy, axes)
@@ -83,12 +83,17 @@ def set_ranks(model: ir.Model, ranks: Ranks) -> None:
 
 
 def forget_ranks(model: ir.Model, ranks: Ranks) -> None:
-    """Undo `set_ranks` in place: what one set of data showed is no declaration."""
-    for graph in model.graphs():
-        for value in (output for node in graph for output in node.outputs):
-            rank = ranks.get(value.name or "")
-            if rank is not None and value.shape is not None and not any(_is_known(size) for size in value.shape):
-                value.shape, value.type = None, value.type if rank.declared else None
+    """Undo `set_ranks` in place, also for the codes of these tensors: what one set of data showed is no declaration."""
+    outputs = [value for graph in model.graphs() for node in graph for value in node.outputs]
+    known = [(value.shape, rank) for value in outputs if (rank := ranks.get(value.name or "")) is not None]
+    # A code has the very shape of the tensor that it codes.
+    declared = {
+        id(shape): rank.declared for shape, rank in known if shape is not None and not any(map(_is_known, shape))
+    }
+    for value in outputs:
+        if id(value.shape) in declared:
+            value.type = value.type if declared[id(value.shape)] else None
+            value.shape = None
 
 
 def _annotated(model: ir.Model) -> ir.Model:

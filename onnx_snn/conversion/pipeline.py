@@ -31,7 +31,7 @@ from onnx_snn.conversion.calibrated_sites import (
     CalibratedSites,
     calibrate_sites,
     open_calibration,
-    refuse_untaken,
+    refuse_unobserved,
     weight_count,
 )
 from onnx_snn.conversion.coverage import Coverage
@@ -187,7 +187,7 @@ def _examined_copies(
     yield examined
     while True:
         copy = examine(original, name, config, stopwatch, ranks)
-        refuse_untaken(copy, calibrated.paths)
+        refuse_unobserved(copy, calibrated.paths)
         yield copy
 
 

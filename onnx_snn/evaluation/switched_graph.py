@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from onnx_snn.errors import ModelError
-from onnx_snn.graph.subgraphs import Places, around, body_around, graph_of, places
+from onnx_snn.graph.subgraphs import Places, around, closed_around, graph_of, places
 from onnx_snn.graph.unique_names import UniqueNames
 from onnx_snn.metadata import IDENTITY, SOURCE_KEY
 from onnx_snn.neurons import opset
@@ -52,7 +52,7 @@ class SwitchedGraph:
         switches: for the name of each node the name of the input, bool [], that switches it on.
 
     Raises:
-        ModelError: `model` has no spiking node, has one in a loop, or was not converted from `original`.
+        ModelError: `model` has no spiking node, has one that cannot be observed, or was not converted from `original`.
     """
 
     def __init__(self, original: ir.Model, model: ir.Model) -> None:
@@ -226,15 +226,17 @@ def _spiking_nodes(model: ir.Model, known: Places) -> list[ir.Node]:
     """The spiking nodes of `model`, whose subgraphs lie at `known` places.
 
     Raises:
-        ModelError: there is none, or one lies in the body of a Loop or Scan.
+        ModelError: there is none, or one lies in a branch within the body of a Loop or Scan.
     """
     spiking = [node for node in model.graph.all_nodes() if node.domain == opset.DOMAIN]
     if not spiking:
         raise ModelError("the spiking network has no spiking node; give a network that onnx-snn has converted")
     for node in spiking:
-        if body_around(graph_of(node), known) is not None:
+        closed = closed_around(graph_of(node), known)
+        if closed is not None:
             raise ModelError(
-                f"spiking node {node.name!r} lies in the body of a Loop or Scan, where it cannot be switched on and off"
+                f"spiking node {node.name!r} lies in a branch within the body of a {closed.node.op_type}, where its "
+                "output cannot be observed"
             )
     return spiking
 

@@ -18,7 +18,7 @@ in this way (SpikeZIP-TF, You et al. 2024): spikes(a) + spikes(b) accumulations.
 as in arXiv 2508.07710, takes spikes(a) * spikes(b).
 
 Shapes of inner tensors are inferred by one run for every distinct set of input shapes. Nodes whose operations are not
-counted, such as those in subgraphs (If, Loop, Scan), are listed in `Profile.uncounted`.
+counted, such as those in branches of If nodes, are listed in `Profile.uncounted`.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ from onnx_snn.profiling import profile_tables as tables
 from onnx_snn.profiling.activity import NeuronActivity, ProductActivity
 from onnx_snn.profiling.counters import Counters
 from onnx_snn.profiling.energy import EnergyCosts, EnergyReport
-from onnx_snn.profiling.spike_outputs import spiking_nodes
+from onnx_snn.profiling.spike_outputs import countable_nodes
 from onnx_snn.profiling.uncounted import UncountedNode
 from onnx_snn.runtime.execution import BoundOutputs
 from onnx_snn.runtime.session import add_libraries, session, session_options
@@ -139,9 +139,9 @@ def profile(
     """
     network = load_model(model, custom_ops)
     name = str(model) if isinstance(model, (str, Path)) else type(model).__name__
-    if not spiking_nodes(network):
+    if not countable_nodes(network):
         if any(node.domain == DOMAIN for node in network.graph.all_nodes()):
-            raise ModelError(f"{name}: its spiking nodes all lie in branches or loops, where spikes are not counted")
+            raise ModelError(f"{name}: its spiking nodes all lie in branches, where spikes are not counted")
         raise ModelError(f"{name}: no spiking nodes; convert it with onnx_snn.convert or: onnx-snn convert")
     feeds = open_feeds(data, input_specs(network), batch_size=batch_size, max_samples=samples)
     profiler = Profiler(network, session_options(quiet=True, kernels=kernels), kernels=kernels)
