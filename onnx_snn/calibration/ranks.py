@@ -15,7 +15,7 @@ import onnx_ir as ir
 
 from onnx_snn.data.specs import Feed
 from onnx_snn.decompositions.type_inference import annotate
-from onnx_snn.graph.subgraphs import body_around, places
+from onnx_snn.graph.subgraphs import closed_around, places
 from onnx_snn.runtime.tap_session import Observer
 
 
@@ -128,10 +128,10 @@ def _has_axes(node: ir.Node) -> bool:
 
 
 def _unknown(model: ir.Model) -> Iterator[ir.Value]:
-    """Named tensors of unknown rank in the main graph and the branches of If nodes."""
+    """Named tensors of unknown rank, as far as they can be observed."""
     known = places(model)
     for graph in (model.graph, *model.graph.subgraphs()):
-        if body_around(graph, known) is None:
+        if closed_around(graph, known) is None:
             for node in graph:
                 yield from (value for value in node.outputs if value.name and _lacks_rank(value, node))
 
