@@ -85,7 +85,7 @@ def open_calibration(examined: Examined, data: Source | None, run: RunOptions) -
         raise CalibrationError("calibration data is missing; give real inputs of the network, such as an .npz file")
     # Decoding gives several feeds for each sample, so the number of samples does not limit the feeds.
     samples = None if isinstance(data, DecoderFeeds) else run.samples
-    return open_feeds(data, input_specs(examined.model), batch_size=run.batch_size, max_samples=samples)
+    return open_feeds(data, input_specs(examined.model), batch_size=run.batch_size, max_samples=samples, evenly=True)
 
 
 def calibrate_sites(examined: Examined, feeds: Feeds, run: RunOptions) -> CalibratedSites:

@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from onnx_snn.allocation.fit_sites import Fitter
 from onnx_snn.allocation.plan import SitePlan
 from onnx_snn.calibration.ranks import forget_ranks
 from onnx_snn.config.convert_config import ConvertConfig
+from onnx_snn.conversion.advice import costly_nodes
 from onnx_snn.conversion.calibrated_sites import (
     CalibratedSites,
     calibrate_sites,
@@ -52,7 +54,9 @@ from onnx_snn.conversion.report import ConversionReport
 from onnx_snn.conversion.rewriter import rewrite
 from onnx_snn.conversion.run_options import RunOptions
 from onnx_snn.conversion.stopwatch import Stopwatch
+from onnx_snn.conversion.thin_data import held_back_error
 from onnx_snn.conversion.verification import Comparison, check_invariants, check_valid, measure
+from onnx_snn.data.data_files import with_model_folder
 from onnx_snn.data.feeds import Source
 from onnx_snn.data.specs import Feed
 from onnx_snn.errors import ConfigError, ModelError
@@ -90,13 +94,14 @@ def convert(
         model: path of an .onnx file or an Optimum folder, `ModelProto` or `onnx_ir.Model`; it is not edited.
         output: .onnx file to write (a folder where `model` is one); its folder must exist.
         calibration: real inputs: a `CalibrationDataReader`, an iterable of feeds (dicts from input name to
-            array), a dict of arrays or an .npz file with one array per model input (first axis: samples).
+            array), a dict of arrays with one per model input (first axis: samples), or the path of such data, or of
+            images, texts, recordings or tables (`DataFiles` names what these need beside the model).
             For a folder of several models, a dict from file name to such a source, or a folder with NAME.npz
             for each NAME.onnx; decoders may be left out where the encoder has data.
         config: options; alternatively give the fields of `ConvertConfig` as keywords, such as `timesteps=4`. For a
             folder also a dict from file name to options.
         calibration_cache: .npz file with the calibration histograms; read when it exists, else written.
-        calibration_samples: use at most this many samples; all by default.
+        calibration_samples: use at most this many samples, drawn evenly over the data; all by default.
         batch_size: samples in one run during calibration.
         dry_run: stop after selection and report what would be converted: needs no data and writes nothing.
         progress: show progress bars on a terminal.
@@ -152,7 +157,7 @@ def convert_model(
         examined.coverage.check_any()
         examined.coverage.plans = [SitePlan(site) for site in examined.coverage.selected]
         return examined.coverage.report(None, config, stopwatch.seconds)
-    feeds = open_calibration(examined, data, run)
+    feeds = open_calibration(examined, with_model_folder(data, source), run)
     examined = examine_on_data(original, examined, feeds, config, stopwatch)
     with stopwatch("calibrate"):
         calibrated = calibrate_sites(examined, feeds, run)
@@ -176,7 +181,16 @@ def convert_model(
         with stopwatch("profile"):
             gain = measured_gain(converted.model, verified[:PROFILED_SAMPLES]) or gain
     samples, comparison = calibrated.calibration.samples, converted.comparison
-    return converted.coverage.report(str(output), config, stopwatch.seconds, comparison, samples, error, gain)
+    report = converted.coverage.report(str(output), config, stopwatch.seconds, comparison, samples, error, gain)
+    if weight_count(original) >= PROFILED_WEIGHTS:
+        return report
+    with stopwatch("advise"):
+        held = None
+        if config.allocates and len(calibrated.paths) == 1:
+            held = held_back_error(next(networks), original, feeds, samples, config)
+        costly = costly_nodes(converted.decomposed, converted.model, verified, report)
+    warnings = [*costly, *([held.warning()] if held is not None and held.thin else [])]
+    return dataclasses.replace(report, held_back=held, warnings=tuple(warnings), seconds=stopwatch.seconds)
 
 
 def _examined_copies(
@@ -199,11 +213,13 @@ class Converted:
         model: the network.
         coverage: the state of every nonlinear node of the original.
         comparison: its error against the original.
+        decomposed: the original, with the fused operators written out of which sites are converted.
     """
 
     model: ir.Model
     coverage: Coverage
     comparison: Comparison
+    decomposed: ir.Model
 
 
 def _converted(
@@ -233,4 +249,4 @@ def _converted(
         reference = original if coverage.decomposed else decomposed
         fast = closed_body_copy(model, coverage.plans)
         comparison = measure(reference, fast, verified, taps, decomposed=decomposed)
-    return Converted(model, coverage, comparison)
+    return Converted(model, coverage, comparison, decomposed)

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from onnx_snn.config.convert_config import ConvertConfig
+from onnx_snn.conversion.held_back import HeldBack
 from onnx_snn.formatting import json_values, screen_table, wrapped
 from onnx_snn.output_files import write_json
 from onnx_snn.profiling.gain import Gain, verdict
@@ -111,6 +112,8 @@ class ConversionReport:
         error: relative error at the output for which neurons were chosen, as `onnx_snn.allocation.output_error` defines
             it; None where they were not chosen.
         gain: spikes and energy on calibration samples; None for a dry run.
+        held_back: errors of a copy that was calibrated without some samples; None where none were held back.
+        warnings: what threatens the error on other data, or makes most of it, and what to do.
     """
 
     source: str
@@ -122,6 +125,8 @@ class ConversionReport:
     seconds: dict[str, float] = field(default_factory=dict)
     error: float | None = None
     gain: Gain | None = None
+    held_back: HeldBack | None = None
+    warnings: tuple[str, ...] = ()
 
     def count(self, status: Status) -> int:
         """Number of nodes with `status`."""
@@ -179,6 +184,7 @@ class ConversionReport:
             lines += ["", screen_table(_NODE_HEADER, [_node_row(node) for node in self.nodes])]
         if self.outputs:
             lines += ["", verdict(self._lost(), self.gain, self._next())]
+        lines += [wrapped(f"warning: {warning}") for warning in self.warnings]
         return "\n".join(lines)
 
     @property
@@ -209,11 +215,9 @@ class ConversionReport:
 
     def _casts(self) -> list[str]:
         """A line for each element type other than float32 that neurons read."""
-        counts = Counter(node.cast_from for node in self.nodes if node.cast_from)
-        return [
-            f"converted nodes of {dtype}: {count}; their neurons compute in float32, between casts"
-            for dtype, count in sorted(counts.items())
-        ]
+        counts = sorted(Counter(node.cast_from for node in self.nodes if node.cast_from).items())
+        text = "converted nodes of {}: {}; their neurons compute in float32, between casts"
+        return [text.format(*found) for found in counts]
 
     def _bounds(self) -> list[tuple[str, ...]]:
         """One row for each kind of node that has codes: their spikes, and the fewest that their errors need."""
@@ -252,6 +256,7 @@ def merged(source: str, output: str | None, reports: Sequence[ConversionReport])
         seconds=seconds,
         error=max((report.error for report in reports if report.error is not None), default=None),
         gain=_joined([report.gain for report in reports if report.gain is not None]),
+        warnings=tuple(f"{Path(report.source).stem}: {warning}" for report in reports for warning in report.warnings),
     )
 
 

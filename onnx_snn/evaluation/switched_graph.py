@@ -27,7 +27,7 @@ class SpikingNode:
         source: operation that the node replaces, such as "gelu"; "identity" for a code.
         output: name of the tensor that it computes; the original has a tensor of this name unless the node is a code.
         original: name of the original's tensor that the output approximates; for a code this is the node's input.
-        readers: names of the nodes that read the output.
+        readers: names of the nodes that read the output; of nodes without a name, of their first outputs.
         anchor: name of the tensor of the main graph that the output is or, in a branch, that the If around it computes.
     """
 
@@ -107,7 +107,7 @@ class SwitchedGraph:
         chain, source = self._chain(node), node.metadata_props.get(SOURCE_KEY, "")
         output = chain[-1].outputs[0]
         name, anchor = str(output.name), self._anchor(output)
-        readers = tuple(user.name or "" for user in output.consumers())
+        readers = tuple(user.name or str(user.outputs[0].name) for user in output.consumers())
         x = chain[0].inputs[0]
         assert x is not None, "a spiking node reads a tensor"
         exact = [ir.node("Identity", [x])] if source == IDENTITY else self._copied(name)

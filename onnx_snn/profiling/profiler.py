@@ -35,6 +35,7 @@ import onnx_ir as ir
 import onnxruntime as ort
 from tqdm import tqdm
 
+from onnx_snn.data.data_files import with_model_folder
 from onnx_snn.data.feeds import Source, open_feeds
 from onnx_snn.data.specs import Feed, input_specs, sample_count
 from onnx_snn.errors import ModelError
@@ -143,6 +144,7 @@ def profile(
         if any(node.domain == DOMAIN for node in network.graph.all_nodes()):
             raise ModelError(f"{name}: its spiking nodes all lie in branches, where spikes are not counted")
         raise ModelError(f"{name}: no spiking nodes; convert it with onnx_snn.convert or: onnx-snn convert")
+    data = with_model_folder(data, model)
     feeds = open_feeds(data, input_specs(network), batch_size=batch_size, max_samples=samples)
     profiler = Profiler(network, session_options(quiet=True, kernels=kernels), kernels=kernels)
     for feed in tqdm(feeds, "profile", total=feeds.batches, disable=None if progress else True, unit="batch"):
