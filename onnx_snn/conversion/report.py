@@ -215,9 +215,10 @@ class ConversionReport:
 
     def _casts(self) -> list[str]:
         """A line for each element type other than float32 that neurons read."""
-        counts = sorted(Counter(node.cast_from for node in self.nodes if node.cast_from).items())
         text = "converted nodes of {}: {}; their neurons compute in float32, between casts"
-        return [text.format(*found) for found in counts]
+        return [
+            text.format(*found) for found in sorted(Counter(n.cast_from for n in self.nodes if n.cast_from).items())
+        ]
 
     def _bounds(self) -> list[tuple[str, ...]]:
         """One row for each kind of node that has codes: their spikes, and the fewest that their errors need."""
