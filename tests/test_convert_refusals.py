@@ -66,10 +66,6 @@ REFUSED = {
             } >""",
         "lies in a branch within the body of the Loop 'y'",
     ),
-    "softmax of unknown rank": (
-        "r = Reshape (x, shape) p = Softmax <axis = 1> (r) y = Reshape (p, shape)",
-        "the rank of its input is unknown",
-    ),
     "NaN": ("n = Acosh (x) y = Gelu (n)", "calibration saw [0-9]+ NaN"),
     "vanishing values": (
         "c = Constant <value_float = 1e-20> () v = Mul (x, c) y = Gelu (v)",
@@ -77,7 +73,7 @@ REFUSED = {
     ),
     "other operator": ("y = Det (x)", "no rule matches Det"),
 }
-INITIALIZERS = ", ".join([WEIGHT, "int64[3] shape = {-1, 4, 8}"])
+INITIALIZERS = WEIGHT
 
 
 @pytest.mark.parametrize(("body", "reason"), REFUSED.values(), ids=REFUSED.keys())
@@ -88,13 +84,6 @@ def test_where_nothing_can_be_converted_the_error_says_why(body: str, reason: st
     with pytest.raises(ModelError, match=f"nothing can be converted: .*{reason}"):
         converted(model, tmp_path, {"x": X["x"][..., : 4 if "Det" in body else 8]})
     assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("dtype", ["double"])
-def test_other_floats_are_refused(dtype: str, tmp_path: Path) -> None:
-    model = graph("y = Tanh (x)", inputs=f"{dtype}[N,4,8] x", outputs=f"{dtype}[N,4,8] y")
-    with pytest.raises(ModelError, match="spiking ops take FLOAT, FLOAT16 and BFLOAT16"):
-        converted(model, tmp_path, {"x": X["x"].astype(dtype)})
 
 
 @pytest.mark.slow

@@ -64,11 +64,11 @@ def test_a_copy_and_a_weight_that_is_no_longer_used_are_no_change() -> None:
 
 
 def test_the_checker_is_asked() -> None:
-    check_valid(WEIGHTED)
+    check_valid(WEIGHTED, WEIGHTED)
     broken = WEIGHTED.clone()
     broken.graph[0].op_type = "Mull"
     with pytest.raises(ModelError, match=r"does not pass onnx's checker: .*Mull"):
-        check_valid(broken)
+        check_valid(broken, WEIGHTED)
 
 
 # --- errors --------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from onnx_snn.calibration.statistics import Calibration
 from onnx_snn.config.convert_config import Allowances, ConvertConfig
 from onnx_snn.config.neuron_settings import BetaCode, BinaryCode, FittedBases, Implied, NeuronSettings
 from onnx_snn.config.node_settings import Settings
-from onnx_snn.decompositions.type_inference import LOW_PRECISION
+from onnx_snn.decompositions.type_inference import CAST_TYPES
 from onnx_snn.fitting.beta_codes import BetaSteps
 from onnx_snn.fitting.binary_codes import binary_code
 from onnx_snn.fitting.ratings import mean_spikes
@@ -86,7 +86,7 @@ class Fitter:
         return Fitter(self.fits, self.static, self.config, allowances, settings)
 
     def check(self, site: Site) -> None:
-        """Check that `site` can be converted.
+        """Check that `site` can be converted, which fitting its neurons presupposes.
 
         Raises:
             Refusal: it cannot.
@@ -95,7 +95,10 @@ class Fitter:
         for tensor in coded_tensors(site, self.static):
             self.fits.signals.signal(tensor)
         if isinstance(site, FunctionSite):
-            require_defined(functions.get(site.function), self.fits.signals.histogram(site.inputs[0].name or ""))
+            function, argument = functions.get(site.function), site.inputs[0].name or ""
+            require_defined(function, self.fits.signals.histogram(argument))
+            if not function.fixed_domain:
+                self.fits.density(site.function, argument, self.settings.of(site, NeuronRole.FUNCTION))
 
     def plan(self, site: Site) -> SitePlan:
         """The neurons of `site`.
@@ -158,9 +161,9 @@ class Fitter:
 def _require_supported(site: Site) -> None:
     """Raise `Refusal` where no spiking op supports the type or the axis of the site."""
     for value in site.inputs:
-        if value.dtype not in (None, ir.DataType.FLOAT, *LOW_PRECISION):
+        if value.dtype not in (None, ir.DataType.FLOAT, *CAST_TYPES):
             raise Refusal(
-                f"its input {value.name!r} has type {value.dtype}; spiking ops take FLOAT, FLOAT16 and BFLOAT16"
+                f"its input {value.name!r} has type {value.dtype}; spiking ops take floats of 16, 32 or 64 bits"
             )
     if isinstance(site, SoftmaxSite) and site.axis != -1 and site.inputs[0].shape is None:
         raise Refusal(f"its axis {site.axis} cannot be moved to the end: the rank of its input is unknown")

@@ -22,7 +22,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from onnx_snn.calibration.statistics import Observation
-from onnx_snn.decompositions.type_inference import LOW_PRECISION
+from onnx_snn.decompositions.type_inference import CAST_TYPES
 from onnx_snn.graph.node_builder import NodeBuilder, add_initializer
 from onnx_snn.graph.subgraphs import graph_of
 from onnx_snn.graph.unique_names import UniqueNames
@@ -149,8 +149,8 @@ class _Appended:
         self._model, self._builder = model, builder
 
     def in_float32(self, x: ir.Value, name: str) -> ir.Value:
-        """`x`, or where it is of low precision a Cast of it: that is what the neurons see."""
-        return self._append("Cast", [x], name, {"to": ir.DataType.FLOAT}) if x.dtype in LOW_PRECISION else x
+        """`x`, or where it is of another type a Cast of it: that is what the neurons see."""
+        return self._append("Cast", [x], name, {"to": ir.DataType.FLOAT}) if x.dtype in CAST_TYPES else x
 
     def deviation(self, x: ir.Value, axes: Sequence[int], name: str) -> ir.Value:
         """x - mean(x) over `axes`, as the tensor `name`."""

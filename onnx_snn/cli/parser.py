@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 
 from onnx_snn.cli.data_options import DATA_HELP, add_data_options
-from onnx_snn.cli.options import DEFAULTS, Commands, add_choice, add_network
+from onnx_snn.cli.options import DEFAULTS, Commands, add_choice, add_custom_ops, add_network
 from onnx_snn.cli.tune_parser import add_tune
 from onnx_snn.evaluation.metrics import METRICS
 from onnx_snn.evaluation.sensitivity import DEFAULT_SAMPLES
@@ -94,6 +94,7 @@ def _add_convert(commands: Commands, common: argparse.ArgumentParser) -> None:
         "--calibration-samples", type=int, metavar="N", help="use at most N samples, drawn evenly over the data"
     )
     work.add_argument("--batch-size", type=int, default=8, help="samples in one run (default: 8)")
+    add_custom_ops(work)
     work.add_argument("--nodes", dest="every_node", action="store_true", help="report every node")
 
 
@@ -116,6 +117,7 @@ def _add_networks(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_runs(parser: argparse.ArgumentParser) -> None:
+    add_custom_ops(parser)
     parser.add_argument("--batch-size", type=int, default=8, help="samples in one run (default: 8)")
     parser.add_argument("--samples", type=int, metavar="N", help="use at most N samples")
     parser.add_argument(

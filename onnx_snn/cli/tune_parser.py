@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 
 from onnx_snn.cli.data_options import add_data_options
-from onnx_snn.cli.options import Commands, add_choice, add_network, fraction
+from onnx_snn.cli.options import Commands, add_choice, add_custom_ops, add_network, fraction
 from onnx_snn.evaluation.metrics import METRICS
 from onnx_snn.neurons.mbe import MAX_TIMESTEPS
 from onnx_snn.tuning.solver import Minimize
@@ -46,6 +46,7 @@ def add_tune(commands: Commands, common: argparse.ArgumentParser) -> None:
     work = parser.add_argument_group("work")
     work.add_argument("--samples", type=int, metavar="N", help="use at most N samples of the data")
     work.add_argument("--batch-size", type=int, default=8, help="samples in one run (default: 8)")
+    add_custom_ops(work)
     parser.set_defaults(timesteps=None)  # the solver chooses them
 
 

@@ -12,6 +12,7 @@ from onnx_snn.config.convert_config import ConvertConfig
 from onnx_snn.conversion.report import ConversionReport, NodeReport, Status
 from onnx_snn.conversion.verification import Comparison
 from onnx_snn.decompositions.decomposer import origin_of
+from onnx_snn.decompositions.type_inference import CAST_TYPES
 from onnx_snn.errors import ModelError
 from onnx_snn.graph.subgraphs import closed_around, graph_of, places
 from onnx_snn.profiling.gain import Gain
@@ -197,4 +198,11 @@ def _converted(plan: SitePlan, sqnr_db: float | None, shared: set[Coding]) -> No
         least_bits={role.value: least for role, coding in codes if (least := coding.least_bits) is not None},
         slots=sum(neuron.slots for neuron in neurons),
         parameters=sum(neuron.parameters for neuron in neurons),
+        cast_from=_cast_from(plan.site),
     )
+
+
+def _cast_from(site: Site) -> str:
+    """Element type of the inputs of a converted site where that is not float32."""
+    dtype = site.inputs[0].dtype
+    return str(dtype.numpy()) if dtype in CAST_TYPES and dtype is not None else ""

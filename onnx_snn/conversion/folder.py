@@ -87,4 +87,5 @@ def sources_by_file(folder: Path, names: Sequence[str], data: Any, run: RunOptio
         raise ConfigError(
             f"'{folder}' holds several models, {names}, but a calibration cache belongs to one; convert without it"
         )
-    return data_by_file(folder, names, data, batch_size=run.batch_size, max_samples=run.samples)
+    size, libraries = run.batch_size, run.custom_ops
+    return data_by_file(folder, names, data, batch_size=size, max_samples=run.samples, custom_ops=libraries)

@@ -24,7 +24,13 @@ from onnx_snn.graph.model_reader import load_model
 
 
 def data_by_file(
-    folder: Path, names: Sequence[str], data: Any, *, batch_size: int, max_samples: int | None
+    folder: Path,
+    names: Sequence[str],
+    data: Any,
+    *,
+    batch_size: int,
+    max_samples: int | None,
+    custom_ops: Sequence[str | Path] = (),
 ) -> dict[str, Source]:
     """Calibration data for each of the models `names` in `folder`.
 
@@ -34,6 +40,7 @@ def data_by_file(
         data: calibration data in one of the forms above.
         batch_size: samples of the encoder in one run.
         max_samples: samples of the encoder to decode from; None for all.
+        custom_ops: libraries of custom operators that the models need.
 
     Raises:
         CalibrationError: a model has no data, or data has no model.
@@ -42,10 +49,10 @@ def data_by_file(
     found = _user_data(folder, names, data)
     decoders = [name for name in names if name not in found and name in DECODERS]
     if decoders and ENCODER in found:
-        specs = input_specs(load_model(folder / ENCODER))
+        specs = input_specs(load_model(folder / ENCODER, custom_ops))
         source = with_model_folder(found[ENCODER], folder)
         encoder = open_feeds(source, specs, batch_size=batch_size, max_samples=max_samples, evenly=True)
-        found |= {name: DecoderFeeds(folder, encoder, name) for name in decoders}
+        found |= {name: DecoderFeeds(folder, encoder, name, custom_ops) for name in decoders}
     missing = [name for name in names if name not in found]
     if missing:
         raise CalibrationError(

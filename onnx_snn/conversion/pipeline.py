@@ -26,6 +26,7 @@ import onnx_ir as ir
 
 from onnx_snn.allocation.fit_sites import Fitter
 from onnx_snn.allocation.plan import SitePlan
+from onnx_snn.calibration.ranks import forget_ranks
 from onnx_snn.config.convert_config import ConvertConfig
 from onnx_snn.conversion.advice import costly_nodes
 from onnx_snn.conversion.calibrated_sites import (
@@ -37,7 +38,14 @@ from onnx_snn.conversion.calibrated_sites import (
 )
 from onnx_snn.conversion.coverage import Coverage
 from onnx_snn.conversion.destination import check_destination
-from onnx_snn.conversion.examination import Examined, examine, for_network, load_original, name_of_source
+from onnx_snn.conversion.examination import (
+    Examined,
+    examine,
+    examine_on_data,
+    for_network,
+    load_original,
+    name_of_source,
+)
 from onnx_snn.conversion.folder import Configurations, convert_folder
 from onnx_snn.conversion.function_library import attach, closed_body_copy
 from onnx_snn.conversion.neuron_choice import choose_neurons
@@ -52,6 +60,7 @@ from onnx_snn.data.data_files import with_model_folder
 from onnx_snn.data.feeds import Source
 from onnx_snn.data.specs import Feed
 from onnx_snn.errors import ConfigError, ModelError
+from onnx_snn.graph.custom_libraries import check_libraries
 from onnx_snn.graph.model_reader import ModelSource
 from onnx_snn.graph.model_writer import save_model
 from onnx_snn.profiling.gain import measured_gain
@@ -76,6 +85,7 @@ def convert(
     batch_size: int = 8,
     dry_run: bool = False,
     progress: bool = True,
+    custom_ops: Sequence[str | Path] = (),
     **options: Any,
 ) -> ConversionReport:
     """Convert a pretrained network into a spiking one.
@@ -95,6 +105,7 @@ def convert(
         batch_size: samples in one run during calibration.
         dry_run: stop after selection and report what would be converted: needs no data and writes nothing.
         progress: show progress bars on a terminal.
+        custom_ops: libraries of custom operators that the model needs, as onnxruntime registers them.
         **options: fields of `ConvertConfig`, when `config` is not given.
 
     Returns:
@@ -105,13 +116,15 @@ def convert(
         ModelError: the model cannot be read, or nothing in it can be converted; with `strict`, not all of it.
         CalibrationError: the data does not fit the model, is empty or is not finite.
         OutputError: the output cannot be written.
-        LibraryError: onnxruntime cannot load the library with the kernels.
+        LibraryError: onnxruntime cannot load the library with the kernels, or one of `custom_ops`.
     """
     if not isinstance(model, (str, os.PathLike, onnx.ModelProto, ir.Model)):
         raise ModelError(f"model is a {type(model).__name__}; expected a path, a ModelProto or an onnx_ir.Model")
     configs = config if isinstance(config, Mapping) else None
     common = _config(None if isinstance(config, Mapping) else config, options)
-    run = RunOptions(common, calibration_cache, calibration_samples, batch_size, dry_run, progress)
+    check_libraries(custom_ops)
+    cache, samples = calibration_cache, calibration_samples
+    run = RunOptions(common, cache, samples, batch_size, dry_run, progress, tuple(custom_ops))
     if isinstance(model, (str, os.PathLike)) and Path(model).is_dir():
 
         def convert_file(file: Path, written: Path | None, data: Source | None, run: RunOptions) -> ConversionReport:
@@ -137,13 +150,15 @@ def convert_model(
     stopwatch = Stopwatch()
     if not run.dry_run:
         check_destination(output, source)
-    original = load_original(source, stopwatch)
+    original = load_original(source, stopwatch, run.custom_ops)
     config = for_network(run.config, original)
     examined = examine(original, name_of_source(source), config, stopwatch)
     if run.dry_run:
+        examined.coverage.check_any()
         examined.coverage.plans = [SitePlan(site) for site in examined.coverage.selected]
         return examined.coverage.report(None, config, stopwatch.seconds)
     feeds = open_calibration(examined, with_model_folder(data, source), run)
+    examined = examine_on_data(original, examined, feeds, config, stopwatch)
     with stopwatch("calibrate"):
         calibrated = calibrate_sites(examined, feeds, run)
     fitter = Fitter.of(examined.coverage.selected, calibrated.calibration, calibrated.static, config)
@@ -182,10 +197,10 @@ def _examined_copies(
     examined: Examined, original: ir.Model, calibrated: CalibratedSites, config: ConvertConfig, stopwatch: Stopwatch
 ) -> Iterator[Examined]:
     """`examined`, then further examined copies of `original`: every attempt rewrites its copy in place."""
-    name = examined.coverage.source
+    name, ranks = examined.coverage.source, examined.ranks
     yield examined
     while True:
-        copy = examine(original, name, config, stopwatch)
+        copy = examine(original, name, config, stopwatch, ranks)
         refuse_unobserved(copy, calibrated.paths)
         yield copy
 
@@ -226,9 +241,10 @@ def _converted(
     decomposed = model.clone()
     with stopwatch("rewrite"):
         attach(model, coverage.plans, rewrite(model, coverage.plans), config)
+        forget_ranks(model, examined.ranks)
     with stopwatch("verify"):
         check_invariants(original, model)
-        check_valid(model)
+        check_valid(model, original)
         taps = [coverage.outputs[plan.site] for plan in coverage.plans]
         reference = original if coverage.decomposed else decomposed
         fast = closed_body_copy(model, coverage.plans)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import functools
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -56,6 +57,8 @@ class NodeReport:
         least_spikes: Shannon's bound of `spikes`, for its identity codes: the fewest of any code of the same error and
             as many slots (`onnx_snn.fitting.shannon_bound`).
         least_bits: bits for each element that any code of the same error must carry, for its identity codes.
+        cast_from: element type of its inputs, such as "float64", where they are cast to float32 for its neurons; empty
+            for float32.
     """
 
     name: str
@@ -69,6 +72,7 @@ class NodeReport:
     parameters: int = 0
     least_spikes: dict[str, float] = field(default_factory=dict)
     least_bits: dict[str, float] = field(default_factory=dict)
+    cast_from: str = ""
 
     @property
     def label(self) -> str:
@@ -163,6 +167,7 @@ class ConversionReport:
             "",
             screen_table(_COVERAGE_HEADER, self._coverage()),
             f"{self.slots} slots and {self.parameters} parameters in all neurons",
+            *(wrapped(line) for line in self._casts()),
         ]
         bounds = self._bounds()
         if bounds:
@@ -207,6 +212,13 @@ class ConversionReport:
     def _coverage(self) -> list[tuple[str, ...]]:
         """One row for each kind of node."""
         return [(group, *_coverage_cells(members)) for group, members in self._groups()]
+
+    def _casts(self) -> list[str]:
+        """A line for each element type other than float32 that neurons read."""
+        text = "converted nodes of {}: {}; their neurons compute in float32, between casts"
+        return [
+            text.format(*found) for found in sorted(Counter(n.cast_from for n in self.nodes if n.cast_from).items())
+        ]
 
     def _bounds(self) -> list[tuple[str, ...]]:
         """One row for each kind of node that has codes: their spikes, and the fewest that their errors need."""

@@ -5,7 +5,7 @@ Each function, softmax and normalization is replaced by one spiking node, whose 
 replaces; a function of arguments of any magnitude has exact arithmetic around it (`argument_reduction`). Matmuls and
 convolutions keep their node, and their activation operands pass through identity neurons: one for each tensor and code
 in a graph, whatever the number of readers. No existing initializer is changed. Neurons compute in float32, so tensors
-of float16 or bfloat16 are cast before and after them.
+of float16, bfloat16 or float64 are cast before and after them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from onnx_snn.allocation.plan import Coding, SitePlan
 from onnx_snn.arrays import Float32
 from onnx_snn.conversion.argument_reduction import REDUCTIONS, Arithmetic
 from onnx_snn.conversion.normalized_axes import normalized_axes, on_last_axis
-from onnx_snn.decompositions.type_inference import LOW_PRECISION
+from onnx_snn.decompositions.type_inference import CAST_TYPES
 from onnx_snn.graph.node_builder import NodeBuilder, SharedInitializers
 from onnx_snn.graph.subgraphs import graph_of
 from onnx_snn.graph.unique_names import UniqueNames
@@ -80,7 +80,7 @@ class _Rewriter:
         def neuron(of: ir.Value) -> ir.Value:
             return self._spiking(builder, operator, [of, *parameters], site.name, source=source, polarity=polarity)
 
-        argument = _cast(builder, x, x.dtype, ir.DataType.FLOAT)
+        argument = _in_float32(builder, x)
         around = REDUCTIONS.get(site.function_name)
         if around:
             y = around(Arithmetic(builder, self._constants), argument, neuron)
@@ -118,7 +118,7 @@ class _Rewriter:
         key = (value, id(coding), graph)
         if key not in self._coded:
             builder, name = NodeBuilder(self._names), self._names.take(f"{value.name}/code")
-            inputs = [_cast(builder, value, value.dtype, ir.DataType.FLOAT), *self._parameters(coding, scaled=True)]
+            inputs = [_in_float32(builder, value), *self._parameters(coding, scaled=True)]
             polarity = coding.neuron.polarity
             y = self._spiking(builder, opset.MBE_NEURON, inputs, name, source="identity", polarity=polarity)
             y = _cast(builder, y, _computed_type(value), value.dtype)
@@ -179,17 +179,36 @@ class _Rewriter:
 
 
 def _cast(builder: NodeBuilder, value: ir.Value, source: ir.DataType | None, target: ir.DataType | None) -> ir.Value:
-    """`value` cast from `source` to `target`, where either type is float16 or bfloat16."""
-    if source is target or not LOW_PRECISION & {source, target}:
+    """`value` cast from `source` to `target`, where either type is one that neurons do not take."""
+    if source is target or not CAST_TYPES & {source, target}:
         return value
     cast = builder.op("Cast", [value], {"to": target})
     cast.type = None if target is None else ir.TensorType(target)
     return cast
 
 
+def _in_float32(builder: NodeBuilder, value: ir.Value) -> ir.Value:
+    """`value` in float32, as neurons take it.
+
+    onnxruntime removes two casts in a row that change nothing, float32 to float64 and back, but overlooks that a Loop
+    reads what they compute: a Sum of one operand in front of the neuron reads it instead.
+    """
+    narrow = _cast(builder, value, value.dtype, ir.DataType.FLOAT)
+    wide = _cast_operand(narrow)
+    if wide is None or wide.dtype is not ir.DataType.DOUBLE or _cast_operand(wide) is None:
+        return narrow
+    return builder.op("Sum", [narrow])
+
+
+def _cast_operand(value: ir.Value) -> ir.Value | None:
+    """What the Cast that computes `value` reads; None where another node computes it."""
+    producer = value.producer()
+    return producer.inputs[0] if producer is not None and producer.op_type in ("Cast", "CastLike") else None
+
+
 def _computed_type(value: ir.Value) -> ir.DataType | None:
     """Element type of the output of a neuron on `value`: float32 if the value was cast, else its own type."""
-    return ir.DataType.FLOAT if value.dtype in LOW_PRECISION else value.dtype
+    return ir.DataType.FLOAT if value.dtype in CAST_TYPES else value.dtype
 
 
 def _mark_parts(nodes: Iterable[ir.Node], name: str, names: UniqueNames) -> None:

@@ -157,7 +157,7 @@ def _fixed_batch_size(specs: Sequence[InputSpec]) -> int | None:
     """The batch size that the inputs fix, or None where their first axis is free.
 
     Raises:
-        CalibrationError: inputs fix different sizes.
+        CalibrationError: inputs fix different sizes, or the size 0.
     """
     sizes = {spec.name: spec.shape[0] for spec in specs if spec.shape and isinstance(spec.shape[0], int)}
     if len(set(sizes.values())) > 1:
@@ -165,4 +165,10 @@ def _fixed_batch_size(specs: Sequence[InputSpec]) -> int | None:
             f"inputs of the model fix first axes of different sizes, {sizes}, so arrays cannot be split into feeds; "
             "give an iterable of feeds"
         )
+    for name, size in sizes.items():
+        if size == 0:
+            raise CalibrationError(
+                f"the model fixes the first axis of input '{name}' to size 0, so that no sample fits; save it with a "
+                "symbolic size in place of 0"
+            )
     return next((int(size) for size in sizes.values()), None)

@@ -15,7 +15,8 @@ import onnx_ir as ir
 from onnx_snn.decompositions.builder import FormulaBuilder, Outputs, Target, Unsupported
 from onnx_snn.decompositions.function import inlined
 from onnx_snn.decompositions.registry import DECOMPOSITIONS, UNCLAIMED
-from onnx_snn.decompositions.type_inference import annotate, is_low_precision
+from onnx_snn.decompositions.type_inference import annotate, has_cast_types
+from onnx_snn.graph.unique_names import make_names_unique
 from onnx_snn.metadata import ORIGIN_KEY
 from onnx_snn.neurons.opset import DOMAIN
 from onnx_snn.rules.rule import name_of
@@ -48,8 +49,9 @@ def decompose(model: ir.Model, intact: Collection[str] = ()) -> Decomposed:
     """
     decomposer = _Decomposer(model, intact)
     decomposer.replace_all(decomposer.function_body)
+    make_names_unique(model)  # branches inside a function may share names
     fused = any((node.domain, node.op_type) in DECOMPOSITIONS for node in model.graph.all_nodes())
-    if fused or is_low_precision(model):
+    if fused or has_cast_types(model):
         annotate(model)
     if fused:
         decomposer.replace_all(decomposer.fused_operator)

@@ -7,6 +7,7 @@ of shape [samples, length]; `onnx_snn.evaluation.metrics` has others.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ from onnx_snn.errors import CalibrationError, ModelError
 from onnx_snn.evaluation.error_stats import Difference
 from onnx_snn.evaluation.metrics import METRICS, Metric, MetricLike, Score, metric_of
 from onnx_snn.formatting import json_values, screen_table
-from onnx_snn.runtime.execution import run
+from onnx_snn.runtime.execution import counted_parts, run
 from onnx_snn.runtime.session import session, session_options
 
 
@@ -46,6 +47,7 @@ class Evaluation:
             without a class axis.
         relative_error: Frobenius norm of the difference of the outputs divided by that of the original's output.
         maximum_error: largest absolute difference of the outputs.
+        compared: what of an output that is no tensor is compared; empty for tensors.
     """
 
     output: str
@@ -57,6 +59,7 @@ class Evaluation:
     agreement: float
     relative_error: float
     maximum_error: float
+    compared: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """The figures as JSON values; null for NaN and infinity."""
@@ -76,7 +79,8 @@ class Evaluation:
                 ("relative loss", f"{self.relative_loss:.3%}"),
                 *rows,
             ]
-        return screen_table((f"{self.output}, {self.samples} samples", ""), rows)
+        what = f" ({self.compared})" if self.compared else ""
+        return screen_table((f"{self.output}{what}, {self.samples} samples", ""), rows)
 
     def loss_text(self) -> str:
         """What the spiking network lost, in words."""
@@ -115,6 +119,7 @@ def compare(
     samples: int | None = None,
     progress: bool = True,
     kernels: bool = True,
+    custom_ops: Sequence[str | Path] = (),
 ) -> Evaluation:
     """Run both networks on `data` and compare them.
 
@@ -130,14 +135,15 @@ def compare(
         samples: use at most this many samples.
         progress: show a progress bar on a terminal.
         kernels: use the kernels where they are installed; the figures do not depend on them.
+        custom_ops: libraries of custom operators that the networks need.
 
     Raises:
         ModelError: a file cannot be loaded or has no such output, or the output shapes of the networks differ.
-        LibraryError: onnxruntime cannot load the library with the kernels.
+        LibraryError: onnxruntime cannot load the library with the kernels, or one of `custom_ops`.
         ConfigError: no metric has that name.
         CalibrationError: data or labels do not fit the model, or the model fails on them.
     """
-    options = session_options(quiet=True, kernels=kernels)
+    options = session_options(quiet=True, kernels=kernels, custom_ops=custom_ops)
     networks = [session(path, session_options=options, kernels=kernels) for path in (original, spiking)]
     name = output_name([[value.name for value in network.get_outputs()] for network in networks], output)
     data = with_model_folder(data, original)
@@ -150,7 +156,8 @@ def compare(
         score.add(sample_count(feed), expected, got, target)
     if labels is not None and samples is None and len(labels) != score.samples:
         raise CalibrationError(f"there are {len(labels)} labels for {score.samples} samples; give one per sample")
-    return score.evaluation()
+    types = {value.name: value.type for value in networks[0].get_outputs()}
+    return dataclasses.replace(score.evaluation(), compared=counted_parts(types[name]))
 
 
 class Comparison:

@@ -137,6 +137,7 @@ def sensitivity(
     samples: int | None = DEFAULT_SAMPLES,
     progress: bool = True,
     kernels: bool = True,
+    custom_ops: Sequence[str | Path] = (),
 ) -> Sensitivity:
     """Measure how much each spiking node contributes to the error of the network, alone and left out.
 
@@ -153,15 +154,16 @@ def sensitivity(
         samples: use at most this many samples; None for all.
         progress: show a progress bar on a terminal.
         kernels: use the kernels where they are installed.
+        custom_ops: libraries of custom operators that the networks need.
 
     Raises:
         ModelError: a file cannot be loaded, the spiking network was not converted from the original, or one of them has
             no such output.
-        LibraryError: onnxruntime cannot load the library with the kernels.
+        LibraryError: onnxruntime cannot load the library with the kernels, or one of `custom_ops`.
         ConfigError: no metric has that name.
         CalibrationError: data or labels do not fit the model, or a run fails.
     """
-    model, converted = load_model(original), load_model(spiking)
+    model, converted = load_model(original, custom_ops), load_model(spiking, custom_ops)
     name = output_name([output_names(model), output_names(converted)], output)
     make_names_unique(model)
     recognise_decomposed(model, decompose(model))  # as in the conversion, so that tensors have the same names

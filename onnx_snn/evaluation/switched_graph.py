@@ -147,7 +147,7 @@ class SwitchedGraph:
     def _chain(self, node: ir.Node) -> list[ir.Node]:
         """The spiking node, with the nodes that the conversion added before and after it.
 
-        Those are Cast and Transpose nodes, or all nodes that are marked as parts of what the node replaces.
+        Those are Cast, Transpose and Sum nodes, or all nodes that are marked as parts of what the node replaces.
 
         Raises:
             ModelError: the chain does not end in a tensor of the original.
@@ -158,7 +158,8 @@ class SwitchedGraph:
         while (before := self._added(_producer(chain[0]))) is not None:
             chain.insert(0, before)
         # The chain of a function ends in a tensor of the original; a code is followed by a Cast if one precedes it.
-        while len(chain) == 2 if code else chain[-1].outputs[0].name not in self._original:
+        cast = any(added.op_type == "Cast" for added in chain)
+        while cast and chain[-1] is node if code else chain[-1].outputs[0].name not in self._original:
             after = self._added(next(iter(chain[-1].outputs[0].consumers()), None))
             if after is None:
                 break
@@ -171,8 +172,8 @@ class SwitchedGraph:
         return chain
 
     def _added(self, node: ir.Node | None) -> ir.Node | None:
-        """`node`, if it is a cast or transposition that conversion added for a spiking node."""
-        if node is None or node.op_type not in ("Cast", "Transpose") or node.domain:
+        """`node`, if it is a cast, a transposition or a sum of one operand that conversion added for a spiking node."""
+        if node is None or node.op_type not in ("Cast", "Transpose", "Sum") or node.domain or len(node.inputs) > 1:
             return None
         # The last node of a chain has the output name of the node that it replaces, whose op type is then another one.
         original = self._original.get(str(node.outputs[0].name))

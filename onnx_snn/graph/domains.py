@@ -11,3 +11,6 @@ LONG_STANDARD = "ai.onnx"
 
 MICROSOFT_BLOCKED = "com.microsoft.nchwc"
 """Domain of onnxruntime's operators on tensors whose channels are in blocks, which ORT_ENABLE_ALL writes."""
+
+MACHINE_LEARNING = "ai.onnx.ml"
+"""Domain of the operators of ONNX-ML, such as those of classifiers."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from onnx_snn.graph.activation_flow import ActivationFlow, operators
-from onnx_snn.graph.domains import MICROSOFT, MICROSOFT_BLOCKED
+from onnx_snn.graph.domains import MACHINE_LEARNING, MICROSOFT, MICROSOFT_BLOCKED
 
 _LINEAR = operators(
     # moves and selects by position
@@ -61,6 +61,8 @@ def reason_to_keep(node: ir.Node, flow: ActivationFlow) -> str | None:
         return None
     if node.domain == MICROSOFT_BLOCKED:
         return _BLOCKED_REASON
+    if node.domain == MACHINE_LEARNING and node.op_type == "ZipMap":  # puts probabilities into maps
+        return None
     if node.domain != "":
         return f"no rule matches the operator {node.domain}.{node.op_type}"
     if node.op_type in _LINEAR:

@@ -50,7 +50,9 @@ def tune_folder(
     """
     folder, names = Path(folder), [file.name for file in model_files(folder)]
     sizes = {"samples": options.get("samples"), "batch_size": options.get("batch_size", 8)}
-    run = RunOptions(options.get("config") or ConvertConfig(), options.get("calibration_cache"), **sizes)
+    libraries = tuple(options.get("custom_ops", ()))
+    cache = options.get("calibration_cache")
+    run = RunOptions(options.get("config") or ConvertConfig(), cache, **sizes, custom_ops=libraries)
     sources = sources_by_file(folder, names, calibration, run)
     judged = sources if data is None else sources_by_file(folder, names, data, run)
     reports = {}

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from onnx_snn.allocation.fit_sites import Fitter
 from onnx_snn.config.convert_config import ConvertConfig, Preset
 from onnx_snn.conversion.calibrated_sites import calibrate_sites, open_calibration
-from onnx_snn.conversion.examination import examine, load_original
+from onnx_snn.conversion.examination import examine, examine_on_data, load_original
 from onnx_snn.conversion.neuron_choice import Knobs, find_knobs, trial_network
 from onnx_snn.conversion.run_options import RunOptions
 from onnx_snn.conversion.stopwatch import Stopwatch
@@ -84,10 +84,12 @@ def prepare(
     _check_config(run.config)
     config = dataclasses.replace(run.config, timesteps=max_timesteps)
     stopwatch = Stopwatch()
-    examined = examine(load_original(model, stopwatch), str(model), run.config, stopwatch)
-    network = examined.model
-    name = output_name([output_names(network)] * 2, tuning.output)
+    original = load_original(model, stopwatch, run.custom_ops)
+    examined = examine(original, str(model), run.config, stopwatch)
+    name = output_name([output_names(examined.model)] * 2, tuning.output)
     feeds = open_calibration(examined, with_model_folder(calibration, model), run)
+    examined = examine_on_data(original, examined, feeds, run.config, stopwatch)
+    network = examined.model
     judged = with_model_folder(tuning.data, model)
     batches = open_feeds(judged, input_specs(network), batch_size=run.batch_size, max_samples=tuning.samples)
     labels = batches.labels_or(tuning.labels)
