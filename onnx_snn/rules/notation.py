@@ -17,7 +17,7 @@ from typing import Any
 
 from onnxscript.rewriter import pattern
 
-from onnx_snn.graph.activation_flow import operators
+from onnx_snn.graph.operator_lists import operators
 from onnx_snn.graph.constants import scalar
 
 Formula = Callable[..., Any]

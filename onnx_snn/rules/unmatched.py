@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from onnx_snn.graph.activation_flow import ActivationFlow, operators
+from onnx_snn.graph.activation_flow import ActivationFlow
+from onnx_snn.graph.operator_lists import operators
 from onnx_snn.graph.domains import MICROSOFT
 
 _LINEAR = operators(
