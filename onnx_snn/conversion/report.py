@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import functools
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,18 +18,20 @@ from onnx_snn.config.convert_config import ConvertConfig
 from onnx_snn.formatting import json_values, screen_table, wrapped
 from onnx_snn.output_files import write_json
 from onnx_snn.profiling.gain import Gain, verdict
+from onnx_snn.rules.node_class import NodeClass
 from onnx_snn.rules.site import Kind
 
 
 class Status(enum.Enum):
     """The result of a conversion for one node.
 
-    CONVERTED: it spikes. KEPT: it is unchanged, as the user chose.
-    REFUSED: it is unchanged, as it cannot be converted.
+    CONVERTED: it spikes. KEPT: it is unchanged, as the user chose. EXACT: it is unchanged, as it compares and
+    selects values, which is exact without a neuron. REFUSED: it is unchanged, as it cannot be converted.
     """
 
     CONVERTED = "converted"
     KEPT = "kept"
+    EXACT = "exact"
     REFUSED = "refused"
 
 
@@ -107,6 +110,8 @@ class ConversionReport:
         error: relative error at the output for which neurons were chosen, as `onnx_snn.allocation.output_error` defines
             it; None where they were not chosen.
         gain: spikes and energy on calibration samples; None for a dry run.
+        classes: number of nodes of the network in each class, by the values of `onnx_snn.rules.node_class.NodeClass`;
+            every node is in one. Subgraphs count, and functions and fused operators as they are decomposed.
     """
 
     source: str
@@ -118,6 +123,7 @@ class ConversionReport:
     seconds: dict[str, float] = field(default_factory=dict)
     error: float | None = None
     gain: Gain | None = None
+    classes: dict[str, int] = field(default_factory=dict)
 
     def count(self, status: Status) -> int:
         """Number of nodes with `status`."""
@@ -157,6 +163,7 @@ class ConversionReport:
             ),
             "",
             screen_table(_COVERAGE_HEADER, self._coverage()),
+            *self._class_line(),
             f"{self.slots} slots and {self.parameters} parameters in all neurons",
         ]
         bounds = self._bounds()
@@ -202,6 +209,13 @@ class ConversionReport:
         """One row for each kind of node."""
         return [(group, *_coverage_cells(members)) for group, members in self._groups()]
 
+    def _class_line(self) -> list[str]:
+        """One line with the number of nodes in each class; none where they were not counted."""
+        if not self.classes:
+            return []
+        counts = [f"{self.classes[each.value]} {each.label}" for each in NodeClass if self.classes.get(each.value)]
+        return [wrapped(f"all {sum(self.classes.values())} nodes: {', '.join(counts)}")]
+
     def _bounds(self) -> list[tuple[str, ...]]:
         """One row for each kind of node that has codes: their spikes, and the fewest that their errors need."""
         rows: list[tuple[str, ...]] = []
@@ -239,6 +253,7 @@ def merged(source: str, output: str | None, reports: Sequence[ConversionReport])
         seconds=seconds,
         error=max((report.error for report in reports if report.error is not None), default=None),
         gain=_joined([report.gain for report in reports if report.gain is not None]),
+        classes=dict(sum((Counter(report.classes) for report in reports), Counter())),
     )
 
 
@@ -255,7 +270,7 @@ def _prefixed(entry: Named, report: ConversionReport) -> Named:
     return dataclasses.replace(entry, name=f"{Path(report.source).stem}:{entry.name}")
 
 
-_COVERAGE_HEADER = ("nodes", "found", "converted", "kept", "refused", "SQNR dB (worst)", "spikes/element")
+_COVERAGE_HEADER = ("nodes", "found", "converted", "kept", "exact", "refused", "SQNR dB (worst)", "spikes/element")
 _BOUND_HEADER = ("codes of", "spikes/element", "Shannon's bound", "spikes / bound")
 _OUTPUT_HEADER = ("output", "relative error", "max error", "argmax agreement")
 _NODE_HEADER = ("node", "kind", "status", "SQNR dB", "spikes/element", "reason")

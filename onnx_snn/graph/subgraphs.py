@@ -67,6 +67,12 @@ def body_around(graph: ir.Graph, known: Places) -> Place | None:
     return next((place for place in around(graph, known) if place.attribute not in BRANCHES), None)
 
 
+def carries_state(node: ir.Node) -> bool:
+    """Whether a Loop or Scan hands values from one run of its body to the next."""
+    inputs = len(node.attributes["body"].as_graph().inputs)
+    return inputs > (2 if node.op_type == "Loop" else node.attributes.get_int("num_scan_inputs", 0))
+
+
 def graph_of(part: ir.Node | ir.Value) -> ir.Graph:
     """The graph that holds `part`."""
     assert isinstance(part.graph, ir.Graph), "what belongs to a model lies in a graph"
