@@ -29,11 +29,11 @@ from onnx_snn.calibration.signed_histogram import SignedHistogram
 from onnx_snn.data.feeds import Feeds
 from onnx_snn.data.specs import Feed, sample_count
 from onnx_snn.errors import CalibrationError
-from onnx_snn.graph.external_weights import with_mapped_weights
+from onnx_snn.graph.external_weights import detach_weights, with_mapped_weights
 from onnx_snn.graph.subgraphs import EMPTY
 from onnx_snn.output_files import staged
 from onnx_snn.runtime.execution import contiguous
-from onnx_snn.runtime.tap_session import Observer, OptionsFactory, detach_weights
+from onnx_snn.runtime.tap_session import Observer, OptionsFactory
 
 logger = logging.getLogger(__name__)
 

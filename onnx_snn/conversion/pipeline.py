@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -44,6 +45,7 @@ from onnx_snn.conversion.report import ConversionReport
 from onnx_snn.conversion.rewriter import rewrite
 from onnx_snn.conversion.run_options import RunOptions
 from onnx_snn.conversion.stopwatch import Stopwatch
+from onnx_snn.conversion.upgrade_check import Upgrade, checked_upgrade, upgrade_of
 from onnx_snn.conversion.verification import Comparison, check_invariants, check_valid, measure
 from onnx_snn.data.feeds import Source
 from onnx_snn.data.specs import Feed
@@ -137,12 +139,13 @@ def convert_model(
     examined = examine(original, name_of_source(source), config, stopwatch)
     if run.dry_run:
         examined.coverage.plans = [SitePlan(site) for site in examined.coverage.selected]
-        return examined.coverage.report(None, config, stopwatch.seconds)
+        return _with_upgrade(examined.coverage.report(None, config, stopwatch.seconds), upgrade_of(original))
     feeds = open_calibration(examined, data, run)
     with stopwatch("calibrate"):
         calibrated = calibrate_sites(examined, feeds, run)
     fitter = Fitter.of(examined.coverage.selected, calibrated.calibration, calibrated.static, config)
     verified = list(calibrated.verified_feeds(feeds, original))
+    upgrade = checked_upgrade(source, original, verified)
     networks = _examined_copies(examined, original, calibrated, config, stopwatch)
 
     def converted_with(plans: PlansOf) -> Converted:
@@ -161,7 +164,13 @@ def convert_model(
         with stopwatch("profile"):
             gain = measured_gain(converted.model, verified[:PROFILED_SAMPLES]) or gain
     samples, comparison = calibrated.calibration.samples, converted.comparison
-    return converted.coverage.report(str(output), config, stopwatch.seconds, comparison, samples, error, gain)
+    report = converted.coverage.report(str(output), config, stopwatch.seconds, comparison, samples, error, gain)
+    return _with_upgrade(report, upgrade)
+
+
+def _with_upgrade(report: ConversionReport, upgrade: Upgrade | None) -> ConversionReport:
+    """`report` with what was done to an old opset."""
+    return report if upgrade is None else dataclasses.replace(report, upgrade=upgrade.text())
 
 
 def _examined_copies(

@@ -3,14 +3,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import enum
-import functools
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -112,6 +109,7 @@ class ConversionReport:
         gain: spikes and energy on calibration samples; None for a dry run.
         classes: number of nodes of the network in each class, by the values of `onnx_snn.rules.node_class.NodeClass`;
             every node is in one. Subgraphs count, and functions and fused operators as they are decomposed.
+        upgrade: what was done to an old opset, in words; empty for a network of opset 13 or later.
     """
 
     source: str
@@ -124,6 +122,7 @@ class ConversionReport:
     error: float | None = None
     gain: Gain | None = None
     classes: dict[str, int] = field(default_factory=dict)
+    upgrade: str = ""
 
     def count(self, status: Status) -> int:
         """Number of nodes with `status`."""
@@ -161,6 +160,7 @@ class ConversionReport:
                 f"{self.calibration_samples} calibration samples; "
                 + ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in self.seconds.items())
             ),
+            *([wrapped(self.upgrade)] if self.upgrade else []),
             "",
             screen_table(_COVERAGE_HEADER, self._coverage()),
             *self._class_line(),
@@ -233,41 +233,6 @@ class ConversionReport:
         for node in self.nodes:
             groups.setdefault(node.label, []).append(node)
         return sorted(groups.items())
-
-
-def merged(source: str, output: str | None, reports: Sequence[ConversionReport]) -> ConversionReport:
-    """One report for all models of a folder; with several models, node names start with that of the file."""
-    if len(reports) == 1:
-        return dataclasses.replace(reports[0], source=source, output=output)
-    seconds: dict[str, float] = {}
-    for report in reports:
-        for stage, value in report.seconds.items():
-            seconds[stage] = seconds.get(stage, 0.0) + value
-    return ConversionReport(
-        source,
-        output,
-        reports[0].config,
-        nodes=tuple(_prefixed(node, report) for report in reports for node in report.nodes),
-        outputs=tuple(_prefixed(entry, report) for report in reports for entry in report.outputs),
-        calibration_samples=sum(report.calibration_samples for report in reports),
-        seconds=seconds,
-        error=max((report.error for report in reports if report.error is not None), default=None),
-        gain=_joined([report.gain for report in reports if report.gain is not None]),
-        classes=dict(sum((Counter(report.classes) for report in reports), Counter())),
-    )
-
-
-def _joined(gains: Sequence[Gain]) -> Gain | None:
-    """The figures of all models of a folder together."""
-    return functools.reduce(Gain.joined, gains) if gains else None
-
-
-Named = TypeVar("Named", NodeReport, OutputReport)
-
-
-def _prefixed(entry: Named, report: ConversionReport) -> Named:
-    """`entry` of `report` with the name of the model's file in front of its own."""
-    return dataclasses.replace(entry, name=f"{Path(report.source).stem}:{entry.name}")
 
 
 _COVERAGE_HEADER = ("nodes", "found", "converted", "kept", "exact", "refused", "SQNR dB (worst)", "spikes/element")

@@ -20,11 +20,11 @@ from onnx_snn.conversion.report import OutputReport
 from onnx_snn.data.specs import Feed
 from onnx_snn.errors import ModelError
 from onnx_snn.evaluation.error_stats import Difference
-from onnx_snn.graph.external_weights import with_mapped_weights
+from onnx_snn.graph.external_weights import detach_weights, with_mapped_weights
 from onnx_snn.graph.model_checks import checkable
 from onnx_snn.graph.subgraphs import EMPTY
 from onnx_snn.profiling.spike_outputs import is_count
-from onnx_snn.runtime.tap_session import Observer, detach_weights, quiet_options_with_kernels
+from onnx_snn.runtime.tap_session import Observer, quiet_options_with_kernels
 
 logger = logging.getLogger(__name__)
 

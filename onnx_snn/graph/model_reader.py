@@ -20,9 +20,10 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx_snn.errors import ModelError
 from onnx_snn.graph.domains import LONG_STANDARD
 from onnx_snn.graph.external_weights import check_external_data, external_tensors, lfs_hint
-from onnx_snn.graph.model_checks import check_functions, check_graph, check_opset, checkable
+from onnx_snn.graph.model_checks import MIN_OPSET, check_functions, check_graph, check_opset, checkable
 from onnx_snn.graph.model_folder import only_model
 from onnx_snn.graph.node_order import in_order, sort
+from onnx_snn.graph.opset_upgrade import upgraded
 from onnx_snn.graph.protobuf_weights import Span, read_model
 from onnx_snn.output_files import PathLike
 
@@ -32,18 +33,19 @@ MAX_MESSAGE_BYTES = 2**31 - 1
 """Largest size of a serialised protobuf message, in bytes; the checker takes no larger model from memory."""
 
 
-def load_model(source: ModelSource) -> ir.Model:
+def load_model(source: ModelSource, *, upgrade: bool = True) -> ir.Model:
     """Load and check a model; a model in memory is copied, not changed.
 
     Nodes are sorted topologically, which onnxruntime does not require of a file. The domain of the standard operators
-    is imported under its empty name.
+    is imported under its empty name. A model of an opset older than `MIN_OPSET` is upgraded in memory.
 
     Args:
         source: Path of an .onnx file or of a folder that holds a `model.onnx`, or a model in memory.
+        upgrade: leave an old opset as it is if False.
 
     Raises:
         ModelError: the file is missing or no ONNX model, external data is missing or too short, the graph is
-            invalid, its opset is too old, or its functions call themselves.
+            invalid, its opset is old and cannot be upgraded, or its functions call themselves.
     """
     if isinstance(source, ir.Model):
         where = "the given ir.Model"
@@ -59,7 +61,7 @@ def load_model(source: ModelSource) -> ir.Model:
         model.opset_imports.setdefault("", model.opset_imports.pop(LONG_STANDARD))
     check_opset(model, where)
     check_functions(model, where)
-    return model
+    return upgraded(model, where) if upgrade and model.opset_imports[""] < MIN_OPSET else model
 
 
 def _from_ir(source: ir.Model, where: str) -> ir.Model:

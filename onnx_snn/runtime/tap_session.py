@@ -19,7 +19,7 @@ from onnx_ir.passes.common import RemoveUnusedNodesPass
 from onnx_snn.data.element_types import element_type, widened
 from onnx_snn.data.specs import Feed
 from onnx_snn.errors import CalibrationError, ModelError
-from onnx_snn.graph.external_weights import large_weights, with_mapped_weights
+from onnx_snn.graph.external_weights import detach_weights, with_mapped_weights
 from onnx_snn.graph.node_builder import NodeBuilder
 from onnx_snn.graph.shapes import Shapes
 from onnx_snn.graph.subgraphs import body_around, graph_of, lifted, places
@@ -204,18 +204,3 @@ def _shape_of(value: ir.Value, names: UniqueNames) -> ir.Value:
     """A new value in the graph of `value` that holds its shape, int64 [rank]."""
     builder = NodeBuilder(names, graph_of(value))
     return builder.named(f"{SHAPE_OF}{value.name}", "Shape", [value], dtype=ir.DataType.INT64)
-
-
-def detach_weights(model: ir.Model) -> dict[str, ir.TensorProtocol]:
-    """Turn the large initializers of the main graph into inputs, in place, and return their tensors by name."""
-    graph = model.graph
-    weights: dict[str, ir.TensorProtocol] = {}
-    for name, value in large_weights(model).items():
-        tensor = value.const_value
-        assert tensor is not None, "a weight has a value"
-        weights[name] = tensor
-        del graph.initializers[name]
-        value.const_value, value.dtype, value.shape = None, tensor.dtype, ir.Shape(tensor.shape.numpy())
-        if value not in graph.inputs:
-            graph.inputs.append(value)
-    return weights
