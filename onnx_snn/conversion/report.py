@@ -83,7 +83,8 @@ class OutputReport:
         name: output of the model.
         relative_error: Frobenius norm of the difference over that of the original output.
         maximum_error: largest absolute difference.
-        agreement: share of equal argmax over the last axis; None for outputs without classes.
+        agreement: share of equal argmax over the last axis; None for outputs that are no class scores
+            (`onnx_snn.evaluation.class_scores`).
     """
 
     name: str
