@@ -61,7 +61,7 @@ REFUSED = {
             body = b (int64 i, bool go, float[N,4,8] v) => (bool on, float[N,4,8] w) {
                 on = Identity (go) w = Gelu (v)
             } >""",
-        "lies in the body of the Loop 'y', which runs many times",
+        "recurrent state inside: lies in the body of the Loop 'y', which runs many times",
     ),
     "normalization over two axes": (
         "y = LayerNormalization <axis = -2> (x, scale)",
@@ -104,6 +104,37 @@ def test_strict_makes_an_error_of_a_refusal(tmp_path: Path) -> None:
     assert statuses(converted(model, tmp_path)[1]) == {"g": Status.CONVERTED, "y": Status.REFUSED}
     with pytest.raises(ModelError, match="strict, but not converted: y: no rule matches Log"):
         converted(model, tmp_path, strict=True)
+
+
+def test_strict_accepts_what_is_exact_without_a_neuron(tmp_path: Path) -> None:
+    body = "g = Tanh (x) m = Max (g, third) c = Clip (m, zero) v, i = TopK (c, last) y = Add (m, c)"
+    model = graph(body.replace("last", "one_of_them"), initializers="int64[1] one_of_them = {1}")
+    _, report = converted(model, tmp_path, strict=True, fast=True)
+    assert statuses(report) == {"g": Status.CONVERTED, **dict.fromkeys("mcv", Status.EXACT)}
+    assert report.classes == {"converted": 1, "kept": 0, "linear": 1, "exact": 3, "steering": 0, "refused": 0}
+    assert "all 5 nodes: 1 converted, 1 linear or movement, 3 kept, exact" in report.text()
+    assert report.to_json()["classes"] == report.classes
+
+
+RECURRENT = {
+    "LSTM": "s, h, c = LSTM <hidden_size = 1> (x, weights, recurrence)",
+    "Scan": """zeros = Shape (x) h, s = Scan <num_scan_inputs = 1, body = b (float[4,8] v, float[4,8] row) =>
+               (float[4,8] w, float[4,8] out) { sum = Add (v, row) w = Tanh (sum) out = Identity (w) }> (start, x)""",
+}
+
+
+@pytest.mark.parametrize("body", RECURRENT.values(), ids=RECURRENT.keys())
+def test_what_holds_a_state_is_called_recurrent(body: str, tmp_path: Path) -> None:
+    tensors = {"weights": (1, 4, 8), "recurrence": (1, 4, 1), "start": (4, 8)}
+    declared = ", ".join(
+        f"float{list(shape)} {name} = {{{', '.join(['0.1'] * int(np.prod(shape)))}}}" for name, shape in tensors.items()
+    )
+    model = graph(f"{body} y = Tanh (x)", initializers=declared)
+    _, report = converted(model, tmp_path, fast=True)
+    reasons = [node.reason for node in report.nodes if node.status is Status.REFUSED]
+    assert len(reasons) == 1
+    assert reasons[0].startswith("recurrent state inside")
+    assert sum(report.classes.values()) == len(list(model.graph.all_nodes()))
 
 
 def test_strict_accepts_what_the_user_keeps(tmp_path: Path) -> None:

@@ -20,6 +20,9 @@ from onnx_snn.metadata import UPGRADED_KEY
 IR_VERSION = 7
 """Version of the file format of opset 13: since 4, initializers need not be inputs as well."""
 
+UNBATCHED_SCAN = 9
+"""First opset whose Scan has no batch axis."""
+
 
 def upgraded(model: ir.Model, where: str) -> ir.Model:
     """The network `model` in the operators of opset `MIN_OPSET`, with a record of the version before.
@@ -35,6 +38,8 @@ def upgraded(model: ir.Model, where: str) -> ir.Model:
     advice = f"{where} has opset {version}, and {MIN_OPSET} or later is needed; export it again with a later one"
     if model.functions:
         raise ModelError(f"{advice}: its functions cannot be upgraded by onnx.version_converter")
+    if version < UNBATCHED_SCAN and any(node.op_type == "Scan" for node in model.graph.all_nodes()):
+        raise ModelError(f"{advice}: its Scan has a batch axis, which onnx.version_converter does not upgrade")
     hollow = with_mapped_weights(model)
     weights = list(detach_weights(hollow))
     try:
