@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -107,7 +108,7 @@ def test_strict_makes_an_error_of_a_refusal(tmp_path: Path) -> None:
 
 
 def test_strict_accepts_what_is_exact_without_a_neuron(tmp_path: Path) -> None:
-    body = "g = Tanh (x) m = Max (g, third) c = Clip (m, zero) v, i = TopK (c, last) y = Add (m, c)"
+    body = "g = Tanh (x) m = Max (g, third) c = Clip (m, zero, half) v, i = TopK (c, last) y = Add (m, c)"
     model = graph(body.replace("last", "one_of_them"), initializers="int64[1] one_of_them = {1}")
     _, report = converted(model, tmp_path, strict=True, fast=True)
     assert statuses(report) == {"g": Status.CONVERTED, **dict.fromkeys("mcv", Status.EXACT)}
@@ -127,7 +128,8 @@ RECURRENT = {
 def test_what_holds_a_state_is_called_recurrent(body: str, tmp_path: Path) -> None:
     tensors = {"weights": (1, 4, 8), "recurrence": (1, 4, 1), "start": (4, 8)}
     declared = ", ".join(
-        f"float{list(shape)} {name} = {{{', '.join(['0.1'] * int(np.prod(shape)))}}}" for name, shape in tensors.items()
+        f"float[{','.join(map(str, shape))}] {name} = {{{','.join(['0.1'] * math.prod(shape))}}}"
+        for name, shape in tensors.items()
     )
     model = graph(f"{body} y = Tanh (x)", initializers=declared)
     _, report = converted(model, tmp_path, fast=True)
