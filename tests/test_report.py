@@ -50,6 +50,19 @@ def test_text_has_coverage_outputs_and_refusals() -> None:
     assert not any(row[:1] == ["a"] for row in rows)
 
 
+def test_outputs_without_classes_have_no_column_of_agreement() -> None:
+    assert "argmax agreement" in REPORT.text()
+    hidden = tuple(dataclasses.replace(output, agreement=None) for output in REPORT.outputs)
+    assert "agreement" not in dataclasses.replace(REPORT, outputs=hidden).text()
+
+
+def test_every_node_is_counted_in_one_line() -> None:
+    report = dataclasses.replace(REPORT, classes={"converted": 3, "kept": 0, "linear": 12, "refused": 1})
+    assert "all 16 nodes: 3 converted, 12 linear or movement, 1 refused" in report.text()
+    assert "all" not in REPORT.text().split()
+    assert merged("folder", "out", [report, report]).classes == {"converted": 6, "kept": 0, "linear": 24, "refused": 2}
+
+
 def test_text_with_nodes_has_a_line_for_each() -> None:
     rows = [line.split() for line in REPORT.text(nodes=True).splitlines()]
     assert ["a", "function", "gelu", "converted", "50.0", "function", "5.0"] in rows

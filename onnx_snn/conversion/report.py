@@ -171,7 +171,9 @@ class ConversionReport:
         if bounds:
             lines += ["", screen_table(_BOUND_HEADER, bounds)]
         if self.outputs:
-            lines += ["", screen_table(_OUTPUT_HEADER, [_output_row(output) for output in self.outputs])]
+            columns = 3 + any(output.agreement is not None for output in self.outputs)
+            rows = [_output_row(output)[:columns] for output in self.outputs]
+            lines += ["", screen_table(_OUTPUT_HEADER[:columns], rows)]
         refused = [node for node in self.nodes if node.status is Status.REFUSED]
         if refused:
             lines += [
