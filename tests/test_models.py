@@ -68,7 +68,7 @@ def test_decisions_stay(name: str, converted: Converted) -> None:
     evaluation = onnx_snn.compare(MODELS / name / "model.onnx", path, test, samples=SAMPLES, progress=False)
     assert evaluation.metric in ("accuracy", "perplexity")
     assert evaluation.agreement >= 0.93
-    assert evaluation.relative_error <= 0.03
+    assert evaluation.relative_error <= 0.02
 
 
 @pytest.mark.parametrize("source", ["identity", "function"])

@@ -37,8 +37,8 @@ from onnx_snn.rules.site import Site
 
 logger = logging.getLogger(__name__)
 
-PROBE_WORK = 1.5e12
-"""Multiply-accumulates of all runs that measure sensitivities: about 15 seconds on two cores."""
+PROBE_WORK = 1.2e12
+"""Multiply-accumulates of all runs that measure sensitivities: about 12 seconds on two cores."""
 
 TRIAL_WORK = 1e11
 """Multiply-accumulates of one measurement of the error at the output: about a second on two cores."""
