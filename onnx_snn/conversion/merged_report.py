@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -32,7 +31,7 @@ def merged(source: str, output: str | None, reports: Sequence[ConversionReport])
         seconds=seconds,
         error=max((report.error for report in reports if report.error is not None), default=None),
         gain=_joined([report.gain for report in reports if report.gain is not None]),
-        classes=dict(sum((Counter(report.classes) for report in reports), Counter())),
+        classes={name: sum(report.classes.get(name, 0) for report in reports) for name in reports[0].classes},
         upgrade="; ".join(f"{Path(report.source).stem}: {report.upgrade}" for report in reports if report.upgrade),
     )
 
