@@ -97,6 +97,16 @@ def test_a_name_decides_nothing(name: str) -> None:
     assert [kind.value for kind in kinds(model)] == ["synapse", "function"]
 
 
+def test_numbers_of_comparisons_show_activations_but_no_masks() -> None:
+    """Like the loop of a neuron, which hands on what it compares."""
+    masked = "m = Cast <to = 1> (ids) h = Mul (x, m) b = Greater (h, half)"
+    body = f"{masked} c = Cast <to = 1> (b) y = MatMul (c, w)"
+    model = graph(body, inputs="float[N,4,8] x, int64[N,4,8] ids", initializers=TABLES)
+    flow = ActivationFlow(model)
+    values = {value.name: flow.is_activation(value) for node in model.graph for value in node.outputs}
+    assert values == {"m": False, "h": True, "b": False, "c": True, "y": True}
+
+
 def test_fourier_features_are_activations_before_their_sines() -> None:
     body = "c = Cast <to = 1> (step) a = MatMul (c, frequencies) s = Sin (a) p = MatMul (s, w) y = Relu (p)"
     model = graph(body, inputs="int64[N,1] step", initializers=TABLES)

@@ -54,6 +54,8 @@ def _ends_in_head(value: ir.Value, rank: int | None) -> bool:
             return True
         if node.op_type in _NORMALIZED:
             return _is_last_axis(node)
+        if _is_written_softmax(node):
+            return True
         data = _data_of(node, rank, scaled)
         if data is None:
             return False
@@ -77,6 +79,20 @@ def _data_of(node: ir.Node, rank: int | None, scaled: bool) -> ir.Value | None:
     if node.op_type in ("Add", "Sub", "Where"):
         return _only([value for value in operands[node.op_type == "Where" :] if not _is_given(value)])
     return None
+
+
+def _is_written_softmax(node: ir.Node) -> bool:
+    """Whether `node` divides exponentials by their sum."""
+    if node.op_type != "Div":
+        return False
+    exponentials, total = node.inputs
+    node_of_sum = None if total is None else total.producer()
+    while node_of_sum is not None and node_of_sum.op_type in ("Reshape", "Expand", "Unsqueeze", "Identity"):
+        total = node_of_sum.inputs[0]
+        node_of_sum = None if total is None else total.producer()
+    exp = None if exponentials is None else exponentials.producer()
+    is_exponential = exp is not None and exp.op_type == "Exp"
+    return is_exponential and node_of_sum is not None and exponentials in node_of_sum.inputs
 
 
 def _only(values: list[ir.Value | None]) -> ir.Value | None:

@@ -96,8 +96,8 @@ class Sources:
         for sink in sorted(self._sinks, key=self._order):
             rank, best = self._best(sink.operand)
             if not sink.operand & found and not (rank is Rank.CAST and sink.others & found):
-                found |= self._with_behind(best)
-        return self._with_neighbours(found)
+                found |= best
+        return self._completed(found)
 
     def _order(self, sink: _Sink) -> tuple[bool, bool, int]:
         """What is certain first: sinks of one source, and outputs and casts beside other values last."""
@@ -110,28 +110,22 @@ class Sources:
         highest = max(ranks.values())
         return highest, sum(bit for bit, rank in ranks.items() if rank is highest)
 
-    def _with_behind(self, sources: int) -> int:
-        """`sources` and those that their indices and truth values were computed from."""
-        new = sources
-        while new:
-            behind = 0
-            for bit in _bits_of(new):
-                behind |= self._behind[bit]
-            new = behind & ~sources
-            sources |= new
-        return sources
-
-    def _with_neighbours(self, found: int) -> int:
-        """`found` and the sources of what is put beside values of them in one tensor."""
+    def _completed(self, found: int) -> int:
+        """`found` and the activations that they show: what is put beside them, and what indices were computed from."""
         while True:
             before = found
             for operands in self._beside:
                 if any(operand & found for operand in operands):
                     for operand in operands:
-                        if operand and not operand & found:
-                            found |= self._with_behind(self._best(operand)[1])
+                        found |= self._new(operand, found)
+            for bit in _bits_of(found):
+                found |= self._new(self._behind[bit], found)
             if found == before:
                 return found
+
+    def _new(self, sources: int, found: int) -> int:
+        """The sources of the highest rank in a set that has none of those in `found`."""
+        return self._best(sources)[1] if sources and not sources & found else 0
 
 
 def _is_sink(node: ir.Node) -> bool:
