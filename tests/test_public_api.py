@@ -16,6 +16,7 @@ NAMES = [
     "ConfigError",
     "ConversionReport",
     "ConvertConfig",
+    "DataFiles",
     "EnergyCosts",
     "EnergyFigure",
     "EnergyReport",

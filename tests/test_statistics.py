@@ -151,7 +151,6 @@ def test_what_lies_in_a_branch_is_observed_in_the_runs_that_take_it(flags: tuple
 @pytest.mark.parametrize(
     ("observation", "message"),
     [
-        (Observation("step"), "'step' lies in the body of a Loop or Scan"),
         (Observation("score"), r"no tensor 'score'; close names are \['scores'\]"),
         (Observation("size"), "'size' holds int64"),
         (Observation("h", (3,)), r"axes \(3,\) of tensor 'h'"),

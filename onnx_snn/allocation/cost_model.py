@@ -19,7 +19,7 @@ from onnx_snn.data.specs import Feed
 from onnx_snn.graph.activation_flow import ActivationFlow
 from onnx_snn.graph.product_operators import is_product, multiply_accumulates, operands_of
 from onnx_snn.graph.shapes import Shape, Shapes
-from onnx_snn.graph.subgraphs import body_around, places
+from onnx_snn.graph.subgraphs import closed_around, places, unconditional_graphs
 from onnx_snn.neurons.roles import NeuronRole
 from onnx_snn.profiling.energy import EnergyCosts
 from onnx_snn.profiling.op_counts import is_counted
@@ -81,14 +81,14 @@ def products_of(model: ir.Model, sites: Iterable[Site]) -> tuple[list[ir.Node], 
     """The matmuls and convolutions of `model` with spiking operands at `sites`, and those without."""
     spiking = dict.fromkeys(site.node for site in sites if isinstance(site, MatmulSite))
     flow = ActivationFlow(model)
-    nodes = [node for graph in (model.graph, *_branches(model)) for node in graph]
+    nodes = [node for graph in (model.graph, *_open_subgraphs(model)) for node in graph]
     return list(spiking), [node for node in nodes if node not in spiking and is_product(node, flow)]
 
 
-def _branches(model: ir.Model) -> list[ir.Graph]:
-    """The branches of the If nodes of `model`, which run at most once."""
+def _open_subgraphs(model: ir.Model) -> list[ir.Graph]:
+    """The subgraphs of `model` whose tensors can be observed."""
     known = places(model)
-    return [graph for graph in known if body_around(graph, known) is None]
+    return [graph for graph in known if closed_around(graph, known) is None]
 
 
 def product_work(model: ir.Model, sites: Iterable[Site], shapes: Shapes, samples: int) -> ProductWork:
@@ -97,7 +97,8 @@ def product_work(model: ir.Model, sites: Iterable[Site], shapes: Shapes, samples
     products = products_of(model, sites)
     spiking, kept = (sum(_multiply_accumulates(node, shapes) for node in nodes) / samples for nodes in products)
     counted = {node for site in sites for node in site.nodes}.union(*products)
-    counted |= {node for node in model.graph if is_counted(node, flow)}
+    running = unconditional_graphs(model)
+    counted |= {node for node in model.graph.all_nodes() if node.graph in running and is_counted(node, flow)}
     return ProductWork(spiking + kept, kept, uncounted_nodes(model, flow, counted))
 
 
@@ -114,15 +115,21 @@ def observed_shapes(model: ir.Model, sites: Sequence[Site], feeds: Sequence[Feed
     names = list(dict.fromkeys(str(value.name) for value in values if value is not None and value.name))
     session = ShapeSession(model, names)
     shapes: dict[str, Shape] = dict.fromkeys(names, UNTAKEN)
+    iterations: dict[str, int] = {}
     for feed in feeds:
-        shapes |= {name: shape for name, shape in session(feed).by_name.items() if shapes[name] == UNTAKEN}
-    return Shapes(shapes)
+        observed = session(feed)
+        iterations |= {name: count for name, count in observed.iterations.items() if shapes[name] == UNTAKEN}
+        shapes |= {name: shape for name, shape in observed.by_name.items() if shapes[name] == UNTAKEN}
+    return Shapes(shapes, iterations)
 
 
 def load_of(site: Site, role: NeuronRole, shapes: Shapes, samples: int) -> Load:
     """The load of the neuron of `site` with `role`, from the `shapes` in a run of so many `samples`."""
-    shape = shapes.of(site.inputs[role.operand or 0])
-    elements = math.prod(shape[:-1] if role.sees_rows else shape)
+    operand = site.inputs[role.operand or 0]
+    shape = shapes.of(operand)
+    # An operand from outside the body of a Loop or Scan is coded again in each iteration.
+    times = shapes.times(site.output)
+    elements = math.prod(shape[:-1] if role.sees_rows else shape) * times
     if not isinstance(site, MatmulSite):
         return Load(elements / samples, 1.0)
     fan_out = _multiply_accumulates(site.node, shapes) / max(1, elements)

@@ -14,7 +14,7 @@ import onnx_ir as ir
 
 from onnx_snn.data.feeds import Feeds
 from onnx_snn.data.specs import Feed
-from onnx_snn.graph.subgraphs import Place, Places, around, graph_of, places
+from onnx_snn.graph.subgraphs import BRANCHES, Place, Places, around, graph_of, places
 from onnx_snn.rules.rule import name_of
 from onnx_snn.rules.site import Site
 from onnx_snn.runtime.tap_session import Observer
@@ -34,7 +34,7 @@ def execution_paths(model: ir.Model, sites: Iterable[Site], feeds: Feeds) -> dic
         ModelError: onnxruntime does not accept the model.
     """
     known = places(model)
-    inner = [graph for site in sites if (graph := graph_of(site.node)) in known]
+    inner = [place for site in sites if (place := _branch_around(site, known)) is not None]
     if not inner:
         return {frozenset(): feeds.first()}
     choice = _Choice(model, inner, known)
@@ -45,9 +45,9 @@ def execution_paths(model: ir.Model, sites: Iterable[Site], feeds: Feeds) -> dic
 
 
 def running(sites: Iterable[Site], path: ExecutionPath, model: ir.Model) -> list[Site]:
-    """The sites that run on `path`: sites in branches that it takes, and sites in the main graph."""
+    """The sites that run on `path`: sites in branches that it takes, and sites outside of branches."""
     known = places(model)
-    placed = ((site, known.get(graph_of(site.node))) for site in sites)
+    placed = ((site, _branch_around(site, known)) for site in sites)
     return [site for site, place in placed if place is None or _branch(place) in path]
 
 
@@ -57,8 +57,13 @@ def untaken(sites: Iterable[Site], taken: Iterable[ExecutionPath], model: ir.Mod
     return {
         site: f"lies in {place.attribute} of the node {name_of(place.node)!r}, which no calibration sample takes"
         for site in sites
-        if (place := known.get(graph_of(site.node))) is not None and _branch(place) not in run
+        if (place := _branch_around(site, known)) is not None and _branch(place) not in run
     }
+
+
+def _branch_around(site: Site, known: Places) -> Place | None:
+    """The place of the innermost branch around `site`; None where there is none."""
+    return next((place for place in around(graph_of(site.node), known) if place.attribute in BRANCHES), None)
 
 
 def _branch(place: Place) -> Branch:
@@ -68,8 +73,9 @@ def _branch(place: Place) -> Branch:
 class _Choice:
     """Tells which of some branches run, by the conditions of the If nodes around them."""
 
-    def __init__(self, model: ir.Model, graphs: Iterable[ir.Graph], known: Places) -> None:
-        self._around = {_branch(known[graph]): list(around(graph, known)) for graph in graphs}
+    def __init__(self, model: ir.Model, branches: Iterable[Place], known: Places) -> None:
+        # A branch within a body holds no site (`closed_around`), but a body within a branch may.
+        self._around = {_branch(place): [place, *around(place.graph, known)] for place in branches}
         conditions = {_condition(place.node): None for found in self._around.values() for place in found}
         self._observer = Observer(model, list(conditions))
 

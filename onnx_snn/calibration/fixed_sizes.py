@@ -6,15 +6,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Mapping, Sequence
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import onnx_ir as ir
-from numpy.typing import NDArray
 
 from onnx_snn.data.specs import Feed, InputSpec, check_feed, input_specs
 from onnx_snn.errors import CalibrationError
-from onnx_snn.runtime.tap_session import Observer
+from onnx_snn.graph.shapes import Shape
+from onnx_snn.runtime.tap_session import ShapeSession
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ def static_axes(model: ir.Model, value_names: Sequence[str], feed: Feed) -> dict
 
     Args:
         model: The model; it is left as it is.
-        value_names: Tensors of its main graph, or of branches that `feed` takes.
+        value_names: Tensors of its main graph, or of subgraphs that run with `feed`.
         feed: Real inputs.
 
     Returns:
@@ -39,23 +39,23 @@ def static_axes(model: ir.Model, value_names: Sequence[str], feed: Feed) -> dict
     """
     specs = input_specs(model)
     feed = check_feed(feed, specs)
-    observer = Observer(model, value_names, shapes=True)
-    seen = [observer(feed)]
+    session = ShapeSession(model, value_names)
+    seen = [session(feed).by_name]
     dims = _symbolic_dims(specs, feed)
     if dims:
-        seen += _observe_other_sizes(observer, feed, dims)
+        seen += _observe_other_sizes(session, feed, dims)
         if len(seen) == 1:
             logger.info("the model ran on no other sizes of its inputs: no axis is known to be fixed")
             return {name: (None,) * len(shape) for name, shape in seen[0].items()}
     return {name: _common_sizes([shapes[name] for shapes in seen]) for name in value_names}
 
 
-def _common_sizes(shapes: Sequence[NDArray[np.int64]]) -> tuple[int | None, ...]:
+def _common_sizes(shapes: Sequence[Shape]) -> tuple[int | None, ...]:
     """The sizes above 0 that all shapes share; None elsewhere, and everywhere where ranks differ."""
     if len({len(shape) for shape in shapes}) > 1:
         return (None,) * len(shapes[0])
     common = [sizes[0] if len(set(sizes)) == 1 else 0 for sizes in zip(*shapes, strict=True)]
-    return tuple(int(size) or None for size in common)
+    return tuple(size or None for size in common)
 
 
 class _SymbolicDim(NamedTuple):
@@ -84,19 +84,19 @@ def _symbolic_dims(specs: Sequence[InputSpec], feed: Feed) -> list[_SymbolicDim]
     ]
 
 
-def _observe_other_sizes(observer: Observer, feed: Feed, dims: Sequence[_SymbolicDim]) -> list[dict[str, NDArray[Any]]]:
+def _observe_other_sizes(session: ShapeSession, feed: Feed, dims: Sequence[_SymbolicDim]) -> list[Mapping[str, Shape]]:
     """Outputs of the runs that succeed when symbols change: all at once, else one by one, else in groups."""
     # An empty cache is smaller than its symbol says elsewhere; the largest size of a symbol counts.
     dims = sorted(dims, key=attrgetter("size"))
     named = {dim.text: dim.size for dim in dims if dim.text.isidentifier()}
     sizes = {dim.text: dim.size for dim in dims if _symbols(dim.text, named) == {dim.text}}
-    succeeded: list[dict[str, NDArray[Any]]] = []
+    succeeded: list[Mapping[str, Shape]] = []
     fixed = {symbol for symbol, size in sizes.items() if size > 0}
 
     def attempt(symbols: set[str]) -> None:
         if symbols:
             try:
-                succeeded.append(observer(_resized(feed, dims, sizes, symbols)))
+                succeeded.append(session(_resized(feed, dims, sizes, symbols)).by_name)
             except CalibrationError as error:
                 logger.debug("other sizes of %s do not run: %s", sorted(symbols), error)
             else:

@@ -30,6 +30,7 @@ from onnx_snn.data.feeds import Feeds
 from onnx_snn.data.specs import Feed, sample_count
 from onnx_snn.errors import CalibrationError
 from onnx_snn.graph.external_weights import detach_weights, with_mapped_weights
+from onnx_snn.graph.shapes import Shapes
 from onnx_snn.graph.subgraphs import EMPTY
 from onnx_snn.output_files import staged
 from onnx_snn.runtime.execution import contiguous
@@ -162,7 +163,7 @@ def calibrate(
     calibration = Calibration(fingerprint(model, observations) if cached else "")
     observer = partial(Observer, model, providers=providers, session_options=session_options)
     shapes_of = observer(list(channel_axes), shapes=True)
-    groups = _groups([shapes_of(feed) for feed in typical or [feeds.first()]])
+    groups = _groups([Shapes.of_stacked(shapes_of(feed)) for feed in typical or [feeds.first()]])
     logger.info("observing %s tensors in %s passes over the data", len(channel_axes), len(groups))
     steps = None if feeds.batches is None else feeds.batches * len(groups)
     with tqdm(desc="calibrate", total=steps, unit="batch", disable=None if progress else True) as bar:
@@ -190,12 +191,12 @@ def _observe(
     return samples
 
 
-def _groups(shapes: Sequence[Mapping[str, NDArray[np.int64]]]) -> list[list[str]]:
+def _groups(shapes: Sequence[Shapes]) -> list[list[str]]:
     """Cut the observed tensors, in order, into groups of at most `GROUP_BYTES` of float32 in each of some runs."""
     groups: list[list[str]] = []
     free = 0
-    for value in shapes[0]:
-        size = 4 * max(math.prod(map(int, shape[value])) for shape in shapes)
+    for value in shapes[0].by_name:
+        size = 4 * max(each.elements_of(value) for each in shapes)
         if not groups or size > free:
             groups.append([])
             free = GROUP_BYTES

@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from onnx_snn.cli.data_options import with_data_files
 from onnx_snn.cli.demo import demo
 from onnx_snn.cli.parser import parser_of
 from onnx_snn.config.config_file import read_options
@@ -54,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit status.
     """
-    options = parser_of(f"onnx-snn {__version__}\nkernels: {_kernels()}").parse_args(arguments)
+    options = with_data_files(parser_of(f"onnx-snn {__version__}\nkernels: {_kernels()}").parse_args(arguments))
     level = logging.WARNING - 10 * min(options.verbose, 2)
     logging.basicConfig(level=level, format="%(name)s: %(message)s", stream=sys.stderr)
     try:

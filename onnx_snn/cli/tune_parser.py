@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 
+from onnx_snn.cli.data_options import add_data_options
 from onnx_snn.cli.options import Commands, add_choice, add_network, fraction
 from onnx_snn.evaluation.metrics import METRICS
 from onnx_snn.neurons.mbe import MAX_TIMESTEPS
@@ -21,7 +22,7 @@ def add_tune(commands: Commands, common: argparse.ArgumentParser) -> None:
     files.add_argument("-o", "--output", required=True, help=".onnx file (or folder) to write")
     files.add_argument("-c", "--calibration", metavar="DATA", required=True, help="real inputs, as for convert")
     files.add_argument(
-        "--data", help="inputs with `labels` on which the loss is measured (default: the calibration data)"
+        "--data", help="inputs with labels on which the loss is measured (default: the calibration data)"
     )
     files.add_argument(
         "--calibration-cache",
@@ -38,6 +39,7 @@ def add_tune(commands: Commands, common: argparse.ArgumentParser) -> None:
         metavar="JSON",
         help="write the Pareto front with all configurations, for convert --config FRONT --point N",
     )
+    add_data_options(parser)
     _add_goal(parser)
     add_network(parser.add_argument_group("network"))
     add_choice(parser, strict="fail if the goal is not met or a nonlinear node cannot be converted")

@@ -13,6 +13,7 @@ import onnx_ir as ir
 
 from onnx_snn.calibration.branches import ExecutionPath, execution_paths, running, untaken
 from onnx_snn.calibration.fixed_sizes import static_axes
+from onnx_snn.calibration.iterations import changing_shape
 from onnx_snn.calibration.observations import StaticAxes, observations, observed_model
 from onnx_snn.calibration.statistics import Calibration, calibrate, load_cache
 from onnx_snn.conversion.coverage import Coverage
@@ -83,7 +84,7 @@ def open_calibration(examined: Examined, data: Source | None, run: RunOptions) -
         raise CalibrationError("calibration data is missing; give real inputs of the network, such as an .npz file")
     # Decoding gives several feeds for each sample, so the number of samples does not limit the feeds.
     samples = None if isinstance(data, DecoderFeeds) else run.samples
-    return open_feeds(data, input_specs(examined.model), batch_size=run.batch_size, max_samples=samples)
+    return open_feeds(data, input_specs(examined.model), batch_size=run.batch_size, max_samples=samples, evenly=True)
 
 
 def calibrate_sites(examined: Examined, feeds: Feeds, run: RunOptions) -> CalibratedSites:
@@ -95,7 +96,7 @@ def calibrate_sites(examined: Examined, feeds: Feeds, run: RunOptions) -> Calibr
     """
     model, coverage = examined.model, examined.coverage
     paths = execution_paths(model, coverage.selected, feeds)
-    refuse_untaken(examined, paths)
+    refuse_unobserved(examined, paths)
     coverage.check_any()
     static = _static_axes(model, coverage, paths)
     observed, needed = observed_model(model, coverage.selected, static), observations(coverage.selected, static)
@@ -110,9 +111,11 @@ def calibrate_sites(examined: Examined, feeds: Feeds, run: RunOptions) -> Calibr
     return CalibratedSites(static, calibration, paths)
 
 
-def refuse_untaken(examined: Examined, paths: Mapping[ExecutionPath, Feed]) -> None:
-    """Refuse the sites that lie on none of the execution `paths`."""
-    examined.coverage.refused |= untaken(examined.coverage.selected, paths, examined.model)
+def refuse_unobserved(examined: Examined, paths: Mapping[ExecutionPath, Feed]) -> None:
+    """Refuse the sites on none of the execution `paths`, and those in loops whose tensors change their shape."""
+    coverage = examined.coverage
+    coverage.refused |= untaken(coverage.selected, paths, examined.model)
+    coverage.refused |= changing_shape(examined.model, coverage.selected, paths.values())
 
 
 def _static_axes(model: ir.Model, coverage: Coverage, paths: Mapping[ExecutionPath, Feed]) -> StaticAxes:

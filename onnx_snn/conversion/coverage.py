@@ -14,7 +14,7 @@ from onnx_snn.conversion.report import ConversionReport, NodeReport, Status
 from onnx_snn.conversion.verification import Comparison
 from onnx_snn.decompositions.decomposer import origin_of
 from onnx_snn.errors import ModelError
-from onnx_snn.graph.subgraphs import body_around, carries_state, graph_of, places
+from onnx_snn.graph.subgraphs import closed_around, graph_of, places
 from onnx_snn.profiling.gain import Gain
 from onnx_snn.rules import Recognition
 from onnx_snn.rules.node_class import NodeClass
@@ -102,15 +102,14 @@ class Coverage:
         ]
 
     def refuse_bodies(self, model: ir.Model) -> None:
-        """Refuse the sites in the body of a Loop or Scan, also in a branch inside one."""
+        """Refuse the sites in a branch within the body of a Loop or Scan."""
         known = places(model)
         for site in self.selected:
-            place = body_around(graph_of(site.node), known)
+            place = closed_around(graph_of(site.node), known)
             if place is not None:
                 self.refused[site] = (
-                    f"{'recurrent state inside: ' if carries_state(place.node) else ''}lies in the body of the "
-                    f"{place.node.op_type} {name_of(place.node)!r}, which runs many times in a run of the network, "
-                    "where calibration cannot observe it"
+                    f"lies in a branch within the body of the {place.node.op_type} {name_of(place.node)!r}, which some "
+                    "iterations may take and others not, where calibration cannot observe it"
                 )
 
     def check_any(self) -> None:

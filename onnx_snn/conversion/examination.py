@@ -9,7 +9,12 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from onnx_snn.config.convert_config import GENERATING_MAX_ERROR, ConvertConfig
+from onnx_snn.config.convert_config import (
+    FEW_TIMESTEPS,
+    GENERATING_MAX_ERROR,
+    RECURRENT_MAX_ERROR,
+    ConvertConfig,
+)
 from onnx_snn.conversion.coverage import Coverage
 from onnx_snn.conversion.selection import resolve, select
 from onnx_snn.conversion.stopwatch import Stopwatch
@@ -19,6 +24,9 @@ from onnx_snn.graph.model_reader import ModelSource, load_model
 from onnx_snn.graph.unique_names import make_names_unique
 from onnx_snn.neurons.opset import DOMAIN
 from onnx_snn.rules import recognise
+
+RECURRENT = frozenset(("RNN", "GRU", "LSTM", "DynamicQuantizeLSTM"))
+"""Operators of recurrent cells."""
 
 CACHES = ("past_", "present")
 """Prefixes of the names of inputs and outputs that hold a key/value cache."""
@@ -86,10 +94,13 @@ def examine(original: ir.Model, name: str, config: ConvertConfig, stopwatch: Sto
 def for_network(config: ConvertConfig, network: ir.Model) -> ConvertConfig:
     """`config` with the options that depend on the network filled in.
 
-    A network with a key/value cache gets a tighter error budget unless `config.max_error` gives one: it generates text,
-    where one different token changes all later ones.
+    Unless `config.max_error` gives an error budget, a network with a key/value cache gets a tighter one, as one
+    different token changes all later ones of a text, and so does one with recurrent cells, whose errors come back.
     """
     names = [value.name or "" for value in (*network.graph.inputs, *network.graph.outputs)]
     if config.max_error is None and any(name.startswith(CACHES) for name in names):
         return dataclasses.replace(config, max_error=GENERATING_MAX_ERROR)
+    recurrent = any(node.op_type in RECURRENT for node in network.graph.all_nodes())
+    if config.max_error is None and recurrent and config.timesteps > FEW_TIMESTEPS:
+        return dataclasses.replace(config, max_error=RECURRENT_MAX_ERROR)
     return config

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from onnx_snn.conversion.decoder_feeds import DECODERS, ENCODER, DecoderFeeds
+from onnx_snn.data.data_files import moved, with_model_folder
 from onnx_snn.data.feeds import Source, open_feeds
 from onnx_snn.data.specs import input_specs
 from onnx_snn.errors import CalibrationError
@@ -42,7 +43,8 @@ def data_by_file(
     decoders = [name for name in names if name not in found and name in DECODERS]
     if decoders and ENCODER in found:
         specs = input_specs(load_model(folder / ENCODER))
-        encoder = open_feeds(found[ENCODER], specs, batch_size=batch_size, max_samples=max_samples)
+        source = with_model_folder(found[ENCODER], folder)
+        encoder = open_feeds(source, specs, batch_size=batch_size, max_samples=max_samples, evenly=True)
         found |= {name: DecoderFeeds(folder, encoder, name) for name in decoders}
     missing = [name for name in names if name not in found]
     if missing:
@@ -64,7 +66,7 @@ def _user_data(folder: Path, names: Sequence[str], data: Any) -> dict[str, Sourc
         return dict(data)
     if isinstance(data, (str, os.PathLike)) and Path(data).is_dir():
         paths = {name: _data_path(Path(data), Path(name).stem) for name in names}
-        found: dict[str, Source] = {name: path for name, path in paths.items() if path is not None}
+        found: dict[str, Source] = {name: moved(data, path) for name, path in paths.items() if path is not None}
         if found:
             return found
     return {ENCODER: data} if ENCODER in names else {}

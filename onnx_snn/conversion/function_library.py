@@ -15,7 +15,7 @@ from onnx_snn.errors import ConfigError
 from onnx_snn.metadata import CONFIG_KEY, VERSION_KEY
 from onnx_snn.neurons import function_bodies
 from onnx_snn.neurons.opset import DOMAIN, Body
-from onnx_snn.profiling.spike_outputs import add_functions, meter, spiking_nodes
+from onnx_snn.profiling.spike_outputs import add_functions, countable_nodes, meter
 from onnx_snn.version import __version__
 
 MIN_IR_VERSION = 8
@@ -64,7 +64,7 @@ def closed_body_copy(model: ir.Model, plans: Sequence[SitePlan]) -> ir.Model:
         return model
     copy = model.clone()
     used = [name for domain, name, _ in model.functions if domain == DOMAIN]
-    metered = any(len(node.outputs) > 1 for node in spiking_nodes(copy))
+    metered = any(len(node.outputs) > 1 for node in countable_nodes(copy))
     add_functions(copy, used, Body.CLOSED, metered=metered)
     return copy
 

@@ -32,6 +32,7 @@ def merged(source: str, output: str | None, reports: Sequence[ConversionReport])
         error=max((report.error for report in reports if report.error is not None), default=None),
         gain=_joined([report.gain for report in reports if report.gain is not None]),
         classes={name: sum(report.classes.get(name, 0) for report in reports) for name in reports[0].classes},
+        warnings=tuple(f"{Path(report.source).stem}: {warning}" for report in reports for warning in report.warnings),
         upgrade="; ".join(f"{Path(report.source).stem}: {report.upgrade}" for report in reports if report.upgrade),
     )
 

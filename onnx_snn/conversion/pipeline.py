@@ -27,11 +27,12 @@ import onnx_ir as ir
 from onnx_snn.allocation.fit_sites import Fitter
 from onnx_snn.allocation.plan import SitePlan
 from onnx_snn.config.convert_config import ConvertConfig
+from onnx_snn.conversion.advice import costly_nodes
 from onnx_snn.conversion.calibrated_sites import (
     CalibratedSites,
     calibrate_sites,
     open_calibration,
-    refuse_untaken,
+    refuse_unobserved,
     weight_count,
 )
 from onnx_snn.conversion.coverage import Coverage
@@ -45,8 +46,10 @@ from onnx_snn.conversion.report import ConversionReport
 from onnx_snn.conversion.rewriter import rewrite
 from onnx_snn.conversion.run_options import RunOptions
 from onnx_snn.conversion.stopwatch import Stopwatch
+from onnx_snn.conversion.thin_data import held_back_error
 from onnx_snn.conversion.upgrade_check import Upgrade, checked_upgrade, upgrade_of
 from onnx_snn.conversion.verification import Comparison, check_invariants, check_valid, measure
+from onnx_snn.data.data_files import with_model_folder
 from onnx_snn.data.feeds import Source
 from onnx_snn.data.specs import Feed
 from onnx_snn.errors import ConfigError, ModelError
@@ -82,13 +85,14 @@ def convert(
         model: path of an .onnx file or an Optimum folder, `ModelProto` or `onnx_ir.Model`; it is not edited.
         output: .onnx file to write (a folder where `model` is one); its folder must exist.
         calibration: real inputs: a `CalibrationDataReader`, an iterable of feeds (dicts from input name to
-            array), a dict of arrays or an .npz file with one array per model input (first axis: samples).
+            array), a dict of arrays with one per model input (first axis: samples), or the path of such data, or of
+            images, texts, recordings or tables (`DataFiles` names what these need beside the model).
             For a folder of several models, a dict from file name to such a source, or a folder with NAME.npz
             for each NAME.onnx; decoders may be left out where the encoder has data.
         config: options; alternatively give the fields of `ConvertConfig` as keywords, such as `timesteps=4`. For a
             folder also a dict from file name to options.
         calibration_cache: .npz file with the calibration histograms; read when it exists, else written.
-        calibration_samples: use at most this many samples; all by default.
+        calibration_samples: use at most this many samples, drawn evenly over the data; all by default.
         batch_size: samples in one run during calibration.
         dry_run: stop after selection and report what would be converted: needs no data and writes nothing.
         progress: show progress bars on a terminal.
@@ -140,7 +144,7 @@ def convert_model(
     if run.dry_run:
         examined.coverage.plans = [SitePlan(site) for site in examined.coverage.selected]
         return _with_upgrade(examined.coverage.report(None, config, stopwatch.seconds), upgrade_of(original))
-    feeds = open_calibration(examined, data, run)
+    feeds = open_calibration(examined, with_model_folder(data, source), run)
     with stopwatch("calibrate"):
         calibrated = calibrate_sites(examined, feeds, run)
     fitter = Fitter.of(examined.coverage.selected, calibrated.calibration, calibrated.static, config)
@@ -165,7 +169,16 @@ def convert_model(
             gain = measured_gain(converted.model, verified[:PROFILED_SAMPLES]) or gain
     samples, comparison = calibrated.calibration.samples, converted.comparison
     report = converted.coverage.report(str(output), config, stopwatch.seconds, comparison, samples, error, gain)
-    return _with_upgrade(report, upgrade)
+    report = _with_upgrade(report, upgrade)
+    if weight_count(original) >= PROFILED_WEIGHTS:
+        return report
+    with stopwatch("advise"):
+        held = None
+        if config.allocates and len(calibrated.paths) == 1:
+            held = held_back_error(next(networks), original, feeds, samples, config)
+        costly = costly_nodes(converted.decomposed, converted.model, verified, report)
+    warnings = [*costly, *([held.warning()] if held is not None and held.thin else [])]
+    return dataclasses.replace(report, held_back=held, warnings=tuple(warnings), seconds=stopwatch.seconds)
 
 
 def _with_upgrade(report: ConversionReport, upgrade: Upgrade | None) -> ConversionReport:
@@ -181,7 +194,7 @@ def _examined_copies(
     yield examined
     while True:
         copy = examine(original, name, config, stopwatch)
-        refuse_untaken(copy, calibrated.paths)
+        refuse_unobserved(copy, calibrated.paths)
         yield copy
 
 
@@ -193,11 +206,13 @@ class Converted:
         model: the network.
         coverage: the state of every nonlinear node of the original.
         comparison: its error against the original.
+        decomposed: the original, with the fused operators written out of which sites are converted.
     """
 
     model: ir.Model
     coverage: Coverage
     comparison: Comparison
+    decomposed: ir.Model
 
 
 def _converted(
@@ -226,4 +241,4 @@ def _converted(
         reference = original if coverage.decomposed else decomposed
         fast = closed_body_copy(model, coverage.plans)
         comparison = measure(reference, fast, verified, taps, decomposed=decomposed)
-    return Converted(model, coverage, comparison)
+    return Converted(model, coverage, comparison, decomposed)

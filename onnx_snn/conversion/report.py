@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from onnx_snn.config.convert_config import ConvertConfig
+from onnx_snn.conversion.held_back import HeldBack
 from onnx_snn.formatting import json_values, screen_table, wrapped
 from onnx_snn.output_files import write_json
 from onnx_snn.profiling.gain import Gain, verdict
@@ -111,6 +112,8 @@ class ConversionReport:
         classes: number of nodes of the network in each class, by the values of `onnx_snn.rules.node_class.NodeClass`;
             every node is in one. Subgraphs count, and functions and fused operators as they are decomposed.
         upgrade: what was done to an old opset, in words; empty for a network of opset 13 or later.
+        held_back: errors of a copy that was calibrated without some samples; None where none were held back.
+        warnings: what threatens the error on other data, or makes most of it, and what to do.
     """
 
     source: str
@@ -124,6 +127,8 @@ class ConversionReport:
     gain: Gain | None = None
     classes: dict[str, int] = field(default_factory=dict)
     upgrade: str = ""
+    held_back: HeldBack | None = None
+    warnings: tuple[str, ...] = ()
 
     def count(self, status: Status) -> int:
         """Number of nodes with `status`."""
@@ -184,6 +189,7 @@ class ConversionReport:
             lines += ["", screen_table(_NODE_HEADER, [_node_row(node) for node in self.nodes])]
         if self.outputs:
             lines += ["", verdict(self._lost(), self.gain, self._next())]
+        lines += [wrapped(f"warning: {warning}") for warning in self.warnings]
         return "\n".join(lines)
 
     @property

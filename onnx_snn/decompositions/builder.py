@@ -22,6 +22,9 @@ from onnx_snn.rules.rule import name_of
 
 Operand: TypeAlias = "ir.Value | float | int | Sequence[int] | None"
 Outputs: TypeAlias = "Sequence[ir.Value | None]"
+Values: TypeAlias = "Sequence[ir.Value]"
+Step: TypeAlias = "Callable[[FormulaBuilder, Values, ir.Value], tuple[Values, ir.Value]]"
+"""One iteration of a loop: from the states and the number of the iteration, int64, to new states and one element."""
 
 _BOOL_OUTPUT = operators("Equal Less LessOrEqual Greater GreaterOrEqual And Or Not IsNaN")
 """Operators whose output is of bool."""
@@ -80,6 +83,32 @@ class FormulaBuilder:
     def split(self, x: ir.Value, sizes: Sequence[int], axis: int) -> Sequence[ir.Value]:
         """The parts of `x` with `sizes` along `axis`."""
         return self._write("Split", [x, list(sizes)], {"axis": axis}, len(sizes))
+
+    def loop(self, step: Step, states: Sequence[ir.Value], iterations: ir.Value) -> Sequence[ir.Value]:
+        """The last states, and the elements of all iterations stacked along a new first axis.
+
+        Args:
+            step: writes the body of the loop with the builder that it is given.
+            states: the first states.
+            iterations: number of iterations, int64.
+        """
+        body = FormulaBuilder(self.node, self._target)
+        index = self._inner("iteration", ir.DataType.INT64)
+        goes_on = self._inner("condition", ir.DataType.BOOL)
+        index.shape = goes_on.shape = ir.Shape([])
+        inner = [self._inner("state", state.dtype) for state in states]
+        new_states, element = step(body, inner, index)
+        outputs = [body.Identity(goes_on), *new_states, element]
+        name = self._target.names.take(f"{name_of(self.node)}/body")
+        graph = ir.Graph([index, goes_on, *inner], outputs, nodes=body.nodes, name=name)
+        written = self._write("Loop", [iterations, None, *states], {"body": graph}, len(states) + 1)
+        for value, inside in zip(written, outputs[1:], strict=True):
+            value.type = inside.type
+        return written
+
+    def _inner(self, name: str, dtype: ir.DataType | None) -> ir.Value:
+        """A new input of a body."""
+        return ir.val(self._target.names.take(f"{name_of(self.node)}/{name}"), dtype=dtype)
 
     def constant(self, number: Any, dtype: ir.DataType) -> ir.Value:
         """An initializer that holds `number`."""

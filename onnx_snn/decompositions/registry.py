@@ -21,6 +21,7 @@ from onnx_snn.decompositions.normalization import (
     skip_layer_normalization,
     skip_rms_normalization,
 )
+from onnx_snn.decompositions.recurrent_cells import dynamic_quantize_lstm, gru, lstm, rnn
 from onnx_snn.graph.domains import MICROSOFT
 
 Decomposition = Callable[[FormulaBuilder], "Outputs | None"]
@@ -41,9 +42,13 @@ def _standard_attention(op: FormulaBuilder) -> Outputs:
 
 DECOMPOSITIONS: dict[tuple[str, str], Decomposition] = {
     ("", "Attention"): _standard_attention,
+    ("", "GRU"): gru,
+    ("", "LSTM"): lstm,
+    ("", "RNN"): rnn,
     ("", "Swish"): swish,
     (MICROSOFT, "Attention"): fused_attention,
     (MICROSOFT, "BiasGelu"): bias_gelu,
+    (MICROSOFT, "DynamicQuantizeLSTM"): dynamic_quantize_lstm,
     (MICROSOFT, "EmbedLayerNormalization"): embed_layer_normalization,
     (MICROSOFT, "FastGelu"): fast_gelu,
     (MICROSOFT, "FusedConv"): fused_conv,

@@ -8,8 +8,7 @@ of shape [samples, length]; `onnx_snn.evaluation.metrics` has others.
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from onnx_snn.data.data_files import open_npz
+from onnx_snn.data.data_files import with_model_folder
 from onnx_snn.data.element_types import widened
 from onnx_snn.data.feeds import Feeds, Source, open_feeds
 from onnx_snn.data.specs import Feed, sample_count, session_specs
@@ -30,9 +29,6 @@ from onnx_snn.evaluation.metrics import METRICS, Metric, MetricLike, Score, metr
 from onnx_snn.formatting import json_values, screen_table
 from onnx_snn.runtime.execution import run
 from onnx_snn.runtime.session import session, session_options
-
-LABELS = "labels"
-"""Name of the array in the data that holds the labels."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +123,7 @@ def compare(
         original: .onnx file of the original network.
         spiking: .onnx file of the converted network.
         data: inputs, in any form that `onnx_snn.convert` takes for calibration.
-        labels: int64 [samples] or [samples, length]; by default the array `labels` of the data, if any.
+        labels: int64 [samples] or [samples, length]; by default those of the data, if it has any.
         metric: "accuracy", "f1", "perplexity", "cosine", "agreement", or a function of output and labels that
             returns a score for each sample, higher is better; by default chosen by the shape of the labels.
         output: name of the output to compare; the first by default.
@@ -145,8 +141,9 @@ def compare(
     options = session_options(quiet=True, kernels=kernels)
     networks = [session(path, session_options=options, kernels=kernels) for path in (original, spiking)]
     name = output_name([[value.name for value in network.get_outputs()] for network in networks], output)
+    data = with_model_folder(data, original)
     feeds = open_feeds(data, session_specs(networks[0]), batch_size=batch_size, max_samples=samples)
-    labels = labels_of(data) if labels is None else np.asarray(labels)
+    labels = feeds.labels_or(labels)
     task = metric_of(metric, labels)
     score = Comparison(name, task, has_classes=_reads_classes(task) or file_has_class_scores(original, name))
     bar = {"desc": "compare", "total": feeds.batches, "disable": None if progress else True, "unit": "batch"}
@@ -235,20 +232,6 @@ def labelled(feeds: Feeds, labels: NDArray[Any] | None) -> Iterator[tuple[Feed, 
             raise CalibrationError(f"there are {len(labels)} labels for at least {stop} samples; give one per sample")
         yield feed, None if labels is None else labels[start:stop]
         start = stop
-
-
-def labels_of(data: Source) -> NDArray[Any] | None:
-    """The array `labels` of an .npz file or of a dict of arrays; None if there is none.
-
-    Raises:
-        CalibrationError: the file does not exist or cannot be read.
-    """
-    if isinstance(data, (str, os.PathLike)) and Path(data).suffix == ".npz":
-        with open_npz(data) as arrays:
-            return np.asarray(arrays[LABELS]) if LABELS in arrays else None
-    if isinstance(data, Mapping) and LABELS in data:
-        return np.asarray(data[LABELS])
-    return None
 
 
 def output_name(networks: Sequence[Sequence[str]], output: str | None) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from onnx_snn.errors import ModelError
-from onnx_snn.graph.subgraphs import Places, around, body_around, graph_of, places
+from onnx_snn.graph.subgraphs import Places, around, closed_around, graph_of, places
 from onnx_snn.graph.unique_names import UniqueNames
 from onnx_snn.metadata import IDENTITY, SOURCE_KEY
 from onnx_snn.neurons import opset
@@ -27,7 +27,7 @@ class SpikingNode:
         source: operation that the node replaces, such as "gelu"; "identity" for a code.
         output: name of the tensor that it computes; the original has a tensor of this name unless the node is a code.
         original: name of the original's tensor that the output approximates; for a code this is the node's input.
-        readers: names of the nodes that read the output.
+        readers: names of the nodes that read the output; of nodes without a name, of their first outputs.
         anchor: name of the tensor of the main graph that the output is or, in a branch, that the If around it computes.
     """
 
@@ -52,7 +52,7 @@ class SwitchedGraph:
         switches: for the name of each node the name of the input, bool [], that switches it on.
 
     Raises:
-        ModelError: `model` has no spiking node, has one in a loop, or was not converted from `original`.
+        ModelError: `model` has no spiking node, has one that cannot be observed, or was not converted from `original`.
     """
 
     def __init__(self, original: ir.Model, model: ir.Model) -> None:
@@ -107,7 +107,7 @@ class SwitchedGraph:
         chain, source = self._chain(node), node.metadata_props.get(SOURCE_KEY, "")
         output = chain[-1].outputs[0]
         name, anchor = str(output.name), self._anchor(output)
-        readers = tuple(user.name or "" for user in output.consumers())
+        readers = tuple(user.name or str(user.outputs[0].name) for user in output.consumers())
         x = chain[0].inputs[0]
         assert x is not None, "a spiking node reads a tensor"
         exact = [ir.node("Identity", [x])] if source == IDENTITY else self._copied(name)
@@ -225,15 +225,17 @@ def _spiking_nodes(model: ir.Model, known: Places) -> list[ir.Node]:
     """The spiking nodes of `model`, whose subgraphs lie at `known` places.
 
     Raises:
-        ModelError: there is none, or one lies in the body of a Loop or Scan.
+        ModelError: there is none, or one lies in a branch within the body of a Loop or Scan.
     """
     spiking = [node for node in model.graph.all_nodes() if node.domain == opset.DOMAIN]
     if not spiking:
         raise ModelError("the spiking network has no spiking node; give a network that onnx-snn has converted")
     for node in spiking:
-        if body_around(graph_of(node), known) is not None:
+        closed = closed_around(graph_of(node), known)
+        if closed is not None:
             raise ModelError(
-                f"spiking node {node.name!r} lies in the body of a Loop or Scan, where it cannot be switched on and off"
+                f"spiking node {node.name!r} lies in a branch within the body of a {closed.node.op_type}, where its "
+                "output cannot be observed"
             )
     return spiking
 

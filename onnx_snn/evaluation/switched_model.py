@@ -51,7 +51,8 @@ class SwitchedModel:
             come last.
 
     Raises:
-        ModelError: `spiking` has no spiking node, has one in a loop, or was not converted from `original`.
+        ModelError: `spiking` has no spiking node, has one that cannot be observed, or was not converted from
+            `original`.
     """
 
     def __init__(

@@ -156,4 +156,5 @@ def multiply_accumulates(node: ir.Node, shapes: Shapes) -> int:
     """Number of multiply-accumulates of a node of one of `PRODUCT_OPERATORS` in a run with these `shapes`."""
     operands = [shapes.of(value) for value in operands_of(node)]
     output = shapes.of(node.outputs[0])
-    return PRODUCT_OPERATORS[node.domain, node.op_type].multiply_accumulates(node, operands, output)
+    once = PRODUCT_OPERATORS[node.domain, node.op_type].multiply_accumulates(node, operands, output)
+    return once * shapes.times(node.outputs[0])

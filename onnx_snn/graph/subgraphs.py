@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Places of subgraphs, and lifting of tensors out of the branches of If nodes.
+"""Places of subgraphs, and lifting of tensors out of them.
 
-A branch runs once or not at all. To lift a tensor out of it, the branch gets the tensor as an additional output, the
-other branch an empty tensor, and the If a new output that holds whichever was computed; this is repeated for each
-enclosing If. Tensors in the body of a Loop or Scan cannot be lifted, because it runs any number of times.
+A branch of an If runs once or not at all. To lift a tensor out of it, the branch gets the tensor as an additional
+output, the other branch an empty tensor, and the If a new output that holds whichever was computed. The body of a Loop
+or Scan runs any number of times. A tensor in it becomes a scan output, which stacks its values along a new first axis:
+axes that are counted from the end stay what they are. This is repeated for each enclosing node. A branch within a body
+is empty in some iterations only, and what is empty cannot be stacked with what is not, so its tensors stay inside.
 """
 
 from __future__ import annotations
@@ -19,6 +21,9 @@ from onnx_snn.graph.unique_names import UniqueNames
 
 BRANCHES = ("then_branch", "else_branch")
 """Names of the attributes of If that hold its branches."""
+
+BODIES = ("Loop", "Scan")
+"""Operators whose body runs once for each iteration."""
 
 LIFTED = "onnx_snn.lifted."
 """Prefix of the names of values that are added to lift a tensor."""
@@ -63,14 +68,47 @@ def around(graph: ir.Graph, known: Places) -> Iterator[Place]:
 
 
 def body_around(graph: ir.Graph, known: Places) -> Place | None:
-    """The place of the body of a Loop or Scan that is, or lies around, `graph`; None where there is none."""
+    """The place of the innermost body that is, or lies around, `graph`; None where there is none."""
     return next((place for place in around(graph, known) if place.attribute not in BRANCHES), None)
 
 
-def carries_state(node: ir.Node) -> bool:
-    """Whether a Loop or Scan hands values from one run of its body to the next."""
-    inputs = len(node.attributes["body"].as_graph().inputs)
-    return inputs > (2 if node.op_type == "Loop" else node.attributes.get_int("num_scan_inputs", 0))
+def closed_around(graph: ir.Graph, known: Places) -> Place | None:
+    """The place of the body out of which tensors of `graph` cannot be lifted; None where they can be.
+
+    It is the body around a branch that is, or lies around, `graph`, or the body of another operator than Loop and Scan.
+    """
+    in_branch = False
+    for place in around(graph, known):
+        if place.attribute in BRANCHES:
+            in_branch = True
+        elif in_branch or place.node.op_type not in BODIES:
+            return place
+    return None
+
+
+def unconditional_graphs(model: ir.Model) -> set[ir.Graph]:
+    """The main graph of `model`, and the bodies of Loop and Scan that lie in no branch: what runs in every run."""
+    known = places(model)
+    bodies = (graph for graph in known if all(_is_body(place) for place in around(graph, known)))
+    return {model.graph, *bodies}
+
+
+def _is_body(place: Place) -> bool:
+    return place.attribute not in BRANCHES and place.node.op_type in BODIES
+
+
+def source_of_lifted(value: ir.Value) -> ir.Value:
+    """The value in the innermost body that `value`, a value of the main graph, was lifted out of; else itself."""
+    producer = value.producer()
+    if producer is None or producer.op_type not in BODIES:
+        return value
+    outputs = producer.attributes["body"].as_graph().outputs
+    # The body of a Loop also gives its condition back.
+    inner = outputs[(value.index() or 0) + (producer.op_type == "Loop")]
+    passed = inner.producer()
+    if passed is None or passed.op_type != "Identity" or passed.inputs[0] is None:
+        return value
+    return source_of_lifted(passed.inputs[0])
 
 
 def graph_of(part: ir.Node | ir.Value) -> ir.Graph:
@@ -80,9 +118,9 @@ def graph_of(part: ir.Node | ir.Value) -> ir.Graph:
 
 
 def lifted(model: ir.Model, values: Sequence[ir.Value]) -> list[ir.Value]:
-    """Values of the main graph that hold `values`: themselves, or new outputs of the If nodes around them.
+    """Values of the main graph that hold `values`: themselves, or new outputs of the nodes around them.
 
-    None of them may lie in the body of a Loop or Scan.
+    No graph around them may be closed (`closed_around`).
     """
     known = places(model)
     if any(value.dtype is None and graph_of(value) in known for value in values):
@@ -99,16 +137,23 @@ def _lifted(value: ir.Value, known: Places, names: UniqueNames) -> ir.Value:
 
 
 def _passed_out(value: ir.Value, place: Place, name: str, names: UniqueNames) -> ir.Value:
-    """The new output `name` of the If at `place` that holds `value`, a value of the branch there, or is empty."""
-    # By Identity, because a value can be an output only once.
+    """The new output `name` of the node at `place` that holds `value`, a value of the graph there, or is empty."""
     dtype = value.dtype or ir.DataType.FLOAT
-    taken, empty = ir.node("Identity", [value]), ir.node("Constant", [], {"value": _empty(dtype)})
-    for branch in BRANCHES:
-        node = taken if branch == place.attribute else empty
-        graph = place.node.attributes[branch].as_graph()
+    # By Identity, because a value can be an output only once.
+    given = {place.attribute: ir.node("Identity", [value])}
+    if place.attribute in BRANCHES:
+        (other,) = set(BRANCHES) - {place.attribute}
+        given[other] = ir.node("Constant", [], {"value": _empty(dtype)})
+    for attribute, node in given.items():
+        graph = place.node.attributes[attribute].as_graph()
         graph.append(node)
-        node.outputs[0].name, node.outputs[0].dtype = names.take(f"{name}.{branch}"), dtype
+        node.outputs[0].name, node.outputs[0].dtype = names.take(f"{name}.{attribute}"), dtype
+        if place.attribute not in BRANCHES:
+            node.outputs[0].shape = value.shape  # which onnxruntime's Scan needs
         graph.outputs.append(node.outputs[0])
+    for option in ("scan_output_axes", "scan_output_directions"):
+        if option in place.node.attributes:
+            place.node.attributes[option] = ir.AttrInt64s(option, [*place.node.attributes[option].as_ints(), 0])
     place.node.resize_outputs(len(place.node.outputs) + 1)
     output = place.node.outputs[-1]
     output.name, output.dtype = names.take(name), dtype

@@ -56,7 +56,7 @@ class CountedNeuron:
     def elements(self, shapes: Shapes) -> int:
         """Number of evaluations of the neuron in one run: one for each element of the input, or one for each row."""
         shape = shapes.of(self.node.outputs[0])
-        return math.prod(shape[:-1] if self.meter.role.sees_rows else shape)
+        return math.prod(shape[:-1] if self.meter.role.sees_rows else shape) * shapes.times(self.node.outputs[0])
 
     def activity(self, elements: int, counts: NDArray[np.int64]) -> NeuronActivity:
         """Activity of the neuron over several runs.
@@ -126,7 +126,7 @@ class CountedProduct:
         An elementwise operator (Mul) is a product only if an operand is coded.
 
         Args:
-            node: any node of the main graph.
+            node: any node that always runs.
             codes: outputs of the neurons that code operands, with the index of each neuron among all counted ones.
             flow: classification of the model's values.
         """

@@ -16,6 +16,7 @@ from onnx_snn.data.specs import Feed
 from onnx_snn.graph.activation_flow import ActivationFlow
 from onnx_snn.graph.product_operators import operands_of
 from onnx_snn.graph.shapes import Shapes
+from onnx_snn.graph.subgraphs import unconditional_graphs
 from onnx_snn.neurons.opset import Body
 from onnx_snn.neurons.ramps import disjoint
 from onnx_snn.profiling.activity import NeuronActivity, Operand, ProductActivity
@@ -43,10 +44,12 @@ class Counters:
         self._neurons = [CountedNeuron(entry, entry.neuron) for entry in meters]
         codes = {neuron.node.outputs[0]: index for index, neuron in enumerate(self._neurons) if neuron.is_code}
         flow = ActivationFlow(model)
-        found = (CountedProduct.of(node, codes, flow) for node in model.graph)
+        graphs = unconditional_graphs(model)
+        nodes = [node for node in model.graph.all_nodes() if node.graph in graphs]
+        found = (CountedProduct.of(node, codes, flow) for node in nodes)
         self._products = [product for product in found if product is not None]
         products = {product.node for product in self._products}
-        self._kept = [node for node in model.graph if node not in products and is_counted(node, flow)]
+        self._kept = [node for node in nodes if node not in products and is_counted(node, flow)]
         self.uncounted: tuple[UncountedNode, ...] = uncounted_nodes(model, flow, {*products, *self._kept})
         self._shapes = ShapeTable(model, self._observed())
         add_gates(model, meters)
@@ -132,7 +135,8 @@ class Counters:
         work = Work()
         for signature, runs in self._runs.items():
             shapes = self._shapes.at(signature)
-            work += work_of_kept(node, shapes.of(node.inputs[0]), shapes.of(node.outputs[0])) * runs
+            once = work_of_kept(node, shapes.of(node.inputs[0]), shapes.of(node.outputs[0]))
+            work += once * (shapes.times(node.outputs[0]) * runs)
         return NodeWork(name_of(node), node.op_type, work, work)
 
     def _observed(self) -> list[ir.Value]:

@@ -18,7 +18,7 @@ in this way (SpikeZIP-TF, You et al. 2024): spikes(a) + spikes(b) accumulations.
 as in arXiv 2508.07710, takes spikes(a) * spikes(b).
 
 Shapes of inner tensors are inferred by one run for every distinct set of input shapes. Nodes whose operations are not
-counted, such as those in subgraphs (If, Loop, Scan), are listed in `Profile.uncounted`.
+counted, such as those in branches of If nodes, are listed in `Profile.uncounted`.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ import onnx_ir as ir
 import onnxruntime as ort
 from tqdm import tqdm
 
+from onnx_snn.data.data_files import with_model_folder
 from onnx_snn.data.feeds import Source, open_feeds
 from onnx_snn.data.specs import Feed, input_specs, sample_count
 from onnx_snn.errors import ModelError
@@ -45,7 +46,7 @@ from onnx_snn.profiling import profile_tables as tables
 from onnx_snn.profiling.activity import NeuronActivity, ProductActivity
 from onnx_snn.profiling.counters import Counters
 from onnx_snn.profiling.energy import EnergyCosts, EnergyReport
-from onnx_snn.profiling.spike_outputs import spiking_nodes
+from onnx_snn.profiling.spike_outputs import countable_nodes
 from onnx_snn.profiling.uncounted import UncountedNode
 from onnx_snn.runtime.execution import BoundOutputs
 from onnx_snn.runtime.session import session, session_options
@@ -134,8 +135,9 @@ def profile(
     """
     network = load_model(model)
     name = str(model) if isinstance(model, (str, Path)) else type(model).__name__
-    if not spiking_nodes(network):
+    if not countable_nodes(network):
         raise ModelError(f"{name}: no spiking nodes; convert it with onnx_snn.convert or: onnx-snn convert")
+    data = with_model_folder(data, model)
     feeds = open_feeds(data, input_specs(network), batch_size=batch_size, max_samples=samples)
     profiler = Profiler(network, session_options(quiet=True, kernels=kernels), kernels=kernels)
     for feed in tqdm(feeds, "profile", total=feeds.batches, disable=None if progress else True, unit="batch"):

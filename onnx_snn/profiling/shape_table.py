@@ -6,10 +6,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import numpy as np
 import onnx_ir as ir
 
 from onnx_snn.data.specs import Feed
 from onnx_snn.graph.shapes import Shape, Shapes
+from onnx_snn.graph.subgraphs import graph_of
 from onnx_snn.neurons.opset import DOMAIN
 from onnx_snn.profiling.spike_outputs import is_count
 from onnx_snn.runtime.tap_session import ShapeSession
@@ -32,7 +34,7 @@ class ShapeTable:
 
     Args:
         model: the model; it is not changed.
-        values: named values of its main graph.
+        values: named values of its main graph, or of bodies that always run.
     """
 
     def __init__(self, model: ir.Model, values: Iterable[ir.Value]) -> None:
@@ -60,14 +62,20 @@ def _without_spikes(model: ir.Model) -> ir.Model:
     """A copy of `model` with Identity in place of every spiking node: the same shapes, without the computation."""
     copy = model.clone()
     copy.graph.outputs[:] = [value for value in copy.graph.outputs if not is_count(value)]
-    for node in list(copy.graph):
+    for node in list(copy.graph.all_nodes()):
         if node.domain == DOMAIN:
             passed = ir.node("Identity", [node.inputs[0]], outputs=None)
-            name = node.outputs[0].name
-            copy.graph.insert_before(node, passed)
+            graph, name = graph_of(node), node.outputs[0].name
+            graph.insert_before(node, passed)
             node.outputs[0].replace_all_uses_with(passed.outputs[0], replace_graph_outputs=True)
             passed.outputs[0].type, passed.outputs[0].shape = node.outputs[0].type, node.outputs[0].shape
-            copy.graph.remove(node, safe=True)
+            for count in node.outputs[1:]:
+                if count.uses():  # in a body, out of which it is lifted
+                    none = ir.node("Constant", [], {"value": ir.tensor(np.zeros((1, 1), np.int64))})
+                    graph.insert_before(node, none)
+                    none.outputs[0].name = f"{count.name}/none"
+                    count.replace_all_uses_with(none.outputs[0])
+            graph.remove(node, safe=True)
             passed.outputs[0].name = name
     for identifier in [identifier for identifier in copy.functions if identifier[0] == DOMAIN]:
         del copy.functions[identifier]

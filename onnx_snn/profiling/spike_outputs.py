@@ -7,8 +7,9 @@ Every neuron of a spiking node gets an output int64 [S, N] after the outputs of 
     <node>/exp2_spikes, <node>/reciprocal_spikes            SpikingSoftmax
     <node>/deviation_spikes, <node>/rsqrt_spikes            SpikingLayerNormalization, SpikingRMSNormalization
 
-It holds the spikes of one run by time step and basis, summed over elements. The functions in the file are replaced by
-ones with these outputs, since a call must take every output of a function.
+It holds the spikes of one run by time step and basis, summed over elements, and over the iterations where the node lies
+in the body of a Loop or Scan. The functions in the file are replaced by ones with these outputs, since a call must take
+every output of a function.
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+import numpy as np
 import onnx_ir as ir
 
 from onnx_snn.arrays import Float32
 from onnx_snn.errors import ModelError
 from onnx_snn.graph.node_builder import add_initializer
+from onnx_snn.graph.subgraphs import around, graph_of, lifted, places, source_of_lifted, unconditional_graphs
 from onnx_snn.graph.unique_names import UniqueNames
 from onnx_snn.metadata import SOURCE_KEY
 from onnx_snn.neurons import function_bodies, opset
@@ -93,10 +96,25 @@ def spiking_nodes(model: ir.Model) -> list[ir.Node]:
     return [node for node in model.graph if node.domain == DOMAIN]
 
 
+def countable_nodes(model: ir.Model) -> list[ir.Node]:
+    """The spiking nodes whose spikes can be counted: those of the main graph, and in bodies that always run."""
+    graphs = unconditional_graphs(model)
+    return [node for node in model.graph.all_nodes() if node.domain == DOMAIN and node.graph in graphs]
+
+
 def is_count(value: ir.Value) -> bool:
     """Whether `value` holds spikes that a spiking node counted."""
+    return _count_behind(value) is not None
+
+
+def _count_behind(value: ir.Value) -> ir.Value | None:
+    """The output of a spiking node whose spikes `value` holds; None where it holds none."""
     producer = value.producer()
-    return producer is not None and producer.domain == DOMAIN and value.index() != 0
+    if producer is not None and producer.op_type == "ReduceSum" and producer.inputs[0] is not None:
+        value = source_of_lifted(producer.inputs[0])
+        producer = value.producer()
+    counts = producer is not None and producer.domain == DOMAIN and value.index() != 0
+    return value if counts else None
 
 
 def meter(model: ir.Model, body: Body) -> list[Meter]:
@@ -111,20 +129,44 @@ def meter(model: ir.Model, body: Body) -> list[Meter]:
     Returns:
         The meters of all neurons, in graph order.
     """
-    nodes = spiking_nodes(model)
+    nodes = countable_nodes(model)
     if all(len(node.outputs) > 1 for node in nodes):
-        return [Meter(node, prefix, str(value.name)) for node in nodes for prefix, value in _counts(node)]
-    names, meters = UniqueNames.of(model), []
+        held = {_count_behind(output): str(output.name) for output in model.graph.outputs}
+        return [Meter(node, prefix, held[value]) for node in nodes for prefix, value in _counts(node)]
+    meters, totals = [], _Totals(model)
     for node in nodes:
         operator = OPERATORS[node.op_type]
         node.resize_outputs(len(operator.outputs(metered=True)))
         for name, (prefix, value) in zip(operator.outputs(metered=True)[1:], _counts(node), strict=True):
-            value.name = names.take(f"{node.name}/{name}")
-            value.type, value.shape = ir.TensorType(ir.DataType.INT64), ir.Shape(_kernel_shape(node, prefix))
-            model.graph.outputs.append(value)
-            meters.append(Meter(node, prefix, value.name))
-    add_functions(model, {node.op_type for node in nodes}, body, metered=True)
+            total = totals.of(value, f"{node.name}/{name}")
+            total.type, total.shape = ir.TensorType(ir.DataType.INT64), ir.Shape(_kernel_shape(node, prefix))
+            model.graph.outputs.append(total)
+            meters.append(Meter(node, prefix, str(total.name)))
+    add_functions(model, {node.op_type for node in model.graph.all_nodes()} & OPERATORS.keys(), body, metered=True)
     return meters
+
+
+class _Totals:
+    """Counts as values of the main graph: of nodes in bodies, the sums over all iterations."""
+
+    def __init__(self, model: ir.Model) -> None:
+        self._model, self._names, self._places = model, UniqueNames.of(model), places(model)
+
+    def of(self, count: ir.Value, name: str) -> ir.Value:
+        """The value `name`, or of the next unused name, that holds the total of `count`."""
+        name = self._names.take(name)
+        depth = len(list(around(graph_of(count.producer() or count), self._places)))
+        if not depth:
+            count.name = name
+            return count
+        count.name = self._names.take(f"{name}/iteration")
+        count.type, count.shape = ir.TensorType(ir.DataType.INT64), ir.Shape([None, None])
+        (stacked,) = lifted(self._model, [count])
+        axes = add_initializer(self._model, self._names, f"{name}/axes", np.arange(depth))
+        total = ir.node("ReduceSum", [stacked, axes], {"keepdims": 0})
+        self._model.graph.append(total)
+        total.outputs[0].name = name
+        return total.outputs[0]
 
 
 def add_gates(model: ir.Model, meters: Iterable[Meter]) -> None:
@@ -132,7 +174,7 @@ def add_gates(model: ir.Model, meters: Iterable[Meter]) -> None:
 
     Outputs are the same. Counts [T, N] become [T + 1, N]: a saturated element fires at the gate and at no other step.
     """
-    unique = UniqueNames.of(model)
+    unique, outputs = UniqueNames.of(model), {value.name: value for value in model.graph.outputs}
     for entry in meters:
         neuron, node = entry.neuron, entry.node
         if neuron.sizes is None or neuron.sizes.gate:
@@ -141,8 +183,7 @@ def add_gates(model: ir.Model, meters: Iterable[Meter]) -> None:
         for parameter, kernel in size_kernels(neuron.sizes.steps, gate=True).items():
             value = add_initializer(model, unique, f"{entry.output}/gated_{parameter}", kernel)
             node.replace_input_with(names.index(entry.prefix + parameter), value)
-        count = dict(_counts(node))[entry.prefix]
-        count.shape = ir.Shape((neuron.timesteps + 1, neuron.bases))
+        outputs[entry.output].shape = ir.Shape((neuron.timesteps + 1, neuron.bases))
 
 
 def add_functions(model: ir.Model, names: Iterable[str], body: Body, *, metered: bool) -> None:

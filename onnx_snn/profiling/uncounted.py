@@ -13,6 +13,7 @@ from onnx_snn.formatting import SCREEN_WIDTH, shortened
 from onnx_snn.graph.activation_flow import ActivationFlow
 from onnx_snn.graph.domains import MICROSOFT
 from onnx_snn.graph.operator_lists import operators
+from onnx_snn.graph.subgraphs import unconditional_graphs
 from onnx_snn.neurons.opset import DOMAIN
 from onnx_snn.rules.rule import name_of
 
@@ -41,7 +42,7 @@ UNKNOWN = "operator without known counts"
 """Reason of an uncounted node: no table has the operation counts of its operator."""
 
 SUBGRAPH = "in a subgraph"
-"""Reason of an uncounted node: it lies in the body of an If, Loop or Scan."""
+"""Reason of an uncounted node: it lies in the branch of an If, which some runs take and others not."""
 
 FUSED_ACTIVATION = "only its fused activation function"
 """Reason of a node whose product is counted, but not the activation function that is fused with it."""
@@ -69,13 +70,13 @@ def uncounted_nodes(model: ir.Model, flow: ActivationFlow, counted: Collection[i
     """The nodes of `model`, subgraphs included, that compute with activations and are not in `counted`.
 
     Args:
-        model: the model; spiking nodes of its main graph are counted by their spikes.
+        model: the model; spiking nodes that always run are counted by their spikes.
         flow: classification of its values.
         counted: nodes whose operations are counted.
     """
-    found = []
+    found, running = [], unconditional_graphs(model)
     for node in model.graph.all_nodes():
-        reason = _reason(node, flow, node in counted, inside=node.graph is not model.graph)
+        reason = _reason(node, flow, node in counted, inside=node.graph not in running)
         if reason:
             found.append(UncountedNode(name_of(node), node.op_type, reason))
     return tuple(found)

@@ -11,6 +11,7 @@ from typing import Any
 import onnx_ir as ir
 from tqdm import tqdm
 
+from onnx_snn.data.data_files import with_model_folder
 from onnx_snn.data.feeds import Feeds, Source, open_feeds
 from onnx_snn.data.specs import Feed, input_specs
 from onnx_snn.errors import ConfigError
@@ -70,6 +71,7 @@ def survey(
     if sample < 0:
         raise ConfigError(f"sample is {sample}; expected an index from 0")
     network = load_model(spiking)
+    data = with_model_folder(data, original)
     feeds = open_feeds(data, input_specs(network), batch_size=batch_size, max_samples=samples)
     if not isinstance(data, (str, os.PathLike, Mapping)):
         data = feeds  # a source that can be read only once is read here and replayed

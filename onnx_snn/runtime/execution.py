@@ -93,9 +93,15 @@ def contiguous(array: NDArray[Any]) -> NDArray[Any]:
     return np.asarray(array, order="C")
 
 
+NAMED_INPUTS = 8
+"""Largest number of inputs whose shapes a message gives: those of the network come first."""
+
+
 def _failure(feed: Given, error: Exception) -> CalibrationError:
-    shapes = {name: value.shape for name, value in feed.items() if isinstance(value, np.ndarray)}
-    return CalibrationError(f"onnxruntime fails on inputs of shapes {shapes}: {error}")
+    shapes = [(name, value.shape) for name, value in feed.items() if isinstance(value, np.ndarray)]
+    named = dict(shapes[:NAMED_INPUTS])
+    more = f" and {len(shapes) - len(named)} more" if len(shapes) > len(named) else ""
+    return CalibrationError(f"onnxruntime fails on inputs of shapes {named}{more}: {error}")
 
 
 def _is_foreign(dtype: ir.DataType) -> bool:

@@ -22,7 +22,7 @@ from onnx_snn.errors import CalibrationError, ModelError
 from onnx_snn.graph.external_weights import detach_weights, with_mapped_weights
 from onnx_snn.graph.node_builder import NodeBuilder
 from onnx_snn.graph.shapes import Shapes
-from onnx_snn.graph.subgraphs import body_around, graph_of, lifted, places
+from onnx_snn.graph.subgraphs import closed_around, graph_of, lifted, places
 from onnx_snn.graph.unique_names import UniqueNames
 from onnx_snn.runtime.execution import ort_value, run
 from onnx_snn.runtime.session import add_kernels
@@ -41,8 +41,8 @@ class Observer:
 
     Args:
         model: The model; it is not changed.
-        names: Names of tensors of the main graph or of branches of If nodes; a tensor of a branch that is not taken is
-            empty, of shape [0].
+        names: Names of tensors of the main graph or of subgraphs. A tensor of a branch that is not taken is empty, of
+            shape [0]. Those of the body of a Loop or Scan are stacked along a new first axis, one for each iteration.
         shapes: Output the shapes of the tensors in place of their values.
         providers: Execution providers; None for the CPU.
         session_options: Makes the session's options.
@@ -82,6 +82,8 @@ class Observer:
     def __call__(self, feed: Feed, names: Sequence[str] | None = None) -> dict[str, NDArray[Any]]:
         """The tensors `names` (all by default) for `feed`, or their shapes, int64 [rank], if shapes are observed.
 
+        The shapes of tensors in a body are stacked as the tensors are: int64 [iterations, rank].
+
         Floating-point types of `ml_dtypes`, such as bfloat16, are converted to float32.
 
         Raises:
@@ -98,10 +100,10 @@ class ShapeSession:
 
     Args:
         model: The model; it is not changed.
-        names: Names of tensors of the main graph.
+        names: Names of tensors of the main graph or of subgraphs.
 
     Raises:
-        CalibrationError: there is no such tensor.
+        CalibrationError: there is no such tensor, or it cannot be observed.
         ModelError: onnxruntime does not accept the model.
     """
 
@@ -114,7 +116,7 @@ class ShapeSession:
         Raises:
             CalibrationError: the run fails.
         """
-        return Shapes({name: tuple(map(int, shape)) for name, shape in self._observer(feed).items()})
+        return Shapes.of_stacked(self._observer(feed))
 
 
 def inferred_types(model: ir.Model, names: Sequence[str]) -> dict[str, tuple[ir.DataType, Sequence[int | None] | None]]:
@@ -181,7 +183,7 @@ def _find_values(model: ir.Model, names: Iterable[str]) -> list[ir.Value]:
     """The values with these names, that of the outer graph where subgraphs use a name again.
 
     Raises:
-        CalibrationError: there is no such value, or it lies in the body of a Loop or Scan.
+        CalibrationError: there is no such value, or it lies in a branch within the body of a Loop or Scan.
     """
     known = places(model)
     values: dict[str, ir.Value] = {}
@@ -193,9 +195,11 @@ def _find_values(model: ir.Model, names: Iterable[str]) -> list[ir.Value]:
             close = difflib.get_close_matches(name, values, n=3)
             hint = f"; close names are {close}" if close else ""
             raise CalibrationError(f"the model has no tensor '{name}'{hint}")
-        if body_around(graph_of(values[name]), known) is not None:
+        closed = closed_around(graph_of(values[name]), known)
+        if closed is not None:
             raise CalibrationError(
-                f"tensor '{name}' lies in the body of a Loop or Scan, which runs many times, and cannot be observed"
+                f"tensor '{name}' lies in a branch within the body of a {closed.node.op_type}, which some iterations "
+                "may take and others not, and cannot be observed"
             )
     return [values[name] for name in names]
 
