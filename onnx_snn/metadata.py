@@ -7,6 +7,9 @@ VERSION_KEY = "onnx_snn.version"
 CONFIG_KEY = "onnx_snn.config"
 """Key of a model's metadata: the options of the conversion, as JSON."""
 
+UPGRADED_KEY = "onnx_snn.upgraded_from"
+"""Key of a model's metadata: the opset of the original, where it was older than conversions need."""
+
 SOURCE_KEY = "pkg.onnx_snn.source"
 """Key of a spiking node's metadata: the function that it replaces, such as "gelu"; "identity" for a code."""
 

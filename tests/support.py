@@ -30,7 +30,8 @@ from networks import relative_error, run
 
 import onnx_snn
 from onnx_snn import ConversionReport, Status
-from onnx_snn.graph.activation_flow import ActivationFlow, operators
+from onnx_snn.graph.activation_flow import ActivationFlow
+from onnx_snn.graph.operator_lists import operators
 from onnx_snn.metadata import PART_OF_KEY
 from onnx_snn.neurons.opset import DOMAIN
 

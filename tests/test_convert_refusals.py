@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 import pytest
 from conversions import WEIGHT, X, converted, statuses
-from graphs import graph
+from graphs import graph, unmatched
 from networks import relative_error, run
 
 from onnx_snn import ModelError, Status
@@ -92,6 +92,21 @@ def test_strict_makes_an_error_of_a_refusal(tmp_path: Path) -> None:
     assert statuses(converted(model, tmp_path)[1]) == {"g": Status.CONVERTED, "y": Status.REFUSED}
     with pytest.raises(ModelError, match="strict, but not converted: y: no rule matches Round"):
         converted(model, tmp_path, strict=True)
+
+
+def test_strict_accepts_what_is_exact_without_a_neuron(tmp_path: Path) -> None:
+    body = "g = Tanh (x) m = Max (g, third) c = Clip (m, zero, half) v, i = TopK (c, last) y = Add (m, c)"
+    model = graph(body.replace("last", "one_of_them"), initializers="int64[1] one_of_them = {1}")
+    _, report = converted(model, tmp_path, strict=True, fast=True)
+    assert statuses(report) == {"g": Status.CONVERTED, **dict.fromkeys("mcv", Status.EXACT)}
+    assert report.classes == {"converted": 1, "kept": 0, "linear": 1, "exact": 3, "steering": 0, "refused": 0}
+    assert "all 5 nodes: 1 converted, 1 linear or movement, 3 kept, exact" in report.text()
+    assert report.to_json()["classes"] == report.classes
+
+
+def test_a_cell_that_is_left_is_called_recurrent() -> None:
+    model = graph("s, h, c = LSTM <hidden_size = 1> (x, x, x) y = Tanh (s)")
+    assert unmatched(model)["LSTM"].startswith("recurrent state inside")
 
 
 def test_strict_accepts_what_the_user_keeps(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ from typing import Any
 from onnx_snn.config.convert_config import ConvertConfig
 from onnx_snn.conversion.destination import staged_folder
 from onnx_snn.conversion.folder_data import data_by_file
-from onnx_snn.conversion.report import ConversionReport, merged
+from onnx_snn.conversion.merged_report import merged
+from onnx_snn.conversion.report import ConversionReport
 from onnx_snn.conversion.run_options import RunOptions
 from onnx_snn.data.feeds import Source
 from onnx_snn.errors import ConfigError

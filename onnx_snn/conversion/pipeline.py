@@ -55,6 +55,7 @@ from onnx_snn.conversion.rewriter import rewrite
 from onnx_snn.conversion.run_options import RunOptions
 from onnx_snn.conversion.stopwatch import Stopwatch
 from onnx_snn.conversion.thin_data import held_back_error
+from onnx_snn.conversion.upgrade_check import Upgrade, checked_upgrade, upgrade_of
 from onnx_snn.conversion.verification import Comparison, check_invariants, check_valid, measure
 from onnx_snn.data.data_files import with_model_folder
 from onnx_snn.data.feeds import Source
@@ -156,13 +157,14 @@ def convert_model(
     if run.dry_run:
         examined.coverage.check_any()
         examined.coverage.plans = [SitePlan(site) for site in examined.coverage.selected]
-        return examined.coverage.report(None, config, stopwatch.seconds)
+        return _with_upgrade(examined.coverage.report(None, config, stopwatch.seconds), upgrade_of(original))
     feeds = open_calibration(examined, with_model_folder(data, source), run)
     examined = examine_on_data(original, examined, feeds, config, stopwatch)
     with stopwatch("calibrate"):
         calibrated = calibrate_sites(examined, feeds, run)
     fitter = Fitter.of(examined.coverage.selected, calibrated.calibration, calibrated.static, config)
     verified = list(calibrated.verified_feeds(feeds, original))
+    upgrade = checked_upgrade(source, original, verified)
     networks = _examined_copies(examined, original, calibrated, config, stopwatch)
 
     def converted_with(plans: PlansOf) -> Converted:
@@ -182,6 +184,7 @@ def convert_model(
             gain = measured_gain(converted.model, verified[:PROFILED_SAMPLES]) or gain
     samples, comparison = calibrated.calibration.samples, converted.comparison
     report = converted.coverage.report(str(output), config, stopwatch.seconds, comparison, samples, error, gain)
+    report = _with_upgrade(report, upgrade)
     if weight_count(original) >= PROFILED_WEIGHTS:
         return report
     with stopwatch("advise"):
@@ -191,6 +194,11 @@ def convert_model(
         costly = costly_nodes(converted.decomposed, converted.model, verified, report)
     warnings = [*costly, *([held.warning()] if held is not None and held.thin else [])]
     return dataclasses.replace(report, held_back=held, warnings=tuple(warnings), seconds=stopwatch.seconds)
+
+
+def _with_upgrade(report: ConversionReport, upgrade: Upgrade | None) -> ConversionReport:
+    """`report` with what was done to an old opset."""
+    return report if upgrade is None else dataclasses.replace(report, upgrade=upgrade.text())
 
 
 def _examined_copies(

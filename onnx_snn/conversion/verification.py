@@ -19,6 +19,7 @@ import onnx_ir as ir
 from onnx_snn.conversion.report import OutputReport
 from onnx_snn.data.specs import Feed
 from onnx_snn.errors import ModelError
+from onnx_snn.evaluation.class_scores import has_class_scores
 from onnx_snn.evaluation.error_stats import Difference
 from onnx_snn.graph.declared_shapes import is_consistent
 from onnx_snn.graph.external_weights import detach_weights, with_mapped_weights
@@ -131,13 +132,13 @@ def measure(
             if np.issubdtype(expected[name].dtype, np.floating) and expected[name].shape != EMPTY:
                 differences[name].add(expected[name], actual[name])
     comparison = Comparison(sqnr_db={name: differences[name].sqnr_db for name in taps if name not in data_dependent})
-    for name in outputs:
+    for value in original.graph.outputs:
+        name = value.name or ""
         difference = differences[name]
         if difference.signal or difference.rows:
             comparison.worst_sample = max(comparison.worst_sample, difference.worst)
-            comparison.outputs.append(
-                OutputReport(name, difference.relative_error, difference.largest, difference.agreement)
-            )
+            agreement = difference.agreement if has_class_scores(value) else None
+            comparison.outputs.append(OutputReport(name, difference.relative_error, difference.largest, agreement))
     return comparison
 
 

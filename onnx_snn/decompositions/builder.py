@@ -15,8 +15,8 @@ from typing import Any, TypeAlias
 import onnx_ir as ir
 
 from onnx_snn.decompositions.type_inference import has_cast_types
-from onnx_snn.graph.activation_flow import operators
 from onnx_snn.graph.node_builder import NodeBuilder, SharedInitializers
+from onnx_snn.graph.operator_lists import operators
 from onnx_snn.graph.unique_names import UniqueNames
 from onnx_snn.rules.rule import name_of
 

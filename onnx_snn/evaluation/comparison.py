@@ -24,6 +24,7 @@ from onnx_snn.data.element_types import widened
 from onnx_snn.data.feeds import Feeds, Source, open_feeds
 from onnx_snn.data.specs import Feed, sample_count, session_specs
 from onnx_snn.errors import CalibrationError, ModelError
+from onnx_snn.evaluation.class_scores import file_has_class_scores
 from onnx_snn.evaluation.error_stats import Difference
 from onnx_snn.evaluation.metrics import METRICS, Metric, MetricLike, Score, metric_of
 from onnx_snn.formatting import json_values, screen_table
@@ -44,7 +45,7 @@ class Evaluation:
         relative_loss: by how much the spiking network is worse, divided by the original's value; negative if it is
             better, NaN without a metric.
         agreement: fraction of rows whose argmax over the last axis is the same in both networks; NaN for an output
-            without a class axis.
+            that has no class scores (`onnx_snn.evaluation.class_scores`).
         relative_error: Frobenius norm of the difference of the outputs divided by that of the original's output.
         maximum_error: largest absolute difference of the outputs.
         compared: what of an output that is no tensor is compared; empty for tensors.
@@ -68,7 +69,7 @@ class Evaluation:
     def text(self) -> str:
         """The figures for a terminal."""
         rows = [
-            ("agreement of predictions", f"{self.agreement:.2%}"),
+            *([("agreement of predictions", f"{self.agreement:.2%}")] if math.isfinite(self.agreement) else []),
             ("relative error of output", f"{self.relative_error:.2e}"),
             ("maximum error of output", f"{self.maximum_error:.2e}"),
         ]
@@ -149,7 +150,8 @@ def compare(
     data = with_model_folder(data, original)
     feeds = open_feeds(data, session_specs(networks[0]), batch_size=batch_size, max_samples=samples)
     labels = feeds.labels_or(labels)
-    score = Comparison(name, metric_of(metric, labels))
+    task = metric_of(metric, labels)
+    score = Comparison(name, task, has_classes=_reads_classes(task) or file_has_class_scores(original, name))
     bar = {"desc": "compare", "total": feeds.batches, "disable": None if progress else True, "unit": "batch"}
     for feed, target in tqdm(labelled(feeds, labels), **bar):
         expected, got = (widened(run(network, [name], feed)[name]) for network in networks)
@@ -160,12 +162,18 @@ def compare(
     return dataclasses.replace(score.evaluation(), compared=counted_parts(types[name]))
 
 
+def _reads_classes(metric: Metric | None) -> bool:
+    """Whether the user says, by a metric of logits, that the output has scores of classes."""
+    return metric is not None and metric.decisive
+
+
 class Comparison:
     """Accumulates the comparison of one output of two networks over batches.
 
     Args:
         output: name of the output.
         metric: task metric; None for none.
+        has_classes: whether the output has scores of classes, whose largest is a prediction.
 
     Attributes:
         output: name of the output.
@@ -175,8 +183,9 @@ class Comparison:
         scores: scores of the original and of the spiking network; empty without a metric.
     """
 
-    def __init__(self, output: str, metric: Metric | None) -> None:
+    def __init__(self, output: str, metric: Metric | None, *, has_classes: bool = True) -> None:
         self.output, self.metric = output, metric
+        self._has_classes = has_classes
         self.samples = 0
         self.difference = Difference()
         self.scores = (Score(metric), Score(metric)) if metric else ()
@@ -203,6 +212,7 @@ class Comparison:
     def evaluation(self) -> Evaluation:
         """The figures over all batches."""
         original, spiking = [score.value for score in self.scores] or [math.nan, math.nan]
+        agreement = self.difference.agreement if self._has_classes else None
         return Evaluation(
             self.output,
             self.samples,
@@ -210,7 +220,7 @@ class Comparison:
             original,
             spiking,
             self.metric.relative_loss(original, spiking) if self.metric else math.nan,
-            math.nan if self.difference.agreement is None else self.difference.agreement,
+            math.nan if agreement is None else agreement,
             self.difference.relative_error,
             self.difference.largest,
         )

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from onnx_snn.graph.activation_flow import operators
+from onnx_snn.graph.operator_lists import operators
 
 _WRAPPERS = operators("Identity Cast CastLike")
 

@@ -26,6 +26,7 @@ from onnx_snn.graph.map_types import from_proto
 from onnx_snn.graph.model_checks import MIN_OPSET, check_functions, check_graph, check_opset, checkable
 from onnx_snn.graph.model_folder import only_model
 from onnx_snn.graph.node_order import in_order, sort
+from onnx_snn.graph.opset_upgrade import upgraded
 from onnx_snn.graph.protobuf_weights import Span, read_model
 from onnx_snn.output_files import PathLike
 
@@ -35,20 +36,22 @@ MAX_MESSAGE_BYTES = 2**31 - 1
 """Largest size of a serialised protobuf message, in bytes; the checker takes no larger model from memory."""
 
 
-def load_model(source: ModelSource, custom_ops: Sequence[PathLike] = ()) -> ir.Model:
+def load_model(source: ModelSource, custom_ops: Sequence[PathLike] = (), *, upgrade: bool = True) -> ir.Model:
     """Load and check a model; a model in memory is copied, not changed.
 
     Nodes are sorted topologically, which onnxruntime does not require of a file. The domain of the standard operators
-    is imported under its empty name. Declared shapes that are wrong are mended.
+    is imported under its empty name. Declared shapes that are wrong are mended. A model of an opset older than
+    `MIN_OPSET` is upgraded in memory.
 
     Args:
         source: Path of an .onnx file or of a folder that holds a `model.onnx`, or a model in memory.
         custom_ops: Libraries of custom operators that it needs; they are registered with all of its sessions.
+        upgrade: leave an old opset as it is if False.
 
     Raises:
         LibraryError: a library does not exist.
         ModelError: the file is missing or no ONNX model, external data is missing or too short, the graph is
-            invalid, its opset is too old, or its functions call themselves.
+            invalid, its opset is old and cannot be upgraded, or its functions call themselves.
     """
     if isinstance(source, ir.Model):
         where = "the given ir.Model"
@@ -69,7 +72,7 @@ def load_model(source: ModelSource, custom_ops: Sequence[PathLike] = ()) -> ir.M
     set_libraries(model, custom_ops)
     free_negative_sizes(model)
     drop_contradicted_shapes(model, where)
-    return model
+    return upgraded(model, where) if upgrade and model.opset_imports[""] < MIN_OPSET else model
 
 
 def _from_ir(source: ir.Model, where: str) -> ir.Model:

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from onnx_snn.graph.activation_flow import operators
 from onnx_snn.graph.constants import constant
+from onnx_snn.graph.operator_lists import operators
 from onnx_snn.graph.product_operators import Coded, product_operator
 from onnx_snn.rules.repetition import coded_at
 from onnx_snn.rules.rule import Scope, name_of
