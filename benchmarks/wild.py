@@ -9,7 +9,7 @@
 
 Every .onnx file of these packages is converted with default settings at T=8 and T=4. Its inputs are those that its
 package feeds to it when it runs on samples of its kind (`wild_inputs.py`): every second one calibrates, the others
-test. A file that a package holds twice is converted once.
+test. A file that a package holds twice is converted once. With `--only`, the results of other files stay as they were.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -59,17 +59,17 @@ class Conversion:
     """A file at one number of time steps.
 
     Attributes:
-        error: relative error of its outputs on test feeds, the largest of an output.
+        error: relative error of its outputs on test feeds, the largest of an output; None for an infinite one.
         task: whether the task output is equal on each test feed; empty where the output is no decision.
         bits: whether all outputs have the same bits with and without the kernels.
-        energy: of the original's, accumulate-only.
+        energy: of the original's, accumulate-only; None where it was not measured.
         seconds: time of the conversion.
     """
 
-    error: float
+    error: float | None
     task: list[bool]
     bits: bool
-    energy: float
+    energy: float | None
     seconds: float
 
 
@@ -118,7 +118,7 @@ def found_files(environment: Path) -> Iterator[tuple[str, Path]]:
         "        if str(f).endswith('.onnx'): print(p, m.version(p), f.locate(), sep='\\t')\n"
     )
     command = [str(environment / "bin" / "python"), "-c", code, *packages()]
-    listed = subprocess.run(command, check=True, capture_output=True, text=True).stdout  # noqa: S603
+    listed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     for line in listed.splitlines():
         package, version, path = line.split("\t")
         yield f"{package} {version}", Path(path)
@@ -128,7 +128,7 @@ def record(environment: Path, folder: Path) -> None:
     """Let every package run on its samples, each in a process of its own."""
     for package in packages():
         command = [str(environment / "bin" / "python"), str(HERE / "wild_inputs.py"), str(folder), package]
-        subprocess.run(command, check=False, env={**os.environ, "PYTHONWARNINGS": "ignore"})  # noqa: S603
+        subprocess.run(command, check=False, env={**os.environ, "PYTHONWARNINGS": "ignore"})
 
 
 def feeds_of(file: Path) -> list[Feed]:
@@ -149,13 +149,13 @@ def evenly(items: Sequence[Feed], count: int) -> list[Feed]:
 def attempt(file: Path, feeds: Sequence[Feed], result: Result, folder: Path) -> None:
     """Convert one file at every number of time steps, into `result`."""
     calibration, test = evenly(feeds[::2], CALIBRATION), evenly(feeds[1::2], TEST)
-    expected = list(outputs(file, test, kernels=False))
     task = task_of(result.file)
     result.task = task.words
     for timesteps in TIMESTEPS:
         spiking, start = folder / "spiking.onnx", time.monotonic()
         spiking.unlink(missing_ok=True)
         try:
+            expected = list(outputs(file, test, kernels=False))
             report = onnx_snn.convert(file, spiking, calibration, timesteps=timesteps, progress=False)
             got = list(outputs(spiking, test, kernels=True))
             without = list(outputs(spiking, test[:BITS], kernels=False))
@@ -171,7 +171,7 @@ def attempt(file: Path, feeds: Sequence[Feed], result: Result, folder: Path) -> 
             if task.words
             else [],
             all(a[name].tobytes() == b[name].tobytes() for a, b in zip(got, without, strict=False) for name in a),
-            report.gain.energy if report.gain else float("nan"),
+            report.gain.energy if report.gain else None,
             time.monotonic() - start,
         )
         if timesteps == TIMESTEPS[0]:
@@ -240,6 +240,22 @@ def measured(environment: Path, feeds: Path, only: str) -> Iterator[Result]:
         yield result
 
 
+def earlier(file: Path) -> dict[str, Result]:
+    """The results that an earlier run wrote, by file; a run replaces those of the files that it converts."""
+    results = {}
+    for values in json.loads(file.read_text()) if file.exists() else []:
+        values["conversions"] = {int(steps): Conversion(**each) for steps, each in values["conversions"].items()}
+        results[values["file"]] = Result(**values)
+    return results
+
+
+def write(output: Path, results: Sequence[Result]) -> None:
+    """Write the page and, beside it, its figures."""
+    figures = [json_values(result) for result in results]
+    output.with_suffix(".json").write_text(json.dumps(figures, indent=1) + "\n")
+    output.write_text(page(results))
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Record the inputs, convert the files and write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -253,14 +269,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         feeds = options.feeds or Path(scratch)
         if options.feeds is None:
             record(options.environment, feeds)
-        results = []
+        results = earlier(options.output.with_suffix(".json"))
         for result in measured(options.environment, feeds, options.only):
-            results.append(result)
-            print(json.dumps(json_values(asdict(result))), flush=True)
-    options.output.with_suffix(".json").write_text(
-        json.dumps(json_values([asdict(r) for r in results]), indent=1) + "\n"
-    )
-    options.output.write_text(page(results))
+            results[result.file] = result
+            print(json.dumps(json_values(result)), flush=True)
+            write(options.output, [results[file] for file in sorted(results)])
     return 0
 
 

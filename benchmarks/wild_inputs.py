@@ -9,7 +9,6 @@ feeds; FOLDER gets one .npz for each network, named by the SHA-256 of its file, 
 
 from __future__ import annotations
 
-import hashlib
 import io
 import sys
 import traceback
@@ -22,26 +21,7 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 import wild_samples as samples
-
-FEEDS = 24
-"""Feeds of a network that are kept, evenly over all that were recorded."""
-
-_recorded: dict[str, list[dict[str, Any]]] = {}
-_Session = ort.InferenceSession
-
-
-class RecordingSession(_Session):  # type: ignore[misc, valid-type]
-    """An ordinary session that remembers its feeds."""
-
-    def __init__(self, model: Any, *arguments: Any, **options: Any) -> None:
-        content = model if isinstance(model, bytes) else Path(model).read_bytes()
-        self._feeds = _recorded.setdefault(hashlib.sha256(content).hexdigest(), [])
-        super().__init__(model, *arguments, **options)
-
-    def run(self, output_names: Any, input_feed: Any, run_options: Any = None) -> Any:
-        """Remember `input_feed`, then run it."""
-        self._feeds.append({name: np.array(value) for name, value in input_feed.items()})
-        return super().run(output_names, input_feed, run_options)
+from wild_recording import RecordingSession, save
 
 
 def _file(package: str, ending: str) -> Path:
@@ -293,21 +273,21 @@ RECORDERS: dict[str, Callable[[], None]] = {
 """What runs each package, by the name of the distribution."""
 
 
+def _succeeds(package: str) -> bool:
+    """Whether a package runs on its samples; tells on standard error why it does not."""
+    try:
+        RECORDERS[package]()
+    except Exception:  # whatever a package raises, the others go on
+        print(f"{package}: {traceback.format_exc(limit=-3)}", file=sys.stderr)
+        return False
+    return True
+
+
 def main(folder: Path, packages: list[str]) -> int:
     """Record the feeds of `packages`; one that fails is told on standard error, and keeps what it has fed so far."""
     ort.InferenceSession = RecordingSession
-    failures = 0
-    for package in packages:
-        try:
-            RECORDERS[package]()
-        except Exception:  # whatever a package raises, the others go on
-            failures += 1
-            print(f"{package}: {traceback.format_exc(limit=-3)}", file=sys.stderr)
-    for digest, feeds in _recorded.items():
-        kept = [feeds[index * len(feeds) // FEEDS] for index in range(FEEDS)] if len(feeds) > FEEDS else feeds
-        if kept:
-            arrays = {f"{number}:{name}": array for number, feed in enumerate(kept) for name, array in feed.items()}
-            np.savez(folder / f"{digest}.npz", allow_pickle=False, **arrays)
+    failures = sum(not _succeeds(package) for package in packages)
+    save(folder)
     return 1 if failures else 0
 
 

@@ -90,12 +90,16 @@ def _errors(result: Any) -> tuple[str, ...]:
         "/".join(result.file.split("/")[-2:])[-40:],
         str(result.opset),
         "{} of {}".format(*result.products),
-        *(f"{each.error:.1e}" if each else "" for each in both),
+        *(_figure(each and each.error, ".1e") for each in both),
         result.task,
         *(f"{sum(each.task)} of {len(each.task)}" if each and each.task else "" for each in both),
-        *(f"{each.energy:.0%}" if each else "" for each in both),
+        *(_figure(each and each.energy, ".0%") for each in both),
         "equal" if all(each.bits for each in both if each) else "UNEQUAL",
     )
+
+
+def _figure(value: float | None, pattern: str) -> str:
+    return "" if value is None else format(value, pattern)
 
 
 def _counts(result: Any) -> list[str]:

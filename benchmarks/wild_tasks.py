@@ -30,7 +30,7 @@ def labels(outputs: Outputs) -> Any:
 
 
 def text(outputs: Outputs) -> Any:
-    """Decoding of connectionist temporal classification: the best class of each step, repetitions and blanks removed."""
+    """Connectionist temporal classification: the best class of each step, without repetitions and blanks."""
     best = next(iter(outputs.values())).argmax(-1)
     return [[int(c) for at, c in enumerate(row) if c and (at == 0 or row[at - 1] != c)] for row in best]
 
