@@ -141,7 +141,9 @@ class Suffix:
         self._switches = switches
         part = with_mapped_weights(model)
         names = list(dict.fromkeys([output, *(node.output for node in behind)]))
-        self._input = cut_at(part, cut.tensor, dtype, names)
+        # Outputs of nodes in branches and bodies are computed with the node of the main graph around them.
+        ends = list(dict.fromkeys([output, *(node.anchor for node in behind)]))
+        self._input = cut_at(part, cut.tensor, dtype, ends)
         self._observer = Observer(part, names, session_options=session_options)
 
     def __call__(
