@@ -42,6 +42,21 @@ def test_the_inverse_of_a_negative_number_is_negative(tmp_path: Path) -> None:
     np.testing.assert_allclose(onnx_snn.session(path).run(None, {"x": signed})[0], 1 / signed, rtol=2e-3)
 
 
+@pytest.mark.parametrize("operator", ["Sqrt", "Log"])
+def test_a_computed_argument_that_errs_across_zero_has_its_magnitude(operator: str, tmp_path: Path) -> None:
+    path, _ = converted(graph(f"v = Neg(x) y = {operator}(v)"), tmp_path, {"x": -POSITIVE})
+    (beside,), (within,) = (onnx_snn.session(path).run(None, {"x": x}) for x in (POSITIVE, -POSITIVE))
+    assert bits(beside) == bits(within)
+
+
+def test_the_root_of_a_square_is_finite_everywhere(tmp_path: Path) -> None:
+    x = np.random.default_rng(5).normal(0, 1, (8, 4, 8)).astype(np.float32)
+    path, _ = converted(graph("q = Pow(x, two) y = Sqrt(q)"), tmp_path, {"x": x})
+    near = np.linspace(-1e-3, 1e-3, 32, dtype=np.float32).reshape(1, 4, 8)
+    for values in (x, near, np.zeros_like(near)):
+        assert np.isfinite(onnx_snn.session(path).run(None, {"x": values})[0]).all()
+
+
 def test_root_of_a_product_as_a_reciprocal(tmp_path: Path) -> None:
     path, report = converted(graph("s = Sqrt(x) y = Reciprocal(s)"), tmp_path, {"x": POSITIVE})
     assert [node.function for node in report.nodes] == ["rsqrt"]

@@ -132,3 +132,12 @@ def test_constant_of_one_element_but_higher_rank_is_no_scalar() -> None:
     body = ERF["half last"].replace("(m, half)", "(m, halves)")
     assert functions(graph(body, initializers="float[1] halves = {0.5}")) == ["gelu"]
     assert functions(graph(body, initializers="float[1,1,1,1] halves = {0.5}")) == ["erf"]
+
+
+@pytest.mark.parametrize(("shape", "function"), [("1,1,1", "gelu_quick"), ("1,1,1,1", "sigmoid")])
+def test_a_constant_of_one_element_is_a_number_unless_it_raises_the_rank(shape: str, function: str) -> None:
+    body = "k = Mul(x, factor) g = Sigmoid(k) y = Mul(x, g)"
+    model = graph(body, initializers=f"float[{shape}] factor = {{1.702}}", outputs="float[A,N,4,8] y")
+    found = {site.function_name for site in recognise(model).sites}
+    assert function in found
+    assert len(found & {"gelu_quick", "sigmoid"}) == 1

@@ -9,7 +9,8 @@
 
 Mantissas and exponents are split as in docs/op_spec.md, in float64, where every float32 is a normal number: a power of
 two is the unit in the last place of a multiple. Where v is 0, not finite or outside the domain of the function, the
-result is that of the standard operators.
+result is that of the standard operators. An argument that the network computes may have erred across the border of the
+domain, as a sum of squares by neurons does near 0: of roots and logarithms of such, the magnitude is the argument.
 """
 
 from __future__ import annotations
@@ -125,3 +126,6 @@ REDUCTIONS: Mapping[str, Callable[[Arithmetic, ir.Value, Neuron], ir.Value]] = {
     "cos": _of_angle,
 }
 """How the functions with reduced arguments (`ScalarFunction.reduced`) are computed from a float32 tensor."""
+
+OF_MAGNITUDES = frozenset(("sqrt", "rsqrt", "log"))
+"""Those that negative arguments have no value of."""

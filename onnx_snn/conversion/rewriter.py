@@ -19,7 +19,7 @@ import onnx_ir as ir
 
 from onnx_snn.allocation.plan import Coding, SitePlan
 from onnx_snn.arrays import Float32
-from onnx_snn.conversion.argument_reduction import REDUCTIONS, Arithmetic
+from onnx_snn.conversion.argument_reduction import OF_MAGNITUDES, REDUCTIONS, Arithmetic
 from onnx_snn.conversion.normalized_axes import normalized_axes, on_last_axis
 from onnx_snn.decompositions.type_inference import CAST_TYPES
 from onnx_snn.graph.node_builder import NodeBuilder, SharedInitializers
@@ -83,6 +83,8 @@ class _Rewriter:
         argument = _in_float32(builder, x)
         around = REDUCTIONS.get(site.function_name)
         if around:
+            if site.function_name in OF_MAGNITUDES and x.producer() is not None:
+                argument = builder.op("Abs", [argument])
             y = around(Arithmetic(builder, self._constants), argument, neuron)
         else:
             y = on_last_axis(builder, self._constants, site, argument, neuron)

@@ -28,10 +28,20 @@ def constant(value: ir.Value | None) -> ir.TensorProtocol | None:
 def scalar(value: ir.Value | None) -> float | None:
     """The one number that `value` always holds, or None."""
     tensor = constant(value)
-    # A higher rank would raise the rank of the result: the formula is not elementwise any more.
-    if tensor is None or tensor.size != 1 or len(tensor.shape) > 1 or tensor.dtype is ir.DataType.STRING:
+    if value is None or tensor is None or tensor.size != 1 or tensor.dtype is ir.DataType.STRING:
+        return None
+    # A higher rank than that of the other operands would be that of the result: not elementwise any more.
+    if len(tensor.shape) > 1 and not _raises_no_rank(value, len(tensor.shape)):
         return None
     return float(tensor.numpy().item())
+
+
+def _raises_no_rank(value: ir.Value, rank: int) -> bool:
+    """Whether every node that reads `value`, of the given rank, has another operand of at least this known rank."""
+    others = [
+        [other for other in node.inputs if other is not None and other is not value] for node in value.consumers()
+    ]
+    return all(any(other.shape is not None and len(other.shape) >= rank for other in operands) for operands in others)
 
 
 def _tensor_of(node: ir.Node) -> ir.TensorProtocol | None:
