@@ -167,9 +167,7 @@ def attempt(file: Path, feeds: Sequence[Feed], result: Result, folder: Path) -> 
             return
         result.conversions[timesteps] = Conversion(
             error_of(expected, got),
-            [task.decide(before) == task.decide(after) for before, after in zip(expected, got, strict=True)]
-            if task.words
-            else [],
+            [task.same(before, after) for before, after in zip(expected, got, strict=True)] if task.words else [],
             all(a[name].tobytes() == b[name].tobytes() for a, b in zip(got, without, strict=False) for name in a),
             report.gain.energy if report.gain else None,
             time.monotonic() - start,

@@ -23,6 +23,11 @@ class Task(NamedTuple):
     words: str
     decide: Callable[[Outputs], Any]
 
+    def same(self, before: Outputs, after: Outputs) -> bool:
+        """Whether two networks decide alike; one with an output that is not finite decides nothing."""
+        finite = all(np.isfinite(array).all() for array in after.values() if array.dtype.kind == "f")
+        return bool(finite and self.decide(before) == self.decide(after))
+
 
 def labels(outputs: Outputs) -> Any:
     """The largest score along the last axis of every floating-point output but states."""

@@ -11,11 +11,13 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 import pytest
+import recurrent_cells
 from graphs import graph
 from networks import normal, relative_error, run, tokens
 
 import onnx_snn
 from onnx_snn import ModelError
+from onnx_snn.decompositions.decomposer import decompose
 from onnx_snn.evaluation.switched_graph import SwitchedGraph
 from onnx_snn.evaluation.switched_model import SwitchedModel
 from onnx_snn.graph.model_reader import load_model
@@ -179,3 +181,26 @@ def test_a_network_without_spiking_nodes_is_refused() -> None:
     model = ir.from_proto(networks.transformer())
     with pytest.raises(ModelError, match="no spiking node"):
         SwitchedModel(model, model)
+
+
+def test_a_run_that_starts_before_a_cell_reaches_the_spiking_nodes_in_its_loop(tmp_path: Path) -> None:
+    model = recurrent_cells.network("RNN", "forward")
+    factor = onnx.numpy_helper.from_array(normal(4, 4, seed=7), "factor")
+    model.graph.initializer.extend([factor])
+    product = onnx.helper.make_node("MatMul", ["x", "factor"], ["p"], "p")
+    before = [product, onnx.helper.make_node("Add", ["p", "x"], ["a"], "a")]
+    model.graph.node[0].input[0] = "a"
+    nodes = [*before, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    feed, path = recurrent_cells.feed(model), tmp_path / "spiking.onnx"
+    onnx_snn.convert(model, path, feed, timesteps=4, fast=True, progress=False)
+    original = ir.from_proto(model)
+    decompose(original)
+    found = SwitchedModel(original, load_model(path), cuts=2, cut_for="y")
+    assert found.suffixes
+    for suffix in found.suffixes:
+        assert suffix.nodes
+        whole = found(feed, suffix.nodes, ["y", suffix.start])
+        part = suffix(feed, whole[suffix.start], suffix.nodes, ["y"])
+        np.testing.assert_allclose(part["y"], whole["y"], rtol=ROUNDING, atol=ROUNDING)
