@@ -26,7 +26,7 @@ from onnx_snn.graph.node_builder import NodeBuilder, SharedInitializers
 from onnx_snn.graph.subgraphs import graph_of
 from onnx_snn.graph.unique_names import UniqueNames
 from onnx_snn.metadata import PART_OF_KEY, SOURCE_KEY
-from onnx_snn.neurons import opset
+from onnx_snn.neurons import functions, opset
 from onnx_snn.neurons.roles import NeuronRole
 from onnx_snn.rules.site import Kind, LayerNormSite, MatmulSite, NormSite, Site
 
@@ -88,8 +88,11 @@ class _Rewriter:
             y = around(Arithmetic(builder, self._constants), argument, neuron)
         else:
             y = on_last_axis(builder, self._constants, site, argument, neuron)
+        bounded = bool(site.function_name) and functions.get(site.function_name).nonnegative
+        if bounded:
+            y = builder.op("Relu", [y])
         y = _cast(builder, y, _computed_type(x), site.output.dtype)
-        if around or len(normalized_axes(site)) > 1:
+        if around or bounded or len(normalized_axes(site)) > 1:
             _mark_parts(builder.nodes, site.name, self._names)
         graph_of(site.node).insert_before(site.node, builder.nodes)
         builder.name_outputs(builder.nodes[:-1], f"{site.name}_output")

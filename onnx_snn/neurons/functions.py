@@ -43,6 +43,7 @@ class ScalarFunction:
         limits: range (lo, hi) of the arguments, ends included, at which neurons can be fitted to it.
         reduced: what a neuron sees of any argument, as a function to the domain, NaN where the neuron is not asked;
             None where it sees the argument itself.
+        nonnegative: whether no value is below 0. What a neuron errs below it is cut off, so that roots stay real.
 
     Raises:
         ConfigError: the domain is empty or not finite, or does not hold the origin.
@@ -57,6 +58,7 @@ class ScalarFunction:
     fixed_domain: bool = False
     limits: tuple[float, float] = (-math.inf, math.inf)
     reduced: Formula | None = None
+    nonnegative: bool = False
 
     def __post_init__(self) -> None:
         lo, hi = self.domain
@@ -138,7 +140,16 @@ def _power_member(name: str, exponent: float) -> ScalarFunction:
         limits, domain = (0.0, math.inf), (0.0, 4.0)
     odd = exponent > 0.0 and exponent % 2.0 == 1.0
     origin = max(domain[0], 0.0)
-    return ScalarFunction(name, lambda x: np.power(x, exponent), domain, origin=origin, odd=odd, limits=limits)
+    nonnegative = limits[0] >= 0.0 or not odd
+    return ScalarFunction(
+        name,
+        lambda x: np.power(x, exponent),
+        domain,
+        origin=origin,
+        odd=odd,
+        limits=limits,
+        nonnegative=nonnegative,
+    )
 
 
 def _family(formula: Callable[..., Formula], *defaults: float) -> Family:
@@ -177,7 +188,7 @@ for _function in (
     ScalarFunction("sigmoid", formulas.sigmoid, (-12.0, 12.0)),
     ScalarFunction("erf", formulas.erf, (-4.0, 4.0), odd=True),
     ScalarFunction("identity", np.positive, (-8.0, 8.0), odd=True),
-    ScalarFunction("abs", np.abs, (-8.0, 8.0)),
+    ScalarFunction("abs", np.abs, (-8.0, 8.0), nonnegative=True),
     ScalarFunction("softplus", formulas.softplus, (-20.0, 20.0)),
     ScalarFunction("softsign", lambda x: x / (1.0 + np.abs(x)), (-20.0, 20.0), odd=True),
     ScalarFunction("relu", lambda x: np.maximum(x, 0.0), (-10.0, 10.0)),
