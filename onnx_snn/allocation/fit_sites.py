@@ -15,11 +15,12 @@ from onnx_snn.allocation.sparse_neurons import sparse_code, sparse_function
 from onnx_snn.calibration.observations import CodedTensor, StaticAxes, coded_tensors
 from onnx_snn.calibration.statistics import Calibration
 from onnx_snn.config.convert_config import Allowances, ConvertConfig
-from onnx_snn.config.neuron_settings import BetaCode, BinaryCode, FittedBases, Implied, NeuronSettings
+from onnx_snn.config.neuron_settings import BetaCode, BinaryCode, FittedBases, GridCode, Implied, NeuronSettings
 from onnx_snn.config.node_settings import Settings
 from onnx_snn.decompositions.type_inference import LOW_PRECISION
 from onnx_snn.fitting.beta_codes import BetaSteps
 from onnx_snn.fitting.binary_codes import binary_code
+from onnx_snn.fitting.grid_code import exact_settings, grid_neuron
 from onnx_snn.fitting.ratings import mean_spikes
 from onnx_snn.neurons.mbe import MbeNeuron
 from onnx_snn.neurons.roles import NeuronRole
@@ -131,6 +132,10 @@ class Fitter:
 
     def code(self, tensor: CodedTensor, settings: NeuronSettings) -> Coding:
         """The identity code of a tensor, with its channel scales and mean spikes."""
+        if isinstance(settings.shape, Implied) and self.allowances is None:
+            settings = exact_settings(tensor.grid, settings) or settings
+        if isinstance(settings.shape, GridCode):
+            tensor = tensor.unscaled
         key = tensor, settings
         if key not in self._codes:
             signal, neuron = self.fits.signals.signal(tensor), self._code(tensor, settings)
@@ -145,6 +150,8 @@ class Fitter:
                 return steps.neuron(limit, one_sided=one_sided, gate=settings.gate)
             case BinaryCode() as code:
                 return binary_code(code, settings.timesteps, limit, one_sided=one_sided, gate=settings.gate)
+            case GridCode() as code:
+                return grid_neuron(code, settings, one_sided=one_sided)
             case FittedBases(bases):
                 return self.fits.code(tensor, bases, settings)
             case Implied() if self.allowances is not None:

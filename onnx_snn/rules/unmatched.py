@@ -20,7 +20,7 @@ _LINEAR = operators(
     "Shape Size EyeLike ArgMax ArgMin NonZero OneHot IsNaN IsInf "
     "Equal Less LessOrEqual Greater GreaterOrEqual "
     # number formats of the original model
-    "QuantizeLinear DequantizeLinear "
+    "QuantizeLinear DequantizeLinear DynamicQuantizeLinear "
     # control flow and containers, whose bodies are visited separately
     "If Loop Scan SequenceConstruct SequenceAt SequenceInsert SequenceEmpty SequenceLength "
     "ConcatFromSequence SplitToSequence Optional OptionalGetElement OptionalHasElement"
@@ -29,9 +29,6 @@ _LINEAR = operators(
 
 _LINEAR_MICROSOFT = operators("RotaryEmbedding QuantizeLinear DequantizeLinear BiasAdd")
 """Operators of onnxruntime that are linear in their activations."""
-
-_INTEGER = operators("DynamicQuantizeLinear MatMulInteger ConvInteger QLinearMatMul QLinearConv")
-_INTEGER_REASON = "computes with integers, which spiking ops do not support; quantize in the QDQ format instead"
 
 _SELECTION_REASON = "compares and selects values, which is exact without a neuron"
 
@@ -43,7 +40,6 @@ _REASONS = {
     "Pow": "computes a power of an activation outside a normalisation; no rule matches it",
     "LogSoftmax": "no spiking op computes the logarithm of a softmax; export Softmax if that suffices",
     "Hardmax": "selects the maximum, which is exact without a neuron",
-    **dict.fromkeys(_INTEGER, _INTEGER_REASON),
     **dict.fromkeys(_SELECTION, _SELECTION_REASON),
 }
 """Reasons for standard operators that are nonlinear but cannot or need not be converted."""
