@@ -61,7 +61,7 @@ docs: .venv/docs.stamp
 # An installation without the kernels would test only half of the package.
 .venv/dev.stamp: $(BUILD) requirements-dev.lock | $(BIN)/python
 	$(BIN)/pip install --quiet --constraint requirements-dev.lock torch
-	$(BIN)/pip install --quiet --constraint requirements-dev.lock --editable '.[dev,export,text]'
+	$(BIN)/pip install --quiet --constraint requirements-dev.lock --editable '.[data,dev,export,text]'
 	$(BIN)/python -c 'import onnx_snn; onnx_snn.get_library_path()'
 	touch $@
 

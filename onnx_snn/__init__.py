@@ -15,6 +15,7 @@ from onnx_snn.config.convert_config import ConvertConfig, Preset, Scope
 from onnx_snn.config.node_settings import NodeSettings
 from onnx_snn.conversion.pipeline import convert
 from onnx_snn.conversion.report import ConversionReport, NodeReport, OutputReport, Status
+from onnx_snn.data.data_files import DataFiles
 from onnx_snn.errors import (
     CalibrationError,
     ConfigError,
@@ -53,6 +54,7 @@ __all__ = [
     "ConfigError",
     "ConversionReport",
     "ConvertConfig",
+    "DataFiles",
     "EnergyCosts",
     "EnergyFigure",
     "EnergyReport",

@@ -7,6 +7,9 @@ VERSION_KEY = "onnx_snn.version"
 CONFIG_KEY = "onnx_snn.config"
 """Key of a model's metadata: the options of the conversion, as JSON."""
 
+UPGRADED_KEY = "onnx_snn.upgraded_from"
+"""Key of a model's metadata: the opset of the original, where it was older than conversions need."""
+
 SOURCE_KEY = "pkg.onnx_snn.source"
 """Key of a spiking node's metadata: the function that it replaces, such as "gelu"; "identity" for a code."""
 
@@ -15,3 +18,6 @@ IDENTITY = "identity"
 
 ORIGIN_KEY = "pkg.onnx_snn.origin"
 """Key of the metadata of a node of a decomposition: the name of the original's fused node that was decomposed."""
+
+PART_OF_KEY = "pkg.onnx_snn.part_of"
+"""Key, in the metadata of a node, of the name of the spiking node with which it replaces a node of the original."""

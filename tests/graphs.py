@@ -51,10 +51,16 @@ def graph(
     declared = [*scalars, *_VECTORS.split(", "), *re.split(r", (?=\w+\[)", initializers)]
     used = [text for text in declared if text and re.search(rf"\b{text.split()[1]}\b", body)]
     text = f"""
-        <ir_version: 10, opset_import: ["": {opset}, "com.microsoft": 1, "acme": 1]>
+        <ir_version: 10, opset_import: ["": {opset}, "com.microsoft": 1, "com.microsoft.nchwc": 1, "acme": 1]>
         main ({inputs}) => ({outputs}) <{", ".join(used)}> {{ {body} }}
     """
     return ir.serde.deserialize_model(onnx.parser.parse_model(text))
+
+
+def graph_on_sizes(body: str) -> ir.Model:
+    """A model that computes `body`, from `x` to `y`, with sizes in place of activations."""
+    sizes = "sizes = Shape(given) floats = Cast<to = 1>(sizes) x = Expand(floats, sizes)"
+    return graph(f"{sizes} {body}", inputs="float[N,8,8] given", outputs="float[N,8,8] y")
 
 
 def operand_orders(body: str) -> Iterator[str]:
@@ -92,4 +98,5 @@ def kinds(model: ir.Model) -> list[Kind]:
 
 def unmatched(model: ir.Model) -> dict[str, str]:
     """Reasons by operator of the nodes that recognition finds no site for."""
-    return {node.op_type: reason for node, reason in recognise(model).unmatched}
+    found = recognise(model)
+    return {node.op_type: reason for node, reason in (*found.unmatched, *found.exact)}

@@ -25,7 +25,7 @@ FUNCTIONS = """
     }
     <domain: "local", opset_import: ["" : 20]> Gate (x) => (y) { s = Sigmoid (x) [gate] y = Mul (x, s) }
     <domain: "local", opset_import: ["" : 20]> Shift (x) => (y) { y = Add (x, x) }
-    <domain: "local", opset_import: ["" : 20]> Root (x) => (y) { [size] a = Abs (x) r = Sqrt (a) y = Add (r, x) }
+    <domain: "local", opset_import: ["" : 20]> Root (x) => (y) { [size] a = Round (x) r = Ceil (a) y = Add (r, x) }
 """
 
 

@@ -30,7 +30,9 @@ from networks import relative_error, run
 
 import onnx_snn
 from onnx_snn import ConversionReport, Status
-from onnx_snn.graph.activation_flow import ActivationFlow, operators
+from onnx_snn.graph.activation_flow import ActivationFlow
+from onnx_snn.graph.operator_lists import operators
+from onnx_snn.metadata import PART_OF_KEY
 from onnx_snn.neurons.opset import DOMAIN
 
 TABLE = Path(__file__).parents[1] / "docs" / "measurements" / "supported.md"
@@ -85,11 +87,18 @@ def converted(entry: Entry, timesteps: int) -> tuple[dict[str, Any], float]:
 
 
 def nonlinear_nodes(model: onnx.ModelProto) -> Iterator[str]:
-    """The names by which a report calls the nonlinear nodes of `model` that see an activation."""
+    """The names by which a report calls the nonlinear nodes of `model` that see an activation.
+
+    Arithmetic around a neuron, on mantissas and exponents, is part of what the neuron computes.
+    """
     graph = ir.from_proto(model)
     flow = ActivationFlow(graph)
     for node in graph.graph.all_nodes():
-        if node.domain == DOMAIN or not any(flow.is_activation(value) for value in node.inputs):
+        if (
+            node.domain == DOMAIN
+            or PART_OF_KEY in node.metadata_props
+            or not any(flow.is_activation(value) for value in node.inputs)
+        ):
             continue
         divides = node.op_type == "Div" and flow.is_activation(node.inputs[1])
         if node.domain != "" or node.op_type in NONLINEAR or divides:

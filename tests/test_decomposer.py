@@ -81,7 +81,7 @@ def test_a_model_without_anything_to_take_apart_is_not_touched() -> None:
         pytest.param(
             network("[gate] a = local.Gate (x) [other] y = local.Root (a)"),
             "other",
-            "holds other/size: no rule matches Abs here",
+            "holds other/size: no rule matches Round here",
             id="function",
         ),
         pytest.param(

@@ -276,7 +276,7 @@ def test_a_bad_file_is_named(write: Any, message: str, tmp_path: Path) -> None:
 
 
 def test_bad_folders_are_named(tmp_path: Path) -> None:
-    with pytest.raises(CalibrationError, match=r"neither \.npz files nor test_data_set_<n>"):
+    with pytest.raises(CalibrationError, match=r"no data that can be read; expected an \.npz file"):
         open_feeds(tmp_path, SPECS)
     write_test_data(tmp_path, [feed()], {"images": "images", "mask": "mask"})
     (tmp_path / "test_data_set_0" / "input_1.pb").write_bytes(b"\xff\xff")

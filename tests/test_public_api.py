@@ -16,6 +16,7 @@ NAMES = [
     "ConfigError",
     "ConversionReport",
     "ConvertConfig",
+    "DataFiles",
     "EnergyCosts",
     "EnergyFigure",
     "EnergyReport",
@@ -78,6 +79,7 @@ COMPARISON = [
     "samples",
     "progress",
     "kernels",
+    "custom_ops",
 ]
 
 PARAMETERS = {
@@ -92,15 +94,16 @@ PARAMETERS = {
         "batch_size",
         "dry_run",
         "progress",
+        "custom_ops",
         "options",
     ],
     "compare": COMPARISON,
     "export": ["model", "output", "task", "opset"],
     "get_library_path": [],
     "inspect": ["path"],
-    "profile": ["model", "data", "costs", "batch_size", "samples", "progress", "kernels"],
-    "session": ["path", "providers", "session_options", "kernels"],
-    "session_options": ["quiet", "kernels"],
+    "profile": ["model", "data", "costs", "batch_size", "samples", "progress", "kernels", "custom_ops"],
+    "session": ["path", "providers", "session_options", "kernels", "custom_ops"],
+    "session_options": ["quiet", "kernels", "custom_ops"],
     "survey": [
         "original",
         "spiking",
@@ -113,6 +116,7 @@ PARAMETERS = {
         "batch_size",
         "progress",
         "kernels",
+        "custom_ops",
     ],
     "tune": [
         "model",
@@ -131,6 +135,7 @@ PARAMETERS = {
         "batch_size",
         "samples",
         "progress",
+        "custom_ops",
     ],
     "tune_folder": ["folder", "output", "calibration", "data", "options"],
     "write_html": ["survey", "path"],

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from onnx_snn import ConversionReport, ConvertConfig, NodeReport, OutputError, OutputReport, Status
-from onnx_snn.conversion.report import merged
+from onnx_snn.conversion.merged_report import merged
 from onnx_snn.formatting import table
 
 GELU = NodeReport("a", "function", "gelu", sqnr_db=50.0, spikes={"function": 5.0}, slots=144, parameters=481)
@@ -32,7 +32,7 @@ REPORT = ConversionReport(
 
 
 def test_counts_and_sums_are_over_all_nodes() -> None:
-    assert [REPORT.count(status) for status in Status] == [2, 1, 1]
+    assert [REPORT.count(status) for status in Status] == [2, 1, 0, 1]
     assert (REPORT.slots, REPORT.parameters) == (288, 481)
 
 
@@ -41,13 +41,26 @@ def test_text_has_coverage_outputs_and_refusals() -> None:
     assert lines[0] == "model.onnx -> spiking.onnx"
     assert lines[1] == ("T=4, scope full, preset default; 32 calibration samples; load 0.0 s, fit 1.3 s")
     rows = [line.split() for line in lines]
-    assert ["function", "gelu", "2", "2", "0", "0", "50.0", "function", "6.0"] in rows
-    assert ["softmax", "1", "0", "1", "0"] in rows
-    assert ["Log", "1", "0", "0", "1"] in rows
+    assert ["function", "gelu", "2", "2", "0", "0", "0", "50.0", "function", "6.0"] in rows
+    assert ["softmax", "1", "0", "1", "0", "0"] in rows
+    assert ["Log", "1", "0", "0", "0", "1"] in rows
     assert ["y", "1.00e-02", "5.00e-01", "99.50%"] in rows
     assert ["z", "inf", "0.00e+00"] in rows
     assert ["d", "Log", "no", "rule", "knows", "Log"] in rows
     assert not any(row[:1] == ["a"] for row in rows)
+
+
+def test_outputs_without_classes_have_no_column_of_agreement() -> None:
+    assert "argmax agreement" in REPORT.text()
+    hidden = tuple(dataclasses.replace(output, agreement=None) for output in REPORT.outputs)
+    assert "agreement" not in dataclasses.replace(REPORT, outputs=hidden).text()
+
+
+def test_every_node_is_counted_in_one_line() -> None:
+    report = dataclasses.replace(REPORT, classes={"converted": 3, "kept": 0, "linear": 12, "refused": 1})
+    assert "all 16 nodes: 3 converted, 12 linear or movement, 1 refused" in report.text()
+    assert "linear or movement" not in REPORT.text()
+    assert merged("folder", "out", [report, report]).classes == {"converted": 6, "kept": 0, "linear": 24, "refused": 2}
 
 
 def test_text_with_nodes_has_a_line_for_each() -> None:

@@ -191,8 +191,8 @@ def test_weights_may_depend_on_what_is_no_activation(body: str, operand: int, ax
 
 def test_product_without_an_activation_is_no_site() -> None:
     model = graph(
-        "f = Cast<to = 1>(position_ids) p = MatMul(f, w) y = Add(x, p)",
-        inputs="float[N,8,8] x, int64[8,8] position_ids",
+        "s = Shape(x) f = Cast<to = 1>(s) e = Expand(f, shape) p = MatMul(e, w) y = Add(x, p)",
+        inputs="float[N,8,8] x, int64[2] shape",
         initializers=SQUARE,
     )
     assert (kinds(model), unmatched(model)) == ([], {})
@@ -205,14 +205,15 @@ def test_product_without_an_activation_is_no_site() -> None:
         pytest.param("f = Cast<to = 1>(position_ids) c = Cos(f) y = Mul(x, c)", id="rotary embedding"),
         pytest.param("s = Shape(x) f = Cast<to = 1>(s) r = Sqrt(f) y = Mul(x, r)", id="scale from a shape"),
         pytest.param("f = Cast<to = 1>(attention_mask) y = Mul(x, f)", id="integer mask"),
-        pytest.param("y = Mul(x, pixel_mask)", id="float mask"),
+        pytest.param("m = Mul(h, float_mask) y = MatMul(m, w)", id="float mask"),
         pytest.param("b = Greater(x, zero) f = Cast<to = 1>(b) y = Mul(x, f)", id="truth value of an activation"),
     ],
 )
 def test_scaling_by_what_is_no_activation_is_neither_product_nor_reported(body: str) -> None:
-    inputs = "float[N,4,8] x, int64[N,8] position_ids, int64[N,8] attention_mask, float[N,8] pixel_mask"
-    model = graph(body, inputs=inputs)
-    assert (kinds(model), unmatched(model)) == ([], {})
+    inputs = "float[N,4,8] x, int64[N,8] position_ids, int64[N,8] attention_mask, float[N,8] float_mask"
+    model = graph(body if "float_mask" not in body else f"h = MatMul(x, w) {body}", inputs=inputs, initializers=SQUARE)
+    weighted = [Kind.SYNAPSE] * body.count("float_mask") * 2
+    assert (kinds(model), unmatched(model)) == (weighted, {})
 
 
 def test_square_inside_a_norm_is_no_product() -> None:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import pytest
-from graphs import CONSTANTS, graph, kinds, operand_orders, unmatched
+from graphs import CONSTANTS, graph, graph_on_sizes, kinds, operand_orders, unmatched
 
 from onnx_snn.rules import Kind, Site, recognise
 from onnx_snn.rules.site import LayerNormSite, NormSite
@@ -58,7 +58,7 @@ def test_written_out(kind: Kind, body: str) -> None:
         assert set(site.nodes) == set(model.graph)
         assert (site.inputs[0].name, site.output.name) == ("x", "y")
         assert isinstance(site, NormSite)
-        assert site.axis == -1
+        assert site.axes == (-1,)
         assert site.epsilon == pytest.approx(CONSTANTS["eps"], rel=1e-6)
         assert affine(site) == ("gamma", "beta" if kind is Kind.LAYER_NORM else None)
 
@@ -104,19 +104,19 @@ def test_scale_may_be_a_constant_expression_of_known_shape() -> None:
 @pytest.mark.parametrize(
     ("body", "kind", "opset", "expected"),
     [
-        ("y = LayerNormalization(x, gamma, beta)", Kind.LAYER_NORM, 17, (-1, 1e-5, "gamma", "beta")),
-        ("y = LayerNormalization<axis = 2>(x, gamma)", Kind.LAYER_NORM, 17, (-1, 1e-5, "gamma", None)),
-        ("y = LayerNormalization<axis = 1>(x, w)", Kind.LAYER_NORM, 17, (-2, 1e-5, "w", None)),
-        ("y = LayerNormalization<epsilon = 1e-3>(x, w)", Kind.LAYER_NORM, 17, (-1, 1e-3, "w", None)),
-        ("y = RMSNormalization(x, gamma)", Kind.RMS_NORM, 23, (-1, 1e-5, "gamma", None)),
-        ("y = SimplifiedLayerNormalization(x, gamma)", Kind.RMS_NORM, 17, (-1, 1e-5, "gamma", None)),
+        ("y = LayerNormalization(x, gamma, beta)", Kind.LAYER_NORM, 17, ((-1,), 1e-5, "gamma", "beta")),
+        ("y = LayerNormalization<axis = 2>(x, gamma)", Kind.LAYER_NORM, 17, ((-1,), 1e-5, "gamma", None)),
+        ("y = LayerNormalization<axis = 1>(x, w)", Kind.LAYER_NORM, 17, ((-2, -1), 1e-5, "w", None)),
+        ("y = LayerNormalization<epsilon = 1e-3>(x, w)", Kind.LAYER_NORM, 17, ((-1,), 1e-3, "w", None)),
+        ("y = RMSNormalization(x, gamma)", Kind.RMS_NORM, 23, ((-1,), 1e-5, "gamma", None)),
+        ("y = SimplifiedLayerNormalization(x, gamma)", Kind.RMS_NORM, 17, ((-1,), 1e-5, "gamma", None)),
     ],
 )
 def test_operator(body: str, kind: Kind, opset: int, expected: tuple[object, ...]) -> None:
     site = only_site(body, opset=opset, initializers=f"float[4,8] w = {{{','.join('1' * 32)}}}")
-    axis, epsilon, gamma, beta = expected
+    axes, epsilon, gamma, beta = expected
     assert isinstance(site, NormSite)
-    assert (site.kind, site.axis) == (kind, axis)
+    assert (site.kind, site.axes) == (kind, axes)
     assert site.epsilon == pytest.approx(epsilon, rel=1e-6)
     assert affine(site) == (gamma, beta)
 
@@ -126,14 +126,13 @@ def test_operator(body: str, kind: Kind, opset: int, expected: tuple[object, ...
     [
         pytest.param("y = LayerNormalization(x, x)", "not a constant", id="activation for a scale"),
         pytest.param("y, mean = LayerNormalization(x, gamma, beta)", "used outside the pattern", id="mean is needed"),
-        pytest.param(RMS.replace("last", "first"), "not known to be the last", id="first axis"),
         pytest.param(RMS.replace("ReduceMean(p", "ReduceMean<keepdims = 0>(p"), "drops", id="drops"),
         pytest.param(RMS.replace("eps", "gamma"), "not a scalar constant", id="epsilon a vector"),
-        pytest.param(RMS.replace("two", "three"), "outside a normalisation", id="cube"),
-        pytest.param(RMS.replace("ReduceMean", "ReduceSum"), "outside a normalisation", id="sum"),
+        pytest.param(RMS.replace("two", "three"), "divides by an activation", id="cube"),
+        pytest.param(RMS.replace("ReduceMean", "ReduceSum"), "divides by an activation", id="sum"),
         pytest.param(RMS + " mean = Neg(w)", "used outside the pattern", id="inner value used"),
-        pytest.param(LAYER.replace("(p, last)", "(p, first)"), "not known to be the last", id="mixed axes"),
-        pytest.param(RMS.replace("n = Div(x, s)", "o = Neg(x) n = Div(o, s)"), "outside", id="other numerator"),
+        pytest.param(LAYER.replace("(p, last)", "(p, first)"), "run over different axes", id="mixed axes"),
+        pytest.param(RMS.replace("n = Div(x, s)", "o = Neg(x) n = Div(o, s)"), "divides", id="other numerator"),
     ],
 )
 def test_what_only_looks_like_a_norm_is_reported(body: str, reason: str) -> None:
@@ -143,6 +142,34 @@ def test_what_only_looks_like_a_norm_is_reported(body: str, reason: str) -> None
     assert any(reason in text for text in unmatched(model).values())
 
 
+@pytest.mark.parametrize(
+    ("body", "axes", "expected"),
+    [
+        pytest.param(RMS.replace("last", "first"), (-3,), (None, None), id="first axis"),
+        pytest.param(LAYER.replace("last", "middle"), (-2,), (None, None), id="middle axis"),
+        pytest.param(LAYER.replace("last", "both"), (-2, -1), (None, None), id="both axes, a scale of one"),
+        pytest.param(LAYER_WITHOUT_SCALE.replace("last", "outer"), (-3, -1), (None, None), id="axes apart"),
+        pytest.param(
+            LAYER.replace("last", "both").replace("gamma", "ones").replace("beta", "ones"),
+            (-2, -1),
+            ("ones", "ones"),
+            id="both",
+        ),
+    ],
+)
+def test_norm_over_other_axes(body: str, axes: tuple[int, ...], expected: tuple[str | None, str | None]) -> None:
+    axes_of = "int64[1] first = {0}, int64[1] middle = {1}, int64[2] both = {1, 2}, int64[2] outer = {0, -1}"
+    model = graph(body, initializers=f"{axes_of}, float[4,8] ones = {{{','.join('1' * 32)}}}")
+    site = recognise(model).sites[0]
+    assert isinstance(site, NormSite)
+    assert (site.axes, affine(site)) == (axes, expected)
+
+
+def test_axes_from_the_start_of_an_unknown_rank_are_reported() -> None:
+    reasons = unmatched(graph("z = acme.Any(x) y = LayerNormalization<axis = 1>(z, gamma)"))
+    assert "the rank of its input is unknown" in reasons["LayerNormalization"]
+
+
 def test_deviation_needed_outside_leaves_a_norm_of_the_deviation() -> None:
     model = graph(LAYER_WITHOUT_SCALE + " also = Neg(d)", outputs="float[N,4,8] y, float[N,4,8] also")
     (site,) = recognise(model).sites
@@ -150,6 +177,6 @@ def test_deviation_needed_outside_leaves_a_norm_of_the_deviation() -> None:
 
 
 @pytest.mark.parametrize("body", [LAYER, RMS, "y = LayerNormalization(x, gamma, beta)"])
-def test_norm_of_a_mask_stays(body: str) -> None:
-    found = recognise(graph(f"x = Identity(attention_mask) {body}", inputs="float[N,4,8] attention_mask"))
+def test_norm_of_sizes_stays(body: str) -> None:
+    found = recognise(graph_on_sizes(body))
     assert (found.sites, found.unmatched) == ([], [])

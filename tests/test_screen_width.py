@@ -16,7 +16,7 @@ from networks import tokens
 
 import onnx_snn
 from onnx_snn import ConvertConfig, NodeReport, Status, TuningPoint, TuningReport
-from onnx_snn.conversion.report import merged
+from onnx_snn.conversion.merged_report import merged
 from onnx_snn.formatting import SCREEN_WIDTH, screen_table, shortened, table, wrapped
 
 LABELS = np.arange(8 * 6).reshape(8, 6) % networks.VOCABULARY

@@ -7,7 +7,7 @@ import onnx_ir as ir
 import pytest
 from graphs import graph
 
-from onnx_snn.decompositions.type_inference import annotate, is_low_precision
+from onnx_snn.decompositions.type_inference import annotate, has_cast_types
 
 
 def inferred(model: ir.Model) -> dict[str, tuple[ir.DataType | None, list[int | None] | None]]:
@@ -60,8 +60,9 @@ def test_nothing_is_inferred_of_a_model_that_does_not_run() -> None:
         ("y = Tanh (x)", {"inputs": "float16[N,4,8] x", "outputs": "float16[N,4,8] y"}, True),
         ("h = Cast <to = 16> (x) y = Cast <to = 1> (h)", {}, True),
         ("h = Cast <to = 1> (w) y = Add (x, h)", {"initializers": "float16[1] w = {1}"}, True),
-        ("h = Cast <to = 11> (x) y = Cast <to = 1> (h)", {}, False),
+        ("h = Cast <to = 11> (x) y = Cast <to = 1> (h)", {}, True),
+        ("h = Cast <to = 7> (x) y = Cast <to = 1> (h)", {}, False),
     ],
 )
-def test_low_precision_is_noticed(body: str, options: dict[str, str], expected: bool) -> None:
-    assert is_low_precision(graph(body, **options)) is expected
+def test_types_that_are_cast_for_neurons_are_noticed(body: str, options: dict[str, str], expected: bool) -> None:
+    assert has_cast_types(graph(body, **options)) is expected

@@ -131,13 +131,28 @@ class CalibratedSignals:
         return *scaled.spread(), scales.reshape(sizes), scaled.maximum
 
 
+def require_defined(function: ScalarFunction, histogram: SignedHistogram) -> None:
+    """Require that no calibrated argument is beyond the limits of `function`; of reduced arguments none is.
+
+    Raises:
+        Refusal: one is.
+    """
+    (lo, hi), (least, most) = function.limits, (histogram.minimum, histogram.maximum)
+    if function.reduced is None and not lo <= least <= most <= hi:
+        raise Refusal(
+            f"calibration saw values from {least:g} to {most:g} at its input; {function.name} can be fitted "
+            f"from {lo:g} to {hi:g}"
+        )
+
+
 def widened(function: ScalarFunction, histogram: SignedHistogram, headroom: float) -> tuple[float, float]:
     """Range (lo, hi) of a fitted function: its calibrated extremes times sqrt(headroom), and at least its origin.
 
-    In octaves this is half the headroom of an identity code. A fitted function saturates beyond its range, which costs
-    less than the saturation of a code.
+    It ends where the limits of the function do. In octaves this is half the headroom of an identity code. A fitted
+    function saturates beyond its range, which costs less than the saturation of a code.
     """
     factor = math.sqrt(headroom)
     lo = min(histogram.minimum * factor, histogram.minimum, function.origin)
     hi = max(histogram.maximum * factor, histogram.maximum, function.origin)
+    lo, hi = max(lo, function.limits[0]), min(hi, function.limits[1])
     return (lo, hi) if lo < hi else (function.origin - 1.0, function.origin + 1.0)

@@ -149,7 +149,7 @@ class FunctionFamily(FittedFamily):
 
     def arguments(self) -> Arguments:
         """The calibrated arguments of the function, weighted by their counts."""
-        points, counts = self.fitter.fits.arguments(self.argument)
+        points, counts = self.fitter.fits.arguments(self.name, self.argument)
         return Arguments(points, functions.get(self.name).formula(points), counts.astype(np.float64))
 
 

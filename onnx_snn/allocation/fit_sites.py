@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import numpy as np
 import onnx_ir as ir
 
-from onnx_snn.allocation.calibrated_signals import CalibratedSignals, Refusal
+from onnx_snn.allocation.calibrated_signals import CalibratedSignals, Refusal, require_defined
 from onnx_snn.allocation.channel_importance import channel_importance
 from onnx_snn.allocation.neuron_fits import NeuronFits, primitive
 from onnx_snn.allocation.plan import Coding, SitePlan
@@ -17,11 +18,12 @@ from onnx_snn.calibration.statistics import Calibration
 from onnx_snn.config.convert_config import Allowances, ConvertConfig
 from onnx_snn.config.neuron_settings import BetaCode, BinaryCode, FittedBases, GridCode, Implied, NeuronSettings
 from onnx_snn.config.node_settings import Settings
-from onnx_snn.decompositions.type_inference import LOW_PRECISION
+from onnx_snn.decompositions.type_inference import CAST_TYPES
 from onnx_snn.fitting.beta_codes import BetaSteps
 from onnx_snn.fitting.binary_codes import binary_code
 from onnx_snn.fitting.grid_code import exact_settings, grid_neuron
 from onnx_snn.fitting.ratings import mean_spikes
+from onnx_snn.neurons import functions
 from onnx_snn.neurons.mbe import MbeNeuron
 from onnx_snn.neurons.roles import NeuronRole
 from onnx_snn.rules.site import FunctionSite, NormSite, Site, SoftmaxSite
@@ -86,7 +88,7 @@ class Fitter:
         return Fitter(self.fits, self.static, self.config, allowances, settings)
 
     def check(self, site: Site) -> None:
-        """Check that `site` can be converted.
+        """Check that `site` can be converted, which fitting its neurons presupposes.
 
         Raises:
             Refusal: it cannot.
@@ -95,7 +97,10 @@ class Fitter:
         for tensor in coded_tensors(site, self.static):
             self.fits.signals.signal(tensor)
         if isinstance(site, FunctionSite):
-            self.fits.signals.histogram(site.inputs[0].name or "")
+            function, argument = functions.get(site.function), site.inputs[0].name or ""
+            require_defined(function, self.fits.signals.histogram(argument))
+            if not function.fixed_domain:
+                self.fits.density(site.function, argument, self.settings.of(site, NeuronRole.FUNCTION))
 
     def plan(self, site: Site) -> SitePlan:
         """The neurons of `site`.
@@ -103,7 +108,7 @@ class Fitter:
         Raises:
             Refusal: it cannot be converted.
         """
-        _require_supported(site)
+        self.check(site)
         tensors = dict(zip(site.roles, coded_tensors(site, self.static), strict=False))
         return SitePlan(site, {role: self.neuron(site, role, tensors.get(role)) for role in site.roles})
 
@@ -128,18 +133,19 @@ class Fitter:
         else:
             bases = settings.bases_or(self.config.bases_at(settings.timesteps).function)
             neuron = self.fits.function(name, argument, bases, settings)
-        return Coding(neuron, spikes=mean_spikes(neuron, *self.fits.arguments(argument)))
+        return Coding(neuron, spikes=mean_spikes(neuron, *self.fits.arguments(name, argument)))
 
     def code(self, tensor: CodedTensor, settings: NeuronSettings) -> Coding:
         """The identity code of a tensor, with its channel scales and mean spikes."""
         if isinstance(settings.shape, Implied) and self.allowances is None:
             settings = exact_settings(tensor.grid, settings) or settings
-        if isinstance(settings.shape, GridCode):
-            tensor = tensor.unscaled
         key = tensor, settings
         if key not in self._codes:
             signal, neuron = self.fits.signals.signal(tensor), self._code(tensor, settings)
-            self._codes[key] = Coding(neuron, signal.scale, mean_spikes(neuron, signal.points, signal.counts), signal)
+            scale = signal.scale
+            if isinstance(settings.shape, GridCode):
+                signal, scale = self.fits.signals.signal(tensor.unscaled), np.ones_like(scale)
+            self._codes[key] = Coding(neuron, scale, mean_spikes(neuron, signal.points, signal.counts), signal)
         return self._codes[key]
 
     def _code(self, tensor: CodedTensor, settings: NeuronSettings) -> MbeNeuron:
@@ -164,11 +170,11 @@ class Fitter:
 def _require_supported(site: Site) -> None:
     """Raise `Refusal` where no spiking op supports the type or the axis of the site."""
     for value in site.inputs:
-        if value.dtype not in (None, ir.DataType.FLOAT, *LOW_PRECISION):
+        if value.dtype not in (None, ir.DataType.FLOAT, *CAST_TYPES):
             raise Refusal(
-                f"its input {value.name!r} has type {value.dtype}; spiking ops take FLOAT, FLOAT16 and BFLOAT16"
+                f"its input {value.name!r} has type {value.dtype}; spiking ops take floats of 16, 32 or 64 bits"
             )
     if isinstance(site, SoftmaxSite) and site.axis != -1 and site.inputs[0].shape is None:
         raise Refusal(f"its axis {site.axis} cannot be moved to the end: the rank of its input is unknown")
-    if isinstance(site, NormSite) and site.axis != -1:
-        raise Refusal(f"it normalizes from axis {site.axis} on; only the last axis is supported")
+    if isinstance(site, NormSite) and site.inputs[0].shape is None and site.axes != tuple(range(-len(site.axes), 0)):
+        raise Refusal(f"its axes {site.axes} cannot be moved to the end: the rank of its input is unknown")

@@ -27,7 +27,7 @@ def sparse_function(
     fits: NeuronFits, name: str, argument: str, allowance: Allowance, settings: NeuronSettings
 ) -> MbeNeuron:
     """The most exact neuron of a function of `argument` within `allowance`, or the sparsest that errs within it."""
-    points, counts = fits.arguments(argument)
+    points, counts = fits.arguments(name, argument)
     exact, chosen = functions.get(name).formula(points), None
     for bases, fewer in FUNCTION_SHAPES:
         shorter = dataclasses.replace(settings, timesteps=max(settings.timesteps - fewer, 1))

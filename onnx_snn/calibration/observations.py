@@ -5,7 +5,7 @@ A function needs the histogram of its argument. A coded operand needs a histogra
 channels, from which the power-of-two scales of the channels are computed. Channels are
 
     weight product        the axis that the weights sum over
-    normalization         the normalized axis, of x - mean for a layer normalization
+    normalization         the normalized axis, of x - mean for a layer normalization; none where there are several
     product               the contracted axis, where it has a fixed size: (head and) feature of queries and
                           keys; the feature axis of values, whose contracted axis is the sequence
     softmax output        none: probabilities lie in [0, 1]
@@ -22,7 +22,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from onnx_snn.calibration.statistics import Observation
-from onnx_snn.decompositions.type_inference import LOW_PRECISION
+from onnx_snn.decompositions.type_inference import CAST_TYPES
 from onnx_snn.graph.node_builder import NodeBuilder, add_initializer
 from onnx_snn.graph.quantization_grid import Grid
 from onnx_snn.graph.subgraphs import graph_of
@@ -91,7 +91,7 @@ def coded_tensors(site: Site, static: StaticAxes) -> tuple[CodedTensor, ...]:
     match site:
         case NormSite():
             seen = _deviation_name(site, static) if isinstance(site, LayerNormSite) else names[0]
-            return (CodedTensor(seen, (-1,), divisor=_divisor_name(site, static)),)
+            return (CodedTensor(seen, _norm_axes(site), divisor=_divisor_name(site, static)),)
         case WeightMatmulSite():
             axes = _weight_matmul_axes(site, static.get(names[0]))
             return (CodedTensor(names[0], axes, weighted=True, grid=site.grid),)
@@ -131,8 +131,8 @@ def observed_model(model: ir.Model, sites: Iterable[Site], static: StaticAxes) -
             appended = _Appended(observed, NodeBuilder(names, graph_of(output)))
             x = appended.in_float32(x, f"{site.output.name}/float32")
             if isinstance(site, LayerNormSite):
-                x = appended.deviation(x, _deviation_name(site, static))
-            appended.divisor(x, site.epsilon, _divisor_name(site, static))
+                x = appended.deviation(x, site.axes, _deviation_name(site, static))
+            appended.divisor(x, site.axes, site.epsilon, _divisor_name(site, static))
     return observed
 
 
@@ -158,24 +158,24 @@ class _Appended:
         self._model, self._builder = model, builder
 
     def in_float32(self, x: ir.Value, name: str) -> ir.Value:
-        """`x`, or where it is of low precision a Cast of it: that is what the neurons see."""
-        return self._append("Cast", [x], name, {"to": ir.DataType.FLOAT}) if x.dtype in LOW_PRECISION else x
+        """`x`, or where it is of another type a Cast of it: that is what the neurons see."""
+        return self._append("Cast", [x], name, {"to": ir.DataType.FLOAT}) if x.dtype in CAST_TYPES else x
 
-    def deviation(self, x: ir.Value, name: str) -> ir.Value:
-        """x - mean(x) over the last axis, as the tensor `name`."""
-        return self._append("Sub", [x, self._mean(x, f"{name}/mean")], name)
+    def deviation(self, x: ir.Value, axes: Sequence[int], name: str) -> ir.Value:
+        """x - mean(x) over `axes`, as the tensor `name`."""
+        return self._append("Sub", [x, self._mean(x, axes, f"{name}/mean")], name)
 
-    def divisor(self, x: ir.Value, epsilon: float, name: str) -> ir.Value:
-        """sqrt(mean(x**2) + epsilon) over the last axis, as the tensor `name`."""
+    def divisor(self, x: ir.Value, axes: Sequence[int], epsilon: float, name: str) -> ir.Value:
+        """sqrt(mean(x**2) + epsilon) over `axes`, as the tensor `name`."""
         square = self._append("Mul", [x, x], f"{name}/square")
         epsilons = self._constant(np.asarray(epsilon, np.float32), f"{name}/epsilon")
-        sum_ = self._append("Add", [self._mean(square, f"{name}/mean"), epsilons], f"{name}/sum")
+        sum_ = self._append("Add", [self._mean(square, axes, f"{name}/mean"), epsilons], f"{name}/sum")
         return self._append("Sqrt", [sum_], name)
 
-    def _mean(self, x: ir.Value, name: str) -> ir.Value:
+    def _mean(self, x: ir.Value, axes: Sequence[int], name: str) -> ir.Value:
         if self._model.graph.opset_imports[""] >= REDUCE_AXES_INPUT_OPSET:
-            return self._append("ReduceMean", [x, self._constant(np.array([-1], np.int64), f"{name}/axes")], name)
-        return self._append("ReduceMean", [x], name, {"axes": [-1]})
+            return self._append("ReduceMean", [x, self._constant(np.array(axes, np.int64), f"{name}/axes")], name)
+        return self._append("ReduceMean", [x], name, {"axes": list(axes)})
 
     def _append(
         self, operator: str, inputs: Sequence[ir.Value], name: str, attributes: Mapping[str, Any] | None = None
@@ -184,6 +184,13 @@ class _Appended:
 
     def _constant(self, array: NDArray[Any], name: str) -> ir.Value:
         return add_initializer(self._model, self._builder.names, name, array)
+
+
+def _norm_axes(site: NormSite) -> tuple[int, ...] | None:
+    """The normalized axis, where it is a single one of fixed size; groups of channels and places have one scale."""
+    shape = site.inputs[0].shape
+    fixed = site.gamma is not None or shape is None or isinstance(shape[site.axes[0]], int)
+    return site.axes if len(site.axes) == 1 and fixed else None
 
 
 def _weight_matmul_axes(site: WeightMatmulSite, sizes: Sequence[int | None] | None) -> tuple[int, ...] | None:
@@ -204,6 +211,8 @@ def _activation_matmul_axes(
         return None
     operand, other = site.operands[index], site.operands[1 - index]
     contracted = operand.contraction_axis
+    if contracted is not None and contracted >= 0:  # the channels of a convolution
+        return (contracted - len(sizes),) if sizes[contracted] is not None else None
     axis = -1 if other.is_probability or contracted is None else contracted
     if len(sizes) < -axis or sizes[axis] is None:
         return None

@@ -29,12 +29,13 @@ from onnx_snn.calibration.signed_histogram import SignedHistogram
 from onnx_snn.data.feeds import Feeds
 from onnx_snn.data.specs import Feed, sample_count
 from onnx_snn.errors import CalibrationError
-from onnx_snn.graph.external_weights import with_mapped_weights
+from onnx_snn.graph.external_weights import detach_weights, with_mapped_weights
+from onnx_snn.graph.map_types import to_proto
 from onnx_snn.graph.shapes import Shapes
 from onnx_snn.graph.subgraphs import EMPTY
 from onnx_snn.output_files import staged
 from onnx_snn.runtime.execution import contiguous
-from onnx_snn.runtime.tap_session import Observer, OptionsFactory, detach_weights
+from onnx_snn.runtime.tap_session import Observer, OptionsFactory
 
 logger = logging.getLogger(__name__)
 
@@ -246,7 +247,7 @@ def fingerprint(model: ir.Model, observations: Iterable[Observation]) -> str:
     """SHA-256 of the graph, the weights, the observations and the version of the method, in hexadecimal."""
     copy = with_mapped_weights(model)
     weights = detach_weights(copy)
-    digest = hashlib.sha256(ir.to_proto(copy).SerializeToString(deterministic=True))
+    digest = hashlib.sha256(to_proto(copy).SerializeToString(deterministic=True))
     for tensor in weights.values():
         digest.update(contiguous(tensor.numpy()).reshape(-1).view(np.uint8).data)
     asked = sorted({(seen.value, seen.channel_axes or ()) for seen in observations})

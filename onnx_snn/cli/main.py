@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from onnx_snn.cli.data_options import with_data_files
 from onnx_snn.cli.demo import demo
 from onnx_snn.cli.parser import parser_of
 from onnx_snn.config.config_file import read_options
@@ -54,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit status.
     """
-    options = parser_of(f"onnx-snn {__version__}\nkernels: {_kernels()}").parse_args(arguments)
+    options = with_data_files(parser_of(f"onnx-snn {__version__}\nkernels: {_kernels()}").parse_args(arguments))
     level = logging.WARNING - 10 * min(options.verbose, 2)
     logging.basicConfig(level=level, format="%(name)s: %(message)s", stream=sys.stderr)
     try:
@@ -81,6 +82,7 @@ def _convert(options: argparse.Namespace) -> None:
         batch_size=options.batch_size,
         dry_run=options.dry_run,
         progress=not options.quiet,
+        custom_ops=options.custom_ops,
     )
     if options.report:
         report.save(options.report)
@@ -138,6 +140,7 @@ def _tune(options: argparse.Namespace) -> None:
         "batch_size": options.batch_size,
         "samples": options.samples,
         "progress": not options.quiet,
+        "custom_ops": options.custom_ops,
     }
     files = options.model, options.output, options.calibration
     reports = tune_folder(*files, **arguments) if folder else {"": tune(*files, **arguments)}
@@ -162,13 +165,7 @@ def _write_json(path: str | Path, values: dict[str, Any]) -> None:
 
 
 def _compare(options: argparse.Namespace) -> None:
-    arguments = {
-        "output": options.output,
-        "metric": options.metric,
-        "batch_size": options.batch_size,
-        "progress": not options.quiet,
-        "kernels": options.kernels,
-    }
+    arguments = {"output": options.output, "metric": options.metric, **_run_arguments(options)}
     result: Evaluation | Sensitivity
     if options.per_node:
         samples = options.samples or DEFAULT_SAMPLES
@@ -185,9 +182,15 @@ def _compare(options: argparse.Namespace) -> None:
         _write(f"{result.text()}\n\n{_verdict(result, options)}")
 
 
+def _run_arguments(options: argparse.Namespace) -> dict[str, Any]:
+    """How the commands that only run networks do it."""
+    names = ("batch_size", "kernels", "custom_ops")
+    return {name: getattr(options, name) for name in names} | {"progress": not options.quiet}
+
+
 def _verdict(result: Evaluation, options: argparse.Namespace) -> str:
     """What the compared network lost and gained; spikes are counted on the first samples."""
-    network = load_model(options.spiking)
+    network = load_model(options.spiking, options.custom_ops)
     samples = min(GAIN_SAMPLES, options.samples or GAIN_SAMPLES)
     feeds = open_feeds(options.data, input_specs(network), batch_size=options.batch_size, max_samples=samples)
     return verdict(result.loss_text(), measured_gain(network, feeds, kernels=options.kernels), result.next_text())
@@ -200,10 +203,8 @@ def _profile(options: argparse.Namespace) -> None:
         options.model,
         options.data,
         costs=_costs(options.cost),
-        batch_size=options.batch_size,
         samples=options.samples,
-        progress=not options.quiet,
-        kernels=options.kernels,
+        **_run_arguments(options),
     )
     if options.kernels:
         _note_missing_kernels(options)
@@ -224,9 +225,7 @@ def _report(options: argparse.Namespace) -> None:
         sample=options.sample,
         samples=options.samples,
         costs=_costs(options.cost),
-        batch_size=options.batch_size,
-        progress=not options.quiet,
-        kernels=options.kernels,
+        **_run_arguments(options),
     )
     if options.html:
         write_html(seen, options.html)

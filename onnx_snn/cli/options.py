@@ -73,6 +73,17 @@ def add_choice(parser: argparse.ArgumentParser, *, strict: str) -> None:
     choice.add_argument("--strict", action="store_true", default=None, help=strict)
 
 
+def add_custom_ops(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
+    """Add the libraries of custom operators."""
+    parser.add_argument(
+        "--custom-ops",
+        action="append",
+        default=[],
+        metavar="LIBRARY",
+        help="library with operators of others that the network has (repeatable)",
+    )
+
+
 def fraction(text: str) -> float:
     """A fraction such as 0.002, also written in percent: 0.2%."""
     number = text.removesuffix("%")

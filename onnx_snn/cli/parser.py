@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import argparse
 
-from onnx_snn.cli.options import DEFAULTS, Commands, add_choice, add_network
+from onnx_snn.cli.data_options import DATA_HELP, add_data_options
+from onnx_snn.cli.options import DEFAULTS, Commands, add_choice, add_custom_ops, add_network
 from onnx_snn.cli.tune_parser import add_tune
 from onnx_snn.evaluation.metrics import METRICS
 from onnx_snn.evaluation.sensitivity import DEFAULT_SAMPLES
@@ -60,8 +61,7 @@ def _add_convert(commands: Commands, common: argparse.ArgumentParser) -> None:
         "-c",
         "--calibration",
         metavar="DATA",
-        help="real inputs: .npz with one array per model input (first axis: samples), or a folder of such files or of "
-        "test_data_set_N; for several models a folder with NAME.npz for each NAME.onnx, or data of the encoder",
+        help=f"{DATA_HELP}; for several models a folder with NAME.npz for each NAME.onnx, or data of the encoder",
     )
     files.add_argument(
         "--calibration-cache",
@@ -73,6 +73,7 @@ def _add_convert(commands: Commands, common: argparse.ArgumentParser) -> None:
     )
     files.add_argument("--point", type=int, metavar="N", help="point of the Pareto front in --config, from 1")
     files.add_argument("--report", metavar="JSON", help="write the report as JSON")
+    add_data_options(parser)
     network = parser.add_argument_group("network")
     network.add_argument(
         "-T",
@@ -89,8 +90,11 @@ def _add_convert(commands: Commands, common: argparse.ArgumentParser) -> None:
         action="store_true",
         help="report what would be converted and write nothing; no data needed",
     )
-    work.add_argument("--calibration-samples", type=int, metavar="N", help="use at most N samples")
+    work.add_argument(
+        "--calibration-samples", type=int, metavar="N", help="use at most N samples, drawn evenly over the data"
+    )
     work.add_argument("--batch-size", type=int, default=8, help="samples in one run (default: 8)")
+    add_custom_ops(work)
     work.add_argument("--nodes", dest="every_node", action="store_true", help="report every node")
 
 
@@ -105,11 +109,15 @@ def _add_inspect(commands: Commands, common: argparse.ArgumentParser) -> None:
 def _add_networks(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("original", help=".onnx file of the original network")
     parser.add_argument("spiking", help="converted .onnx file")
-    parser.add_argument("data", help=".npz with one array per model input, and `labels` for a task metric")
+    parser.add_argument(
+        "data", help=f"{DATA_HELP}; with an array or column `labels`, or folders named as classes, for a task metric"
+    )
+    add_data_options(parser)
     parser.add_argument("--metric", choices=sorted(METRICS), help="task metric (default: what the labels suggest)")
 
 
 def _add_runs(parser: argparse.ArgumentParser) -> None:
+    add_custom_ops(parser)
     parser.add_argument("--batch-size", type=int, default=8, help="samples in one run (default: 8)")
     parser.add_argument("--samples", type=int, metavar="N", help="use at most N samples")
     parser.add_argument(
@@ -154,7 +162,8 @@ def _add_profile(commands: Commands, common: argparse.ArgumentParser) -> None:
         help="count spikes and operations of a spiking network, and estimate energy by several rules",
     )
     parser.add_argument("model", help="converted .onnx file")
-    parser.add_argument("data", help="real inputs: .npz with one array per model input, or a folder of test_data_set_N")
+    parser.add_argument("data", help=DATA_HELP)
+    add_data_options(parser)
     _add_runs(parser)
     parser.add_argument("--nodes", action="store_true", help="report every node")
     parser.add_argument("--json", metavar="FILE", help="write all counts as JSON")

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import argparse
 
-from onnx_snn.cli.options import Commands, add_choice, add_network, fraction
+from onnx_snn.cli.data_options import add_data_options
+from onnx_snn.cli.options import Commands, add_choice, add_custom_ops, add_network, fraction
 from onnx_snn.evaluation.metrics import METRICS
 from onnx_snn.neurons.mbe import MAX_TIMESTEPS
 from onnx_snn.tuning.solver import Minimize
@@ -21,7 +22,7 @@ def add_tune(commands: Commands, common: argparse.ArgumentParser) -> None:
     files.add_argument("-o", "--output", required=True, help=".onnx file (or folder) to write")
     files.add_argument("-c", "--calibration", metavar="DATA", required=True, help="real inputs, as for convert")
     files.add_argument(
-        "--data", help="inputs with `labels` on which the loss is measured (default: the calibration data)"
+        "--data", help="inputs with labels on which the loss is measured (default: the calibration data)"
     )
     files.add_argument(
         "--calibration-cache",
@@ -38,12 +39,14 @@ def add_tune(commands: Commands, common: argparse.ArgumentParser) -> None:
         metavar="JSON",
         help="write the Pareto front with all configurations, for convert --config FRONT --point N",
     )
+    add_data_options(parser)
     _add_goal(parser)
     add_network(parser.add_argument_group("network"))
     add_choice(parser, strict="fail if the goal is not met or a nonlinear node cannot be converted")
     work = parser.add_argument_group("work")
     work.add_argument("--samples", type=int, metavar="N", help="use at most N samples of the data")
     work.add_argument("--batch-size", type=int, default=8, help="samples in one run (default: 8)")
+    add_custom_ops(work)
     parser.set_defaults(timesteps=None)  # the solver chooses them
 
 

@@ -23,7 +23,8 @@ from onnx_snn.conversion.run_options import RunOptions
 from onnx_snn.data.feeds import Feeds, Source, open_feeds
 from onnx_snn.data.specs import Feed, input_specs
 from onnx_snn.errors import CalibrationError, ModelError
-from onnx_snn.graph.domains import MICROSOFT
+from onnx_snn.graph.custom_libraries import libraries_of
+from onnx_snn.graph.domains import MICROSOFT, MICROSOFT_BLOCKED
 from onnx_snn.rules.rule import name_of
 from onnx_snn.rules.site import MatmulSite
 
@@ -43,10 +44,11 @@ _RUNNABLE_DOMAINS = frozenset(
         "ai.onnx.preview.training",
         "ai.onnx.training",
         MICROSOFT,
+        MICROSOFT_BLOCKED,
         "org.pytorch.aten",
     )
 )
-"""Operator domains that onnxruntime itself implements. Calibration loads no libraries of custom operators."""
+"""Operator domains that onnxruntime itself implements."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ def open_calibration(examined: Examined, data: Source | None, run: RunOptions) -
         raise CalibrationError("calibration data is missing; give real inputs of the network, such as an .npz file")
     # Decoding gives several feeds for each sample, so the number of samples does not limit the feeds.
     samples = None if isinstance(data, DecoderFeeds) else run.samples
-    return open_feeds(data, input_specs(examined.model), batch_size=run.batch_size, max_samples=samples)
+    return open_feeds(data, input_specs(examined.model), batch_size=run.batch_size, max_samples=samples, evenly=True)
 
 
 def calibrate_sites(examined: Examined, feeds: Feeds, run: RunOptions) -> CalibratedSites:
@@ -141,11 +143,16 @@ def weight_count(model: ir.Model) -> int:
 
 
 def _check_runnable(model: ir.Model, name: str) -> None:
-    """Raise `ModelError` for a node that onnxruntime cannot run, of the model that messages call `name`."""
+    """Raise `ModelError` for a node that onnxruntime cannot run, of the model that messages call `name`.
+
+    What operators the libraries of a model have is not known; onnxruntime tells when it loads the model.
+    """
+    if libraries_of(model):
+        return
     for node in model.graph.all_nodes():
         if node.domain not in _RUNNABLE_DOMAINS and node.op_identifier() not in model.functions:
             raise ModelError(
                 f"{name}: calibration cannot run node {name_of(node)!r}: onnxruntime knows no operator "
-                f"{node.domain}.{node.op_type}; convert the model without it, or define it as a function "
-                "of the model"
+                f"{node.domain}.{node.op_type}; convert the model without it, give the library that defines it "
+                "(custom_ops, --custom-ops), or define it as a function of the model"
             )

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 import onnx_ir as ir
@@ -12,10 +13,12 @@ from onnx_snn.config.convert_config import ConvertConfig
 from onnx_snn.conversion.report import ConversionReport, NodeReport, Status
 from onnx_snn.conversion.verification import Comparison
 from onnx_snn.decompositions.decomposer import origin_of
+from onnx_snn.decompositions.type_inference import CAST_TYPES
 from onnx_snn.errors import ModelError
 from onnx_snn.graph.subgraphs import closed_around, graph_of, places
 from onnx_snn.profiling.gain import Gain
 from onnx_snn.rules import Recognition
+from onnx_snn.rules.node_class import NodeClass
 from onnx_snn.rules.rule import name_of
 from onnx_snn.rules.site import Site
 
@@ -49,8 +52,8 @@ class Coverage:
     def __post_init__(self) -> None:
         # Rewriting gives the name of an output to the spiking node, so names are recorded before.
         self.outputs = {site: site.output.name or "" for site in self.recognition.sites}
-        sites, unmatched = self.recognition
-        self.recognition = Recognition(sites, [(node, self.undecomposed.get(node, why)) for node, why in unmatched])
+        unmatched = [(node, self.undecomposed.get(node, why)) for node, why in self.recognition.unmatched]
+        self.recognition = self.recognition._replace(unmatched=unmatched)
 
     @property
     def selected(self) -> list[Site]:
@@ -63,12 +66,19 @@ class Coverage:
 
     def with_intact(self, intact: set[str], recognition: Recognition, undecomposed: dict[ir.Node, str]) -> Coverage:
         """The same decisions for a model in which the nodes named `intact` are left in one piece."""
-        sites, unmatched = recognition
-        outside = [(node, why) for node, why in unmatched if name_of(node) not in intact]
-        reports = self._intact_reports(intact, unmatched)
-        coverage = Coverage(self.source, Recognition(sites, outside), undecomposed, reports)
+        reports = self._intact_reports(intact, recognition.unmatched)
+        becomes = {report.name: NodeClass(report.status.value) for report in reports}
+        classes = {
+            node: becomes.get(name_of(node), NodeClass.LINEAR)
+            if of_node is NodeClass.REFUSED and name_of(node) in intact
+            else of_node
+            for node, of_node in recognition.classes.items()
+        }
+        outside = [(node, why) for node, why in recognition.unmatched if name_of(node) not in intact]
+        found = recognition._replace(unmatched=outside, classes=classes)
+        coverage = Coverage(self.source, found, undecomposed, reports)
         earlier = {self.outputs[site]: site for site in self.recognition.sites}
-        for site in sites:
+        for site in found.sites:
             before = earlier.get(coverage.outputs[site])
             if before is None or before in self.kept:
                 reason = "a pattern only beside functions and fused operators that are left in one piece"
@@ -110,11 +120,12 @@ class Coverage:
             ModelError: every site is kept or refused; it gives the reasons.
         """
         if not self.selected:
-            lines = self._refusals() or ["it has no nonlinear operator and no matmul of two activations"]
+            exact = [f"{name_of(node)}: {reason}" for node, reason in self.recognition.exact]
+            lines = [*self._refusals(), *exact] or ["it has no nonlinear operator and no matmul of two activations"]
             raise ModelError(f"{self.source}: nothing can be converted: " + "; ".join(lines))
 
     def check_complete(self) -> None:
-        """Require, for the option `strict`, that nothing is refused.
+        """Require, for the option `strict`, that nothing is refused; what is exact without a neuron may be kept.
 
         Raises:
             ModelError: a node cannot be converted; it gives the reasons.
@@ -163,9 +174,25 @@ class Coverage:
             NodeReport(name_of(node), node.op_type, "", Status.REFUSED, reason)
             for node, reason in self.recognition.unmatched
         ]
+        nodes += [
+            NodeReport(name_of(node), node.op_type, "", Status.EXACT, reason) for node, reason in self.recognition.exact
+        ]
         nodes += self.intact
         outputs = tuple(comparison.outputs)
-        return ConversionReport(self.source, output, config, tuple(nodes), outputs, samples, seconds, error, gain)
+        classes = {of_node.value: count for of_node, count in self.classes().items()}
+        return ConversionReport(
+            self.source, output, config, tuple(nodes), outputs, samples, seconds, error, gain, classes
+        )
+
+    def classes(self) -> dict[NodeClass, int]:
+        """The number of nodes of each class; every node of the network, subgraphs included, is in one."""
+        counts = Counter(self.recognition.classes.values())
+        for site in self.recognition.sites:
+            of_site = NodeClass.CONVERTED
+            if site in self.kept or site in self.refused:
+                of_site = NodeClass(self._decision(site)[0].value)
+            counts[of_site] += len(site.nodes)
+        return {of_node: counts[of_node] for of_node in NodeClass}
 
     def _decision(self, site: Site) -> tuple[Status, str]:
         if site in self.kept:
@@ -197,4 +224,11 @@ def _converted(plan: SitePlan, sqnr_db: float | None, shared: set[Coding]) -> No
         least_bits={role.value: least for role, coding in codes if (least := coding.least_bits) is not None},
         slots=sum(neuron.slots for neuron in neurons),
         parameters=sum(neuron.parameters for neuron in neurons),
+        cast_from=_cast_from(plan.site),
     )
+
+
+def _cast_from(site: Site) -> str:
+    """Element type of the inputs of a converted site where that is not float32."""
+    dtype = site.inputs[0].dtype
+    return str(dtype.numpy()) if dtype in CAST_TYPES and dtype is not None else ""

@@ -68,12 +68,14 @@ class DecoderFeeds:
         folder: folder of the network.
         encoder: inputs of its encoder.
         name: file name of the decoder.
+        custom_ops: libraries of custom operators that the networks need.
 
     Raises:
         ModelError: no decoder of the folder reads a text without a cache, or no configuration names the start token.
     """
 
-    def __init__(self, folder: Path, encoder: Feeds, name: str) -> None:
+    def __init__(self, folder: Path, encoder: Feeds, name: str, custom_ops: Sequence[str | Path] = ()) -> None:
+        self._custom_ops = custom_ops
         self._folder, self._encoder, self._name = folder, encoder, name
         self._special = _SpecialTokens.of(folder)
         start = _first_existing(folder, _WITHOUT_CACHE)
@@ -90,7 +92,10 @@ class DecoderFeeds:
             ModelError: the encoder lacks its hidden states, or a decoder its logits, among the outputs.
         """
         needed = {ENCODER, self._start, self._resume or self._start, self._name}
-        networks = {name: _Network(self._folder / name, HIDDEN if name == ENCODER else LOGITS) for name in needed}
+        networks = {
+            name: _Network(self._folder / name, HIDDEN if name == ENCODER else LOGITS, self._custom_ops)
+            for name in needed
+        }
         for feed in self._encoder:
             for inputs in self._decode(networks, feed):
                 if self._name == MERGED or _has_cache(inputs) == (self._name == WITH_PAST):
@@ -134,14 +139,16 @@ class _Network:
     Args:
         path: its file.
         needed: name of an output that it must have.
+        custom_ops: libraries of custom operators that it needs.
 
     Raises:
         ModelError: it lacks that output.
     """
 
-    def __init__(self, path: Path, needed: str) -> None:
+    def __init__(self, path: Path, needed: str, custom_ops: Sequence[str | Path]) -> None:
         self._path = path
-        self._session = session(path, session_options=session_options(quiet=True, kernels=False), kernels=False)
+        options = session_options(quiet=True, kernels=False, custom_ops=custom_ops)
+        self._session = session(path, session_options=options, kernels=False)
         self._specs = session_specs(self._session)
         self._outputs = [value.name for value in self._session.get_outputs()]
         if needed not in self._outputs:

@@ -5,10 +5,13 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import onnx_ir as ir
 
+from onnx_snn.calibration.ranks import Ranks, inferred_ranks, lacks_ranks, observed_ranks, set_ranks
 from onnx_snn.config.convert_config import (
     FEW_TIMESTEPS,
     GENERATING_MAX_ERROR,
@@ -18,12 +21,13 @@ from onnx_snn.config.convert_config import (
 from onnx_snn.conversion.coverage import Coverage
 from onnx_snn.conversion.selection import resolve, select
 from onnx_snn.conversion.stopwatch import Stopwatch
+from onnx_snn.data.feeds import Feeds
 from onnx_snn.decompositions.decomposer import decompose
+from onnx_snn.decompositions.unclaimed import recognise_decomposed
 from onnx_snn.errors import ModelError
 from onnx_snn.graph.model_reader import ModelSource, load_model
 from onnx_snn.graph.unique_names import make_names_unique
 from onnx_snn.neurons.opset import DOMAIN
-from onnx_snn.rules import recognise
 
 RECURRENT = frozenset(("RNN", "GRU", "LSTM", "DynamicQuantizeLSTM"))
 """Operators of recurrent cells."""
@@ -40,20 +44,23 @@ class Examined:
         model: a copy of the original in which the functions and fused operators that hold a site to convert are
             decomposed into standard operators.
         coverage: the state of its nonlinear nodes.
+        ranks: ranks of tensors that the original does not declare, as far as rules need them.
     """
 
     model: ir.Model
     coverage: Coverage
+    ranks: Ranks
 
 
-def load_original(source: ModelSource, stopwatch: Stopwatch) -> ir.Model:
-    """The network to convert, with unique names.
+def load_original(source: ModelSource, stopwatch: Stopwatch, custom_ops: Sequence[str | Path] = ()) -> ir.Model:
+    """The network to convert, with unique names; `custom_ops` are libraries of operators that it needs.
 
     Raises:
+        LibraryError: a library does not exist.
         ModelError: it cannot be read, or is a spiking network already.
     """
     with stopwatch("load"):
-        original = load_model(source)
+        original = load_model(source, custom_ops)
         # Neurons for spiking nodes would only add a second quantization error.
         if any(node.domain == DOMAIN for node in original.graph.all_nodes()):
             raise ModelError(f"{name_of_source(source)}: it is a spiking network already; convert the original instead")
@@ -66,8 +73,17 @@ def name_of_source(source: ModelSource) -> str:
     return str(source) if isinstance(source, (str, os.PathLike)) else type(source).__name__
 
 
-def examine(original: ir.Model, name: str, config: ConvertConfig, stopwatch: Stopwatch) -> Examined:
+def examine(
+    original: ir.Model, name: str, config: ConvertConfig, stopwatch: Stopwatch, ranks: Ranks | None = None
+) -> Examined:
     """Find the sites of `original` to convert; it is not edited.
+
+    Args:
+        original: the network.
+        name: its name in messages.
+        config: options of the conversion.
+        stopwatch: takes the times of the stages.
+        ranks: ranks that calibration observed; None before it, where sites may be missed that need them.
 
     Raises:
         ConfigError: a name in `config` matches no node.
@@ -76,19 +92,47 @@ def examine(original: ir.Model, name: str, config: ConvertConfig, stopwatch: Sto
     with stopwatch("decompose"):
         model = original.clone()
         decomposed = decompose(model)
+        known = _with_ranks(model, ranks or {})
     with stopwatch("recognise"):
-        coverage = Coverage(name, recognise(model), decomposed.undecomposed)
+        coverage = Coverage(name, recognise_decomposed(model, decomposed), decomposed.undecomposed)
         coverage.kept = select(coverage.recognition.sites, config)
         coverage.refuse_bodies(model)
         intact = decomposed.origins - coverage.selected_origins()
         if intact:
             model = original.clone()
-            undecomposed = decompose(model, intact=intact).undecomposed
-            coverage = coverage.with_intact(intact, recognise(model), undecomposed)
+            apart = decompose(model, intact=intact)
+            known = _with_ranks(model, known)
+            coverage = coverage.with_intact(intact, recognise_decomposed(model, apart, intact), apart.undecomposed)
         coverage.decomposed = bool(decomposed.origins)
-        coverage.check_any()
+        if ranks is not None or not lacks_ranks(model):
+            coverage.check_any()
         resolve(coverage.recognition.sites, config)  # report settings for unknown nodes before calibration
-    return Examined(model, coverage)
+    return Examined(model, coverage, known)
+
+
+def examine_on_data(
+    original: ir.Model, examined: Examined, feeds: Feeds, config: ConvertConfig, stopwatch: Stopwatch
+) -> Examined:
+    """`examined`, or where it lacks ranks of tensors, `original` examined once more with those that `feeds` show.
+
+    Raises:
+        ConfigError, ModelError: as for `examine`.
+        CalibrationError: the network fails on the data.
+    """
+    if not lacks_ranks(examined.model):
+        return examined
+    with stopwatch("calibrate"):
+        ranks = {**examined.ranks, **observed_ranks(examined.model, feeds)}
+    return examine(original, examined.coverage.source, config, stopwatch, ranks)
+
+
+def _with_ranks(model: ir.Model, ranks: Ranks) -> Ranks:
+    """`ranks` and the inferred ones, both of which are set in `model`."""
+    set_ranks(model, ranks)
+    if lacks_ranks(model):
+        ranks = {**ranks, **inferred_ranks(model)}
+        set_ranks(model, ranks)
+    return ranks
 
 
 def for_network(config: ConvertConfig, network: ir.Model) -> ConvertConfig:

@@ -11,7 +11,8 @@ from typing import Any
 from onnx_snn.config.convert_config import ConvertConfig
 from onnx_snn.conversion.destination import staged_folder
 from onnx_snn.conversion.folder_data import data_by_file
-from onnx_snn.conversion.report import ConversionReport, merged
+from onnx_snn.conversion.merged_report import merged
+from onnx_snn.conversion.report import ConversionReport
 from onnx_snn.conversion.run_options import RunOptions
 from onnx_snn.data.feeds import Source
 from onnx_snn.errors import ConfigError
@@ -87,4 +88,5 @@ def sources_by_file(folder: Path, names: Sequence[str], data: Any, run: RunOptio
         raise ConfigError(
             f"'{folder}' holds several models, {names}, but a calibration cache belongs to one; convert without it"
         )
-    return data_by_file(folder, names, data, batch_size=run.batch_size, max_samples=run.samples)
+    size, libraries = run.batch_size, run.custom_ops
+    return data_by_file(folder, names, data, batch_size=size, max_samples=run.samples, custom_ops=libraries)

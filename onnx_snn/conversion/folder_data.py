@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from onnx_snn.conversion.decoder_feeds import DECODERS, ENCODER, DecoderFeeds
+from onnx_snn.data.data_files import moved, with_model_folder
 from onnx_snn.data.feeds import Source, open_feeds
 from onnx_snn.data.specs import input_specs
 from onnx_snn.errors import CalibrationError
@@ -23,7 +24,13 @@ from onnx_snn.graph.model_reader import load_model
 
 
 def data_by_file(
-    folder: Path, names: Sequence[str], data: Any, *, batch_size: int, max_samples: int | None
+    folder: Path,
+    names: Sequence[str],
+    data: Any,
+    *,
+    batch_size: int,
+    max_samples: int | None,
+    custom_ops: Sequence[str | Path] = (),
 ) -> dict[str, Source]:
     """Calibration data for each of the models `names` in `folder`.
 
@@ -33,6 +40,7 @@ def data_by_file(
         data: calibration data in one of the forms above.
         batch_size: samples of the encoder in one run.
         max_samples: samples of the encoder to decode from; None for all.
+        custom_ops: libraries of custom operators that the models need.
 
     Raises:
         CalibrationError: a model has no data, or data has no model.
@@ -41,9 +49,10 @@ def data_by_file(
     found = _user_data(folder, names, data)
     decoders = [name for name in names if name not in found and name in DECODERS]
     if decoders and ENCODER in found:
-        specs = input_specs(load_model(folder / ENCODER))
-        encoder = open_feeds(found[ENCODER], specs, batch_size=batch_size, max_samples=max_samples)
-        found |= {name: DecoderFeeds(folder, encoder, name) for name in decoders}
+        specs = input_specs(load_model(folder / ENCODER, custom_ops))
+        source = with_model_folder(found[ENCODER], folder)
+        encoder = open_feeds(source, specs, batch_size=batch_size, max_samples=max_samples, evenly=True)
+        found |= {name: DecoderFeeds(folder, encoder, name, custom_ops) for name in decoders}
     missing = [name for name in names if name not in found]
     if missing:
         raise CalibrationError(
@@ -64,7 +73,7 @@ def _user_data(folder: Path, names: Sequence[str], data: Any) -> dict[str, Sourc
         return dict(data)
     if isinstance(data, (str, os.PathLike)) and Path(data).is_dir():
         paths = {name: _data_path(Path(data), Path(name).stem) for name in names}
-        found: dict[str, Source] = {name: path for name, path in paths.items() if path is not None}
+        found: dict[str, Source] = {name: moved(data, path) for name, path in paths.items() if path is not None}
         if found:
             return found
     return {ENCODER: data} if ENCODER in names else {}

@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +26,9 @@ import onnx_ir as ir
 
 from onnx_snn.allocation.fit_sites import Fitter
 from onnx_snn.allocation.plan import SitePlan
+from onnx_snn.calibration.ranks import forget_ranks
 from onnx_snn.config.convert_config import ConvertConfig
+from onnx_snn.conversion.advice import costly_nodes
 from onnx_snn.conversion.calibrated_sites import (
     CalibratedSites,
     calibrate_sites,
@@ -35,7 +38,14 @@ from onnx_snn.conversion.calibrated_sites import (
 )
 from onnx_snn.conversion.coverage import Coverage
 from onnx_snn.conversion.destination import check_destination
-from onnx_snn.conversion.examination import Examined, examine, for_network, load_original, name_of_source
+from onnx_snn.conversion.examination import (
+    Examined,
+    examine,
+    examine_on_data,
+    for_network,
+    load_original,
+    name_of_source,
+)
 from onnx_snn.conversion.folder import Configurations, convert_folder
 from onnx_snn.conversion.function_library import attach, closed_body_copy
 from onnx_snn.conversion.neuron_choice import choose_neurons
@@ -44,10 +54,14 @@ from onnx_snn.conversion.report import ConversionReport
 from onnx_snn.conversion.rewriter import rewrite
 from onnx_snn.conversion.run_options import RunOptions
 from onnx_snn.conversion.stopwatch import Stopwatch
+from onnx_snn.conversion.thin_data import held_back_error
+from onnx_snn.conversion.upgrade_check import Upgrade, checked_upgrade, upgrade_of
 from onnx_snn.conversion.verification import Comparison, check_invariants, check_valid, measure
+from onnx_snn.data.data_files import with_model_folder
 from onnx_snn.data.feeds import Source
 from onnx_snn.data.specs import Feed
 from onnx_snn.errors import ConfigError, ModelError
+from onnx_snn.graph.custom_libraries import check_libraries
 from onnx_snn.graph.model_reader import ModelSource
 from onnx_snn.graph.model_writer import save_model
 from onnx_snn.profiling.gain import measured_gain
@@ -72,6 +86,7 @@ def convert(
     batch_size: int = 8,
     dry_run: bool = False,
     progress: bool = True,
+    custom_ops: Sequence[str | Path] = (),
     **options: Any,
 ) -> ConversionReport:
     """Convert a pretrained network into a spiking one.
@@ -80,16 +95,18 @@ def convert(
         model: path of an .onnx file or an Optimum folder, `ModelProto` or `onnx_ir.Model`; it is not edited.
         output: .onnx file to write (a folder where `model` is one); its folder must exist.
         calibration: real inputs: a `CalibrationDataReader`, an iterable of feeds (dicts from input name to
-            array), a dict of arrays or an .npz file with one array per model input (first axis: samples).
+            array), a dict of arrays with one per model input (first axis: samples), or the path of such data, or of
+            images, texts, recordings or tables (`DataFiles` names what these need beside the model).
             For a folder of several models, a dict from file name to such a source, or a folder with NAME.npz
             for each NAME.onnx; decoders may be left out where the encoder has data.
         config: options; alternatively give the fields of `ConvertConfig` as keywords, such as `timesteps=4`. For a
             folder also a dict from file name to options.
         calibration_cache: .npz file with the calibration histograms; read when it exists, else written.
-        calibration_samples: use at most this many samples; all by default.
+        calibration_samples: use at most this many samples, drawn evenly over the data; all by default.
         batch_size: samples in one run during calibration.
         dry_run: stop after selection and report what would be converted: needs no data and writes nothing.
         progress: show progress bars on a terminal.
+        custom_ops: libraries of custom operators that the model needs, as onnxruntime registers them.
         **options: fields of `ConvertConfig`, when `config` is not given.
 
     Returns:
@@ -100,13 +117,15 @@ def convert(
         ModelError: the model cannot be read, or nothing in it can be converted; with `strict`, not all of it.
         CalibrationError: the data does not fit the model, is empty or is not finite.
         OutputError: the output cannot be written.
-        LibraryError: onnxruntime cannot load the library with the kernels.
+        LibraryError: onnxruntime cannot load the library with the kernels, or one of `custom_ops`.
     """
     if not isinstance(model, (str, os.PathLike, onnx.ModelProto, ir.Model)):
         raise ModelError(f"model is a {type(model).__name__}; expected a path, a ModelProto or an onnx_ir.Model")
     configs = config if isinstance(config, Mapping) else None
     common = _config(None if isinstance(config, Mapping) else config, options)
-    run = RunOptions(common, calibration_cache, calibration_samples, batch_size, dry_run, progress)
+    check_libraries(custom_ops)
+    cache, samples = calibration_cache, calibration_samples
+    run = RunOptions(common, cache, samples, batch_size, dry_run, progress, tuple(custom_ops))
     if isinstance(model, (str, os.PathLike)) and Path(model).is_dir():
 
         def convert_file(file: Path, written: Path | None, data: Source | None, run: RunOptions) -> ConversionReport:
@@ -132,17 +151,20 @@ def convert_model(
     stopwatch = Stopwatch()
     if not run.dry_run:
         check_destination(output, source)
-    original = load_original(source, stopwatch)
+    original = load_original(source, stopwatch, run.custom_ops)
     config = for_network(run.config, original)
     examined = examine(original, name_of_source(source), config, stopwatch)
     if run.dry_run:
+        examined.coverage.check_any()
         examined.coverage.plans = [SitePlan(site) for site in examined.coverage.selected]
-        return examined.coverage.report(None, config, stopwatch.seconds)
-    feeds = open_calibration(examined, data, run)
+        return _with_upgrade(examined.coverage.report(None, config, stopwatch.seconds), upgrade_of(original))
+    feeds = open_calibration(examined, with_model_folder(data, source), run)
+    examined = examine_on_data(original, examined, feeds, config, stopwatch)
     with stopwatch("calibrate"):
         calibrated = calibrate_sites(examined, feeds, run)
     fitter = Fitter.of(examined.coverage.selected, calibrated.calibration, calibrated.static, config)
     verified = list(calibrated.verified_feeds(feeds, original))
+    upgrade = checked_upgrade(source, original, verified)
     networks = _examined_copies(examined, original, calibrated, config, stopwatch)
 
     def converted_with(plans: PlansOf) -> Converted:
@@ -161,17 +183,32 @@ def convert_model(
         with stopwatch("profile"):
             gain = measured_gain(converted.model, verified[:PROFILED_SAMPLES]) or gain
     samples, comparison = calibrated.calibration.samples, converted.comparison
-    return converted.coverage.report(str(output), config, stopwatch.seconds, comparison, samples, error, gain)
+    report = converted.coverage.report(str(output), config, stopwatch.seconds, comparison, samples, error, gain)
+    report = _with_upgrade(report, upgrade)
+    if weight_count(original) >= PROFILED_WEIGHTS:
+        return report
+    with stopwatch("advise"):
+        held = None
+        if config.allocates and len(calibrated.paths) == 1:
+            held = held_back_error(next(networks), original, feeds, samples, config)
+        costly = costly_nodes(converted.decomposed, converted.model, verified, report)
+    warnings = [*costly, *([held.warning()] if held is not None and held.thin else [])]
+    return dataclasses.replace(report, held_back=held, warnings=tuple(warnings), seconds=stopwatch.seconds)
+
+
+def _with_upgrade(report: ConversionReport, upgrade: Upgrade | None) -> ConversionReport:
+    """`report` with what was done to an old opset."""
+    return report if upgrade is None else dataclasses.replace(report, upgrade=upgrade.text())
 
 
 def _examined_copies(
     examined: Examined, original: ir.Model, calibrated: CalibratedSites, config: ConvertConfig, stopwatch: Stopwatch
 ) -> Iterator[Examined]:
     """`examined`, then further examined copies of `original`: every attempt rewrites its copy in place."""
-    name = examined.coverage.source
+    name, ranks = examined.coverage.source, examined.ranks
     yield examined
     while True:
-        copy = examine(original, name, config, stopwatch)
+        copy = examine(original, name, config, stopwatch, ranks)
         refuse_unobserved(copy, calibrated.paths)
         yield copy
 
@@ -184,11 +221,13 @@ class Converted:
         model: the network.
         coverage: the state of every nonlinear node of the original.
         comparison: its error against the original.
+        decomposed: the original, with the fused operators written out of which sites are converted.
     """
 
     model: ir.Model
     coverage: Coverage
     comparison: Comparison
+    decomposed: ir.Model
 
 
 def _converted(
@@ -210,11 +249,12 @@ def _converted(
     decomposed = model.clone()
     with stopwatch("rewrite"):
         attach(model, coverage.plans, rewrite(model, coverage.plans), config)
+        forget_ranks(model, examined.ranks)
     with stopwatch("verify"):
         check_invariants(original, model)
-        check_valid(model)
+        check_valid(model, original)
         taps = [coverage.outputs[plan.site] for plan in coverage.plans]
         reference = original if coverage.decomposed else decomposed
         fast = closed_body_copy(model, coverage.plans)
         comparison = measure(reference, fast, verified, taps, decomposed=decomposed)
-    return Converted(model, coverage, comparison)
+    return Converted(model, coverage, comparison, decomposed)

@@ -3,32 +3,34 @@
 
 from __future__ import annotations
 
-import dataclasses
 import enum
-import functools
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 from onnx_snn.config.convert_config import ConvertConfig
+from onnx_snn.conversion.held_back import HeldBack
 from onnx_snn.formatting import json_values, screen_table, wrapped
 from onnx_snn.output_files import write_json
 from onnx_snn.profiling.gain import Gain, verdict
+from onnx_snn.rules.node_class import NodeClass
 from onnx_snn.rules.site import Kind
 
 
 class Status(enum.Enum):
     """The result of a conversion for one node.
 
-    CONVERTED: it spikes. KEPT: it is unchanged, as the user chose.
-    REFUSED: it is unchanged, as it cannot be converted.
+    CONVERTED: it spikes. KEPT: it is unchanged, as the user chose. EXACT: it is unchanged, as it compares and
+    selects values, which is exact without a neuron. REFUSED: it is unchanged, as it cannot be converted.
     """
 
     CONVERTED = "converted"
     KEPT = "kept"
+    EXACT = "exact"
     REFUSED = "refused"
 
 
@@ -55,6 +57,8 @@ class NodeReport:
         least_spikes: Shannon's bound of `spikes`, for its identity codes: the fewest of any code of the same error and
             as many slots (`onnx_snn.fitting.shannon_bound`).
         least_bits: bits for each element that any code of the same error must carry, for its identity codes.
+        cast_from: element type of its inputs, such as "float64", where they are cast to float32 for its neurons; empty
+            for float32.
     """
 
     name: str
@@ -68,6 +72,7 @@ class NodeReport:
     parameters: int = 0
     least_spikes: dict[str, float] = field(default_factory=dict)
     least_bits: dict[str, float] = field(default_factory=dict)
+    cast_from: str = ""
 
     @property
     def label(self) -> str:
@@ -83,7 +88,8 @@ class OutputReport:
         name: output of the model.
         relative_error: Frobenius norm of the difference over that of the original output.
         maximum_error: largest absolute difference.
-        agreement: share of equal argmax over the last axis; None for outputs without classes.
+        agreement: share of equal argmax over the last axis; None for outputs that are no class scores
+            (`onnx_snn.evaluation.class_scores`).
     """
 
     name: str
@@ -107,6 +113,11 @@ class ConversionReport:
         error: relative error at the output for which neurons were chosen, as `onnx_snn.allocation.output_error` defines
             it; None where they were not chosen.
         gain: spikes and energy on calibration samples; None for a dry run.
+        classes: number of nodes of the network in each class, by the values of `onnx_snn.rules.node_class.NodeClass`;
+            every node is in one. Subgraphs count, and functions and fused operators as they are decomposed.
+        upgrade: what was done to an old opset, in words; empty for a network of opset 13 or later.
+        held_back: errors of a copy that was calibrated without some samples; None where none were held back.
+        warnings: what threatens the error on other data, or makes most of it, and what to do.
     """
 
     source: str
@@ -118,6 +129,10 @@ class ConversionReport:
     seconds: dict[str, float] = field(default_factory=dict)
     error: float | None = None
     gain: Gain | None = None
+    classes: dict[str, int] = field(default_factory=dict)
+    upgrade: str = ""
+    held_back: HeldBack | None = None
+    warnings: tuple[str, ...] = ()
 
     def count(self, status: Status) -> int:
         """Number of nodes with `status`."""
@@ -155,15 +170,20 @@ class ConversionReport:
                 f"{self.calibration_samples} calibration samples; "
                 + ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in self.seconds.items())
             ),
+            *([wrapped(self.upgrade)] if self.upgrade else []),
             "",
             screen_table(_COVERAGE_HEADER, self._coverage()),
+            *self._class_line(),
             f"{self.slots} slots and {self.parameters} parameters in all neurons",
+            *(wrapped(line) for line in self._casts()),
         ]
         bounds = self._bounds()
         if bounds:
             lines += ["", screen_table(_BOUND_HEADER, bounds)]
         if self.outputs:
-            lines += ["", screen_table(_OUTPUT_HEADER, [_output_row(output) for output in self.outputs])]
+            columns = 3 + any(output.agreement is not None for output in self.outputs)
+            rows = [_output_row(output)[:columns] for output in self.outputs]
+            lines += ["", screen_table(_OUTPUT_HEADER[:columns], rows)]
         refused = [node for node in self.nodes if node.status is Status.REFUSED]
         if refused:
             lines += [
@@ -174,6 +194,7 @@ class ConversionReport:
             lines += ["", screen_table(_NODE_HEADER, [_node_row(node) for node in self.nodes])]
         if self.outputs:
             lines += ["", verdict(self._lost(), self.gain, self._next())]
+        lines += [wrapped(f"warning: {warning}") for warning in self.warnings]
         return "\n".join(lines)
 
     @property
@@ -202,6 +223,20 @@ class ConversionReport:
         """One row for each kind of node."""
         return [(group, *_coverage_cells(members)) for group, members in self._groups()]
 
+    def _casts(self) -> list[str]:
+        """A line for each element type other than float32 that neurons read."""
+        text = "converted nodes of {}: {}; their neurons compute in float32, between casts"
+        return [
+            text.format(*found) for found in sorted(Counter(n.cast_from for n in self.nodes if n.cast_from).items())
+        ]
+
+    def _class_line(self) -> list[str]:
+        """One line with the number of nodes in each class; none where they were not counted."""
+        if not self.classes:
+            return []
+        counts = [f"{self.classes[each.value]} {each.label}" for each in NodeClass if self.classes.get(each.value)]
+        return [wrapped(f"all {sum(self.classes.values())} nodes: {', '.join(counts)}")]
+
     def _bounds(self) -> list[tuple[str, ...]]:
         """One row for each kind of node that has codes: their spikes, and the fewest that their errors need."""
         rows: list[tuple[str, ...]] = []
@@ -221,41 +256,7 @@ class ConversionReport:
         return sorted(groups.items())
 
 
-def merged(source: str, output: str | None, reports: Sequence[ConversionReport]) -> ConversionReport:
-    """One report for all models of a folder; with several models, node names start with that of the file."""
-    if len(reports) == 1:
-        return dataclasses.replace(reports[0], source=source, output=output)
-    seconds: dict[str, float] = {}
-    for report in reports:
-        for stage, value in report.seconds.items():
-            seconds[stage] = seconds.get(stage, 0.0) + value
-    return ConversionReport(
-        source,
-        output,
-        reports[0].config,
-        nodes=tuple(_prefixed(node, report) for report in reports for node in report.nodes),
-        outputs=tuple(_prefixed(entry, report) for report in reports for entry in report.outputs),
-        calibration_samples=sum(report.calibration_samples for report in reports),
-        seconds=seconds,
-        error=max((report.error for report in reports if report.error is not None), default=None),
-        gain=_joined([report.gain for report in reports if report.gain is not None]),
-    )
-
-
-def _joined(gains: Sequence[Gain]) -> Gain | None:
-    """The figures of all models of a folder together."""
-    return functools.reduce(Gain.joined, gains) if gains else None
-
-
-Named = TypeVar("Named", NodeReport, OutputReport)
-
-
-def _prefixed(entry: Named, report: ConversionReport) -> Named:
-    """`entry` of `report` with the name of the model's file in front of its own."""
-    return dataclasses.replace(entry, name=f"{Path(report.source).stem}:{entry.name}")
-
-
-_COVERAGE_HEADER = ("nodes", "found", "converted", "kept", "refused", "SQNR dB (worst)", "spikes/element")
+_COVERAGE_HEADER = ("nodes", "found", "converted", "kept", "exact", "refused", "SQNR dB (worst)", "spikes/element")
 _BOUND_HEADER = ("codes of", "spikes/element", "Shannon's bound", "spikes / bound")
 _OUTPUT_HEADER = ("output", "relative error", "max error", "argmax agreement")
 _NODE_HEADER = ("node", "kind", "status", "SQNR dB", "spikes/element", "reason")

@@ -2,13 +2,15 @@
 """Rewrite: put the spiking ops of a plan into the graph.
 
 Each function, softmax and normalization is replaced by one spiking node, whose output takes the name of the tensor it
-replaces. Matmuls and convolutions keep their node, and their activation operands pass through identity neurons: one for
-each tensor and code in a graph, whatever the number of readers. No existing initializer is changed. Neurons compute in
-float32, so tensors of float16 or bfloat16 are cast before and after them.
+replaces; a function of arguments of any magnitude has exact arithmetic around it (`argument_reduction`). Matmuls and
+convolutions keep their node, and their activation operands pass through identity neurons: one for each tensor and code
+in a graph, whatever the number of readers. No existing initializer is changed. Neurons compute in float32, so tensors
+of float16, bfloat16 or float64 are cast before and after them.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -17,14 +19,16 @@ import onnx_ir as ir
 
 from onnx_snn.allocation.plan import Coding, SitePlan
 from onnx_snn.arrays import Float32
-from onnx_snn.decompositions.type_inference import LOW_PRECISION
+from onnx_snn.conversion.argument_reduction import REDUCTIONS, Arithmetic
+from onnx_snn.conversion.normalized_axes import normalized_axes, on_last_axis
+from onnx_snn.decompositions.type_inference import CAST_TYPES
 from onnx_snn.graph.node_builder import NodeBuilder, SharedInitializers
 from onnx_snn.graph.subgraphs import graph_of
 from onnx_snn.graph.unique_names import UniqueNames
-from onnx_snn.metadata import SOURCE_KEY
+from onnx_snn.metadata import PART_OF_KEY, SOURCE_KEY
 from onnx_snn.neurons import opset
 from onnx_snn.neurons.roles import NeuronRole
-from onnx_snn.rules.site import Kind, LayerNormSite, MatmulSite, NormSite, Site, SoftmaxSite
+from onnx_snn.rules.site import Kind, LayerNormSite, MatmulSite, NormSite, Site
 
 _OPERATORS = {
     Kind.FUNCTION: opset.MBE_NEURON,
@@ -68,14 +72,23 @@ class _Rewriter:
         builder = NodeBuilder(self._names)
         affine = self._affine(site, builder)
         x = self._replaced.get(site.inputs[0], site.inputs[0])
-        permutation = _to_last_axis(site)
-        inputs = [_transposed(builder, _cast(builder, x, x.dtype, ir.DataType.FLOAT), permutation), *affine]
+        parameters = [*affine]
         for role in operator.roles:
-            inputs += self._parameters(plan.neurons[role], role.is_scaled)
+            parameters += self._parameters(_on_last_axis(plan.neurons[role], site), role.is_scaled)
         polarity, source = plan.neurons[operator.roles[0]].neuron.polarity, site.function_name or site.rule
-        y = self._spiking(builder, operator, inputs, site.name, source=source, polarity=polarity)
-        y = _transposed(builder, y, permutation)
+
+        def neuron(of: ir.Value) -> ir.Value:
+            return self._spiking(builder, operator, [of, *parameters], site.name, source=source, polarity=polarity)
+
+        argument = _in_float32(builder, x)
+        around = REDUCTIONS.get(site.function_name)
+        if around:
+            y = around(Arithmetic(builder, self._constants), argument, neuron)
+        else:
+            y = on_last_axis(builder, self._constants, site, argument, neuron)
         y = _cast(builder, y, _computed_type(x), site.output.dtype)
+        if around or len(normalized_axes(site)) > 1:
+            _mark_parts(builder.nodes, site.name, self._names)
         graph_of(site.node).insert_before(site.node, builder.nodes)
         builder.name_outputs(builder.nodes[:-1], f"{site.name}_output")
         self._take_over(site, y)
@@ -105,7 +118,7 @@ class _Rewriter:
         key = (value, id(coding), graph)
         if key not in self._coded:
             builder, name = NodeBuilder(self._names), self._names.take(f"{value.name}/code")
-            inputs = [_cast(builder, value, value.dtype, ir.DataType.FLOAT), *self._parameters(coding, scaled=True)]
+            inputs = [_in_float32(builder, value), *self._parameters(coding, scaled=True)]
             polarity = coding.neuron.polarity
             y = self._spiking(builder, opset.MBE_NEURON, inputs, name, source="identity", polarity=polarity)
             y = _cast(builder, y, _computed_type(value), value.dtype)
@@ -153,6 +166,9 @@ class _Rewriter:
         affine = [site.gamma or self._constant(np.ones(1, np.float32))]
         if isinstance(site, LayerNormSite):
             affine.append(site.beta or self._constant(np.zeros(1, np.float32)))
+        if len(site.axes) > 1:
+            row = self._constants.get([-1], ir.DataType.INT64, "onnx_snn.constant")
+            affine = [builder.op("Reshape", [value, row]) for value in affine]
         epsilon = self._constant(np.asarray(site.epsilon, np.float32))
         return [*(_cast(builder, value, value.dtype, ir.DataType.FLOAT) for value in affine), epsilon]
 
@@ -163,22 +179,54 @@ class _Rewriter:
 
 
 def _cast(builder: NodeBuilder, value: ir.Value, source: ir.DataType | None, target: ir.DataType | None) -> ir.Value:
-    """`value` cast from `source` to `target`, where either type is float16 or bfloat16."""
-    if source is target or not LOW_PRECISION & {source, target}:
+    """`value` cast from `source` to `target`, where either type is one that neurons do not take."""
+    if source is target or not CAST_TYPES & {source, target}:
         return value
     cast = builder.op("Cast", [value], {"to": target})
     cast.type = None if target is None else ir.TensorType(target)
     return cast
 
 
+def _in_float32(builder: NodeBuilder, value: ir.Value) -> ir.Value:
+    """`value` in float32, as neurons take it.
+
+    onnxruntime removes two casts in a row that change nothing, float32 to float64 and back, but overlooks that a Loop
+    reads what they compute: a Sum of one operand in front of the neuron reads it instead.
+    """
+    narrow = _cast(builder, value, value.dtype, ir.DataType.FLOAT)
+    wide = _cast_operand(narrow)
+    if wide is None or wide.dtype is not ir.DataType.DOUBLE or _cast_operand(wide) is None:
+        return narrow
+    return builder.op("Sum", [narrow])
+
+
+def _cast_operand(value: ir.Value) -> ir.Value | None:
+    """What the Cast that computes `value` reads; None where another node computes it."""
+    producer = value.producer()
+    return producer.inputs[0] if producer is not None and producer.op_type in ("Cast", "CastLike") else None
+
+
 def _computed_type(value: ir.Value) -> ir.DataType | None:
     """Element type of the output of a neuron on `value`: float32 if the value was cast, else its own type."""
-    return ir.DataType.FLOAT if value.dtype in LOW_PRECISION else value.dtype
+    return ir.DataType.FLOAT if value.dtype in CAST_TYPES else value.dtype
 
 
-def _transposed(builder: NodeBuilder, value: ir.Value, permutation: list[int] | None) -> ir.Value:
-    """`value` with its axes swapped where `permutation` is given."""
-    return builder.op("Transpose", [value], {"perm": permutation}) if permutation else value
+def _mark_parts(nodes: Iterable[ir.Node], name: str, names: UniqueNames) -> None:
+    """Mark the standard operators among `nodes` as parts of what the spiking node called `name` replaces.
+
+    They are named after it, by unused `names`.
+    """
+    for node in nodes:
+        if node.domain == "":
+            node.metadata_props[PART_OF_KEY] = name
+            node.name = names.take(f"{name}/{node.op_type}")
+
+
+def _on_last_axis(coding: Coding, site: Site) -> Coding:
+    """`coding` with the scales of its channels along the last axis, where those of a normalization are another one."""
+    if isinstance(site, NormSite) and site.axes != (-1,):
+        return dataclasses.replace(coding, scale=coding.scale.reshape(-1))
+    return coding
 
 
 def _remove_dead(nodes: Iterable[ir.Node]) -> None:
@@ -195,14 +243,3 @@ def _remove_dead(nodes: Iterable[ir.Node]) -> None:
             graph = value.graph
             if value.is_initializer() and graph is not None and not (value.uses() or value.is_graph_input()):
                 graph.initializers.pop(value.name or "", None)
-
-
-def _to_last_axis(site: Site) -> list[int] | None:
-    """Permutation that swaps the axis of a softmax with the last one; None where it is the last one."""
-    if not isinstance(site, SoftmaxSite) or site.axis == -1:
-        return None
-    shape = site.inputs[0].shape
-    assert shape is not None, "fitting refuses a softmax over another axis where the rank is unknown"
-    permutation = list(range(len(shape)))
-    permutation[site.axis], permutation[-1] = permutation[-1], permutation[site.axis]
-    return permutation

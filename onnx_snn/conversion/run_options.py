@@ -20,6 +20,7 @@ class RunOptions:
         batch_size: samples in one run during calibration.
         dry_run: stop after selection.
         progress: show progress bars on a terminal.
+        custom_ops: libraries of custom operators that the model needs.
     """
 
     config: ConvertConfig
@@ -28,3 +29,4 @@ class RunOptions:
     batch_size: int = 8
     dry_run: bool = False
     progress: bool = True
+    custom_ops: tuple[str | Path, ...] = ()

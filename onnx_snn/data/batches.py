@@ -11,10 +11,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from onnx_snn.data.drawing import evenly_spaced
 from onnx_snn.data.specs import Feed, InputSpec, suggestion
 from onnx_snn.errors import CalibrationError
 
 logger = logging.getLogger(__name__)
+
+LABELS = "labels"
+"""Name of the array in the data that holds the labels."""
+
+IGNORED_LABEL = -100
+"""Label of items that no metric judges, as in Transformers."""
 
 
 def shared_inputs(specs: Sequence[InputSpec]) -> frozenset[str]:
@@ -30,6 +37,28 @@ def shared_inputs(specs: Sequence[InputSpec]) -> frozenset[str]:
     return single if rest and not any(isinstance(size, int) for size in rest) else frozenset()
 
 
+def whole_batches(samples: int, specs: Sequence[InputSpec], batch_size: int) -> tuple[int, int]:
+    """The number of samples in a feed, and of `samples` the number that fill whole feeds where the model fixes these.
+
+    Raises:
+        CalibrationError: there is no sample, or not one whole feed; inputs fix different sizes.
+    """
+    fixed = _fixed_batch_size(specs)
+    if fixed is None:
+        used = samples
+    else:
+        batch_size, used = fixed, samples - samples % fixed
+        if used < samples:
+            logger.warning("the model fixes batches of %s: %s of %s samples used", fixed, used, samples)
+    if used == 0:
+        raise CalibrationError(
+            f"the data has {samples} samples; the model fixes batches of {batch_size}: give at least that many"
+            if samples
+            else "the data is empty; give at least one sample"
+        )
+    return batch_size, used
+
+
 class Batches:
     """Feeds of at most `batch_size` samples each, split from arrays whose first axis counts samples.
 
@@ -41,6 +70,11 @@ class Batches:
         specs: the inputs of the model.
         batch_size: samples in a feed, unless the model fixes another number.
         max_samples: use at most this many samples.
+        evenly: take these at equal distances over all samples, in place of the first ones.
+
+    Attributes:
+        labels: the array "labels" for the samples that are used or for more; None if there is none for all of them.
+        order: the index of each sample that is used, where they are drawn evenly; else None.
 
     Raises:
         CalibrationError: an input is missing, or the arrays differ in their number of samples.
@@ -52,6 +86,8 @@ class Batches:
         specs: Sequence[InputSpec],
         batch_size: int,
         max_samples: int | None,
+        *,
+        evenly: bool = False,
     ) -> None:
         missing = [spec.name for spec in specs if spec.name not in arrays]
         if missing:
@@ -60,18 +96,16 @@ class Batches:
         self._arrays = {spec.name: np.asarray(arrays[spec.name]) for spec in specs}
         self._shared = shared_inputs(specs)
         samples = _common_length(self._arrays, self._shared)
-        fixed = _fixed_batch_size([spec for spec in specs if spec.name not in self._shared])
-        self._step = batch_size if fixed is None else fixed
-        self._samples = samples if max_samples is None else min(samples, max_samples)
-        if fixed is not None and self._samples % fixed:
-            self._samples -= self._samples % fixed
-            logger.warning("the model fixes batches of %s: %s of %s samples used", fixed, self._samples, samples)
-        if self._samples == 0:
-            raise CalibrationError(
-                f"the data has {samples} samples; the model fixes batches of {self._step}: give at least that many"
-                if samples
-                else "the data is empty; give at least one sample"
-            )
+        self.labels = np.asarray(arrays[LABELS]) if LABELS in arrays else None
+        self.order = evenly_spaced(samples, max_samples) if evenly and max_samples is not None else None
+        if self.order is not None:
+            whole = {name for name, array in self._arrays.items() if name in self._shared and len(array) == 1}
+            self._arrays |= {name: self._arrays[name][self.order] for name in self._arrays.keys() - whole}
+            self.labels = self.labels[self.order] if self.labels is not None and len(self.labels) == samples else None
+            samples = len(self.order)
+        given = samples if max_samples is None else min(samples, max_samples)
+        own = [spec for spec in specs if spec.name not in self._shared]
+        self._step, self._samples = whole_batches(given, own, batch_size)
 
     def __len__(self) -> int:
         return len(self._spans())
@@ -123,7 +157,7 @@ def _fixed_batch_size(specs: Sequence[InputSpec]) -> int | None:
     """The batch size that the inputs fix, or None where their first axis is free.
 
     Raises:
-        CalibrationError: inputs fix different sizes.
+        CalibrationError: inputs fix different sizes, or the size 0.
     """
     sizes = {spec.name: spec.shape[0] for spec in specs if spec.shape and isinstance(spec.shape[0], int)}
     if len(set(sizes.values())) > 1:
@@ -131,4 +165,10 @@ def _fixed_batch_size(specs: Sequence[InputSpec]) -> int | None:
             f"inputs of the model fix first axes of different sizes, {sizes}, so arrays cannot be split into feeds; "
             "give an iterable of feeds"
         )
+    for name, size in sizes.items():
+        if size == 0:
+            raise CalibrationError(
+                f"the model fixes the first axis of input '{name}' to size 0, so that no sample fits; save it with a "
+                "symbolic size in place of 0"
+            )
     return next((int(size) for size in sizes.values()), None)

@@ -5,9 +5,8 @@
 
 - a reader with onnxruntime's `CalibrationDataReader` interface: `get_next()` returns a feed, and None after the last;
 - an iterable of feeds (dicts from input name to array);
-- a dict of arrays, or an .npz file, with one array per model input whose first axis counts samples;
-- a folder of such .npz files, which may differ in the sizes of their arrays, or one in the layout of the ONNX backend
-  tests: `test_data_set_<n>/input_<m>.pb`.
+- a dict of arrays, with one array per model input whose first axis counts samples;
+- the path of a file or folder of one of the kinds in `onnx_snn/data/kinds/`, or `DataFiles` with such a path.
 
 An input of shape [1] that the samples of a feed share, such as `use_cache_branch` of a merged decoder, is given in
 arrays as one element for all samples or as one element for each.
@@ -20,12 +19,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
-from pathlib import Path
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
+import numpy as np
+from numpy.typing import NDArray
+
 from onnx_snn.data.batches import Batches, shared_inputs
-from onnx_snn.data.data_files import check_exists, open_folder, read_npz
+from onnx_snn.data.data_files import DataFiles, Request
+from onnx_snn.data.kinds import KINDS, open_files
+from onnx_snn.data.kinds.archives import Archives
 from onnx_snn.data.replay import Replay
+from onnx_snn.data.sample_sets import DrawnFeeds, SampleSet
 from onnx_snn.data.specs import Feed, InputSpec, check_feed, sample_count
 from onnx_snn.errors import CalibrationError
 
@@ -38,7 +42,7 @@ class DataReader(Protocol):
         """The next feed, or None after the last one."""
 
 
-Source: TypeAlias = "DataReader | Iterable[Mapping[str, Any]] | Mapping[str, Any] | str | os.PathLike[str]"
+Source: TypeAlias = "DataReader | Iterable[Mapping[str, Any]] | Mapping[str, Any] | str | os.PathLike[str] | DataFiles"
 
 
 class Feeds:
@@ -46,6 +50,7 @@ class Feeds:
 
     Attributes:
         batches: Number of feeds, or None while it is unknown.
+        order: int64 [samples], the index in the source of each sample; None where they are in the order of the source.
     """
 
     def __init__(
@@ -59,6 +64,8 @@ class Feeds:
         self._source = Replay(source) if isinstance(source, Iterator) else source
         self._specs = specs
         self._max_samples = max_samples
+        self._labelled = source if isinstance(source, (Archives, Batches, DrawnFeeds, Feeds)) else None
+        self.order: NDArray[np.int64] | None = None if self._labelled is None else self._labelled.order
 
     def __iter__(self) -> Iterator[Feed]:
         """Feeds that hold exactly the model's inputs.
@@ -77,6 +84,33 @@ class Feeds:
         if batches == 0:
             raise CalibrationError("the data is empty; give at least one sample")
         self.batches = batches
+
+    @property
+    def labels(self) -> NDArray[Any] | None:
+        """The labels that the source has, [samples] or [samples, length], in the order of the feeds; None for none.
+
+        Raises:
+            CalibrationError: the names of classes are not those of the model.
+        """
+        return None if self._labelled is None else self._labelled.labels
+
+    def labels_or(self, given: Any) -> NDArray[Any] | None:
+        """The labels `given` for all samples of the source, or else its own, in the order of the feeds.
+
+        Args:
+            given: [samples, ...]; None for the labels of the source.
+
+        Raises:
+            CalibrationError: a sample has no label.
+        """
+        if given is None:
+            return self.labels
+        labels = np.asarray(given)
+        if self.order is None:
+            return labels
+        if len(labels) <= self.order.max():
+            raise CalibrationError(f"there are {len(labels)} labels for more samples; give one per sample")
+        return np.asarray(labels[self.order])
 
     def singles(self) -> Iterator[Feed]:
         """Feeds of one sample each; the source's feeds where the model fixes the batch size or an input is a scalar.
@@ -109,6 +143,7 @@ def open_feeds(
     *,
     batch_size: int = 8,
     max_samples: int | None = None,
+    evenly: bool = False,
 ) -> Feeds:
     """Open calibration or evaluation data and check its first feed.
 
@@ -117,26 +152,29 @@ def open_feeds(
         model_inputs: Inputs of the model, from `onnx_snn.data.specs.input_specs`.
         batch_size: Samples in a feed where arrays are split into feeds; a batch size that the model fixes wins.
         max_samples: Stop after the feed that reaches this many samples.
+        evenly: Take `max_samples` at equal distances over all samples where their number is known, in place of the
+            first ones. Samples by index, such as files, are always drawn so.
 
     Raises:
         CalibrationError: the source cannot be read, is empty or does not fit the model.
     """
     if batch_size < 1 or (max_samples is not None and max_samples < 1):
         raise CalibrationError(f"batch_size {batch_size} and max_samples {max_samples} must be at least 1")
+    opened: Any = source
     if isinstance(source, (str, os.PathLike)):
-        path = Path(source)
-        check_exists(path)
-        source = read_npz(path, model_inputs) if path.is_file() else open_folder(path, model_inputs, batch_size)
-    if isinstance(source, Mapping):
-        source, max_samples = Batches(source, model_inputs, batch_size, max_samples), None
-    elif isinstance(source, DataReader):
-        source = iter(source.get_next, None)
-    elif not isinstance(source, Iterable):
+        files = source if isinstance(source, DataFiles) else DataFiles(source)
+        opened = open_files(Request(files, model_inputs, batch_size, max_samples, evenly))
+    if isinstance(opened, Mapping):
+        opened, max_samples = Batches(opened, model_inputs, batch_size, max_samples, evenly=evenly), None
+    elif isinstance(opened, SampleSet):
+        opened, max_samples = DrawnFeeds(opened, model_inputs, batch_size, max_samples), None
+    elif isinstance(opened, DataReader):
+        opened = iter(opened.get_next, None)
+    elif not isinstance(opened, Iterable):
         raise CalibrationError(
-            f"the data is a {type(source).__name__}; expected a reader with get_next(), an "
-            "iterable of dicts, a dict of arrays, an .npz file, or a folder of .npz files or of "
-            "test_data_set_<n>/input_<m>.pb"
+            f"the data is a {type(opened).__name__}; expected a reader with get_next(), an iterable of dicts, a dict "
+            f"of arrays, or the path of {', '.join(kind.name for kind in KINDS)}"
         )
-    feeds = Feeds(source, model_inputs, max_samples=max_samples)
+    feeds = Feeds(opened, model_inputs, max_samples=max_samples)
     feeds.first()
     return feeds

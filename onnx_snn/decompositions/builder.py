@@ -14,9 +14,9 @@ from typing import Any, TypeAlias
 
 import onnx_ir as ir
 
-from onnx_snn.decompositions.type_inference import is_low_precision
-from onnx_snn.graph.activation_flow import operators
+from onnx_snn.decompositions.type_inference import has_cast_types
 from onnx_snn.graph.node_builder import NodeBuilder, SharedInitializers
+from onnx_snn.graph.operator_lists import operators
 from onnx_snn.graph.unique_names import UniqueNames
 from onnx_snn.rules.rule import name_of
 
@@ -53,14 +53,14 @@ class Target:
         opset: version of the standard operators that it imports.
         names: allocator of unique names.
         constants: initializers that formulas add.
-        all_float32: whether no tensor is declared as float16 or bfloat16.
+        all_float32: whether no tensor is declared as one of another floating-point type.
     """
 
     def __init__(self, model: ir.Model) -> None:
         self.opset = model.opset_imports.get("", 1)
         self.names = UniqueNames.of(model)
         self.constants = SharedInitializers(model, self.names)
-        self.all_float32 = not is_low_precision(model)
+        self.all_float32 = not has_cast_types(model)
 
 
 class FormulaBuilder:

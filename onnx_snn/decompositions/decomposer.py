@@ -14,8 +14,9 @@ import onnx_ir as ir
 
 from onnx_snn.decompositions.builder import FormulaBuilder, Outputs, Target, Unsupported
 from onnx_snn.decompositions.function import inlined
-from onnx_snn.decompositions.registry import DECOMPOSITIONS
-from onnx_snn.decompositions.type_inference import annotate, is_low_precision
+from onnx_snn.decompositions.registry import DECOMPOSITIONS, UNCLAIMED
+from onnx_snn.decompositions.type_inference import annotate, has_cast_types
+from onnx_snn.graph.unique_names import make_names_unique
 from onnx_snn.metadata import ORIGIN_KEY
 from onnx_snn.neurons.opset import DOMAIN
 from onnx_snn.rules.rule import name_of
@@ -48,14 +49,25 @@ def decompose(model: ir.Model, intact: Collection[str] = ()) -> Decomposed:
     """
     decomposer = _Decomposer(model, intact)
     decomposer.replace_all(decomposer.function_body)
+    make_names_unique(model)  # branches inside a function may share names
     fused = any((node.domain, node.op_type) in DECOMPOSITIONS for node in model.graph.all_nodes())
-    if fused or is_low_precision(model):
+    if fused or has_cast_types(model):
         annotate(model)
     if fused:
         decomposer.replace_all(decomposer.fused_operator)
     decomposer.sweep()
     if fused:
         annotate(model)
+    return decomposer.decomposed
+
+
+def decompose_unclaimed(model: ir.Model, nodes: Collection[ir.Node]) -> Decomposed:
+    """Decompose, in place, each of `nodes`, which no rule claims and whose operators `UNCLAIMED` has."""
+    decomposer = _Decomposer(model, ())
+    annotate(model)
+    decomposer.replace_all(lambda op: UNCLAIMED[op.node.domain, op.node.op_type](op) if op.node in nodes else None)
+    decomposer.sweep()
+    annotate(model)
     return decomposer.decomposed
 
 
@@ -144,7 +156,8 @@ class _Decomposer:
 
     def _take_over(self, old: ir.Value, new: ir.Value) -> None:
         """Give `new` the name, type and readers of `old`."""
-        new.shape, new.type, name = old.shape or new.shape, old.type or new.type, old.name
+        new.shape = new.shape if old.shape is None else old.shape
+        new.type, name = old.type or new.type, old.name
         old.name = self._target.names.take(f"{name}_decomposed")
         new.name = name
         old.replace_all_uses_with(new, replace_graph_outputs=True)

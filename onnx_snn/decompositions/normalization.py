@@ -60,8 +60,8 @@ def layer_normalization(
     """(x - mean) / Sqrt(mean((x - mean)**2) + epsilon) * gamma + beta over the last axis."""
     if op.opset >= _LAYER_OPSET:
         return op.LayerNormalization(x, gamma, beta, axis=-1, epsilon=epsilon)
-    deviation = op.Sub(x, _mean(op, x))
-    scaled = op.Mul(_over_root_mean_square(op, deviation, epsilon), gamma)
+    deviation = op.Sub(x, mean(op, x, [-1]))
+    scaled = op.Mul(over_root_mean_square(op, deviation, [-1], epsilon), gamma)
     return scaled if beta is None else op.Add(scaled, beta)
 
 
@@ -69,7 +69,17 @@ def rms_normalization(op: FormulaBuilder, x: ir.Value, gamma: ir.Value, epsilon:
     """x / Sqrt(mean(x**2) + epsilon) * gamma over the last axis."""
     if op.opset >= _RMS_OPSET:
         return op.RMSNormalization(x, gamma, axis=-1, epsilon=epsilon)
-    return op.Mul(_over_root_mean_square(op, x, epsilon), gamma)
+    return op.Mul(over_root_mean_square(op, x, [-1], epsilon), gamma)
+
+
+def over_root_mean_square(op: FormulaBuilder, x: ir.Value, axes: list[int], epsilon: float) -> ir.Value:
+    """x / Sqrt(mean(x**2) + epsilon) over `axes`."""
+    return op.Div(x, op.Sqrt(op.Add(mean(op, op.Mul(x, x), axes), epsilon)))
+
+
+def mean(op: FormulaBuilder, x: ir.Value, axes: list[int]) -> ir.Value:
+    """The mean of `x` over `axes`, which stay."""
+    return op.ReduceMean(x, axes) if op.opset >= _AXES_INPUT_OPSET else op.ReduceMean(x, axes=axes)
 
 
 def _sum(op: FormulaBuilder, bias: int) -> ir.Value:
@@ -92,11 +102,3 @@ def _lengths(op: FormulaBuilder, ids: ir.Value, mask: ir.Value | None) -> ir.Val
 
 def _epsilon(op: FormulaBuilder) -> float:
     return op.node.attributes.get_float("epsilon", _EPSILON)
-
-
-def _over_root_mean_square(op: FormulaBuilder, x: ir.Value, epsilon: float) -> ir.Value:
-    return op.Div(x, op.Sqrt(op.Add(_mean(op, op.Mul(x, x)), epsilon)))
-
-
-def _mean(op: FormulaBuilder, x: ir.Value) -> ir.Value:
-    return op.ReduceMean(x, [-1]) if op.opset >= _AXES_INPUT_OPSET else op.ReduceMean(x, axes=[-1])

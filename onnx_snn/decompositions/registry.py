@@ -15,6 +15,13 @@ from onnx_snn.decompositions.builder import FormulaBuilder, Outputs, Unsupported
 from onnx_snn.decompositions.function import defining_function, inlined
 from onnx_snn.decompositions.fused_matmul import fused_conv, fused_gemm, fused_mat_mul
 from onnx_snn.decompositions.gelu import bias_gelu, fast_gelu, quick_gelu, swish
+from onnx_snn.decompositions.group_normalization import (
+    group_normalization,
+    instance_normalization,
+    layer_normalization_with_statistics,
+    mean_variance_normalization,
+    rms_normalization_by_activations,
+)
 from onnx_snn.decompositions.grouped_query_attention import group_query_attention
 from onnx_snn.decompositions.integer_products import (
     conv_integer,
@@ -22,11 +29,18 @@ from onnx_snn.decompositions.integer_products import (
     mat_mul_integer,
     mat_mul_integer_to_float,
 )
+from onnx_snn.decompositions.lp_normalization import (
+    global_lp_pool,
+    local_response_normalization,
+    lp_normalization,
+    lp_pool,
+)
 from onnx_snn.decompositions.normalization import (
     embed_layer_normalization,
     skip_layer_normalization,
     skip_rms_normalization,
 )
+from onnx_snn.decompositions.power import power_of_constant
 from onnx_snn.decompositions.quantized_operators import (
     q_attention,
     q_gemm,
@@ -42,7 +56,17 @@ from onnx_snn.decompositions.quantized_operators import (
     q_linear_softmax,
     q_linear_where,
 )
+from onnx_snn.decompositions.quotient import quotient
 from onnx_snn.decompositions.recurrent_cells import dynamic_quantize_lstm, gru, lstm, rnn
+from onnx_snn.decompositions.reductions import (
+    log_softmax,
+    reduce_l1,
+    reduce_l2,
+    reduce_log_sum,
+    reduce_log_sum_exp,
+    reduce_sum_square,
+)
+from onnx_snn.decompositions.selection import prelu, shrink, thresholded_relu
 from onnx_snn.graph.domains import MICROSOFT
 
 Decomposition = Callable[[FormulaBuilder], "Outputs | None"]
@@ -57,6 +81,12 @@ def _standard_attention(op: FormulaBuilder) -> Outputs:
     """
     if op.wants(3) and op.node.attributes.get_int("qk_matmul_output_mode", 0) in (1, 2):
         raise Unsupported("Attention that returns its masked scores is not supported")
+    function = defining_function(op)
+    return inlined(op, function, function.opset_imports)
+
+
+def _loss(op: FormulaBuilder) -> Outputs:
+    """A loss by the function that ONNX defines: a LogSoftmax, a selection by the labels, and sums."""
     function = defining_function(op)
     return inlined(op, function, function.opset_imports)
 
@@ -100,3 +130,30 @@ DECOMPOSITIONS: dict[tuple[str, str], Decomposition] = {
     (MICROSOFT, "SkipSimplifiedLayerNormalization"): skip_rms_normalization,
 }
 """Decompositions by domain and operator."""
+
+UNCLAIMED: dict[tuple[str, str], Decomposition] = {
+    ("", "Div"): quotient,
+    ("", "GlobalLpPool"): global_lp_pool,
+    ("", "GroupNormalization"): group_normalization,
+    ("", "InstanceNormalization"): instance_normalization,
+    ("", "LRN"): local_response_normalization,
+    ("", "LayerNormalization"): layer_normalization_with_statistics,
+    ("", "LogSoftmax"): log_softmax,
+    ("", "LpNormalization"): lp_normalization,
+    ("", "LpPool"): lp_pool,
+    ("", "MeanVarianceNormalization"): mean_variance_normalization,
+    ("", "NegativeLogLikelihoodLoss"): _loss,
+    ("", "PRelu"): prelu,
+    ("", "Pow"): power_of_constant,
+    ("", "RMSNormalization"): rms_normalization_by_activations,
+    ("", "ReduceL1"): reduce_l1,
+    ("", "ReduceL2"): reduce_l2,
+    ("", "ReduceLogSum"): reduce_log_sum,
+    ("", "ReduceLogSumExp"): reduce_log_sum_exp,
+    ("", "ReduceSumSquare"): reduce_sum_square,
+    ("", "Shrink"): shrink,
+    ("", "SoftmaxCrossEntropyLoss"): _loss,
+    ("", "ThresholdedRelu"): thresholded_relu,
+}
+"""Decompositions of nodes that compute with activations and that no rule claims, by domain and operator: a formula that
+holds such a node, like the quotient of a softmax, is recognised before."""

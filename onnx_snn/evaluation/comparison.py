@@ -7,9 +7,9 @@ of shape [samples, length]; `onnx_snn.evaluation.metrics` has others.
 
 from __future__ import annotations
 
+import dataclasses
 import math
-import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,19 +19,17 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from onnx_snn.data.data_files import open_npz
+from onnx_snn.data.data_files import with_model_folder
 from onnx_snn.data.element_types import widened
 from onnx_snn.data.feeds import Feeds, Source, open_feeds
 from onnx_snn.data.specs import Feed, sample_count, session_specs
 from onnx_snn.errors import CalibrationError, ModelError
+from onnx_snn.evaluation.class_scores import file_has_class_scores
 from onnx_snn.evaluation.error_stats import Difference
 from onnx_snn.evaluation.metrics import METRICS, Metric, MetricLike, Score, metric_of
 from onnx_snn.formatting import json_values, screen_table
-from onnx_snn.runtime.execution import run
+from onnx_snn.runtime.execution import counted_parts, run
 from onnx_snn.runtime.session import session, session_options
-
-LABELS = "labels"
-"""Name of the array in the data that holds the labels."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +45,10 @@ class Evaluation:
         relative_loss: by how much the spiking network is worse, divided by the original's value; negative if it is
             better, NaN without a metric.
         agreement: fraction of rows whose argmax over the last axis is the same in both networks; NaN for an output
-            without a class axis.
+            that has no class scores (`onnx_snn.evaluation.class_scores`).
         relative_error: Frobenius norm of the difference of the outputs divided by that of the original's output.
         maximum_error: largest absolute difference of the outputs.
+        compared: what of an output that is no tensor is compared; empty for tensors.
     """
 
     output: str
@@ -61,6 +60,7 @@ class Evaluation:
     agreement: float
     relative_error: float
     maximum_error: float
+    compared: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """The figures as JSON values; null for NaN and infinity."""
@@ -69,7 +69,7 @@ class Evaluation:
     def text(self) -> str:
         """The figures for a terminal."""
         rows = [
-            ("agreement of predictions", f"{self.agreement:.2%}"),
+            *([("agreement of predictions", f"{self.agreement:.2%}")] if math.isfinite(self.agreement) else []),
             ("relative error of output", f"{self.relative_error:.2e}"),
             ("maximum error of output", f"{self.maximum_error:.2e}"),
         ]
@@ -80,7 +80,8 @@ class Evaluation:
                 ("relative loss", f"{self.relative_loss:.3%}"),
                 *rows,
             ]
-        return screen_table((f"{self.output}, {self.samples} samples", ""), rows)
+        what = f" ({self.compared})" if self.compared else ""
+        return screen_table((f"{self.output}{what}, {self.samples} samples", ""), rows)
 
     def loss_text(self) -> str:
         """What the spiking network lost, in words."""
@@ -119,6 +120,7 @@ def compare(
     samples: int | None = None,
     progress: bool = True,
     kernels: bool = True,
+    custom_ops: Sequence[str | Path] = (),
 ) -> Evaluation:
     """Run both networks on `data` and compare them.
 
@@ -126,7 +128,7 @@ def compare(
         original: .onnx file of the original network.
         spiking: .onnx file of the converted network.
         data: inputs, in any form that `onnx_snn.convert` takes for calibration.
-        labels: int64 [samples] or [samples, length]; by default the array `labels` of the data, if any.
+        labels: int64 [samples] or [samples, length]; by default those of the data, if it has any.
         metric: "accuracy", "f1", "perplexity", "cosine", "agreement", or a function of output and labels that
             returns a score for each sample, higher is better; by default chosen by the shape of the labels.
         output: name of the output to compare; the first by default.
@@ -134,26 +136,35 @@ def compare(
         samples: use at most this many samples.
         progress: show a progress bar on a terminal.
         kernels: use the kernels where they are installed; the figures do not depend on them.
+        custom_ops: libraries of custom operators that the networks need.
 
     Raises:
         ModelError: a file cannot be loaded or has no such output, or the output shapes of the networks differ.
-        LibraryError: onnxruntime cannot load the library with the kernels.
+        LibraryError: onnxruntime cannot load the library with the kernels, or one of `custom_ops`.
         ConfigError: no metric has that name.
         CalibrationError: data or labels do not fit the model, or the model fails on them.
     """
-    options = session_options(quiet=True, kernels=kernels)
+    options = session_options(quiet=True, kernels=kernels, custom_ops=custom_ops)
     networks = [session(path, session_options=options, kernels=kernels) for path in (original, spiking)]
     name = output_name([[value.name for value in network.get_outputs()] for network in networks], output)
+    data = with_model_folder(data, original)
     feeds = open_feeds(data, session_specs(networks[0]), batch_size=batch_size, max_samples=samples)
-    labels = labels_of(data) if labels is None else np.asarray(labels)
-    score = Comparison(name, metric_of(metric, labels))
+    labels = feeds.labels_or(labels)
+    task = metric_of(metric, labels)
+    score = Comparison(name, task, has_classes=_reads_classes(task) or file_has_class_scores(original, name))
     bar = {"desc": "compare", "total": feeds.batches, "disable": None if progress else True, "unit": "batch"}
     for feed, target in tqdm(labelled(feeds, labels), **bar):
         expected, got = (widened(run(network, [name], feed)[name]) for network in networks)
         score.add(sample_count(feed), expected, got, target)
     if labels is not None and samples is None and len(labels) != score.samples:
         raise CalibrationError(f"there are {len(labels)} labels for {score.samples} samples; give one per sample")
-    return score.evaluation()
+    types = {value.name: value.type for value in networks[0].get_outputs()}
+    return dataclasses.replace(score.evaluation(), compared=counted_parts(types[name]))
+
+
+def _reads_classes(metric: Metric | None) -> bool:
+    """Whether the user says, by a metric of logits, that the output has scores of classes."""
+    return metric is not None and metric.decisive
 
 
 class Comparison:
@@ -162,6 +173,7 @@ class Comparison:
     Args:
         output: name of the output.
         metric: task metric; None for none.
+        has_classes: whether the output has scores of classes, whose largest is a prediction.
 
     Attributes:
         output: name of the output.
@@ -171,8 +183,9 @@ class Comparison:
         scores: scores of the original and of the spiking network; empty without a metric.
     """
 
-    def __init__(self, output: str, metric: Metric | None) -> None:
+    def __init__(self, output: str, metric: Metric | None, *, has_classes: bool = True) -> None:
         self.output, self.metric = output, metric
+        self._has_classes = has_classes
         self.samples = 0
         self.difference = Difference()
         self.scores = (Score(metric), Score(metric)) if metric else ()
@@ -199,6 +212,7 @@ class Comparison:
     def evaluation(self) -> Evaluation:
         """The figures over all batches."""
         original, spiking = [score.value for score in self.scores] or [math.nan, math.nan]
+        agreement = self.difference.agreement if self._has_classes else None
         return Evaluation(
             self.output,
             self.samples,
@@ -206,7 +220,7 @@ class Comparison:
             original,
             spiking,
             self.metric.relative_loss(original, spiking) if self.metric else math.nan,
-            math.nan if self.difference.agreement is None else self.difference.agreement,
+            math.nan if agreement is None else agreement,
             self.difference.relative_error,
             self.difference.largest,
         )
@@ -225,20 +239,6 @@ def labelled(feeds: Feeds, labels: NDArray[Any] | None) -> Iterator[tuple[Feed, 
             raise CalibrationError(f"there are {len(labels)} labels for at least {stop} samples; give one per sample")
         yield feed, None if labels is None else labels[start:stop]
         start = stop
-
-
-def labels_of(data: Source) -> NDArray[Any] | None:
-    """The array `labels` of an .npz file or of a dict of arrays; None if there is none.
-
-    Raises:
-        CalibrationError: the file does not exist or cannot be read.
-    """
-    if isinstance(data, (str, os.PathLike)) and Path(data).suffix == ".npz":
-        with open_npz(data) as arrays:
-            return np.asarray(arrays[LABELS]) if LABELS in arrays else None
-    if isinstance(data, Mapping) and LABELS in data:
-        return np.asarray(data[LABELS])
-    return None
 
 
 def output_name(networks: Sequence[Sequence[str]], output: str | None) -> str:

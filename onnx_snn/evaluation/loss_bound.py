@@ -38,10 +38,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onnx_snn.arrays import Float64
+from onnx_snn.data.batches import IGNORED_LABEL
 from onnx_snn.evaluation.divergence import kl_divergence
 from onnx_snn.evaluation.error_stats import Difference
 from onnx_snn.evaluation.flip_model import FlipModel
-from onnx_snn.evaluation.metrics import IGNORED_LABEL, Metric, Score
+from onnx_snn.evaluation.metrics import Metric, Score
 from onnx_snn.evaluation.paired_bounds import CONFIDENCE, deviations, paired_upper_bound
 
 

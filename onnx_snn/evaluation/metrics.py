@@ -21,12 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onnx_snn.arrays import Float64
+from onnx_snn.data.batches import IGNORED_LABEL
 from onnx_snn.errors import CalibrationError, ConfigError
 
 Array: TypeAlias = NDArray[Any]
-
-IGNORED_LABEL = -100
-"""Label of items that no metric judges, as in Transformers."""
 
 
 @dataclass(frozen=True)

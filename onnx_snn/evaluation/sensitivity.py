@@ -13,22 +13,24 @@ Nodes are ranked by the second one.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import onnx_ir as ir
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from onnx_snn.arrays import Float32
 from onnx_snn.calibration.statistics import GROUP_BYTES
+from onnx_snn.data.data_files import with_model_folder
 from onnx_snn.data.feeds import Source, open_feeds
 from onnx_snn.data.specs import Feed, input_specs, sample_count
 from onnx_snn.decompositions.decomposer import decompose
+from onnx_snn.decompositions.unclaimed import recognise_decomposed
 from onnx_snn.evaluation.code_ranges import DOMINANT, Clipping, code_ranges, range_remedy
-from onnx_snn.evaluation.comparison import Comparison, Evaluation, labelled, labels_of, output_name, output_names
+from onnx_snn.evaluation.comparison import Comparison, Evaluation, labelled, output_name, output_names
 from onnx_snn.evaluation.error_stats import Difference
 from onnx_snn.evaluation.metrics import Metric, MetricLike, metric_of
 from onnx_snn.evaluation.switched_graph import SpikingNode
@@ -39,7 +41,6 @@ from onnx_snn.graph.unique_names import make_names_unique
 
 DEFAULT_SAMPLES = 8
 """Default number of samples: one run of the default batch size, enough to rank the errors."""
-
 
 CUTS = 7
 """Number of tensors at which runs can start, so that they need not repeat what no switch changes: 7 leave 56 % of the
@@ -136,6 +137,7 @@ def sensitivity(
     samples: int | None = DEFAULT_SAMPLES,
     progress: bool = True,
     kernels: bool = True,
+    custom_ops: Sequence[str | Path] = (),
 ) -> Sensitivity:
     """Measure how much each spiking node contributes to the error of the network, alone and left out.
 
@@ -145,33 +147,59 @@ def sensitivity(
         original: .onnx file of the original network.
         spiking: .onnx file of the converted network.
         data: inputs, in any form that `onnx_snn.convert` takes for calibration.
-        labels: labels for the task metric; by default the array `labels` of the data, if any.
+        labels: labels for the task metric; by default those of the data, if it has any.
         metric: as for `onnx_snn.compare`.
         output: name of the output to compare; the first by default.
         batch_size: samples in one run.
         samples: use at most this many samples; None for all.
         progress: show a progress bar on a terminal.
         kernels: use the kernels where they are installed.
+        custom_ops: libraries of custom operators that the networks need.
 
     Raises:
         ModelError: a file cannot be loaded, the spiking network was not converted from the original, or one of them has
             no such output.
-        LibraryError: onnxruntime cannot load the library with the kernels.
+        LibraryError: onnxruntime cannot load the library with the kernels, or one of `custom_ops`.
         ConfigError: no metric has that name.
         CalibrationError: data or labels do not fit the model, or a run fails.
     """
-    model, converted = load_model(original), load_model(spiking)
+    model, converted = load_model(original, custom_ops), load_model(spiking, custom_ops)
     name = output_name([output_names(model), output_names(converted)], output)
     make_names_unique(model)
-    decompose(model)  # as in the conversion, so that tensors within fused operators have the same names
+    recognise_decomposed(model, decompose(model))  # as in the conversion, so that tensors have the same names
     switched = SwitchedModel(model, converted, kernels=kernels, cuts=CUTS, cut_for=name)
-    labels = labels_of(data) if labels is None else np.asarray(labels)
+    data = with_model_folder(data, original)
     feeds = open_feeds(data, input_specs(model), batch_size=batch_size, max_samples=samples)
+    labels = feeds.labels_or(labels)
     trial = _Trial(switched, code_ranges(converted), name, metric_of(metric, labels))
     total = feeds.batches and feeds.batches * len(switched.nodes)
     with tqdm(desc="sensitivity", total=total, disable=None if progress else True, unit="node") as bar:
         for feed, target in labelled(feeds, labels):
             trial.add(feed, target, bar)
+    return trial.sensitivity()
+
+
+def sensitivity_of(
+    original: ir.Model, converted: ir.Model, feeds: Iterable[Feed], output: str, *, kernels: bool = True
+) -> Sensitivity:
+    """The sensitivity of `output` of a network in memory, without a task metric.
+
+    Args:
+        original: the decomposed original.
+        converted: the network that was converted from it.
+        feeds: inputs.
+        output: name of the output.
+        kernels: use the kernels where they are installed.
+
+    Raises:
+        ModelError: a spiking node lies in a loop.
+        CalibrationError: a run fails.
+    """
+    switched = SwitchedModel(original, converted, kernels=kernels, cuts=CUTS, cut_for=output)
+    trial = _Trial(switched, code_ranges(converted), output, None)
+    with tqdm(disable=True) as bar:
+        for feed in feeds:
+            trial.add(feed, None, bar)
     return trial.sensitivity()
 
 

@@ -10,7 +10,7 @@ import onnx_ir as ir
 from onnx_snn.errors import ModelError
 from onnx_snn.graph.subgraphs import Places, around, closed_around, graph_of, places
 from onnx_snn.graph.unique_names import UniqueNames
-from onnx_snn.metadata import IDENTITY, SOURCE_KEY
+from onnx_snn.metadata import IDENTITY, PART_OF_KEY, SOURCE_KEY
 from onnx_snn.neurons import opset
 from onnx_snn.neurons.function_bodies import function_protos
 
@@ -27,7 +27,7 @@ class SpikingNode:
         source: operation that the node replaces, such as "gelu"; "identity" for a code.
         output: name of the tensor that it computes; the original has a tensor of this name unless the node is a code.
         original: name of the original's tensor that the output approximates; for a code this is the node's input.
-        readers: names of the nodes that read the output.
+        readers: names of the nodes that read the output; of nodes without a name, of their first outputs.
         anchor: name of the tensor of the main graph that the output is or, in a branch, that the If around it computes.
     """
 
@@ -61,6 +61,7 @@ class SwitchedGraph:
         self._original = _values(original)
         self._names = UniqueNames.of(model, original)
         self._places = places(model)
+        self._parts = _parts(model)
         spiking = _spiking_nodes(model, self._places)
         names = [str(value.name) for value in original.graph.outputs]
         del model.graph.outputs[len(names) :]  # a metered network has spike counts after the original's outputs
@@ -107,7 +108,7 @@ class SwitchedGraph:
         chain, source = self._chain(node), node.metadata_props.get(SOURCE_KEY, "")
         output = chain[-1].outputs[0]
         name, anchor = str(output.name), self._anchor(output)
-        readers = tuple(user.name or "" for user in output.consumers())
+        readers = tuple(user.name or str(user.outputs[0].name) for user in output.consumers())
         x = chain[0].inputs[0]
         assert x is not None, "a spiking node reads a tensor"
         exact = [ir.node("Identity", [x])] if source == IDENTITY else self._copied(name)
@@ -144,16 +145,21 @@ class SwitchedGraph:
         return switched
 
     def _chain(self, node: ir.Node) -> list[ir.Node]:
-        """The spiking node, with the Cast and Transpose nodes that the conversion added before and after it.
+        """The spiking node, with the nodes that the conversion added before and after it.
+
+        Those are Cast, Transpose and Sum nodes, or all nodes that are marked as parts of what the node replaces.
 
         Raises:
             ModelError: the chain does not end in a tensor of the original.
         """
+        if parts := self._parts.get(node.name or ""):
+            return [each for each in graph_of(node) if each is node or each in parts]
         chain, code = [node], node.metadata_props.get(SOURCE_KEY) == IDENTITY
         while (before := self._added(_producer(chain[0]))) is not None:
             chain.insert(0, before)
         # The chain of a function ends in a tensor of the original; a code is followed by a Cast if one precedes it.
-        while len(chain) == 2 if code else chain[-1].outputs[0].name not in self._original:
+        cast = any(added.op_type == "Cast" for added in chain)
+        while cast and chain[-1] is node if code else chain[-1].outputs[0].name not in self._original:
             after = self._added(next(iter(chain[-1].outputs[0].consumers()), None))
             if after is None:
                 break
@@ -166,8 +172,8 @@ class SwitchedGraph:
         return chain
 
     def _added(self, node: ir.Node | None) -> ir.Node | None:
-        """`node`, if it is a cast or transposition that conversion added for a spiking node."""
-        if node is None or node.op_type not in ("Cast", "Transpose") or node.domain:
+        """`node`, if it is a cast, a transposition or a sum of one operand that conversion added for a spiking node."""
+        if node is None or node.op_type not in ("Cast", "Transpose", "Sum") or node.domain or len(node.inputs) > 1:
             return None
         # The last node of a chain has the output name of the node that it replaces, whose op type is then another one.
         original = self._original.get(str(node.outputs[0].name))
@@ -238,6 +244,15 @@ def _spiking_nodes(model: ir.Model, known: Places) -> list[ir.Node]:
                 "output cannot be observed"
             )
     return spiking
+
+
+def _parts(model: ir.Model) -> dict[str, set[ir.Node]]:
+    """The nodes that are marked as parts of what a spiking node replaces, by the name of that node."""
+    parts: dict[str, set[ir.Node]] = {}
+    for node in model.graph.all_nodes():
+        if PART_OF_KEY in node.metadata_props:
+            parts.setdefault(node.metadata_props[PART_OF_KEY], set()).add(node)
+    return parts
 
 
 def _producer(node: ir.Node) -> ir.Node | None:

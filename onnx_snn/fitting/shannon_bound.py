@@ -84,7 +84,7 @@ def least_bits(points: Float64, mass: Float64, error: float, weight: Float64 | N
     """R(D) of a histogram, in bits for each element.
 
     Args:
-        points: arguments, float64 [M], sorted and distinct. The mass of a point other than 0 is taken as spread evenly
+        points: arguments, float64 [M], sorted. The mass of a point other than 0 is taken as spread evenly
             up to the middle of its neighbours.
         mass: frequency of each point, float64 [M], in any unit.
         error: mean squared error D, the weights of all elements taken as 1 on average.
@@ -93,8 +93,10 @@ def least_bits(points: Float64, mass: Float64, error: float, weight: Float64 | N
             changes little.
     """
     points, mass, error = _without_outliers(points, mass, error, weight)
-    if points.size < 2 or error <= 0.0:
-        return 0.0 if points.size < 2 else math.inf
+    if not points[-1] > points[0]:  # a constant
+        return 0.0
+    if error <= 0.0:
+        return math.inf
     kept = float(mass.sum())
     finest = max(error, (CELLS_PER_ERROR * (points[-1] - points[0]) / MOST_CELLS) ** 2)
     bits, slope = rate(_on_grid(points, mass / kept, math.sqrt(finest) / CELLS_PER_ERROR), finest)

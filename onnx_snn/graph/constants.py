@@ -7,7 +7,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from onnx_snn.graph.activation_flow import operators
+from onnx_snn.graph.operator_lists import operators
 
 _WRAPPERS = operators("Identity Cast CastLike")
 

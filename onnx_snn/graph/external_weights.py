@@ -48,6 +48,21 @@ def large_weights(model: ir.Model) -> dict[str, ir.Value]:
     }
 
 
+def detach_weights(model: ir.Model) -> dict[str, ir.TensorProtocol]:
+    """Turn the large initializers of the main graph into inputs, in place, and return their tensors by name."""
+    graph = model.graph
+    weights: dict[str, ir.TensorProtocol] = {}
+    for name, value in large_weights(model).items():
+        tensor = value.const_value
+        assert tensor is not None, "a weight has a value"
+        weights[name] = tensor
+        del graph.initializers[name]
+        value.const_value, value.dtype, value.shape = None, tensor.dtype, ir.Shape(tensor.shape.numpy())
+        if value not in graph.inputs:
+            graph.inputs.append(value)
+    return weights
+
+
 def check_external_data(model: ir.Model, where: str) -> None:
     """Refuse a model with external data that is missing or incomplete.
 

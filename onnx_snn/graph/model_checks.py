@@ -13,9 +13,10 @@ from onnx_snn.errors import ModelError
 from onnx_snn.graph.domains import LONG_STANDARD, MICROSOFT
 
 MIN_OPSET = 13
-"""Oldest supported version of the ONNX operator set: Softmax, ReduceSum, Squeeze and Unsqueeze changed at 13."""
+"""Version of the ONNX operator set that models of older ones are upgraded to: Softmax, ReduceSum, Squeeze and Unsqueeze
+changed at 13."""
 
-_STANDARD_SINCE = {"LayerNormalization": 17, "SimplifiedLayerNormalization": sys.maxsize}
+PRIVATE_STANDARD = {"LayerNormalization": 17, "SimplifiedLayerNormalization": sys.maxsize}
 """Operators that onnxruntime accepts in the standard domain at any version, with the first version in which onnx has
 them; `sys.maxsize` for none."""
 
@@ -45,19 +46,13 @@ def check_functions(model: ir.Model, where: str) -> None:
 
 
 def check_opset(model: ir.Model, where: str) -> None:
-    """Refuse a model of an opset that is too old.
+    """Refuse a model that does not say which operators it uses.
 
     Raises:
-        ModelError: it is, or the model imports none.
+        ModelError: it imports no version of the ONNX operators.
     """
-    version = model.opset_imports.get("")
-    if version is None:
+    if model.opset_imports.get("") is None:
         raise ModelError(f"{where} imports no version of the ONNX operators")
-    if version < MIN_OPSET:
-        raise ModelError(
-            f"{where} has opset {version}; {MIN_OPSET} or later is needed: export it again with a later one "
-            "or convert it with onnx.version_converter"
-        )
 
 
 def checkable(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -67,7 +62,7 @@ def checkable(model: onnx.ModelProto) -> onnx.ModelProto:
     the copy that is returned they stand in onnxruntime's domain.
     """
     version = next((entry.version for entry in model.opset_import if entry.domain in ("", LONG_STANDARD)), 0)
-    private = [node for node in model.graph.node if not node.domain and version < _STANDARD_SINCE.get(node.op_type, 0)]
+    private = [node for node in model.graph.node if not node.domain and version < PRIVATE_STANDARD.get(node.op_type, 0)]
     if not private:
         return model
     names = {node.output[0] for node in private}

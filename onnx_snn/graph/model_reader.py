@@ -8,7 +8,7 @@ parsed and checked, and then read from the file one by one.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
@@ -18,11 +18,15 @@ import onnx_ir as ir
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from onnx_snn.errors import ModelError
+from onnx_snn.graph.custom_libraries import set_libraries
+from onnx_snn.graph.declared_shapes import drop_contradicted_shapes, free_negative_sizes
 from onnx_snn.graph.domains import LONG_STANDARD
 from onnx_snn.graph.external_weights import check_external_data, external_tensors, lfs_hint
-from onnx_snn.graph.model_checks import check_functions, check_graph, check_opset, checkable
+from onnx_snn.graph.map_types import from_proto
+from onnx_snn.graph.model_checks import MIN_OPSET, check_functions, check_graph, check_opset, checkable
 from onnx_snn.graph.model_folder import only_model
 from onnx_snn.graph.node_order import in_order, sort
+from onnx_snn.graph.opset_upgrade import upgraded
 from onnx_snn.graph.protobuf_weights import Span, read_model
 from onnx_snn.output_files import PathLike
 
@@ -32,18 +36,22 @@ MAX_MESSAGE_BYTES = 2**31 - 1
 """Largest size of a serialised protobuf message, in bytes; the checker takes no larger model from memory."""
 
 
-def load_model(source: ModelSource) -> ir.Model:
+def load_model(source: ModelSource, custom_ops: Sequence[PathLike] = (), *, upgrade: bool = True) -> ir.Model:
     """Load and check a model; a model in memory is copied, not changed.
 
     Nodes are sorted topologically, which onnxruntime does not require of a file. The domain of the standard operators
-    is imported under its empty name.
+    is imported under its empty name. Declared shapes that are wrong are mended. A model of an opset older than
+    `MIN_OPSET` is upgraded in memory.
 
     Args:
         source: Path of an .onnx file or of a folder that holds a `model.onnx`, or a model in memory.
+        custom_ops: Libraries of custom operators that it needs; they are registered with all of its sessions.
+        upgrade: leave an old opset as it is if False.
 
     Raises:
+        LibraryError: a library does not exist.
         ModelError: the file is missing or no ONNX model, external data is missing or too short, the graph is
-            invalid, its opset is too old, or its functions call themselves.
+            invalid, its opset is old and cannot be upgraded, or its functions call themselves.
     """
     if isinstance(source, ir.Model):
         where = "the given ir.Model"
@@ -57,9 +65,14 @@ def load_model(source: ModelSource) -> ir.Model:
         model = _from_file(path, where)
     if LONG_STANDARD in model.opset_imports:
         model.opset_imports.setdefault("", model.opset_imports.pop(LONG_STANDARD))
+    if "" not in model.opset_imports and all(node.domain for node in model.graph.all_nodes()):
+        model.opset_imports[""] = MIN_OPSET  # it has no standard operators, but what is added to it may be one
     check_opset(model, where)
     check_functions(model, where)
-    return model
+    set_libraries(model, custom_ops)
+    free_negative_sizes(model)
+    drop_contradicted_shapes(model, where)
+    return upgraded(model, where) if upgrade and model.opset_imports[""] < MIN_OPSET else model
 
 
 def _from_ir(source: ir.Model, where: str) -> ir.Model:
@@ -105,7 +118,7 @@ def _read_without_weights(path: Path) -> tuple[onnx.ModelProto, dict[str, Span]]
 def _deserialized(proto: onnx.ModelProto, where: str, base_dir: PathLike) -> ir.Model:
     """`proto` as a graph, its external data found from `base_dir` and checked."""
     try:
-        model = ir.from_proto(proto)
+        model = from_proto(proto)
     except ir.serde.SerdeError as error:
         raise ModelError(f"{where} is not valid ONNX: {error.__cause__ or error}") from error
     for tensor in external_tensors(model):

@@ -12,6 +12,7 @@ import onnx_ir as ir
 
 from onnx_snn.errors import OutputError
 from onnx_snn.graph.external_weights import external_tensors, large_weights, with_mapped_weights
+from onnx_snn.graph.map_types import restore_map_types, to_proto
 from onnx_snn.graph.model_reader import ModelSource
 from onnx_snn.graph.protobuf_weights import write_model
 from onnx_snn.output_files import PathLike, staged
@@ -71,6 +72,9 @@ def save_model(model: ir.Model, path: PathLike, *, external_data: bool | None = 
     with staged(path) as temporary:
         if external_data:
             ir.save(model, temporary, external_data=data.name)
+            written = onnx.load(temporary, load_external_data=False)
+            if restore_map_types(model, written):
+                temporary.write_bytes(written.SerializeToString())
             if (staged_data := temporary.with_name(data.name)).stat().st_size:
                 staged_data.replace(data)
         else:
@@ -95,7 +99,7 @@ def _write_one_file(model: ir.Model, path: Path) -> None:
             doc_string=tensor.doc_string,
             metadata_props=dict(tensor.metadata_props),
         )
-    write_model(ir.to_proto(hollow), arrays, path)
+    write_model(to_proto(hollow), arrays, path)
 
 
 def _weights(model: ir.Model) -> Iterator[ir.TensorProtocol]:

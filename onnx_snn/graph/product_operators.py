@@ -5,7 +5,7 @@ A *product* is a node that multiplies elements of its operands and, except for M
 
 MatMul Gemm Einsum                    standard; two activations, or an activation and weights
 Mul                                   standard; elementwise, two activations
-Conv ConvTranspose                    standard; an activation and weights
+Conv ConvTranspose                    standard; two activations, or an activation and weights
 MatMulNBits MatMulBnb4                onnxruntime's; an activation and weights in a packed format
 FusedMatMul FusedGemm FusedConv       onnxruntime's; decomposed by conversions, counted where they are kept
 """
@@ -101,6 +101,11 @@ def _channel_axes(_: ir.Node) -> Axes:
     return 1, 1
 
 
+def _transposed_channel_axes(_: ir.Node) -> Axes:
+    """Channels of the samples; the weights have them on their first axis."""
+    return 1, 0
+
+
 def _last_axis(_: ir.Node) -> Axes:
     return -1, None
 
@@ -114,8 +119,10 @@ PRODUCT_OPERATORS: dict[tuple[str, str], ProductOperator] = {
         Coded.PAIRS | Coded.BESIDE_WEIGHTS, mac_counts.of_einsum, _einsum_axes, operands=None
     ),
     ("", "Mul"): ProductOperator(Coded.PAIRS, mac_counts.of_mul, _no_axes, elementwise=True),
-    ("", "Conv"): ProductOperator(Coded.BESIDE_WEIGHTS, mac_counts.of_conv, _channel_axes),
-    ("", "ConvTranspose"): ProductOperator(Coded.BESIDE_WEIGHTS, mac_counts.of_conv_transpose, _channel_axes),
+    ("", "Conv"): ProductOperator(Coded.PAIRS | Coded.BESIDE_WEIGHTS, mac_counts.of_conv, _channel_axes),
+    ("", "ConvTranspose"): ProductOperator(
+        Coded.PAIRS | Coded.BESIDE_WEIGHTS, mac_counts.of_conv_transpose, _transposed_channel_axes
+    ),
     (MICROSOFT, "MatMulNBits"): _PACKED,
     (MICROSOFT, "MatMulBnb4"): _PACKED,
     (MICROSOFT, "FusedMatMul"): ProductOperator(Coded.NONE, mac_counts.of_fused_matmul, _no_axes),

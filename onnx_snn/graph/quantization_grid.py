@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import onnx_ir as ir
 
-from onnx_snn.graph.activation_flow import operators
 from onnx_snn.graph.constants import constant
+from onnx_snn.graph.operator_lists import operators
 
 _KEEPS_NUMBERS = operators(
     "Identity Dropout Reshape Transpose Slice Split Squeeze Unsqueeze Expand Flatten Gather MaxPool GlobalMaxPool"

@@ -4,6 +4,7 @@
 A `ScalarFunction` is a formula in float64 with the facts that a fit needs: the range of its arguments, the most
 frequent one, and whether absolute or relative errors are minimized. The range of activation functions comes from
 calibration; the primitives of softmax and of the norms (`exp2`, `reciprocal`, `rsqrt`) take mantissas of a fixed range.
+So do `sqrt` and `log`, and `sin` and `cos` take angles of one period: `reduced` says what a neuron sees of an argument.
 
 The name of a member of a family includes its parameters: ``get("leaky_relu(0.1)")``; ``get("leaky_relu")`` has the
 default of ONNX. `register` adds a function of the user's own:
@@ -18,13 +19,13 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from onnx_snn.arrays import Float64
 from onnx_snn.errors import ConfigError
-
-Formula = Callable[[Float64], Float64]
+from onnx_snn.neurons import formulas
+from onnx_snn.neurons.formulas import Formula
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,9 @@ class ScalarFunction:
         odd: whether f(-x) = -f(x). It is then fitted on magnitudes and mirrored, which doubles the number of segments.
         relative: whether the relative error is minimized instead of the absolute one.
         fixed_domain: whether arguments are mantissas, all of which are in the domain, so that no calibration is needed.
+        limits: range (lo, hi) of the arguments, ends included, at which neurons can be fitted to it.
+        reduced: what a neuron sees of any argument, as a function to the domain, NaN where the neuron is not asked;
+            None where it sees the argument itself.
 
     Raises:
         ConfigError: the domain is empty or not finite, or does not hold the origin.
@@ -51,6 +55,8 @@ class ScalarFunction:
     odd: bool = False
     relative: bool = False
     fixed_domain: bool = False
+    limits: tuple[float, float] = (-math.inf, math.inf)
+    reduced: Formula | None = None
 
     def __post_init__(self) -> None:
         lo, hi = self.domain
@@ -112,37 +118,7 @@ def _member(name: str, family: str, parameters: str | None) -> ScalarFunction:
     return build(name, *values)
 
 
-# Formulas ---------------------------------------------------------------------------------------------
-
-_elementwise_erf = np.frompyfunc(math.erf, 1, 1)
-
-
-def _erf(x: Float64) -> Float64:
-    return np.asarray(_elementwise_erf(x), np.float64)
-
-
-def _sigmoid(x: Float64) -> Float64:
-    return np.exp(-_softplus(-x))
-
-
-def _softplus(x: Float64) -> Float64:
-    return np.logaddexp(0.0, x)
-
-
-def _gelu(x: Float64) -> Float64:
-    return 0.5 * x * (1.0 + _erf(x / math.sqrt(2.0)))
-
-
-def _gelu_tanh(x: Float64) -> Float64:
-    return 0.5 * x * (1.0 + np.tanh(math.sqrt(2.0 / math.pi) * (x + 0.044715 * x**3)))
-
-
-def _hard_sigmoid(alpha: float, beta: float) -> Formula:
-    return lambda x: np.clip(alpha * x + beta, 0.0, 1.0)
-
-
-def _elu(alpha: float) -> Formula:
-    return lambda x: np.where(x < 0.0, alpha * np.expm1(np.minimum(x, 0.0)), x)
+# Formulas and families --------------------------------------------------------------------------------
 
 
 def _hard_sigmoid_member(name: str, alpha: float, beta: float) -> ScalarFunction:
@@ -150,44 +126,83 @@ def _hard_sigmoid_member(name: str, alpha: float, beta: float) -> ScalarFunction
         raise ConfigError(f"{name!r}: the slope of hard_sigmoid is {alpha}; expected a positive number")
     centre, ramp = (0.5 - beta) / alpha, 1.0 / alpha
     domain = (centre - ramp, centre + ramp)  # its middle half is the ramp
-    return ScalarFunction(name, _hard_sigmoid(alpha, beta), domain, origin=centre)
+    return ScalarFunction(name, formulas.hard_sigmoid(alpha, beta), domain, origin=centre)
 
+
+def _power_member(name: str, exponent: float) -> ScalarFunction:
+    """x**exponent where it is real and finite: from 0 on unless the exponent is whole, above 0 if it is negative."""
+    limits, domain = (-math.inf, math.inf), (-4.0, 4.0)
+    if exponent < 0.0:
+        limits, domain = (formulas.LEAST_BASE, math.inf), (0.5, 2.0)
+    elif not exponent.is_integer():
+        limits, domain = (0.0, math.inf), (0.0, 4.0)
+    odd = exponent > 0.0 and exponent % 2.0 == 1.0
+    origin = max(domain[0], 0.0)
+    return ScalarFunction(name, lambda x: np.power(x, exponent), domain, origin=origin, odd=odd, limits=limits)
+
+
+def _family(formula: Callable[..., Formula], *defaults: float) -> Family:
+    """The family of `formula`, a function of the parameters, on a range about 0."""
+    return (lambda name, *values: ScalarFunction(name, formula(*values), (-10.0, 10.0))), defaults
+
+
+Family: TypeAlias = tuple[Callable[..., ScalarFunction], tuple[float, ...]]
 
 _registry: dict[str, ScalarFunction] = {}
 """Registered functions by name."""
 
-_families: dict[str, tuple[Callable[..., ScalarFunction], tuple[float, ...]]] = {
-    "elu": (lambda name, alpha: ScalarFunction(name, _elu(alpha), (-10.0, 10.0)), (1.0,)),
+_families: dict[str, Family] = {
+    "celu": _family(formulas.celu, 1.0),
+    "elu": _family(formulas.elu, 1.0),
     "hard_sigmoid": (_hard_sigmoid_member, (0.2, 0.5)),
-    "leaky_relu": (
-        lambda name, alpha: ScalarFunction(name, lambda x: np.where(x < 0.0, alpha * x, x), (-10.0, 10.0)),
-        (0.01,),
-    ),
+    "leaky_relu": _family(formulas.leaky_relu, 0.01),
+    "power": (_power_member, (2.0,)),
+    "selu": _family(formulas.selu, 1.673263, 1.050701),
 }
 """Constructor of each parametric family, such as leaky_relu(alpha), and its default parameters in ONNX."""
 
-_MANTISSA = {"relative": True, "fixed_domain": True}
+_MANTISSA: dict[str, Any] = {"relative": True, "fixed_domain": True}
 """Fields of the functions of mantissas."""
+
+_PERIOD = (-math.pi, math.pi)
 
 # The origins of the primitives are the medians of their arguments: fractions are uniform, mantissas logarithmic.
 for _function in (
-    ScalarFunction("gelu", _gelu, (-120.0, 10.0)),
-    ScalarFunction("gelu_tanh", _gelu_tanh, (-120.0, 10.0)),
-    ScalarFunction("gelu_quick", lambda x: x * _sigmoid(1.702 * x), (-120.0, 10.0)),
-    ScalarFunction("silu", lambda x: x * _sigmoid(x), (-20.0, 20.0)),
-    ScalarFunction("mish", lambda x: x * np.tanh(_softplus(x)), (-20.0, 20.0)),
+    ScalarFunction("gelu", formulas.gelu, (-120.0, 10.0)),
+    ScalarFunction("gelu_tanh", formulas.gelu_tanh, (-120.0, 10.0)),
+    ScalarFunction("gelu_quick", lambda x: x * formulas.sigmoid(1.702 * x), (-120.0, 10.0)),
+    ScalarFunction("silu", lambda x: x * formulas.sigmoid(x), (-20.0, 20.0)),
+    ScalarFunction("mish", lambda x: x * np.tanh(formulas.softplus(x)), (-20.0, 20.0)),
     ScalarFunction("tanh", np.tanh, (-8.0, 8.0), odd=True),
-    ScalarFunction("sigmoid", _sigmoid, (-12.0, 12.0)),
-    ScalarFunction("erf", _erf, (-4.0, 4.0), odd=True),
+    ScalarFunction("sigmoid", formulas.sigmoid, (-12.0, 12.0)),
+    ScalarFunction("erf", formulas.erf, (-4.0, 4.0), odd=True),
     ScalarFunction("identity", np.positive, (-8.0, 8.0), odd=True),
-    ScalarFunction("softplus", _softplus, (-20.0, 20.0)),
+    ScalarFunction("abs", np.abs, (-8.0, 8.0)),
+    ScalarFunction("softplus", formulas.softplus, (-20.0, 20.0)),
     ScalarFunction("softsign", lambda x: x / (1.0 + np.abs(x)), (-20.0, 20.0), odd=True),
     ScalarFunction("relu", lambda x: np.maximum(x, 0.0), (-10.0, 10.0)),
-    ScalarFunction("hard_swish", lambda x: x * _hard_sigmoid(1.0 / 6.0, 0.5)(x), (-10.0, 10.0)),
+    ScalarFunction("hard_swish", lambda x: x * formulas.hard_sigmoid(1.0 / 6.0, 0.5)(x), (-10.0, 10.0)),
     ScalarFunction("exp", np.exp, (-10.0, 4.0)),
+    ScalarFunction("sinh", np.sinh, (-4.0, 4.0), odd=True),
+    ScalarFunction("cosh", np.cosh, (-4.0, 4.0)),
+    ScalarFunction("tan", np.tan, (-1.2, 1.2), odd=True, limits=(-1.5, 1.5)),
+    ScalarFunction("asin", np.arcsin, (-1.0, 1.0), odd=True, limits=(-1.0, 1.0)),
+    ScalarFunction("acos", np.arccos, (-1.0, 1.0), limits=(-1.0, 1.0)),
+    ScalarFunction("atan", np.arctan, (-10.0, 10.0), odd=True),
+    ScalarFunction("asinh", np.arcsinh, (-10.0, 10.0), odd=True),
+    ScalarFunction("acosh", np.arccosh, (1.0, 10.0), origin=1.0, limits=(1.0, math.inf)),
+    ScalarFunction("atanh", np.arctanh, (-0.96, 0.96), odd=True, limits=(-formulas.BELOW_ONE, formulas.BELOW_ONE)),
+    ScalarFunction("sin", np.sin, _PERIOD, odd=True, limits=_PERIOD, reduced=formulas.angle),
+    ScalarFunction("cos", np.cos, _PERIOD, limits=_PERIOD, reduced=formulas.angle),
     ScalarFunction("exp2", np.exp2, (0.0, 1.0), origin=0.5, **_MANTISSA),
-    ScalarFunction("reciprocal", np.reciprocal, (0.5, 1.0), origin=math.sqrt(0.5), **_MANTISSA),
-    ScalarFunction("rsqrt", lambda x: 1.0 / np.sqrt(x), (0.5, 2.0), origin=1.0, **_MANTISSA),
+    ScalarFunction(
+        "reciprocal", np.reciprocal, (0.5, 1.0), origin=math.sqrt(0.5), reduced=formulas.mantissa, **_MANTISSA
+    ),
+    ScalarFunction(
+        "rsqrt", lambda x: 1.0 / np.sqrt(x), (0.5, 2.0), origin=1.0, reduced=formulas.even_mantissa, **_MANTISSA
+    ),
+    ScalarFunction("sqrt", np.sqrt, (0.5, 2.0), origin=1.0, reduced=formulas.even_mantissa, **_MANTISSA),
+    ScalarFunction("log", np.log, (0.75, 1.5), origin=1.0, reduced=formulas.centred_mantissa, fixed_domain=True),
 ):
     register(_function)
 

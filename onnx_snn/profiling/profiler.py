@@ -26,6 +26,7 @@ from __future__ import annotations
 import dataclasses
 import tempfile
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,12 +35,15 @@ import onnx_ir as ir
 import onnxruntime as ort
 from tqdm import tqdm
 
+from onnx_snn.data.data_files import with_model_folder
 from onnx_snn.data.feeds import Source, open_feeds
 from onnx_snn.data.specs import Feed, input_specs, sample_count
 from onnx_snn.errors import ModelError
 from onnx_snn.formatting import wrapped
+from onnx_snn.graph.custom_libraries import libraries_of
 from onnx_snn.graph.model_reader import ModelSource, load_model
 from onnx_snn.graph.model_writer import save_model
+from onnx_snn.neurons.opset import DOMAIN
 from onnx_snn.output_files import write_json
 from onnx_snn.profiling import profile_tables as tables
 from onnx_snn.profiling.activity import NeuronActivity, ProductActivity
@@ -48,7 +52,7 @@ from onnx_snn.profiling.energy import EnergyCosts, EnergyReport
 from onnx_snn.profiling.spike_outputs import countable_nodes
 from onnx_snn.profiling.uncounted import UncountedNode
 from onnx_snn.runtime.execution import BoundOutputs
-from onnx_snn.runtime.session import session, session_options
+from onnx_snn.runtime.session import add_libraries, session, session_options
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,6 +119,7 @@ def profile(
     samples: int | None = None,
     progress: bool = True,
     kernels: bool = True,
+    custom_ops: Sequence[str | Path] = (),
 ) -> Profile:
     """Run a converted network on `data` and count its spikes and operations.
 
@@ -126,16 +131,20 @@ def profile(
         samples: use at most this many samples.
         progress: show a progress bar on a terminal.
         kernels: use the kernels where they are installed; the counts do not depend on them.
+        custom_ops: libraries of custom operators that the network needs.
 
     Raises:
         ModelError: the model cannot be loaded, or has no spiking node.
-        LibraryError: onnxruntime cannot load the library with the kernels.
+        LibraryError: onnxruntime cannot load the library with the kernels, or one of `custom_ops`.
         CalibrationError: the data does not fit the model, or the model fails on it.
     """
-    network = load_model(model)
+    network = load_model(model, custom_ops)
     name = str(model) if isinstance(model, (str, Path)) else type(model).__name__
     if not countable_nodes(network):
+        if any(node.domain == DOMAIN for node in network.graph.all_nodes()):
+            raise ModelError(f"{name}: its spiking nodes all lie in branches, where spikes are not counted")
         raise ModelError(f"{name}: no spiking nodes; convert it with onnx_snn.convert or: onnx-snn convert")
+    data = with_model_folder(data, model)
     feeds = open_feeds(data, input_specs(network), batch_size=batch_size, max_samples=samples)
     profiler = Profiler(network, session_options(quiet=True, kernels=kernels), kernels=kernels)
     for feed in tqdm(feeds, "profile", total=feeds.batches, disable=None if progress else True, unit="batch"):
@@ -148,11 +157,12 @@ class Profiler:
 
     Args:
         network: the network, changed in place.
-        options: options of its onnxruntime session.
+        options: options of its onnxruntime session, which get the libraries of custom operators of the network.
         kernels: use the kernels where they are installed.
     """
 
     def __init__(self, network: ir.Model, options: ort.SessionOptions, *, kernels: bool = True) -> None:
+        add_libraries(options, libraries_of(network))
         self._counters = Counters(network)
         self._counting = BoundOutputs(_session(network, options, kernels), self._counters.outputs)
         self._seen: Counter[str] = Counter()

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from onnx_snn.formatting import SCREEN_WIDTH, shortened
-from onnx_snn.graph.activation_flow import ActivationFlow, operators
+from onnx_snn.graph.activation_flow import ActivationFlow
 from onnx_snn.graph.domains import MICROSOFT
+from onnx_snn.graph.operator_lists import operators
 from onnx_snn.graph.subgraphs import unconditional_graphs
 from onnx_snn.neurons.opset import DOMAIN
 from onnx_snn.rules.rule import name_of

@@ -11,15 +11,16 @@ from typing import Any
 import onnx_ir as ir
 from tqdm import tqdm
 
+from onnx_snn.data.data_files import with_model_folder
 from onnx_snn.data.feeds import Feeds, Source, open_feeds
 from onnx_snn.data.specs import Feed, input_specs
 from onnx_snn.errors import ConfigError
-from onnx_snn.evaluation.comparison import compare
+from onnx_snn.evaluation.comparison import Evaluation, compare
 from onnx_snn.evaluation.metrics import MetricLike
 from onnx_snn.graph.model_reader import load_model
 from onnx_snn.profiling.energy import EnergyCosts
 from onnx_snn.profiling.inspection import inspect
-from onnx_snn.profiling.profiler import profile
+from onnx_snn.profiling.profiler import Profile, profile
 from onnx_snn.profiling.spike_outputs import spiking_nodes
 from onnx_snn.reporting.node_observer import NodeObserver
 from onnx_snn.reporting.views import Candidate, Survey
@@ -45,6 +46,7 @@ def survey(
     batch_size: int = 8,
     progress: bool = True,
     kernels: bool = True,
+    custom_ops: Sequence[str | Path] = (),
 ) -> Survey:
     """Collect everything that a report shows: loss, errors of nodes, spikes and energy of a spiking network.
 
@@ -60,37 +62,41 @@ def survey(
         batch_size: samples in one run.
         progress: show progress bars on a terminal.
         kernels: use the kernels where they are installed; the figures do not depend on them.
+        custom_ops: libraries of custom operators that the networks need.
 
     Raises:
         ModelError: a file cannot be loaded, or has no spiking node.
-        LibraryError: onnxruntime cannot load the library with the kernels.
+        LibraryError: onnxruntime cannot load the library with the kernels, or one of `custom_ops`.
         CalibrationError: the data does not fit the model, or a model fails on it.
         ConfigError: the data has no sample with this index, or no metric has that name.
     """
     if sample < 0:
         raise ConfigError(f"sample is {sample}; expected an index from 0")
-    network = load_model(spiking)
+    network = load_model(spiking, custom_ops)
+    data = with_model_folder(data, original)
     feeds = open_feeds(data, input_specs(network), batch_size=batch_size, max_samples=samples)
     if not isinstance(data, (str, os.PathLike, Mapping)):
         data = feeds  # a source that can be read only once is read here and replayed
 
-    def candidate(path: str | Path) -> Candidate:
-        options: dict[str, Any] = {"batch_size": batch_size, "samples": samples, "progress": progress}
-        counts = profile(path, data, costs=costs, kernels=kernels, **options)
-        evaluation = compare(original, path, data, metric=metric, kernels=kernels, **options)
-        steps = max(neuron.timesteps - neuron.gate for neuron in counts.neurons)
-        return Candidate(str(path), steps, evaluation, counts)
-
-    candidates = [candidate(path) for path in (spiking, *also)]
+    options: dict[str, Any] = {"batch_size": batch_size, "samples": samples, "progress": progress}
+    options |= {"kernels": kernels, "custom_ops": custom_ops}
+    counted = [profile(path, data, costs=costs, **options) for path in (spiking, *also)]
+    compared = [compare(original, path, data, metric=metric, **options) for path in (spiking, *also)]
+    candidates = tuple(map(_candidate, (spiking, *also), counted, compared))
     observers = [NodeObserver(node) for node in spiking_nodes(network)]
     observed = 0
     groups = range(0, len(observers), NODES_AT_ONCE)
-    pair = load_model(original), network
+    pair = load_model(original, custom_ops), network
     for start in tqdm(groups, "survey", disable=None if progress else True, unit="group"):
         observed = _observe(pair, observers[start : start + NODES_AT_ONCE], feeds, sample, kernels)
     activities = iter(candidates[0].profile.neurons)
     nodes = tuple(observer.view([next(activities) for _ in observer.meters]) for observer in observers)
-    return Survey(str(original), inspect(spiking).config, tuple(candidates), nodes, observed, sample)
+    return Survey(str(original), inspect(spiking).config, candidates, nodes, observed, sample)
+
+
+def _candidate(path: str | Path, counts: Profile, evaluation: Evaluation) -> Candidate:
+    steps = max(neuron.timesteps - neuron.gate for neuron in counts.neurons)
+    return Candidate(str(path), steps, evaluation, counts)
 
 
 def _observe(

@@ -3,6 +3,8 @@
 
     recognise(model).sites        places for spiking operators, in graph order
     recognise(model).unmatched    nonlinear nodes on an activation path that no rule claims, with the reason
+    recognise(model).exact        nodes that select activations by comparison, with the reason
+    recognise(model).classes      the class of every node that no rule claims
 
 Rules are tried in the order of `RULES`, each over the whole model, so that a larger formula claims its
 nodes before a smaller one can: GELU before Erf, Mish before Tanh. Nothing is edited.
@@ -24,19 +26,21 @@ from onnx_snn.rules import (
     gated,
     gelu,
     normalization,
+    power,
     registered_function,
     softmax,
     weight_matmul,
 )
+from onnx_snn.rules.node_class import NodeClass
 from onnx_snn.rules.rule import Refusal, Scope, name_of
 from onnx_snn.rules.site import Kind, Site
-from onnx_snn.rules.unmatched import reason_to_keep
+from onnx_snn.rules.unmatched import classified
 
 __all__ = ["RULES", "Kind", "Recognition", "Site", "recognise"]
 
 logger = logging.getLogger(__name__)
 
-FORMULAS = (*gelu.RULES, *gated.RULES, *normalization.RULES, *softmax.RULES, *elementwise.RULES)
+FORMULAS = (*gelu.RULES, *gated.RULES, *normalization.RULES, *softmax.RULES, *elementwise.RULES, *power.RULES)
 """All rules that match a formula, larger formulas before smaller ones."""
 
 RULES: tuple[Callable[[ir.Node, Scope], Site | Refusal | None], ...] = (
@@ -55,10 +59,14 @@ class Recognition(NamedTuple):
     Attributes:
         sites: the sites, in graph order.
         unmatched: the nonlinear nodes outside all sites, with the reason.
+        exact: the nodes outside all sites that compare and select activations, with the reason.
+        classes: the class of every node outside all sites.
     """
 
     sites: list[Site]
     unmatched: list[tuple[ir.Node, str]]
+    exact: list[tuple[ir.Node, str]]
+    classes: dict[ir.Node, NodeClass]
 
 
 def recognise(model: ir.Model) -> Recognition:
@@ -80,15 +88,14 @@ def recognise(model: ir.Model) -> Recognition:
                 for part in found.nodes:
                     refused.setdefault(part, found.reason)
     sites = sorted(scope.sites.values(), key=lambda site: position[site.node])
-    return Recognition(sites, _unmatched([node for node in position if node not in claimed], refused, scope))
+    others = {node: classified(node, scope.flow) for node in position if node not in claimed}
+    classes = {node: of_node for node, (of_node, _) in others.items()}
+    unmatched = [(node, refused.get(node, why)) for node, why in _of_class(NodeClass.REFUSED, others)]
+    for node, why in unmatched:
+        logger.debug("%s: kept, %s", name_of(node), why)
+    return Recognition(sites, unmatched, _of_class(NodeClass.EXACT, others), classes)
 
 
-def _unmatched(nodes: list[ir.Node], refused: dict[ir.Node, str], scope: Scope) -> list[tuple[ir.Node, str]]:
-    """The nonlinear nodes among `nodes` with the reason why each is in no site; `refused` has reasons of rules."""
-    unmatched = []
-    for node in nodes:
-        reason = reason_to_keep(node, scope.flow)
-        if reason is not None:
-            unmatched.append((node, refused.get(node, reason)))
-            logger.debug("%s: kept, %s", name_of(node), unmatched[-1][1])
-    return unmatched
+def _of_class(wanted: NodeClass, classes: dict[ir.Node, tuple[NodeClass, str]]) -> list[tuple[ir.Node, str]]:
+    """The nodes of one class, with the reason of each."""
+    return [(node, why) for node, (of_node, why) in classes.items() if of_node is wanted]

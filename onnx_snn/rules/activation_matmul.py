@@ -1,19 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Matmuls of two activations: both operands vary with the input, so that neither is a weight.
 
-    MatMul(a, b)   Gemm(a, b)   Einsum(a, b)   Mul(a, b)
+    MatMul(a, b)   Gemm(a, b)   Einsum(a, b)   Mul(a, b)   Conv(a, b)   ConvTranspose(a, b)
 
 Conditions: both operands are activations; no larger formula (a norm, a GELU) has claimed the node. The node stays, and
 its operands pass through identity neurons, which precede the repetition of heads where heads share an operand.
-Pow(x, 2) outside a norm has one operand and is reported as unmatched.
+Pow(x, 2) outside a norm has one operand and is a function.
 """
 
 from __future__ import annotations
 
 import onnx_ir as ir
 
-from onnx_snn.graph.activation_flow import operators
 from onnx_snn.graph.constants import constant
+from onnx_snn.graph.operator_lists import operators
 from onnx_snn.graph.product_operators import Coded, product_operator
 from onnx_snn.graph.quantization_grid import grid_of
 from onnx_snn.rules.repetition import coded_at

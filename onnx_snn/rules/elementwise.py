@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Functions of one activation that are one operator.
 
-    tanh sigmoid erf softplus softsign relu exp        Tanh, Sigmoid, Erf, Softplus, Softsign, Relu, Exp
-    leaky_relu(a) elu(a) hard_sigmoid(a,b)             LeakyRelu, Elu, HardSigmoid with their attributes
+    tanh sigmoid erf softplus softsign relu exp abs    Tanh, Sigmoid, Erf, Softplus, Softsign, Relu, Exp, Abs
+    log sin cos tan asin acos atan                     Log, Sin, Cos, Tan, Asin, Acos, Atan
+    sinh cosh asinh acosh atanh                        Sinh, Cosh, Asinh, Acosh, Atanh
+    leaky_relu(a) elu(a) celu(a) selu(a,g)             LeakyRelu, Elu, Celu, Selu with their attributes
+    hard_sigmoid(a,b)                                  HardSigmoid with its attributes
     leaky_relu(a)                                      PRelu with one slope for all channels
     relu                                               Max(x, 0), Clip(x, 0)
     softplus                                           Log(1 + Exp(x))
@@ -26,12 +29,27 @@ _PLAIN = {
     "Softsign": "softsign",
     "Relu": "relu",
     "Exp": "exp",
+    "Abs": "abs",
+    "Log": "log",
+    "Sin": "sin",
+    "Cos": "cos",
+    "Tan": "tan",
+    "Asin": "asin",
+    "Acos": "acos",
+    "Atan": "atan",
+    "Sinh": "sinh",
+    "Cosh": "cosh",
+    "Asinh": "asinh",
+    "Acosh": "acosh",
+    "Atanh": "atanh",
 }
 """Function name in the registry by ONNX operator, for operators without attributes."""
 
 _WITH_ATTRIBUTES = {
     "LeakyRelu": ("leaky_relu", {"alpha": 0.01}),
     "Elu": ("elu", {"alpha": 1.0}),
+    "Celu": ("celu", {"alpha": 1.0}),
+    "Selu": ("selu", {"alpha": 1.673263, "gamma": 1.050701}),
     "HardSigmoid": ("hard_sigmoid", {"alpha": 0.2, "beta": 0.5}),
 }
 """Function name in the registry by ONNX operator, with the attributes that parametrise it and their ONNX defaults."""

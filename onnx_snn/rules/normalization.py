@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Normalisation over the last axes.
+"""Normalisation over one or more axes.
 
     layer_norm   (x - mean(x)) / Sqrt(mean((x - mean(x))**2) + epsilon) * gamma + beta
                  LayerNormalization
@@ -7,9 +7,9 @@
                  RMSNormalization, SimplifiedLayerNormalization
 
 where mean is ReduceMean. Conditions: the square as Pow or Mul; the quotient also as a product with
-Reciprocal, 1 / Sqrt or Pow(-0.5); all means over the same last axes; epsilon a constant; gamma and beta
-constants of the rank of the normalised axes (others remain nodes behind the site); the optional outputs
-of the operators unused.
+Reciprocal, 1 / Sqrt or Pow(-0.5); all means over the same axes; epsilon a constant; gamma and beta
+constants of the rank of the normalised axes, which are the last ones (others remain nodes behind the site); the
+optional outputs of the operators unused.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import onnx_ir as ir
 from onnx_snn.graph.constants import scalar
 from onnx_snn.graph.domains import MICROSOFT
 from onnx_snn.rules.notation import Formula
-from onnx_snn.rules.reduction import first_trailing_axis, from_end
+from onnx_snn.rules.reduction import from_end, reduced_axes
 from onnx_snn.rules.rule import Match, NoMatch, Rule
 from onnx_snn.rules.site import LayerNormSite, RmsNormSite
 
@@ -101,16 +101,17 @@ def _decomposed_rms_norm(match: Match) -> RmsNormSite:
 
 
 class _Statistics(TypedDict):
-    """Fields `axis` and `epsilon` of a `NormSite`."""
+    """Fields `axes` and `epsilon` of a `NormSite`."""
 
-    axis: int
+    axes: tuple[int, ...]
     epsilon: float
 
 
 def _native_statistics(match: Match) -> _Statistics:
     attributes = match.root.attributes
     axis = from_end(attributes.get_int("axis", -1), match.values["x"])
-    return {"axis": axis, "epsilon": attributes.get_float("epsilon", _EPSILON)}
+    _require_from_end(axis)
+    return {"axes": tuple(range(axis, 0)), "epsilon": attributes.get_float("epsilon", _EPSILON)}
 
 
 def _affine_inputs(match: Match) -> tuple[ir.Value | None, ir.Value | None]:
@@ -121,16 +122,25 @@ def _affine_inputs(match: Match) -> tuple[ir.Value | None, ir.Value | None]:
 
 
 def _decomposed_statistics(match: Match, *affine: ir.Value | None) -> _Statistics:
-    """Axis and epsilon of a matched formula; `affine` are its gamma and beta, as far as it has them."""
-    axes = {first_trailing_axis(node, match.values["x"]) for node in match.all("ReduceMean")}
-    if len(axes) != 1:
-        raise NoMatch(f"its means start at different axes {sorted(axes)}; one axis is needed")
+    """Axes and epsilon of a matched formula; `affine` are its gamma and beta, as far as it has them."""
+    found = {reduced_axes(node, match.values["x"]) for node in match.all("ReduceMean")}
+    if len(found) != 1:
+        raise NoMatch(f"its means run over different axes {sorted(found)}; the same ones are needed")
+    (axes,) = found
+    _require_from_end(*axes)
     epsilon = scalar(match.values["epsilon"])
     if epsilon is None:
         raise NoMatch("its epsilon is not a scalar constant")
-    (axis,) = axes
-    _require_constants(match, *affine, rank=-axis)
-    return {"axis": axis, "epsilon": epsilon}
+    if axes != tuple(range(-len(axes), 0)) and any(value is not None for value in affine):
+        raise NoMatch(f"its scale or shift is not of its normalised axes {list(axes)} alone")
+    _require_constants(match, *affine, rank=len(axes))
+    return {"axes": axes, "epsilon": epsilon}
+
+
+def _require_from_end(*axes: int) -> None:
+    """Raise `NoMatch` unless all `axes` are counted from the end."""
+    if any(axis >= 0 for axis in axes):
+        raise NoMatch(f"its axes {list(axes)} cannot be counted from the end: the rank of its input is unknown")
 
 
 def _require_constants(match: Match, *values: ir.Value | None, rank: int | None = None) -> None:

@@ -17,8 +17,8 @@ from typing import Any
 
 from onnxscript.rewriter import pattern
 
-from onnx_snn.graph.activation_flow import operators
 from onnx_snn.graph.constants import scalar
+from onnx_snn.graph.operator_lists import operators
 
 Formula = Callable[..., Any]
 

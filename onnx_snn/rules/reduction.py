@@ -35,19 +35,3 @@ def reduced_axes(node: ir.Node, like: ir.Value) -> tuple[int, ...]:
     if not axes:
         raise NoMatch(f"the axes of {node.op_type} are not given as constants")
     return tuple(sorted(from_end(int(axis), like) for axis in axes))
-
-
-def first_trailing_axis(node: ir.Node, like: ir.Value) -> int:
-    """The first reduced axis of `node`, counted from the end, where all axes after it are reduced too.
-
-    Args:
-        node: a reduction.
-        like: a value of the rank of the reduced tensor.
-
-    Raises:
-        NoMatch: as for `reduced_axes`, or the reduced axes are not the last ones.
-    """
-    axes = reduced_axes(node, like)
-    if axes != tuple(range(-len(axes), 0)):
-        raise NoMatch(f"{node.op_type} reduces axes {list(axes)}, which are not known to be the last ones")
-    return axes[0]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Operators that compute a function registered by the user.
 
-    Sin(x)   acme.Snake(x)        with register(ScalarFunction("sin", ...)), register(ScalarFunction("snake", ...))
+    acme.Snake(x)        with register(ScalarFunction("snake", ...))
 
 Conditions: the operator, of any domain, has one activation as its only input and one output, and its type in lower
 case is the name of a registered function that is not built in.

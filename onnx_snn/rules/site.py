@@ -103,14 +103,13 @@ class NormSite(Site):
     """A normalization.
 
     Attributes:
-        axis: the first normalized axis, counted from the end where the rank is known; all later axes are normalized
-            too.
+        axes: the normalized axes, from the end, in ascending order.
         epsilon: number added to the mean square.
         gamma: factor of the result; None for 1.
     """
 
     roles = (NeuronRole.DEVIATION, NeuronRole.RSQRT)
-    axis: int
+    axes: tuple[int, ...]
     epsilon: float
     gamma: ir.Value | None
 
@@ -163,8 +162,8 @@ class Operand:
     Attributes:
         reader: the node input that reads its code: of the matmul, or of the first node of a repetition (see
             `onnx_snn.rules.repetition`).
-        contraction_axis: the axis of the operand that the matmul sums over, from the end; None where it is not a single
-            one.
+        contraction_axis: the axis of the operand that the matmul sums over: from the start for a convolution, else from
+            the end; None where it is not a single one.
         is_probability: whether its elements are outputs of a softmax, in [0, 1].
         grid: the grid on which its elements lie, where it is quantized.
     """
@@ -177,7 +176,7 @@ class Operand:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ActivationMatmulSite(MatmulSite):
-    """A matmul or an elementwise product of two activations.
+    """A matmul, a convolution or an elementwise product of two activations.
 
     Attributes:
         operands: the two operands, in the order of the inputs.

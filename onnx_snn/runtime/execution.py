@@ -34,7 +34,8 @@ def run(session: ort.InferenceSession, names: Sequence[str], feed: Given) -> dic
         feed: inputs by name: arrays, also of types of `ml_dtypes`, or `OrtValue`.
 
     Returns:
-        Arrays in the element types of the outputs, those of `ml_dtypes` where NumPy has none.
+        Arrays in the element types of the outputs, those of `ml_dtypes` where NumPy has none; of outputs that are no
+        tensors what `as_array` makes of them.
 
     Raises:
         CalibrationError: the run fails; the message has the shapes of the inputs.
@@ -43,10 +44,40 @@ def run(session: ort.InferenceSession, names: Sequence[str], feed: Given) -> dic
     foreign = any(dtype is not None and _is_foreign(dtype) for dtype in map(types.get, names))
     try:
         given = {name: value if isinstance(value, ort.OrtValue) else _taken(value) for name, value in feed.items()}
-        arrays = _run_bound(session, names, given) if foreign else session.run(list(names), given)
+        bound = [name for name in names if types[name] is not None] if foreign else []
+        others = [name for name in names if name not in bound]
+        values = dict(zip(bound, _run_bound(session, bound, given), strict=True)) if bound else {}
+        values |= dict(zip(others, session.run(others, given), strict=True)) if others else {}
     except Exception as error:  # onnxruntime's exceptions share no base class of their own
         raise _failure(feed, error) from error
-    return dict(zip(names, arrays, strict=True))
+    return {name: as_array(values[name]) for name in names}
+
+
+def as_array(value: Any) -> NDArray[Any]:
+    """An output of onnxruntime as an array.
+
+    Args:
+        value: a tensor; a sequence, whose elements become one array [elements, ...] where their shapes are equal, else
+            [total size]; a map or a sequence of maps, of which the values remain, in the order of the keys, [maps,
+            keys]; or None for an optional without a value, which becomes an array of shape [0].
+    """
+    if isinstance(value, Mapping):
+        return np.asarray([value[key] for key in sorted(value)])
+    if value is None:
+        return np.empty(0, np.float32)
+    if not isinstance(value, list):
+        return np.asarray(value)
+    elements = [as_array(element) for element in value]
+    if len({element.shape for element in elements}) == 1:
+        return np.stack(elements)
+    return np.concatenate([element.ravel() for element in elements]) if elements else np.empty(0, np.float32)
+
+
+def counted_parts(spelled: str) -> str:
+    """What `as_array` keeps of outputs of an onnxruntime type such as "seq(tensor(float))"; empty for tensors."""
+    if "map(" in spelled:
+        return "values of maps, in the order of their keys"
+    return "elements of sequences" if "seq(" in spelled else ""
 
 
 class BoundOutputs:

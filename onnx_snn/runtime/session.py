@@ -18,6 +18,7 @@ from typing import Any
 import onnxruntime as ort
 
 from onnx_snn.errors import LibraryError, ModelError
+from onnx_snn.graph.custom_libraries import check_libraries
 
 logger = logging.getLogger(__name__)
 
@@ -60,22 +61,37 @@ def get_library_path() -> Path:
     return library
 
 
-def session_options(*, quiet: bool = False, kernels: bool = True) -> ort.SessionOptions:
+def session_options(
+    *, quiet: bool = False, kernels: bool = True, custom_ops: Sequence[str | Path] = ()
+) -> ort.SessionOptions:
     """New options of an onnxruntime session, which has the kernels where they are installed.
 
     Args:
         quiet: log errors only, not onnxruntime's warnings about the graph.
         kernels: register the library; without it the functions in the file run, which give the same bits.
+        custom_ops: further libraries of custom operators to register.
 
     Raises:
-        LibraryError: onnxruntime cannot load the library.
+        LibraryError: onnxruntime cannot load a library.
     """
     options = ort.SessionOptions()
     if quiet:
         options.log_severity_level = ERRORS_ONLY
     if kernels:
         add_kernels(options)
+    add_libraries(options, custom_ops)
     return options
+
+
+def add_libraries(options: ort.SessionOptions, libraries: Sequence[str | Path]) -> None:
+    """Register libraries of custom operators with `options`.
+
+    Raises:
+        LibraryError: a library does not exist, or onnxruntime cannot load it.
+    """
+    check_libraries(libraries)
+    for library in libraries:
+        _register(options, library)
 
 
 def add_kernels(options: ort.SessionOptions) -> None:
@@ -88,10 +104,7 @@ def add_kernels(options: ort.SessionOptions) -> None:
     if library is None:
         _tell_once_of_no_library()
     elif not _is_registered(options):
-        try:
-            options.register_custom_ops_library(str(library))
-        except Exception as error:  # onnxruntime's exceptions share no base class of their own
-            raise LibraryError(f"onnxruntime {ort.__version__} cannot load '{library}' ({error})") from error
+        add_libraries(options, [library])
         options.add_session_config_entry(REGISTERED, library.name)
 
 
@@ -101,6 +114,7 @@ def session(
     providers: Sequence[Any] | None = None,
     session_options: ort.SessionOptions | None = None,
     kernels: bool = True,
+    custom_ops: Sequence[str | Path] = (),
 ) -> ort.InferenceSession:
     """An ordinary onnxruntime session on a converted file, with the kernels where they are installed.
 
@@ -111,16 +125,18 @@ def session(
             them, once however many sessions they serve. Options into which you registered it by hand need
             `kernels=False`, because onnxruntime refuses it twice and does not tell beforehand.
         kernels: register the library; without it the functions in the file run, which give the same bits.
+        custom_ops: further libraries of custom operators to register.
 
     Raises:
         ModelError: onnxruntime cannot load the file.
-        LibraryError: onnxruntime cannot load the library, or the options had it already.
+        LibraryError: onnxruntime cannot load a library, or the options had it already.
     """
     if not Path(path).is_file():
         raise ModelError(f"{path}: no such file; give the path of an .onnx file")
     options = session_options or ort.SessionOptions()
     if kernels:
         add_kernels(options)
+    add_libraries(options, custom_ops)
     try:
         return ort.InferenceSession(str(path), options, providers=list(providers or CPU))
     except Exception as error:  # onnxruntime's exceptions share no base class of their own
@@ -130,6 +146,13 @@ def session(
                 "or register it yourself and give kernels=False"
             ) from error
         raise ModelError(f"{path}: onnxruntime cannot load it ({error})") from error
+
+
+def _register(options: ort.SessionOptions, library: str | Path) -> None:
+    try:
+        options.register_custom_ops_library(str(library))
+    except Exception as error:  # onnxruntime's exceptions share no base class of their own
+        raise LibraryError(f"onnxruntime {ort.__version__} cannot load '{library}' ({error})") from error
 
 
 def _is_registered(options: ort.SessionOptions) -> bool:

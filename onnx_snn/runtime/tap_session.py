@@ -19,13 +19,15 @@ from onnx_ir.passes.common import RemoveUnusedNodesPass
 from onnx_snn.data.element_types import element_type, widened
 from onnx_snn.data.specs import Feed
 from onnx_snn.errors import CalibrationError, ModelError
-from onnx_snn.graph.external_weights import large_weights, with_mapped_weights
+from onnx_snn.graph.custom_libraries import libraries_of
+from onnx_snn.graph.external_weights import detach_weights, with_mapped_weights
+from onnx_snn.graph.map_types import to_proto
 from onnx_snn.graph.node_builder import NodeBuilder
 from onnx_snn.graph.shapes import Shapes
 from onnx_snn.graph.subgraphs import closed_around, graph_of, lifted, places
 from onnx_snn.graph.unique_names import UniqueNames
 from onnx_snn.runtime.execution import ort_value, run
-from onnx_snn.runtime.session import add_kernels
+from onnx_snn.runtime.session import add_kernels, add_libraries
 
 OptionsFactory: TypeAlias = Callable[[], ort.SessionOptions]
 
@@ -65,6 +67,7 @@ class Observer:
         copy = with_mapped_weights(model)
         outputs, unique = _find_values(copy, names), UniqueNames.of(copy)
         options = (session_options or quiet_options)()
+        add_libraries(options, libraries_of(model))
         if shapes:
             # Without optimization, shapes are computed from the tensors and not taken from declared shapes.
             options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
@@ -134,6 +137,7 @@ def inferred_types(model: ir.Model, names: Sequence[str]) -> dict[str, tuple[ir.
     copy.graph.outputs.extend(value for value in _find_values(copy, names) if value not in outputs)
     detach_weights(copy)
     options = quiet_options()
+    add_libraries(options, libraries_of(model))
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = _session(copy, options, ["CPUExecutionProvider"])
     known = {value.name: (element_type(value.type), value.shape) for value in session.get_outputs()}
@@ -166,7 +170,7 @@ def quiet_options_with_kernels() -> ort.SessionOptions:
 
 def _session(model: ir.Model, options: ort.SessionOptions, providers: Sequence[str]) -> ort.InferenceSession:
     try:
-        return ort.InferenceSession(ir.to_proto(model).SerializeToString(), options, providers=providers)
+        return ort.InferenceSession(to_proto(model).SerializeToString(), options, providers=providers)
     except Exception as error:  # onnxruntime's exceptions share no other base class
         raise ModelError(f"onnxruntime does not accept the model: {error}{_remedy(model)}") from error
 
@@ -208,18 +212,3 @@ def _shape_of(value: ir.Value, names: UniqueNames) -> ir.Value:
     """A new value in the graph of `value` that holds its shape, int64 [rank]."""
     builder = NodeBuilder(names, graph_of(value))
     return builder.named(f"{SHAPE_OF}{value.name}", "Shape", [value], dtype=ir.DataType.INT64)
-
-
-def detach_weights(model: ir.Model) -> dict[str, ir.TensorProtocol]:
-    """Turn the large initializers of the main graph into inputs, in place, and return their tensors by name."""
-    graph = model.graph
-    weights: dict[str, ir.TensorProtocol] = {}
-    for name, value in large_weights(model).items():
-        tensor = value.const_value
-        assert tensor is not None, "a weight has a value"
-        weights[name] = tensor
-        del graph.initializers[name]
-        value.const_value, value.dtype, value.shape = None, tensor.dtype, ir.Shape(tensor.shape.numpy())
-        if value not in graph.inputs:
-            graph.inputs.append(value)
-    return weights

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,11 @@ from onnx_snn.conversion.decoder_feeds import ENCODER
 from onnx_snn.conversion.destination import staged_folder
 from onnx_snn.conversion.folder import SNN_CONFIG, configurations_to_json, sources_by_file
 from onnx_snn.conversion.run_options import RunOptions
-from onnx_snn.evaluation.comparison import labels_of
+from onnx_snn.data.data_files import with_model_folder
+from onnx_snn.data.feeds import Source, open_feeds
+from onnx_snn.data.specs import input_specs
 from onnx_snn.graph.model_folder import copy_sidecars, model_files
+from onnx_snn.graph.model_reader import load_model
 from onnx_snn.output_files import write_json
 from onnx_snn.tuning.tuner import tune
 from onnx_snn.tuning.tuning_report import TuningReport
@@ -45,13 +50,15 @@ def tune_folder(
     """
     folder, names = Path(folder), [file.name for file in model_files(folder)]
     sizes = {"samples": options.get("samples"), "batch_size": options.get("batch_size", 8)}
-    run = RunOptions(options.get("config") or ConvertConfig(), options.get("calibration_cache"), **sizes)
+    libraries = tuple(options.get("custom_ops", ()))
+    cache = options.get("calibration_cache")
+    run = RunOptions(options.get("config") or ConvertConfig(), cache, **sizes, custom_ops=libraries)
     sources = sources_by_file(folder, names, calibration, run)
     judged = sources if data is None else sources_by_file(folder, names, data, run)
     reports = {}
     with staged_folder(Path(output), folder) as stage:
         for name in names:
-            plain = name == ENCODER and options.get("metric") is None and labels_of(judged[name]) is None
+            plain = name == ENCODER and options.get("metric") is None and not _has_labels(judged[name], folder / name)
             arguments = {**options, "metric": "cosine"} if plain else options
             report = tune(folder / name, stage / name, sources[name], data=judged[name], **arguments)
             conversion = dataclasses.replace(report.conversion, output=str(Path(output) / name))
@@ -60,3 +67,10 @@ def tune_folder(
         configs = {name: report.config for name, report in reports.items()}
         write_json(stage / SNN_CONFIG, configurations_to_json(configs))
     return reports
+
+
+def _has_labels(data: Source, model: Path) -> bool:
+    """Whether `data` of a model has labels; data that can be read only once has none."""
+    if not isinstance(data, (str, os.PathLike, Mapping)):
+        return False
+    return open_feeds(with_model_folder(data, model), input_specs(load_model(model))).labels is not None

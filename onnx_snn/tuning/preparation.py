@@ -8,21 +8,21 @@ import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
 from onnx_snn.allocation.fit_sites import Fitter
 from onnx_snn.config.convert_config import ConvertConfig, Preset
 from onnx_snn.conversion.calibrated_sites import calibrate_sites, open_calibration
-from onnx_snn.conversion.examination import examine, load_original
+from onnx_snn.conversion.examination import examine, examine_on_data, load_original
 from onnx_snn.conversion.neuron_choice import Knobs, find_knobs, trial_network
 from onnx_snn.conversion.run_options import RunOptions
 from onnx_snn.conversion.stopwatch import Stopwatch
+from onnx_snn.data.data_files import with_model_folder
 from onnx_snn.data.feeds import Feeds, Source, open_feeds
 from onnx_snn.data.specs import Feed, input_specs, sample_count
 from onnx_snn.errors import ConfigError
-from onnx_snn.evaluation.comparison import labelled, labels_of, output_name, output_names
+from onnx_snn.evaluation.comparison import labelled, output_name, output_names
 from onnx_snn.evaluation.metrics import METRICS, Metric, MetricLike, metric_of
 from onnx_snn.tuning.trial_runner import TrialRunner
 
@@ -83,14 +83,17 @@ def prepare(
     """
     _check_config(run.config)
     config = dataclasses.replace(run.config, timesteps=max_timesteps)
-    labels = labels_of(tuning.data) if tuning.labels is None else np.asarray(tuning.labels)
-    metric = metric_of(tuning.metric, labels) or METRICS["agreement"]
     stopwatch = Stopwatch()
-    examined = examine(load_original(model, stopwatch), str(model), run.config, stopwatch)
+    original = load_original(model, stopwatch, run.custom_ops)
+    examined = examine(original, str(model), run.config, stopwatch)
+    name = output_name([output_names(examined.model)] * 2, tuning.output)
+    feeds = open_calibration(examined, with_model_folder(calibration, model), run)
+    examined = examine_on_data(original, examined, feeds, run.config, stopwatch)
     network = examined.model
-    name = output_name([output_names(network)] * 2, tuning.output)
-    feeds = open_calibration(examined, calibration, run)
-    batches = open_feeds(tuning.data, input_specs(network), batch_size=run.batch_size, max_samples=tuning.samples)
+    judged = with_model_folder(tuning.data, model)
+    batches = open_feeds(judged, input_specs(network), batch_size=run.batch_size, max_samples=tuning.samples)
+    labels = batches.labels_or(tuning.labels)
+    metric = metric_of(tuning.metric, labels) or METRICS["agreement"]
     calibrated = calibrate_sites(examined, feeds, run)
     fitter = Fitter.of(examined.coverage.selected, calibrated.calibration, calibrated.static, config)
     found = find_knobs(examined, calibrated, fitter, progress=run.progress)

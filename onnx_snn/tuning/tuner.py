@@ -18,6 +18,7 @@ import dataclasses
 import logging
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,7 @@ def tune(
     batch_size: int = 8,
     samples: int | None = None,
     progress: bool = True,
+    custom_ops: Sequence[str | Path] = (),
 ) -> TuningReport:
     """Choose the cheapest neurons with which a network keeps its accuracy, and convert it with them.
 
@@ -85,21 +87,20 @@ def tune(
         batch_size: samples in one run.
         samples: use at most this many samples of `data`.
         progress: show progress bars on a terminal.
+        custom_ops: libraries of custom operators that the model needs, as onnxruntime registers them.
 
     Returns:
         The choice, the Pareto front of all that were run, with configurations, what is promised, and the conversion.
 
     Raises:
         ConfigError: an option is out of its range; with `strict`, the goal is not met, and nothing is written.
-        ModelError: the model cannot be read, or nothing in it can be converted.
-        CalibrationError: data or labels do not fit the model.
-        OutputError: the output cannot be written.
+        ModelError, CalibrationError, OutputError, LibraryError: as for `onnx_snn.convert`.
     """
     goal = Goal(target_loss, max_spikes, max_timesteps, minimize_of(minimize, max_spikes))
     if isinstance(model, (str, os.PathLike)) and Path(model).is_dir():
         raise ConfigError(f"'{model}' is a folder; tune it with tune_folder")
     check_destination(output, model)
-    run = RunOptions(config or ConvertConfig(), calibration_cache, batch_size=batch_size, progress=progress)
+    run = RunOptions(config or ConvertConfig(), calibration_cache, None, batch_size, False, progress, tuple(custom_ops))
     tuning = TuningData(calibration if data is None else data, labels, metric, compared_output, samples)
     return _tuned(model, output, calibration, run, tuning, goal)
 
@@ -130,6 +131,7 @@ def _tuned(
         calibration_cache=run.cache,
         batch_size=run.batch_size,
         progress=run.progress,
+        custom_ops=run.custom_ops,
     )
     return TuningReport(
         tuned,

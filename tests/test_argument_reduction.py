@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Functions of arguments of any magnitude: close everywhere, exact where the function is not finite."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+import pytest
+from conversions import converted
+from graphs import graph
+from networks import run
+
+import onnx_snn
+
+POSITIVE = np.exp2(np.random.default_rng(1).uniform(-12, 12, (8, 4, 8))).astype(np.float32)
+MAGNITUDES = np.exp2(np.random.default_rng(2).uniform(-140, 127, (2, 4, 8))).astype(np.float32)
+SPECIAL = np.array([0.0, -0.0, np.inf, -np.inf, np.nan, -1.0, 2.0**-149, 1.0], np.float32)
+
+
+def bits(array: np.ndarray) -> list[int]:
+    return [int(each) for each in array.view(np.uint32).ravel()]
+
+
+@pytest.mark.parametrize("operator", ["Reciprocal", "Sqrt", "Log"])
+def test_wide_arguments_keep_their_precision(operator: str, tmp_path: Path) -> None:
+    model = graph(f"y = {operator}(x)")
+    path, _ = converted(model, tmp_path, {"x": POSITIVE})
+    special = np.broadcast_to(SPECIAL, (1, 4, 8))
+    kernels = onnx_snn.session(path)
+    for x in (POSITIVE, MAGNITUDES, special):
+        expected, (y,) = run(model, {"x": x})["y"], kernels.run(None, {"x": x})
+        plain = ort.InferenceSession(path, providers=["CPUExecutionProvider"]).run(None, {"x": x})[0]
+        assert bits(y) == bits(plain)
+        np.testing.assert_allclose(y, expected, rtol=2e-3, atol=2e-3 if operator == "Log" else 1e-44)
+
+
+def test_the_inverse_of_a_negative_number_is_negative(tmp_path: Path) -> None:
+    signed = POSITIVE * np.where(np.arange(8) % 2, 1, -1).astype(np.float32)
+    path, _ = converted(graph("y = Div(one, x)"), tmp_path, {"x": signed})
+    np.testing.assert_allclose(onnx_snn.session(path).run(None, {"x": signed})[0], 1 / signed, rtol=2e-3)
+
+
+def test_root_of_a_product_as_a_reciprocal(tmp_path: Path) -> None:
+    path, report = converted(graph("s = Sqrt(x) y = Reciprocal(s)"), tmp_path, {"x": POSITIVE})
+    assert [node.function for node in report.nodes] == ["rsqrt"]
+    (y,) = onnx_snn.session(path).run(None, {"x": MAGNITUDES})
+    np.testing.assert_allclose(y, 1 / np.sqrt(MAGNITUDES), rtol=2e-3)
+
+
+@pytest.mark.parametrize("operator", ["Sin", "Cos"])
+def test_angles_of_any_size_are_those_of_one_period(operator: str, tmp_path: Path) -> None:
+    x = np.random.default_rng(3).normal(0, 0.5, (8, 4, 8)).astype(np.float32)
+    path, _ = converted(graph(f"y = {operator}(x)"), tmp_path, {"x": x})
+    far = np.random.default_rng(4).uniform(-1000, 1000, (2, 4, 8)).astype(np.float32)
+    expected = getattr(np, operator.lower())
+    for angles, tolerance in ((x, 1e-2), (far, 0.15)):
+        np.testing.assert_allclose(onnx_snn.session(path).run(None, {"x": angles})[0], expected(angles), atol=tolerance)
+
+
+def test_chosen_neurons_and_low_precision(tmp_path: Path) -> None:
+    model = graph("l = Log(x) y = Sqrt(x)", outputs="float16[N,4,8] l, float16[N,4,8] y", inputs="float16[N,4,8] x")
+    x = POSITIVE.astype(np.float16)
+    path, _ = converted(model, tmp_path, {"x": x}, fast=False)
+    logarithm, root = onnx_snn.session(path).run(None, {"x": x})
+    np.testing.assert_allclose(logarithm, np.log(x.astype(np.float32)), atol=3e-2)
+    np.testing.assert_allclose(root, np.sqrt(x.astype(np.float32)), rtol=3e-2)
+
+
+def test_a_function_is_not_fitted_beyond_where_it_is_finite(tmp_path: Path) -> None:
+    with pytest.raises(onnx_snn.ModelError, match="acosh can be fitted from 1 to inf"):
+        converted(graph("y = Acosh(x)"), tmp_path, {"x": POSITIVE})
