@@ -15,7 +15,7 @@ from onnx_snn.allocation.plan import Coding, SitePlan
 from onnx_snn.allocation.sparse_neurons import sparse_code, sparse_function
 from onnx_snn.calibration.observations import CodedTensor, StaticAxes, coded_tensors
 from onnx_snn.calibration.statistics import Calibration
-from onnx_snn.config.convert_config import Allowances, ConvertConfig
+from onnx_snn.config.convert_config import Allowances, ConvertConfig, Preset
 from onnx_snn.config.neuron_settings import BetaCode, BinaryCode, FittedBases, GridCode, Implied, NeuronSettings
 from onnx_snn.config.node_settings import Settings
 from onnx_snn.decompositions.type_inference import CAST_TYPES
@@ -137,7 +137,8 @@ class Fitter:
 
     def code(self, tensor: CodedTensor, settings: NeuronSettings) -> Coding:
         """The identity code of a tensor, with its channel scales and mean spikes."""
-        if isinstance(settings.shape, Implied) and self.allowances is None:
+        by_paper = self.config.preset is Preset.PAPER
+        if isinstance(settings.shape, Implied) and self.allowances is None and not by_paper:
             settings = exact_settings(tensor.grid, settings) or settings
         key = tensor, settings
         if key not in self._codes:
