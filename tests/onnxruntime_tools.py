@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import onnx
@@ -20,18 +21,27 @@ class Reader(CalibrationDataReader):  # type: ignore[misc]
         return next(self._feeds, None)
 
 
-def quantized(model: onnx.ModelProto, folder: Path, feeds: Feeds) -> Path:
-    """The file of `model` in the QDQ format."""
+# A quantized sum with a mask of -10000 would leave nothing of the scores.
+OPERATORS = ("MatMul", "Gather", "LayerNormalization", "Gelu")
+
+
+def quantized(
+    model: onnx.ModelProto,
+    folder: Path,
+    feeds: Feeds,
+    form: QuantFormat = QuantFormat.QDQ,
+    operators: Sequence[str] = OPERATORS,
+) -> Path:
+    """The file of `model` with quantized `operators` in the format `form`."""
     onnx.save(model, folder / "float.onnx")
     quantize_static(
         folder / "float.onnx",
         folder / "model.onnx",
         Reader([feeds]),
-        quant_format=QuantFormat.QDQ,
+        quant_format=form,
         activation_type=QuantType.QUInt8,
         weight_type=QuantType.QInt8,
-        # A quantized sum with a mask of -10000 would leave nothing of the scores.
-        op_types_to_quantize=["MatMul", "Gather", "LayerNormalization", "Gelu"],
+        op_types_to_quantize=list(operators),
     )
     return folder / "model.onnx"
 

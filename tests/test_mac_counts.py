@@ -96,9 +96,7 @@ def test_operators_that_are_counted_but_not_coded_are_no_site(operator: str) -> 
     """A conversion writes them out before it looks for sites; one that stays whole stays as it is."""
     model = graph(f"y = com.microsoft.{operator} (x, x)")
     assert recognise(model).sites == []
-    assert [reason for _, reason in recognise(model).unmatched] == [
-        f"no rule matches the operator com.microsoft.{operator}"
-    ]
+    assert [node.op_type for node, _ in recognise(model).unmatched] == [operator]
 
 
 @pytest.mark.parametrize("operator", ["MatMulNBits", "MatMulBnb4"])

@@ -49,6 +49,10 @@ from onnx_snn.rules import recognise
         ({"name": "a", "decay": "slow"}, "decay is 'slow'"),
         ({"name": "a", "increment": 2}, "increment is 2 without a decay"),
         ({"name": "a", "decay": 0.8, "increment": -1}, "increment is -1; expected 0 to 16 last steps"),
+        ({"name": "a", "step": 0.0}, "step is 0.0; expected"),
+        ({"name": "a", "step": "fine"}, "step is 'fine'"),
+        ({"name": "a", "step": 0.1, "decay": 0.8}, "sets step 0.1 and decay 0.8; give one of them"),
+        ({"name": "a", "step": 0.1, "bases": 2}, "sets bases 2 and step 0.1; give one of them"),
         ("a", "holds 'a'; expected an object"),
     ],
 )

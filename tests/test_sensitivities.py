@@ -61,5 +61,11 @@ def test_between_probes_distortions_are_a_power_of_the_error() -> None:
     assert found == pytest.approx([1e-3, 1e-4, 1e-6, 1e-8])
 
 
+def test_a_distortion_that_a_rounding_absorbs_tells_nothing_of_larger_errors() -> None:
+    one = knob([1e-1, 1e-2, 1e-3, 1e-4])
+    assert interpolated(one, [(2, 0.0)]) == [1e-1, 1e-2, 0.0, 0.0]
+    assert interpolated(one, [(0, 1e-3), (2, 0.0)]) == pytest.approx([1e-3, 1e-4, 1e-5, 1e-6])
+
+
 def test_the_nearest_error_is_so_in_ratio() -> None:
     assert nearest(knob([1e-1, 1e-2, 1e-4]).candidates, 2e-3) == 1

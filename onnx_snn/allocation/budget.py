@@ -20,7 +20,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from onnx_snn.allocation.candidates import Candidate
+from onnx_snn.allocation.candidates import Candidate, CodeFamily
 from onnx_snn.allocation.output_error import OutputErrors
 from onnx_snn.allocation.price import Indices, Tables, predicted_front, spike_costs, total
 from onnx_snn.allocation.sensitivities import distortions
@@ -34,6 +34,10 @@ SPIKES_WEIGHT = 0.1
 
 PROBE_ERROR = 1e-3
 """Relative squared error near which candidates are probed: that of codes of about one spike per element."""
+
+ROUNDED_PROBE_ERROR = 3e-2
+"""A second error near which candidates are probed in networks that round: roundings absorb most of the smaller one, so
+that it tells little of larger ones."""
 
 PROBE_SAMPLES = 8
 """Number of samples on which sensitivities are measured. They need not be more exact than by a factor of two."""
@@ -94,7 +98,9 @@ class Budget:
         open_ = sum(len(knob.candidates) > 1 for knob in knobs)
         self._probed = _first_samples(self.feeds, max(1, min(PROBE_SAMPLES, probes // max(1, open_))))
         groups = max(1, probes // sum(map(sample_count, self._probed)))
-        predicted = distortions(knobs, self._probe, [PROBE_ERROR], groups=groups, progress=self.progress)
+        rounds = any(isinstance(knob.family, CodeFamily) and knob.family.tensor.grid for knob in knobs)
+        errors = [PROBE_ERROR, ROUNDED_PROBE_ERROR] if rounds else [PROBE_ERROR]
+        predicted = distortions(knobs, self._probe, errors, groups=groups, progress=self.progress)
         return self._cheapest(predicted_front(costs, predicted), predicted)
 
     def _probe(self, choice: Sequence[Candidate], alone: Collection[int]) -> float:

@@ -21,6 +21,7 @@ from onnx_snn.allocation.plan import Coding
 from onnx_snn.arrays import Float64
 from onnx_snn.calibration.observations import CodedTensor, coded_tensors
 from onnx_snn.config.neuron_settings import BinaryCode, FittedBases, Implied, NeuronSettings
+from onnx_snn.fitting.grid_code import exact_settings
 from onnx_snn.fitting.pareto import pareto_front
 from onnx_snn.neurons import functions
 from onnx_snn.neurons.opset import Body
@@ -187,7 +188,10 @@ class CodeFamily(NeuronFamily):
         return self.fitter.code(self.tensor, settings)
 
     def rated(self) -> Iterator[Candidate]:
-        """Yield the binary codes and beta codes; closed bodies hold of the latter those of one segment."""
+        """Yield the binary codes, beta codes, and that of the tensor's grid.
+
+        Closed bodies hold of the beta codes those of one segment.
+        """
         signals = self.fitter.fits.signals
         signal, limit = signals.signal(self.tensor), signals.limit(self.tensor, self.limits.headroom)
         largest = self.limits.timesteps
@@ -200,6 +204,9 @@ class CodeFamily(NeuronFamily):
                 if self.fitter.config.body is Body.LOOP or len(beta.steps.code.octaves) == 1:
                     chosen = dataclasses.replace(settings, shape=beta.steps.code)
                     yield self._candidate(chosen, beta.spikes, beta.error)
+        exact = exact_settings(self.tensor.grid, self.limits)
+        if exact is not None:
+            yield self._candidate(exact, self.coding(exact).spikes, 0.0)
 
     def _candidate(self, settings: NeuronSettings, spikes: float, error: float) -> Candidate:
         return Candidate(settings, spikes, error**2, self)

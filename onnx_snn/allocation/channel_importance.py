@@ -17,13 +17,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 import numpy as np
-import onnx_ir as ir
 from numpy.typing import NDArray
 
 from onnx_snn.arrays import Float64
 from onnx_snn.calibration.observations import CodedTensor, StaticAxes, coded_tensors
 from onnx_snn.calibration.statistics import Calibration
-from onnx_snn.graph.constants import constant
+from onnx_snn.graph.constants import constant, numbers
 from onnx_snn.graph.product_operators import product_operator
 from onnx_snn.rules.site import ActivationMatmulSite, NormSite, Site, WeightMatmulSite
 
@@ -85,10 +84,9 @@ def _fits(importance: Float64, tensor: CodedTensor, calibration: Calibration) ->
 
 def weight_norms(site: WeightMatmulSite) -> Float64 | None:
     """Norm of the weights of each channel of the activation, float64 [C]; None where they are not a plain constant."""
-    operator, weights = product_operator(site.node), constant(site.node.inputs[1 - site.operand])
-    if operator is None or operator.packed or weights is None or weights.dtype not in FLOATS:
+    operator, array = product_operator(site.node), numbers(site.node.inputs[1 - site.operand])
+    if operator is None or operator.packed or array is None:
         return None
-    array = weights.numpy()
     if site.node.op_type == "ConvTranspose":
         return _norms(array, 0)
     axis = operator.contraction_axes(site.node)[1 - site.operand]
@@ -96,10 +94,6 @@ def weight_norms(site: WeightMatmulSite) -> Float64 | None:
         return None
     groups = site.node.attributes.get_int("group", 1) if site.node.op_type == "Conv" else 1
     return np.concatenate([_norms(part, axis) for part in np.split(array, groups)]) if groups else None
-
-
-FLOATS = frozenset((ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.DOUBLE, ir.DataType.BFLOAT16))
-"""Element types of weights that are numbers as they stand."""
 
 
 def _norms(array: NDArray[np.floating], axis: int) -> Float64:

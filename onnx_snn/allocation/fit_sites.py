@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import numpy as np
 import onnx_ir as ir
 
 from onnx_snn.allocation.calibrated_signals import CalibratedSignals, Refusal, require_defined
@@ -14,12 +15,13 @@ from onnx_snn.allocation.plan import Coding, SitePlan
 from onnx_snn.allocation.sparse_neurons import sparse_code, sparse_function
 from onnx_snn.calibration.observations import CodedTensor, StaticAxes, coded_tensors
 from onnx_snn.calibration.statistics import Calibration
-from onnx_snn.config.convert_config import Allowances, ConvertConfig
-from onnx_snn.config.neuron_settings import BetaCode, BinaryCode, FittedBases, Implied, NeuronSettings
+from onnx_snn.config.convert_config import Allowances, ConvertConfig, Preset
+from onnx_snn.config.neuron_settings import BetaCode, BinaryCode, FittedBases, GridCode, Implied, NeuronSettings
 from onnx_snn.config.node_settings import Settings
 from onnx_snn.decompositions.type_inference import CAST_TYPES
 from onnx_snn.fitting.beta_codes import BetaSteps
 from onnx_snn.fitting.binary_codes import binary_code
+from onnx_snn.fitting.grid_code import exact_settings, grid_neuron
 from onnx_snn.fitting.ratings import mean_spikes
 from onnx_snn.neurons import functions
 from onnx_snn.neurons.mbe import MbeNeuron
@@ -135,10 +137,16 @@ class Fitter:
 
     def code(self, tensor: CodedTensor, settings: NeuronSettings) -> Coding:
         """The identity code of a tensor, with its channel scales and mean spikes."""
+        by_paper = self.config.preset is Preset.PAPER
+        if isinstance(settings.shape, Implied) and self.allowances is None and not by_paper:
+            settings = exact_settings(tensor.grid, settings) or settings
         key = tensor, settings
         if key not in self._codes:
             signal, neuron = self.fits.signals.signal(tensor), self._code(tensor, settings)
-            self._codes[key] = Coding(neuron, signal.scale, mean_spikes(neuron, signal.points, signal.counts), signal)
+            scale = signal.scale
+            if isinstance(settings.shape, GridCode):
+                signal, scale = self.fits.signals.signal(tensor.unscaled), np.ones_like(scale)
+            self._codes[key] = Coding(neuron, scale, mean_spikes(neuron, signal.points, signal.counts), signal)
         return self._codes[key]
 
     def _code(self, tensor: CodedTensor, settings: NeuronSettings) -> MbeNeuron:
@@ -149,6 +157,8 @@ class Fitter:
                 return steps.neuron(limit, one_sided=one_sided, gate=settings.gate)
             case BinaryCode() as code:
                 return binary_code(code, settings.timesteps, limit, one_sided=one_sided, gate=settings.gate)
+            case GridCode() as code:
+                return grid_neuron(code, settings, one_sided=one_sided)
             case FittedBases(bases):
                 return self.fits.code(tensor, bases, settings)
             case Implied() if self.allowances is not None:

@@ -77,11 +77,14 @@ def nearest(candidates: Sequence[Candidate], error: float) -> int:
 def interpolated(knob: Knob, probes: Sequence[tuple[int, float]]) -> list[float]:
     """Distortions of all candidates of `knob` from those at `probes`, pairs of an index and a distortion.
 
-    Between the probes the distortion is a power of the error, outside it is proportional to the error.
+    Between the probes the distortion is a power of the error, outside it is proportional to the error. Where a rounding
+    behind the neuron absorbs all that was probed, larger errors count as if they reached the output as they are.
     """
     known = sorted({(knob.candidates[i].error, distortion) for i, distortion in probes})
     errors = [one.error for one in knob.candidates]
     (low, at_low), (high, at_high) = known[0], known[-1]
+    if at_high == 0.0:
+        return [0.0 if error <= high else error for error in errors]
     if not (low > 0.0 and at_low > 0.0 and at_high > at_low and high > low):
         rate = at_high / high if high > 0.0 else 0.0
         return [rate * error for error in errors]

@@ -14,7 +14,7 @@ channels, from which the power-of-two scales of the channels are computed. Chann
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from onnx_snn.calibration.statistics import Observation
 from onnx_snn.decompositions.type_inference import CAST_TYPES
 from onnx_snn.graph.node_builder import NodeBuilder, add_initializer
+from onnx_snn.graph.quantization_grid import Grid
 from onnx_snn.graph.subgraphs import graph_of
 from onnx_snn.graph.unique_names import UniqueNames
 from onnx_snn.neurons.bodies.statements import REDUCE_AXES_INPUT_OPSET
@@ -63,6 +64,7 @@ class CodedTensor:
         probabilities: whether its values are probabilities in [0, 1].
         divisor: name of the tensor by which a normalization divides it, row by row; None if it is not normalized.
         weighted: whether the other operand of its product is a weight.
+        grid: the grid on which its elements lie, where it is quantized.
     """
 
     tensor: str
@@ -70,11 +72,17 @@ class CodedTensor:
     probabilities: bool = False
     divisor: str | None = None
     weighted: bool = False
+    grid: Grid | None = None
 
     @property
     def observation(self) -> Observation:
         """What calibration has to record of it."""
         return Observation(self.tensor, self.axes)
+
+    @property
+    def unscaled(self) -> CodedTensor:
+        """The tensor without channels."""
+        return replace(self, axes=None)
 
 
 def coded_tensors(site: Site, static: StaticAxes) -> tuple[CodedTensor, ...]:
@@ -85,12 +93,13 @@ def coded_tensors(site: Site, static: StaticAxes) -> tuple[CodedTensor, ...]:
             seen = _deviation_name(site, static) if isinstance(site, LayerNormSite) else names[0]
             return (CodedTensor(seen, _norm_axes(site), divisor=_divisor_name(site, static)),)
         case WeightMatmulSite():
-            return (CodedTensor(names[0], _weight_matmul_axes(site, static.get(names[0])), weighted=True),)
+            axes = _weight_matmul_axes(site, static.get(names[0]))
+            return (CodedTensor(names[0], axes, weighted=True, grid=site.grid),)
         case ActivationMatmulSite():
             return tuple(
-                CodedTensor(name, None, probabilities=True)
+                CodedTensor(name, None, probabilities=True, grid=operand.grid)
                 if operand.is_probability
-                else CodedTensor(name, _activation_matmul_axes(site, i, static.get(name)))
+                else CodedTensor(name, _activation_matmul_axes(site, i, static.get(name)), grid=operand.grid)
                 for i, (name, operand) in enumerate(zip(names, site.operands, strict=True))
             )
         case _:

@@ -50,7 +50,20 @@ class BetaCode:
     octaves: tuple[int, ...] = (0,)
 
 
-Shape: TypeAlias = Implied | FittedBases | BinaryCode | BetaCode
+@dataclass(frozen=True)
+class GridCode:
+    """An identity code whose levels are multiples of a given step, without channel scales.
+
+    Attributes:
+        step: level size of the first segment.
+        octaves: log2 of the level size of each segment relative to that of the first one, ascending from 0.
+    """
+
+    step: float
+    octaves: tuple[int, ...] = (0,)
+
+
+Shape: TypeAlias = Implied | FittedBases | BinaryCode | BetaCode | GridCode
 """The ways to specify the bases of a neuron."""
 
 

@@ -16,8 +16,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from onnx_snn.config.neuron_settings import BetaCode, BinaryCode, FittedBases, NeuronSettings, Shape
+from onnx_snn.config.neuron_settings import BetaCode, BinaryCode, FittedBases, GridCode, NeuronSettings, Shape
 from onnx_snn.errors import ConfigError
+from onnx_snn.graph.quantization_grid import SMALLEST_STEP
 from onnx_snn.neurons.mbe import MAX_TIMESTEPS
 from onnx_snn.neurons.roles import NeuronRole
 from onnx_snn.rules.site import Site
@@ -57,6 +58,8 @@ class NodeSettings:
         decay: for identity codes in place of `bases`: ratio of neighbouring step sizes of a beta code, above 0.5 and
             at most 1.
         increment: difference of neighbouring step sizes of a beta code besides, in units of the last one, 0 to 16.
+        step: for identity codes in place of `bases`: level size of the first segment, for tensors that are quantized in
+            steps of this size.
 
     Raises:
         ConfigError: an option is out of its range or contradicts another one, or no option is set.
@@ -71,6 +74,7 @@ class NodeSettings:
     octaves: tuple[int, ...] | None = None
     decay: float | None = None
     increment: float | None = None
+    step: float | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name:
@@ -88,6 +92,7 @@ class NodeSettings:
         if self.decay is not None and not (is_number(self.decay) and 0.5 < self.decay <= 1.0):
             raise ConfigError(f"nodes: {self.name!r}: decay is {self.decay!r}; expected a number above 0.5, at most 1")
         self._check_increment()
+        self._check_step()
         if self.bases is not None and self.code_option is not None:
             code = f"{self.code_option} {getattr(self, self.code_option)}"
             raise ConfigError(f"nodes: {self.name!r} sets bases {self.bases} and {code}; give one of them")
@@ -111,6 +116,15 @@ class NodeSettings:
                 f"nodes: {self.name!r}: increment is {self.increment!r}; expected 0 to {MAX_INCREMENT:g} last steps"
             )
 
+    def _check_step(self) -> None:
+        """Raise `ConfigError` unless the step is None or a positive number without a decay."""
+        if self.step is None:
+            return
+        if not (is_number(self.step) and SMALLEST_STEP <= self.step <= 1.0 / SMALLEST_STEP):
+            raise ConfigError(f"nodes: {self.name!r}: step is {self.step!r}; expected 2**-100 to 2**100")
+        if self.decay is not None:
+            raise ConfigError(f"nodes: {self.name!r} sets step {self.step} and decay {self.decay}; give one of them")
+
     def _checked_octaves(self) -> tuple[int, ...]:
         """The octaves as a tuple; raises `ConfigError` unless they are valid."""
         octaves, where = self.octaves, f"nodes: {self.name!r}: octaves is {self.octaves!r}"
@@ -123,12 +137,14 @@ class NodeSettings:
 
     @property
     def code_option(self) -> str | None:
-        """The option that is set and only applies to identity codes: "octaves", "decay" or None."""
-        return next((option for option in ("octaves", "decay") if getattr(self, option) is not None), None)
+        """The option that is set and only applies to identity codes: "octaves", "decay", "step" or None."""
+        return next((option for option in ("octaves", "decay", "step") if getattr(self, option) is not None), None)
 
     @property
     def shape(self) -> Shape | None:
         """The specification of the bases; None where no option of it is set."""
+        if self.step is not None:
+            return GridCode(self.step, self.octaves or (0,))
         if self.decay is not None:
             return BetaCode(self.decay, self.increment or 0.0, self.octaves or (0,))
         if self.octaves is not None:

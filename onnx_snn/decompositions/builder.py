@@ -8,7 +8,7 @@ A float becomes a constant of the type of the first operand, an integer or a lis
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -32,8 +32,11 @@ _BOOL_OUTPUT = operators("Equal Less LessOrEqual Greater GreaterOrEqual And Or N
 _INT64_OUTPUT = operators("Shape Size")
 """Operators whose output is of int64."""
 
-_TYPE_OF_SECOND = operators("Where CastLike")
+_TYPE_OF_SECOND = operators("Where CastLike DequantizeLinear")
 """Operators whose output has the type of their second input."""
+
+_TYPE_OF_THIRD = operators("QuantizeLinear")
+"""Operators whose output has the type of their third input."""
 
 _CONSTANT = "onnx_snn.constant"
 """Prefix of the names of the initializers that formulas add; a number follows."""
@@ -83,6 +86,20 @@ class FormulaBuilder:
     def split(self, x: ir.Value, sizes: Sequence[int], axis: int) -> Sequence[ir.Value]:
         """The parts of `x` with `sizes` along `axis`."""
         return self._write("Split", [x, list(sizes)], {"axis": axis}, len(sizes))
+
+    def several(
+        self,
+        op_type: str,
+        operands: Sequence[Operand],
+        dtypes: Sequence[ir.DataType],
+        attributes: Mapping[str, Any] | None = None,
+        domain: str = "",
+    ) -> Sequence[ir.Value]:
+        """The outputs, of types `dtypes`, of an operator with several ones."""
+        written = self._write(op_type, operands, dict(attributes or {}), len(dtypes), domain)
+        for value, dtype in zip(written, dtypes, strict=True):
+            value.type = ir.TensorType(dtype)
+        return written
 
     def loop(self, step: Step, states: Sequence[ir.Value], iterations: ir.Value) -> Sequence[ir.Value]:
         """The last states, and the elements of all iterations stacked along a new first axis.
@@ -225,4 +242,6 @@ def _type_of(node: ir.Node, like: ir.DataType | None) -> ir.DataType | None:
         return ir.DataType(node.attributes.get_int("to", 0))
     if node.op_type in _TYPE_OF_SECOND:
         return node.inputs[1].dtype if node.inputs[1] is not None else None
+    if node.op_type in _TYPE_OF_THIRD:
+        return node.inputs[2].dtype if node.inputs[2] is not None else None
     return like

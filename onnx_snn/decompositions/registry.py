@@ -23,6 +23,12 @@ from onnx_snn.decompositions.group_normalization import (
     rms_normalization_by_activations,
 )
 from onnx_snn.decompositions.grouped_query_attention import group_query_attention
+from onnx_snn.decompositions.integer_products import (
+    conv_integer,
+    dynamic_quantize_mat_mul,
+    mat_mul_integer,
+    mat_mul_integer_to_float,
+)
 from onnx_snn.decompositions.lp_normalization import (
     global_lp_pool,
     local_response_normalization,
@@ -35,6 +41,21 @@ from onnx_snn.decompositions.normalization import (
     skip_rms_normalization,
 )
 from onnx_snn.decompositions.power import power_of_constant
+from onnx_snn.decompositions.quantized_operators import (
+    q_attention,
+    q_gemm,
+    q_linear_add,
+    q_linear_average_pool,
+    q_linear_concat,
+    q_linear_conv,
+    q_linear_global_average_pool,
+    q_linear_leaky_relu,
+    q_linear_mat_mul,
+    q_linear_mul,
+    q_linear_sigmoid,
+    q_linear_softmax,
+    q_linear_where,
+)
 from onnx_snn.decompositions.quotient import quotient
 from onnx_snn.decompositions.recurrent_cells import dynamic_quantize_lstm, gru, lstm, rnn
 from onnx_snn.decompositions.reductions import (
@@ -72,20 +93,38 @@ def _loss(op: FormulaBuilder) -> Outputs:
 
 DECOMPOSITIONS: dict[tuple[str, str], Decomposition] = {
     ("", "Attention"): _standard_attention,
+    ("", "ConvInteger"): conv_integer,
     ("", "GRU"): gru,
     ("", "LSTM"): lstm,
+    ("", "MatMulInteger"): mat_mul_integer,
+    ("", "QLinearConv"): q_linear_conv,
+    ("", "QLinearMatMul"): q_linear_mat_mul,
     ("", "RNN"): rnn,
     ("", "Swish"): swish,
     (MICROSOFT, "Attention"): fused_attention,
     (MICROSOFT, "BiasGelu"): bias_gelu,
     (MICROSOFT, "DynamicQuantizeLSTM"): dynamic_quantize_lstm,
+    (MICROSOFT, "DynamicQuantizeMatMul"): dynamic_quantize_mat_mul,
     (MICROSOFT, "EmbedLayerNormalization"): embed_layer_normalization,
     (MICROSOFT, "FastGelu"): fast_gelu,
     (MICROSOFT, "FusedConv"): fused_conv,
     (MICROSOFT, "FusedGemm"): fused_gemm,
     (MICROSOFT, "FusedMatMul"): fused_mat_mul,
     (MICROSOFT, "GroupQueryAttention"): group_query_attention,
+    (MICROSOFT, "MatMulIntegerToFloat"): mat_mul_integer_to_float,
     (MICROSOFT, "MultiHeadAttention"): multi_head_attention,
+    (MICROSOFT, "QAttention"): q_attention,
+    (MICROSOFT, "QGemm"): q_gemm,
+    (MICROSOFT, "QLinearAdd"): q_linear_add,
+    (MICROSOFT, "QLinearAveragePool"): q_linear_average_pool,
+    (MICROSOFT, "QLinearConcat"): q_linear_concat,
+    (MICROSOFT, "QLinearConv"): q_linear_conv,
+    (MICROSOFT, "QLinearGlobalAveragePool"): q_linear_global_average_pool,
+    (MICROSOFT, "QLinearLeakyRelu"): q_linear_leaky_relu,
+    (MICROSOFT, "QLinearMul"): q_linear_mul,
+    (MICROSOFT, "QLinearSigmoid"): q_linear_sigmoid,
+    (MICROSOFT, "QLinearSoftmax"): q_linear_softmax,
+    (MICROSOFT, "QLinearWhere"): q_linear_where,
     (MICROSOFT, "QuickGelu"): quick_gelu,
     (MICROSOFT, "SkipLayerNormalization"): skip_layer_normalization,
     (MICROSOFT, "SkipSimplifiedLayerNormalization"): skip_rms_normalization,

@@ -5,10 +5,14 @@ from __future__ import annotations
 
 import numpy as np
 import onnx_ir as ir
+from numpy.typing import NDArray
 
 from onnx_snn.graph.operator_lists import operators
 
 _WRAPPERS = operators("Identity Cast CastLike")
+
+FLOATS = frozenset((ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.DOUBLE, ir.DataType.BFLOAT16))
+"""Element types of numbers as they stand."""
 
 
 def constant(value: ir.Value | None) -> ir.TensorProtocol | None:
@@ -42,6 +46,27 @@ def _raises_no_rank(value: ir.Value, rank: int) -> bool:
         [other for other in node.inputs if other is not None and other is not value] for node in value.consumers()
     ]
     return all(any(other.shape is not None and len(other.shape) >= rank for other in operands) for operands in others)
+
+
+def numbers(value: ir.Value | None) -> NDArray[np.floating] | None:
+    """The floats that `value` always holds, also behind a DequantizeLinear of constants; None for other values."""
+    tensor = constant(value)
+    if tensor is not None:
+        return tensor.numpy() if tensor.dtype in FLOATS else None
+    node = None if value is None else value.producer()
+    if node is None or node.domain != "" or node.op_type != "DequantizeLinear":
+        return None
+    integers, scale, *zeros = (constant(operand) for operand in node.inputs)
+    if integers is None or scale is None or None in zeros or len(scale.shape) > 1:  # blocks have scales of their own
+        return None
+    axis, rank = node.attributes.get_int("axis", 1), len(integers.shape)
+    sides = [1] * rank
+    if scale.size > 1:
+        sides[axis] = -1
+    steps = integers.numpy().astype(np.float32)
+    for zero in filter(None, zeros):
+        steps = steps - zero.numpy().astype(np.float32).reshape(sides)
+    return np.asarray(steps * scale.numpy().reshape(sides))
 
 
 def _tensor_of(node: ir.Node) -> ir.TensorProtocol | None:

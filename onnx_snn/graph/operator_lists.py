@@ -15,7 +15,7 @@ MOVEMENT = operators(
     "DepthToSpace SpaceToDepth Compress ReverseSequence Resize Upsample CenterCropPad Col2Im GridSample "
     "Unique MaxUnpool "
     # number formats of the original model
-    "QuantizeLinear DequantizeLinear "
+    "QuantizeLinear DequantizeLinear DynamicQuantizeLinear "
     # control flow and containers, whose bodies are visited separately
     "If Loop Scan SequenceMap SequenceConstruct SequenceAt SequenceInsert SequenceErase SequenceEmpty SequenceLength "
     "ConcatFromSequence SplitToSequence Optional OptionalGetElement OptionalHasElement"
@@ -49,7 +49,7 @@ INDICES = operators("ArgMax ArgMin NonZero NonMaxSuppression SequenceLength Opti
 GATHERS = operators("Gather GatherElements GatherND")
 """Operators that select elements of their first input by the indices in their second one."""
 
-INTEGER = operators("DynamicQuantizeLinear MatMulInteger ConvInteger QLinearMatMul QLinearConv")
+INTEGER = operators("MatMulInteger ConvInteger QLinearMatMul QLinearConv")
 """Operators on the quantized integers of activations."""
 
 INTEGER_MICROSOFT = operators(

@@ -110,6 +110,7 @@ ELEMENTWISE = {
     "BatchNormalization": FUSED,
     "BiasAdd": ADD,
     "QuantizeLinear": DIVIDE + ADD * 2 + CLIP,
+    "DynamicQuantizeLinear": COMPARE * 2 + DIVIDE + ADD * 2 + CLIP,
     "DequantizeLinear": ADD + MULTIPLY,
 }
 """Operations for one element of the output, by elementwise operator."""

@@ -15,6 +15,7 @@ import onnx_ir as ir
 from onnx_snn.graph.constants import constant
 from onnx_snn.graph.operator_lists import operators
 from onnx_snn.graph.product_operators import Coded, product_operator
+from onnx_snn.graph.quantization_grid import grid_of
 from onnx_snn.rules.repetition import coded_at
 from onnx_snn.rules.rule import Scope, name_of
 from onnx_snn.rules.site import ActivationMatmulSite, Operand, SoftmaxSite
@@ -43,8 +44,8 @@ def match(node: ir.Node, scope: Scope) -> ActivationMatmulSite | None:
         output=node.outputs[0],
         rule=f"product_{node.op_type.lower()}",
         operands=(
-            Operand(first.reader, first.contraction_axis, _is_probability(a, scope)),
-            Operand(second.reader, second.contraction_axis, _is_probability(b, scope)),
+            Operand(first.reader, first.contraction_axis, _is_probability(a, scope), grid_of(a)),
+            Operand(second.reader, second.contraction_axis, _is_probability(b, scope), grid_of(b)),
         ),
     )
 

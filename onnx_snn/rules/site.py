@@ -14,6 +14,7 @@ from typing import ClassVar, NamedTuple
 
 import onnx_ir as ir
 
+from onnx_snn.graph.quantization_grid import Grid
 from onnx_snn.neurons.roles import OPERANDS, NeuronRole
 
 
@@ -164,11 +165,13 @@ class Operand:
         contraction_axis: the axis of the operand that the matmul sums over: from the start for a convolution, else from
             the end; None where it is not a single one.
         is_probability: whether its elements are outputs of a softmax, in [0, 1].
+        grid: the grid on which its elements lie, where it is quantized.
     """
 
     reader: Reader
     contraction_axis: int | None
     is_probability: bool
+    grid: Grid | None
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -198,6 +201,7 @@ class WeightMatmulSite(MatmulSite):
         contraction_axis: the axis of the activation that is summed over: 1 for a convolution, else counted from the
             end; None where it is not a single one.
         contraction_is_fixed: whether the weights are a constant, so that this axis has one size.
+        grid: the grid on which the elements of the activation lie, where it is quantized.
     """
 
     kind = Kind.SYNAPSE
@@ -205,6 +209,7 @@ class WeightMatmulSite(MatmulSite):
     operand: int
     contraction_axis: int | None
     contraction_is_fixed: bool
+    grid: Grid | None
 
     @property
     def readers(self) -> tuple[Reader, ...]:

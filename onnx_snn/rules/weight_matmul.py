@@ -15,6 +15,7 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from onnx_snn.graph.product_operators import Coded, product_operator
+from onnx_snn.graph.quantization_grid import grid_of
 from onnx_snn.rules.rule import Refusal, Scope, name_of
 from onnx_snn.rules.site import WeightMatmulSite
 
@@ -40,4 +41,5 @@ def match(node: ir.Node, scope: Scope) -> WeightMatmulSite | Refusal | None:
         operand=operand,
         contraction_axis=operator.contraction_axes(node)[operand],
         contraction_is_fixed=scope.flow.is_constant(weight),
+        grid=grid_of(x),
     )

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Operators between tensors of 8 bits with static scales: dequantize, compute in floats, quantize.
+
+    QLinearMatMul   QLinearConv   QGemm
+    QLinearAdd      QLinearMul    QLinearSigmoid   QLinearLeakyRelu      QLinearSoftmax
+    QLinearConcat   QLinearWhere  QLinearAveragePool  QLinearGlobalAveragePool
+    QAttention      Attention of dequantized operands, which is decomposed in turn
+
+This is the QDQ format, which quantization tools treat as equivalent; results differ where a rounding is on the verge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import onnx_ir as ir
+
+from onnx_snn.decompositions.builder import FormulaBuilder, Outputs, Unsupported
+from onnx_snn.decompositions.quantization import dequantized, floats_of, quantized
+from onnx_snn.graph.domains import MICROSOFT
+
+_SINGLE_AXIS_OPSET = 13
+"""First opset whose Softmax normalizes a single axis; before it, all axes from the given one on."""
+
+_ATTENTION = ("num_heads", "unidirectional", "mask_filter_value", "scale", "do_rotary", "past_present_share_buffer")
+"""Attributes that QAttention shares with Attention."""
+
+
+def q_linear_mat_mul(op: FormulaBuilder) -> Outputs:
+    """MatMul(a, b), with a scale for a row of a or a column of b."""
+    product = op.MatMul(dequantized(op, 0, axis=-2), dequantized(op, 3))
+    return [quantized(op, product, 6, op.required(0))]
+
+
+def q_linear_conv(op: FormulaBuilder) -> Outputs:
+    """Conv(x, w) + b, whose bias is in steps of x_scale * w_scale."""
+    attributes = _attributes(op, "channels_last")
+    bias = op.input(8)
+    if bias is not None:
+        bias = op.Mul(op.Cast(bias, to=ir.DataType.FLOAT), op.Mul(op.required(1), op.required(4)))
+    w = dequantized(op, 3, axis=0)
+    y = _channels_first(op, dequantized(op, 0), lambda x: op.Conv(x, w, bias, **attributes))
+    return [quantized(op, y, 6, op.required(0))]
+
+
+def q_gemm(op: FormulaBuilder) -> Outputs:
+    """alpha * (a @ b + c), whose c is in steps of a_scale * b_scale; a float where no scale of the output is given."""
+    transposed = op.node.attributes.get_int
+    b = dequantized(op, 3, axis=0 if transposed("transB", 0) else 1)
+    c = op.input(6)
+    if c is not None:
+        c = op.Mul(op.Cast(c, to=ir.DataType.FLOAT), op.Mul(op.required(1), op.required(4)))
+        c = op.Mul(c, op.node.attributes.get_float("alpha", 1.0))
+    y = op.Gemm(dequantized(op, 0), b, c, **_attributes(op))
+    return [y if op.input(7) is None else quantized(op, y, 7, op.required(0))]
+
+
+def q_attention(op: FormulaBuilder) -> Outputs:
+    """com.microsoft.Attention of dequantized activations and weights."""
+    x = floats_of(op, op.required(0), op.required(3), op.input(6))
+    w = floats_of(op, op.required(1), op.required(4), op.input(7))
+    given = op.node.attributes
+    attributes = {name: given[name].value for name in _ATTENTION if name in given}
+    operands = [x, w, op.required(2), op.input(5), op.input(8)]
+    count = 2 if op.wants(1) else 1
+    return op.several("Attention", operands, [ir.DataType.FLOAT] * count, attributes, domain=MICROSOFT)
+
+
+def _elementwise(op_type: str, operands: int = 1) -> Callable[[FormulaBuilder], Outputs]:
+    """A decomposition into the standard operator `op_type` with the attributes of the node."""
+
+    def decomposition(op: FormulaBuilder) -> Outputs:
+        """The standard operator of dequantized operands."""
+        y = getattr(op, op_type)(*(dequantized(op, 3 * i) for i in range(operands)), **_attributes(op))
+        return [quantized(op, y, 3 * operands, op.required(0))]
+
+    return decomposition
+
+
+q_linear_add = _elementwise("Add", operands=2)
+q_linear_mul = _elementwise("Mul", operands=2)
+q_linear_sigmoid = _elementwise("Sigmoid")
+q_linear_leaky_relu = _elementwise("LeakyRelu")
+
+
+def q_linear_softmax(op: FormulaBuilder) -> Outputs:
+    """Softmax by the rules of the opset that the node names."""
+    x, axis = op.required(0), op.node.attributes.get_int("axis", -1)
+    by_axis = op.node.attributes.get_int("opset", 0) >= _SINGLE_AXIS_OPSET
+    is_last = axis == -1 or (x.shape is not None and axis == len(x.shape) - 1)
+    if not is_last and by_axis != (op.opset >= _SINGLE_AXIS_OPSET):
+        raise Unsupported(f"{op.node.op_type} over axis {axis} by the rules of another opset is not supported")
+    return [quantized(op, op.Softmax(dequantized(op, 0), axis=-1 if is_last else axis), 3, x)]
+
+
+def q_linear_concat(op: FormulaBuilder) -> Outputs:
+    """Concat of tensors with scales of their own."""
+    parts = [dequantized(op, i) for i in range(2, len(op.node.inputs), 3)]
+    return [quantized(op, op.Concat(*parts, **_attributes(op)), 0, op.required(2))]
+
+
+def q_linear_where(op: FormulaBuilder) -> Outputs:
+    """Where(condition, x, y)."""
+    y = op.Where(op.required(0), dequantized(op, 1), dequantized(op, 4))
+    return [quantized(op, y, 7, op.required(1))]
+
+
+def q_linear_average_pool(op: FormulaBuilder) -> Outputs:
+    """AveragePool of the given window."""
+    attributes = _attributes(op, "channels_last")
+    y = _channels_first(op, dequantized(op, 0), lambda x: op.AveragePool(x, **attributes))
+    return [quantized(op, y, 3, op.required(0))]
+
+
+def q_linear_global_average_pool(op: FormulaBuilder) -> Outputs:
+    """GlobalAveragePool."""
+    y = _channels_first(op, dequantized(op, 0), op.GlobalAveragePool)
+    return [quantized(op, y, 3, op.required(0))]
+
+
+def _attributes(op: FormulaBuilder, *without: str) -> dict[str, Any]:
+    """The attributes of the node, except those named `without`."""
+    return {name: attribute.value for name, attribute in op.node.attributes.items() if name not in without}
+
+
+def _channels_first(op: FormulaBuilder, x: ir.Value, compute: Callable[[ir.Value], ir.Value]) -> ir.Value:
+    """The result of `compute`, which takes and returns channels as axis 1, in the order of axes of the node."""
+    if not op.node.attributes.get_int("channels_last", 0):
+        return compute(x)
+    rank = op.rank(x)
+    to_first: Sequence[int] = [0, rank - 1, *range(1, rank - 1)]
+    return op.Transpose(compute(op.Transpose(x, perm=to_first)), perm=[0, *range(2, rank), 1])
