@@ -13,8 +13,8 @@ CLASSES = ("converted", "linear", "exact", "steering", "kept", "refused")
 
 ABOUT = """# Networks from packages
 
-Written by `python benchmarks/wild.py` with onnx {onnx} and onnxruntime {onnxruntime}; do not edit. Every .onnx file
-of {packages} packages, converted with default settings, calibrated with at most 12 feeds and measured on at most 8
+Written by `python benchmarks/wild.py` with onnx {onnx} and onnxruntime {onnxruntime}; do not edit. The .onnx files
+of {packages} packages (those of `benchmarks/wild-packages.txt` without a row were not run), converted with default settings, calibrated with at most 12 feeds and measured on at most 8
 others. The feeds are those of the packages themselves on seeded samples (`benchmarks/wild_samples.py`): drawn text,
 small photographs, synthetic sounds, files of this repository. Energy is of the original's, by the accumulate-only
 rule. Products are those with weights: accumulate-only, and all. Task is what the package decides from the outputs
