@@ -13,12 +13,13 @@ CLASSES = ("converted", "linear", "exact", "steering", "kept", "refused")
 
 ABOUT = """# Networks from packages
 
-Written by `python benchmarks/wild.py` with onnx {onnx} and onnxruntime {onnxruntime}; do not edit. The .onnx files
-of {packages} packages (those of `benchmarks/wild-packages.txt` without a row were not run), converted with default settings, calibrated with at most 12 feeds and measured on at most 8
-others. The feeds are those of the packages themselves on seeded samples (`benchmarks/wild_samples.py`): drawn text,
-small photographs, synthetic sounds, files of this repository. Energy is of the original's, by the accumulate-only
-rule. Products are those with weights: accumulate-only, and all. Task is what the package decides from the outputs
-(`benchmarks/wild_tasks.py`): the number of test feeds on which it is equal, and of all."""
+Written by `python benchmarks/wild.py` with onnx {onnx} and onnxruntime {onnxruntime}; do not edit. The .onnx files of
+{packages} packages (those of `benchmarks/wild-packages.txt` without a row were not run), converted with default
+settings, calibrated with at most 12 feeds and measured on at most 8 others. The feeds are those of the packages
+themselves on seeded samples (`benchmarks/wild_samples.py`): drawn text, small photographs, synthetic sounds, files of
+this repository. Energy is of the original's, by the accumulate-only rule. Products are those with weights:
+accumulate-only, and all. Task is what the package decides from the outputs (`benchmarks/wild_tasks.py`): the number
+of test feeds on which it is equal, and of all."""
 
 NODES = """Every node of a file is in one class; functions and fused operators count as they are written out. *Linear* \
 includes
