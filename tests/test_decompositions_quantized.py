@@ -170,6 +170,24 @@ def test_attention_of_integers() -> None:
     assert_same(network("QAttention", tensors, ("x", "mask"), order, output=np.float32, num_heads=2), tensors)
 
 
+@pytest.mark.parametrize("segments", [False, True])
+def test_an_embedding_of_integers(segments: bool) -> None:
+    ids = np.array([[1, 2, 0], [3, 1, 2]], np.int32)
+    tensors: dict[str, Array] = {"ids": ids, "types": ids % 2}
+    sizes = {"word": (5, 8), "position": (4, 8), "segment": (2, 8), "gamma": (8,), "beta": (8,)}
+    for seed, (name, shape) in enumerate(sizes.items()):
+        tensors |= q(integers(*shape, seed=seed), name, 0.01 * (1 + seed), 100 + seed)
+    names = [name if segments or name != "segment" else "" for name in sizes]
+    parts = ["ids", "types" * segments, *names, ""]
+    order = " ".join(
+        part or "-" for part in parts + [f"{n}s" * bool(n) for n in names] + [f"{n}z" * bool(n) for n in names]
+    )
+    inputs = ("ids", "types") if segments else ("ids",)
+    proto = network("QEmbedLayerNormalization", tensors, inputs, order, output=np.float32, epsilon=1e-5)
+    proto.graph.node[0].output.append("lengths")
+    assert site_kinds(assert_same(proto, tensors)) == [Kind.LAYER_NORM]
+
+
 def dynamic(reader: str) -> ir.Model:
     """What onnxruntime's dynamic quantization makes of a product, whose integers `reader` takes."""
     return ir.from_proto(

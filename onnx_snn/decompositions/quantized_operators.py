@@ -4,7 +4,7 @@
     QLinearMatMul   QLinearConv   QGemm
     QLinearAdd      QLinearMul    QLinearSigmoid   QLinearLeakyRelu      QLinearSoftmax
     QLinearConcat   QLinearWhere  QLinearAveragePool  QLinearGlobalAveragePool
-    QAttention      Attention of dequantized operands, which is decomposed in turn
+    QAttention      QEmbedLayerNormalization       the operator of floats, which is decomposed in turn
 
 This is the QDQ format, which quantization tools treat as equivalent; results differ where a rounding is on the verge.
 """
@@ -65,6 +65,18 @@ def q_attention(op: FormulaBuilder) -> Outputs:
     operands = [x, w, op.required(2), op.input(5), op.input(8)]
     count = 2 if op.wants(1) else 1
     return op.several("Attention", operands, [ir.DataType.FLOAT] * count, attributes, domain=MICROSOFT)
+
+
+def q_embed_layer_normalization(op: FormulaBuilder) -> Outputs:
+    """com.microsoft.EmbedLayerNormalization of dequantized tables, gamma and beta."""
+    tables = [
+        None if (table := op.input(i)) is None else floats_of(op, table, op.required(i + 6), op.input(i + 11))
+        for i in range(2, 7)
+    ]
+    epsilon = op.node.attributes.get_float("epsilon", 1e-12)
+    types = [ir.DataType.FLOAT, ir.DataType.INT32]
+    operands = [op.input(0), op.input(1), *tables, op.input(7)]
+    return op.several("EmbedLayerNormalization", operands, types, {"epsilon": epsilon}, domain=MICROSOFT)
 
 
 def _elementwise(op_type: str, operands: int = 1) -> Callable[[FormulaBuilder], Outputs]:
