@@ -27,7 +27,8 @@ from onnx_snn.errors import (
 )
 from onnx_snn.evaluation.comparison import Evaluation, compare
 from onnx_snn.evaluation.metrics import Metric
-from onnx_snn.evaluation.sensitivity import NodeSensitivity, Sensitivity, sensitivity
+from onnx_snn.evaluation.node_sensitivity import NodeSensitivity, Sensitivity
+from onnx_snn.evaluation.sensitivity import sensitivity
 from onnx_snn.exporter import export
 from onnx_snn.neurons.functions import ScalarFunction, register
 from onnx_snn.neurons.mbe import MbeNeuron

@@ -15,8 +15,8 @@ import onnx_snn
 from onnx_snn.conversion import pipeline
 from onnx_snn.conversion.held_back import HeldBack
 from onnx_snn.evaluation.comparison import Evaluation
+from onnx_snn.evaluation.node_sensitivity import NodeSensitivity, Sensitivity
 from onnx_snn.evaluation.remedies import remedies
-from onnx_snn.evaluation.sensitivity import NodeSensitivity, Sensitivity
 
 
 @pytest.mark.parametrize(

@@ -131,7 +131,7 @@ def test_external_weights_come_in_and_go_out(tmp_path: Path, monkeypatch: pytest
 def test_stages_are_logged_and_timed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, logger="onnx_snn.conversion.stopwatch"):
         _, report = converted(graph("y = Gelu (x)"), tmp_path, **FULL_BASES)
-    stages = ["load", "decompose", "recognise", "calibrate", "fit", "rewrite", "verify", "save", "profile"]
+    stages = ["load", "decompose", "recognise", "calibrate", "fit", "rewrite", "verify", "save", "profile", "advise"]
     assert list(report.seconds) == stages
     assert [record.message for record in caplog.records if record.name == "onnx_snn.conversion.stopwatch"] == stages
 

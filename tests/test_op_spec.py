@@ -22,7 +22,7 @@ from composites import (
     rows,
     softmax_of,
 )
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from numpy.typing import NDArray
 from portable import Native, assert_same_bits, model_of, neuron_feeds
 from strategies import Case, cases, neurons
@@ -92,6 +92,17 @@ def native(operator: Operator, polarity: int) -> Native:
     return Native(model_of(operator, body=Body.LOOP, metered=True, polarity=polarity))
 
 
+def order_shows(x: Float32) -> bool:
+    """Whether the mean of a row may depend on the order of summation: it cancels by 24 bits or more, of values whose
+    magnitudes differ by more than the 29 bits that float64 has beyond float32."""
+    values = x.astype(np.float64)
+    magnitudes = np.abs(values)
+    largest = magnitudes.max(axis=-1)
+    smallest = np.where(magnitudes > 0.0, magnitudes, np.inf).min(axis=-1)
+    cancels = np.abs(values.sum(axis=-1)) < largest * 2.0**-24
+    return bool(np.any(cancels & (largest > smallest * 2.0**29)))
+
+
 def check_composite(javascript: JavaScript, composite: Composite, x: Float32) -> None:
     """y of NumPy, and the spikes of the kernels where no row has a NaN."""
     feeds, expected = composite.feeds(x), composite.numpy(x)
@@ -108,6 +119,7 @@ def check_composite(javascript: JavaScript, composite: Composite, x: Float32) ->
 @settings(max_examples=60)
 @given(x=rows())
 def test_composites(javascript: JavaScript, composite: Composite, x: Float32) -> None:
+    assume(not order_shows(x))
     check_composite(javascript, composite, x)
 
 
@@ -122,6 +134,7 @@ def test_composites_of_equal_elements(javascript: JavaScript, composite: Composi
 @settings(max_examples=60)
 @given(neurons(), neurons(), rows())
 def test_composites_of_any_neurons(javascript: JavaScript, first: MbeNeuron, second: MbeNeuron, x: Float32) -> None:
+    assume(not order_shows(x))
     check_composite(javascript, softmax_of(first, second), x)
     check_composite(javascript, layer_normalization_of(first, second, scaled=True), x)
     check_composite(javascript, rms_normalization_of(first, second, scaled=True), x)

@@ -26,7 +26,8 @@ from onnx_snn.data.feeds import open_feeds
 from onnx_snn.data.specs import input_specs
 from onnx_snn.errors import ConfigError, OnnxSnnError
 from onnx_snn.evaluation.comparison import Evaluation, compare
-from onnx_snn.evaluation.sensitivity import DEFAULT_SAMPLES, Sensitivity, sensitivity
+from onnx_snn.evaluation.node_sensitivity import Sensitivity
+from onnx_snn.evaluation.sensitivity import DEFAULT_SAMPLES, sensitivity
 from onnx_snn.exporter import export
 from onnx_snn.graph.model_reader import load_model
 from onnx_snn.graph.model_writer import check_output

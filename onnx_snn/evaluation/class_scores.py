@@ -15,6 +15,7 @@ from pathlib import Path
 import onnx_ir as ir
 
 from onnx_snn.graph.constants import scalar
+from onnx_snn.graph.map_types import from_proto
 from onnx_snn.graph.operator_lists import operators
 from onnx_snn.graph.protobuf_weights import read_model
 
@@ -38,7 +39,7 @@ def has_class_scores(output: ir.Value) -> bool:
 
 def file_has_class_scores(path: str | Path, output: str) -> bool:
     """Whether the output called `output` of the model in `path` has scores of classes; no weights are read."""
-    model = ir.from_proto(read_model(Path(path))[0])
+    model = from_proto(read_model(Path(path))[0])
     return any(has_class_scores(value) for value in model.graph.outputs if value.name == output)
 
 

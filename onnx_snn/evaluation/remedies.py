@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from onnx_snn.evaluation.code_ranges import DOMINANT
-from onnx_snn.evaluation.sensitivity import NodeSensitivity, Sensitivity
+from onnx_snn.evaluation.node_sensitivity import NodeSensitivity, Sensitivity
 
 MOST_NAMES = 4
 """Largest number of names in a remedy; those of most error come first."""

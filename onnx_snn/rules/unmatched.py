@@ -22,6 +22,9 @@ from onnx_snn.rules.node_class import NodeClass
 _LINEAR = MOVEMENT | SUMS | RANDOM
 """Standard operators that are linear in their activations or pass them on: they need no neuron and no report line."""
 
+_LINEAR_MACHINE_LEARNING = operators("ZipMap LabelEncoder CategoryMapper ArrayFeatureExtractor FeatureVectorizer")
+"""Operators of ONNX-ML that move values, into maps or by tables."""
+
 _LINEAR_MICROSOFT = operators("RotaryEmbedding QuantizeLinear DequantizeLinear BiasAdd")
 """Operators of onnxruntime that are linear in their activations."""
 
@@ -66,7 +69,7 @@ def _reason_of_other(node: ir.Node) -> str | None:
         return None
     if node.domain == MICROSOFT_BLOCKED:
         return _BLOCKED_REASON
-    if node.domain == MACHINE_LEARNING and node.op_type == "ZipMap":  # puts probabilities into maps
+    if node.domain == MACHINE_LEARNING and node.op_type in _LINEAR_MACHINE_LEARNING:
         return None
     if node.domain == MICROSOFT and node.op_type in INTEGER_MICROSOFT:
         return _INTEGER_REASON
