@@ -42,6 +42,7 @@ def quantized(
         activation_type=QuantType.QUInt8,
         weight_type=QuantType.QInt8,
         op_types_to_quantize=list(operators),
+        reduce_range=True,  # sums of two products of 8 bits saturate on processors without dot products of them
     )
     return folder / "model.onnx"
 

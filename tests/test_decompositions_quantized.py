@@ -88,7 +88,7 @@ def test_a_product_with_static_scales(opset: int, columns: bool) -> None:
     scale, zero = (COLUMNS, np.zeros(5)) if columns else (np.float32(0.01), 3)
     tensors = q(integers(4, 8), "a") | q(MATRIX, "b", scale, zero) | OUT
     proto = network("QLinearMatMul", tensors, ("a",), "a as az b bs bz ys yz", domain="", version=opset)
-    assert_same(proto, tensors)
+    assert_same(proto, tensors, steps=0)
 
 
 @pytest.mark.parametrize("channels_last", [0, 1])
@@ -99,7 +99,7 @@ def test_a_convolution_with_static_scales(channels_last: int) -> None:
     attributes = {"pads": [1, 1, 1, 1], "strides": [2, 2]} | ({"channels_last": 1} if channels_last else {})
     domain = "com.microsoft" if channels_last else ""
     proto = network("QLinearConv", tensors, ("x",), "x xs xz w ws wz ys yz bias", domain=domain, **attributes)
-    assert_same(proto, tensors)
+    assert_same(proto, tensors, steps=0)
 
 
 @pytest.mark.parametrize("transposed", [0, 1])
@@ -109,7 +109,7 @@ def test_a_linear_layer_with_static_scales(transposed: int, rounds: bool) -> Non
     bias = {"c": integers(5, dtype="int16").astype(np.int32)}
     tensors = q(integers(4, 8), "a") | q(b, "b", COLUMNS, np.zeros(5)) | bias | OUT
     order, output = "a as az b bs bz c" + " ys yz" * rounds, np.uint8 if rounds else np.float32
-    assert_same(network("QGemm", tensors, ("a",), order, output=output, transB=transposed, alpha=0.7), tensors)
+    assert_same(network("QGemm", tensors, ("a",), order, output=output, transB=transposed, alpha=0.7), tensors, steps=0)
 
 
 @pytest.mark.parametrize(
@@ -168,6 +168,24 @@ def test_attention_of_integers() -> None:
     tensors |= {"wz": np.int8(0), "bias": normal(48), "mask": np.array([4, 3], np.int32)}
     order = "x w bias xs ws mask xz wz"
     assert_same(network("QAttention", tensors, ("x", "mask"), order, output=np.float32, num_heads=2), tensors)
+
+
+@pytest.mark.parametrize("segments", [False, True])
+def test_an_embedding_of_integers(segments: bool) -> None:
+    ids = np.array([[1, 2, 0], [3, 1, 2]], np.int32)
+    tensors: dict[str, Array] = {"ids": ids, "types": ids % 2}
+    sizes = {"word": (5, 8), "position": (4, 8), "segment": (2, 8), "gamma": (8,), "beta": (8,)}
+    for seed, (name, shape) in enumerate(sizes.items()):
+        tensors |= q(integers(*shape, seed=seed), name, 0.01 * (1 + seed), 100 + seed)
+    names = [name if segments or name != "segment" else "" for name in sizes]
+    parts = ["ids", "types" * segments, *names, ""]
+    order = " ".join(
+        part or "-" for part in parts + [f"{n}s" * bool(n) for n in names] + [f"{n}z" * bool(n) for n in names]
+    )
+    inputs = ("ids", "types") if segments else ("ids",)
+    proto = network("QEmbedLayerNormalization", tensors, inputs, order, output=np.float32, epsilon=1e-5)
+    proto.graph.node[0].output.append("lengths")
+    assert site_kinds(assert_same(proto, tensors)) == [Kind.LAYER_NORM]
 
 
 def dynamic(reader: str) -> ir.Model:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import onnx_ir as ir
 import pytest
@@ -11,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onnx_snn.config.neuron_settings import GridCode, NeuronSettings
+from onnx_snn.config.node_settings import NodeSettings
 from onnx_snn.fitting.grid_code import MOST_SEGMENTS, exact_settings, grid_neuron
 from onnx_snn.fitting.ratings import mean_spikes
 from onnx_snn.graph.constants import numbers
@@ -26,6 +29,7 @@ ROUNDED = "q = QuantizeLinear(x, s, z)"
         (f"{ROUNDED} y = DequantizeLinear(q, s, z)", Grid(0.25, 155)),
         ("q = QuantizeLinear(x, s, i) y = DequantizeLinear(q, s, i)", Grid(0.25, 255)),
         (f"{ROUNDED} d = DequantizeLinear(q, s, z) y = Transpose<perm = [0, 2, 1]>(d)", Grid(0.25, 155)),
+        (f"{ROUNDED} y = com.microsoft.DequantizeLinear(q, s, z)", Grid(0.25, 155)),
         (f"{ROUNDED} d = DequantizeLinear(q, s, z) y = Relu(d)", None),
         (f"{ROUNDED} d = DequantizeLinear(q, s, z) y = Add(d, d)", None),
         ("q, t, w = DynamicQuantizeLinear(x) y = DequantizeLinear(q, t, w)", None),
@@ -66,6 +70,14 @@ def test_every_number_of_a_grid_is_exact(grid: Grid, timesteps: int, gate: bool)
         bits = [bin(level).count("1") for level in range(grid.levels + 1)]
         counts = np.ones(grid.levels + 1, np.int64)
         assert mean_spikes(neuron, signal[grid.levels :].astype(np.float64), counts) == pytest.approx(np.mean(bits))
+
+
+def test_an_entry_of_a_configuration_gives_the_code_again() -> None:
+    found = exact_settings(Grid(0.1, 255), NeuronSettings(6, True, 4.0))
+    assert found is not None
+    entry = NodeSettings(name="a", **found.options())
+    assert entry.applied_to(NeuronSettings(8, False, 1.0)) == found
+    assert NodeSettings.from_json(json.loads(json.dumps(entry.to_json()))) == entry
 
 
 @pytest.mark.parametrize(

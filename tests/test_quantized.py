@@ -11,6 +11,7 @@ import networks
 import numpy as np
 import onnx
 import pytest
+from fused_operators import run as unfused
 from networks import FULL_BASES, Feeds, normal, relative_error, run, tokens
 from onnxruntime.quantization import QuantFormat, quantize_dynamic
 from onnxruntime_tools import quantized
@@ -18,7 +19,7 @@ from onnxruntime_tools import quantized
 import onnx_snn
 from onnx_snn import ConversionReport, Status
 
-ERROR_BOUNDS = {8: 0.02, 12: 1e-3}
+ERROR_BOUNDS = {8: 0.03, 12: 1e-3}
 """Largest relative errors by time steps. Codes on the grid of a tensor are exact, but where a function or a norm is off
 by a fraction of one of the 256 steps, some elements take the neighbouring one, which is 0.4 % of a tensor's range.
 Quantization itself costs 6 %."""
@@ -85,6 +86,31 @@ def test_what_is_quantized_as_it_runs(tmp_path: Path) -> None:
     assert integers(path) <= integers(result)
     unseen = tokens(4, 7, seed=2)
     assert relative_error(run(path, unseen)["logits"], run(result, unseen)["logits"]) < ERROR_BOUNDS[8]
+
+
+@pytest.mark.parametrize("form", list(QuantFormat))
+def test_networks_of_products_and_selections_keep_every_bit(form: QuantFormat, tmp_path: Path) -> None:
+    """Between quantized tensors nothing is left that could be inexact."""
+    model = onnx.parser.parse_model("""
+        <ir_version: 9, opset_import: ["" : 17]>
+        main (float[N, 3, 8, 8] x) => (float[N, 5] y)
+        <int64[2] flat = {0, -1}> {
+            [conv] c = Conv <pads = [1, 1, 1, 1]> (x, filters, bias)
+            r = Relu (c)
+            p = MaxPool <kernel_shape = [2, 2], strides = [2, 2]> (r)
+            f = Reshape (p, flat)
+            [gemm] y = Gemm (f, weights)
+        }
+    """)
+    for name, array in {"filters": normal(4, 3, 3, 3), "bias": normal(4), "weights": normal(64, 5)}.items():
+        model.graph.initializer.append(onnx.numpy_helper.from_array(array, name))
+    x = {"x": normal(8, 3, 8, 8)}
+    path = quantized(model, tmp_path, x, form, ["Conv", "Relu", "MaxPool", "Reshape", "Gemm"])
+    result, report = converted(path, x)
+    kinds = {"synapse": Status.CONVERTED, "MaxPool": Status.EXACT}
+    assert {node.kind: node.status for node in report.nodes} == kinds
+    unseen = {"x": 2.0 * normal(8, 3, 8, 8, seed=2)}
+    np.testing.assert_array_equal(unfused(onnx.load(result), unseen)["y"], unfused(onnx.load(path), unseen)["y"])
 
 
 @pytest.mark.parametrize("entry", ["bert.optimum", "flan-t5.optimum.encoder"])

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from onnx_snn.allocation.candidates import Candidate, NeuronFamily
 from onnx_snn.allocation.cost_model import Load
 from onnx_snn.allocation.knobs import Knob
-from onnx_snn.allocation.sensitivities import distortions, grouped, interpolated, nearest
+from onnx_snn.allocation.sensitivities import distortions, grouped, interpolated, nearest, proportional
 from onnx_snn.config.neuron_settings import NeuronSettings
 
 
@@ -63,8 +63,9 @@ def test_between_probes_distortions_are_a_power_of_the_error() -> None:
 
 def test_a_distortion_that_a_rounding_absorbs_tells_nothing_of_larger_errors() -> None:
     one = knob([1e-1, 1e-2, 1e-3, 1e-4])
-    assert interpolated(one, [(2, 0.0)]) == [1e-1, 1e-2, 0.0, 0.0]
-    assert interpolated(one, [(0, 1e-3), (2, 0.0)]) == pytest.approx([1e-3, 1e-4, 1e-5, 1e-6])
+    assert proportional(one, [(2, 0.0)]) == [1e-1, 1e-2, 0.0, 0.0]
+    assert proportional(one, [(0, 1e-3), (2, 0.0)]) == pytest.approx([1e-3, 1e-4, 1e-5, 1e-6])
+    assert proportional(one, [(0, 1e-3), (2, 1e-3)]) == pytest.approx([1e-1, 1e-2, 1e-3, 1e-4])
 
 
 def test_the_nearest_error_is_so_in_ratio() -> None:

@@ -23,7 +23,7 @@ from tqdm import tqdm
 from onnx_snn.allocation.candidates import Candidate, CodeFamily
 from onnx_snn.allocation.output_error import OutputErrors
 from onnx_snn.allocation.price import Indices, Tables, predicted_front, spike_costs, total
-from onnx_snn.allocation.sensitivities import distortions
+from onnx_snn.allocation.sensitivities import distortions, proportional
 from onnx_snn.allocation.trial_network import TrialNetwork
 from onnx_snn.data.specs import Feed, sample_count
 
@@ -100,7 +100,7 @@ class Budget:
         groups = max(1, probes // sum(map(sample_count, self._probed)))
         rounds = any(isinstance(knob.family, CodeFamily) and knob.family.tensor.grid for knob in knobs)
         errors = [PROBE_ERROR, ROUNDED_PROBE_ERROR] if rounds else [PROBE_ERROR]
-        predicted = distortions(knobs, self._probe, errors, groups=groups, progress=self.progress)
+        predicted = distortions(knobs, self._probe, errors, groups=groups, progress=self.progress, table=proportional)
         return self._cheapest(predicted_front(costs, predicted), predicted)
 
     def _probe(self, choice: Sequence[Candidate], alone: Collection[int]) -> float:

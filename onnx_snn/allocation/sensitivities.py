@@ -28,9 +28,18 @@ PROHIBITIVE = 1e30
 Probe = Callable[[Sequence[Candidate], Collection[int]], float]
 """Distortion of the output with a candidate for each knob, of which only those with the given indices spike."""
 
+Table = Callable[[Knob, Sequence[tuple[int, float]]], list[float]]
+"""Distortions of all candidates of a knob from those of some, pairs of an index and a distortion."""
+
 
 def distortions(
-    knobs: Sequence[Knob], probe: Probe, errors: Sequence[float], *, groups: int | None = None, progress: bool
+    knobs: Sequence[Knob],
+    probe: Probe,
+    errors: Sequence[float],
+    *,
+    groups: int | None = None,
+    progress: bool,
+    table: Table | None = None,
 ) -> list[list[float]]:
     """The distortion of every candidate of every knob.
 
@@ -40,7 +49,9 @@ def distortions(
         errors: relative squared errors near which candidates are probed.
         groups: largest number of probes for each of `errors`; None for one for each knob.
         progress: show a progress bar on a terminal.
+        table: gives the distortions of all candidates of a knob by those of the probes: `interpolated` by default.
     """
+    table = table or interpolated
     open_ = [i for i, knob in enumerate(knobs) if len(knob.candidates) > 1]
     members = grouped(knobs, open_, len(open_) if groups is None else groups)
     measured: dict[int, list[tuple[int, float]]] = {i: [] for i in range(len(knobs))}
@@ -52,7 +63,7 @@ def distortions(
         for i in group:
             share = choice[i].error / shares if shares else 1.0 / len(group)
             measured[i].append((indices[i], _rounded(distortion * share)))
-    return [interpolated(knob, measured[i]) if measured[i] else [0.0] for i, knob in enumerate(knobs)]
+    return [table(knob, measured[i]) if measured[i] else [0.0] for i, knob in enumerate(knobs)]
 
 
 def grouped(knobs: Sequence[Knob], indices: Sequence[int], most: int) -> list[list[int]]:
@@ -77,14 +88,11 @@ def nearest(candidates: Sequence[Candidate], error: float) -> int:
 def interpolated(knob: Knob, probes: Sequence[tuple[int, float]]) -> list[float]:
     """Distortions of all candidates of `knob` from those at `probes`, pairs of an index and a distortion.
 
-    Between the probes the distortion is a power of the error, outside it is proportional to the error. Where a rounding
-    behind the neuron absorbs all that was probed, larger errors count as if they reached the output as they are.
+    Between the probes the distortion is a power of the error, outside it is proportional to the error.
     """
     known = sorted({(knob.candidates[i].error, distortion) for i, distortion in probes})
     errors = [one.error for one in knob.candidates]
     (low, at_low), (high, at_high) = known[0], known[-1]
-    if at_high == 0.0:
-        return [0.0 if error <= high else error for error in errors]
     if not (low > 0.0 and at_low > 0.0 and at_high > at_low and high > low):
         rate = at_high / high if high > 0.0 else 0.0
         return [rate * error for error in errors]
@@ -98,6 +106,20 @@ def interpolated(knob: Knob, probes: Sequence[tuple[int, float]]) -> list[float]
         return float(at_low * (error / low) ** power)
 
     return [distortion(error) for error in errors]
+
+
+def proportional(knob: Knob, probes: Sequence[tuple[int, float]]) -> list[float]:
+    """Distortions of all candidates of `knob`, proportional to their errors by the largest ratio at `probes`.
+
+    Where a rounding behind the neuron absorbs all that was probed, larger errors count as if they reached the output as
+    they are.
+    """
+    errors = [one.error for one in knob.candidates]
+    rate = max((distortion / errors[i] for i, distortion in probes if errors[i] > 0.0), default=0.0)
+    if rate > 0.0:
+        return [rate * error for error in errors]
+    absorbed = max(errors[i] for i, _ in probes)
+    return [0.0 if error <= absorbed else error for error in errors]
 
 
 def _rounded(value: float) -> float:

@@ -48,6 +48,7 @@ from onnx_snn.conversion.examination import (
 )
 from onnx_snn.conversion.folder import Configurations, convert_folder
 from onnx_snn.conversion.function_library import attach, closed_body_copy
+from onnx_snn.conversion.fused_reference import reference_note
 from onnx_snn.conversion.neuron_choice import choose_neurons
 from onnx_snn.conversion.neuron_rules import PlansOf, by_rule
 from onnx_snn.conversion.report import ConversionReport
@@ -192,7 +193,8 @@ def convert_model(
         if config.allocates and len(calibrated.paths) == 1:
             held = held_back_error(next(networks), original, feeds, samples, config)
         costly = costly_nodes(converted.decomposed, converted.model, verified, report)
-    warnings = [*costly, *([held.warning()] if held is not None and held.thin else [])]
+        fused = reference_note(original, verified[:PROFILED_SAMPLES])
+    warnings = [*costly, *([held.warning()] if held is not None and held.thin else []), *([fused] if fused else [])]
     return dataclasses.replace(report, held_back=held, warnings=tuple(warnings), seconds=stopwatch.seconds)
 
 

@@ -37,8 +37,8 @@ def floats_of(op: FormulaBuilder, x: ir.Value, scale: ir.Value, zero: ir.Value |
     else:
         steps = op.Cast(x, to=ir.DataType.INT32)
         if zero is not None:
-            steps = op.Sub(steps, op.Cast(_along(op, zero, x, axis), to=ir.DataType.INT32))
-        y = op.Mul(op.Cast(steps, to=op.float_type(scale)), _along(op, scale, x, axis))
+            steps = op.Sub(steps, op.Cast(along(op, zero, x, axis), to=ir.DataType.INT32))
+        y = op.Mul(op.Cast(steps, to=op.float_type(scale)), along(op, scale, x, axis))
     y.shape = x.shape
     return y
 
@@ -49,7 +49,7 @@ def whole_numbers(op: FormulaBuilder, x: ir.Value, zero: ir.Value | None, axis: 
     return floats_of(op, x, op.constant(1.0 if size == 1 else [1.0] * size, ir.DataType.FLOAT), zero, axis)
 
 
-def quantized(op: FormulaBuilder, y: ir.Value, scale: int, like: ir.Value) -> ir.Value:
+def quantized(op: FormulaBuilder, y: ir.Value, scale: int, like: ir.Value, *, in_steps: bool = False) -> ir.Value:
     """`y` in steps of input `scale` of the node, with the input behind it as zero point.
 
     Args:
@@ -57,11 +57,17 @@ def quantized(op: FormulaBuilder, y: ir.Value, scale: int, like: ir.Value) -> ir
         y: floats.
         scale: index of the scale.
         like: a tensor of the type of the result, where the node gives no zero point.
+        in_steps: whether `y` is in these steps already.
     """
     zero = op.input(scale + 1)
     if zero is None:
         zero = op.constant(0, like.dtype or ir.DataType.UINT8)
-    return op.QuantizeLinear(y, op.required(scale), zero)
+    return op.QuantizeLinear(y, op.constant(1.0, ir.DataType.FLOAT) if in_steps else op.required(scale), zero)
+
+
+def is_single(value: ir.Value) -> bool:
+    """Whether a scale or zero point has one element, as far as its shape tells."""
+    return _elements(value) == 1
 
 
 def _elements(value: ir.Value) -> int:
@@ -70,7 +76,9 @@ def _elements(value: ir.Value) -> int:
     return sizes[-1] if sizes else 1
 
 
-def _along(op: FormulaBuilder, value: ir.Value, x: ir.Value, axis: int) -> ir.Value:
+def along(op: FormulaBuilder, value: ir.Value, x: ir.Value, axis: int) -> ir.Value:
     """`value` with its elements along `axis` of `x`."""
+    if is_single(value):
+        return value
     behind = (-axis if axis < 0 else op.rank(x) - axis) - 1
-    return value if behind == 0 or _elements(value) == 1 else op.Reshape(value, [-1, *[1] * behind])
+    return value if behind == 0 else op.Reshape(value, [-1, *[1] * behind])

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Operators between tensors of 8 bits with static scales: dequantize, compute in floats, quantize.
+"""Operators between tensors of 8 bits with static scales, in floats.
+
+Products are those of whole numbers, which are then scaled and rounded as onnxruntime does. Other operators dequantize,
+compute in floats and quantize.
 
     QLinearMatMul   QLinearConv   QGemm
     QLinearAdd      QLinearMul    QLinearSigmoid   QLinearLeakyRelu      QLinearSoftmax
     QLinearConcat   QLinearWhere  QLinearAveragePool  QLinearGlobalAveragePool
-    QAttention      Attention of dequantized operands, which is decomposed in turn
+    QAttention      QEmbedLayerNormalization       the operator of floats, which is decomposed in turn
 
-This is the QDQ format, which quantization tools treat as equivalent; results differ where a rounding is on the verge.
+Results of the other operators, in the QDQ format, differ where a rounding is on the verge.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from typing import Any
 import onnx_ir as ir
 
 from onnx_snn.decompositions.builder import FormulaBuilder, Outputs, Unsupported
-from onnx_snn.decompositions.quantization import dequantized, floats_of, quantized
+from onnx_snn.decompositions.quantization import along, dequantized, floats_of, is_single, quantized, whole_numbers
 from onnx_snn.graph.domains import MICROSOFT
 
 _SINGLE_AXIS_OPSET = 13
@@ -29,31 +32,47 @@ _ATTENTION = ("num_heads", "unidirectional", "mask_filter_value", "scale", "do_r
 
 def q_linear_mat_mul(op: FormulaBuilder) -> Outputs:
     """MatMul(a, b), with a scale for a row of a or a column of b."""
-    product = op.MatMul(dequantized(op, 0, axis=-2), dequantized(op, 3))
-    return [quantized(op, product, 6, op.required(0))]
+    a = whole_numbers(op, op.required(0), op.input(2), axis=-2)
+    product = op.MatMul(a, whole_numbers(op, op.required(3), op.input(5)))
+    row = along(op, op.required(1), a, -2)
+    return [_requantized(op, product, op.Mul(row, op.required(4)), 6)]
 
 
 def q_linear_conv(op: FormulaBuilder) -> Outputs:
     """Conv(x, w) + b, whose bias is in steps of x_scale * w_scale."""
     attributes = _attributes(op, "channels_last")
-    bias = op.input(8)
-    if bias is not None:
-        bias = op.Mul(op.Cast(bias, to=ir.DataType.FLOAT), op.Mul(op.required(1), op.required(4)))
-    w = dequantized(op, 3, axis=0)
-    y = _channels_first(op, dequantized(op, 0), lambda x: op.Conv(x, w, bias, **attributes))
-    return [quantized(op, y, 6, op.required(0))]
+    x, w = whole_numbers(op, op.required(0), op.input(2)), whole_numbers(op, op.required(3), op.input(5), axis=0)
+    bias, w_scale = _whole_bias(op, 8), op.required(4)
+    if not is_single(w_scale):
+        w_scale = op.Reshape(w_scale, [-1, *[1] * (op.rank(op.required(3)) - 2)])
+    step = op.Mul(op.required(1), w_scale)
+
+    def convolved(x: ir.Value) -> ir.Value:
+        return _requantized(op, op.Conv(x, w, bias, **attributes), step, 6)
+
+    return [_channels_first(op, x, convolved)]
 
 
 def q_gemm(op: FormulaBuilder) -> Outputs:
     """alpha * (a @ b + c), whose c is in steps of a_scale * b_scale; a float where no scale of the output is given."""
-    transposed = op.node.attributes.get_int
-    b = dequantized(op, 3, axis=0 if transposed("transB", 0) else 1)
-    c = op.input(6)
-    if c is not None:
-        c = op.Mul(op.Cast(c, to=ir.DataType.FLOAT), op.Mul(op.required(1), op.required(4)))
-        c = op.Mul(c, op.node.attributes.get_float("alpha", 1.0))
-    y = op.Gemm(dequantized(op, 0), b, c, **_attributes(op))
-    return [y if op.input(7) is None else quantized(op, y, 7, op.required(0))]
+    attributes = _attributes(op, "alpha")
+    b_axis = 0 if op.node.attributes.get_int("transB", 0) else 1
+    a, b = whole_numbers(op, op.required(0), op.input(2)), whole_numbers(op, op.required(3), op.input(5), axis=b_axis)
+    product = op.Gemm(a, b, _whole_bias(op, 6), **attributes)
+    step = op.Mul(op.Mul(op.required(1), op.required(4)), op.node.attributes.get_float("alpha", 1.0))
+    return [op.Mul(product, step) if op.input(7) is None else _requantized(op, product, step, 7)]
+
+
+def _whole_bias(op: FormulaBuilder, index: int) -> ir.Value | None:
+    """Input `index` of the node, whole numbers, as floats; None where it is absent."""
+    bias = op.input(index)
+    return None if bias is None else op.Cast(bias, to=ir.DataType.FLOAT)
+
+
+def _requantized(op: FormulaBuilder, product: ir.Value, step: ir.Value, scale: int) -> ir.Value:
+    """`product`, in units of `step`, in those of input `scale` of the node, rounded as onnxruntime does."""
+    ratio = op.Div(step, op.required(scale))
+    return quantized(op, op.Mul(product, ratio), scale, op.required(0), in_steps=True)
 
 
 def q_attention(op: FormulaBuilder) -> Outputs:
@@ -65,6 +84,18 @@ def q_attention(op: FormulaBuilder) -> Outputs:
     operands = [x, w, op.required(2), op.input(5), op.input(8)]
     count = 2 if op.wants(1) else 1
     return op.several("Attention", operands, [ir.DataType.FLOAT] * count, attributes, domain=MICROSOFT)
+
+
+def q_embed_layer_normalization(op: FormulaBuilder) -> Outputs:
+    """com.microsoft.EmbedLayerNormalization of dequantized tables, gamma and beta."""
+    tables = [
+        None if (table := op.input(i)) is None else floats_of(op, table, op.required(i + 6), op.input(i + 11))
+        for i in range(2, 7)
+    ]
+    epsilon = op.node.attributes.get_float("epsilon", 1e-12)
+    types = [ir.DataType.FLOAT, ir.DataType.INT32]
+    operands = [op.input(0), op.input(1), *tables, op.input(7)]
+    return op.several("EmbedLayerNormalization", operands, types, {"epsilon": epsilon}, domain=MICROSOFT)
 
 
 def _elementwise(op_type: str, operands: int = 1) -> Callable[[FormulaBuilder], Outputs]:

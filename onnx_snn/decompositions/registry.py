@@ -43,6 +43,7 @@ from onnx_snn.decompositions.normalization import (
 from onnx_snn.decompositions.power import power_of_constant
 from onnx_snn.decompositions.quantized_operators import (
     q_attention,
+    q_embed_layer_normalization,
     q_gemm,
     q_linear_add,
     q_linear_average_pool,
@@ -114,6 +115,7 @@ DECOMPOSITIONS: dict[tuple[str, str], Decomposition] = {
     (MICROSOFT, "MatMulIntegerToFloat"): mat_mul_integer_to_float,
     (MICROSOFT, "MultiHeadAttention"): multi_head_attention,
     (MICROSOFT, "QAttention"): q_attention,
+    (MICROSOFT, "QEmbedLayerNormalization"): q_embed_layer_normalization,
     (MICROSOFT, "QGemm"): q_gemm,
     (MICROSOFT, "QLinearAdd"): q_linear_add,
     (MICROSOFT, "QLinearAveragePool"): q_linear_average_pool,

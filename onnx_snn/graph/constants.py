@@ -7,6 +7,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from onnx_snn.graph.domains import MICROSOFT
 from onnx_snn.graph.operator_lists import operators
 
 _WRAPPERS = operators("Identity Cast CastLike")
@@ -48,13 +49,18 @@ def _raises_no_rank(value: ir.Value, rank: int) -> bool:
     return all(any(other.shape is not None and len(other.shape) >= rank for other in operands) for operands in others)
 
 
+def dequantizes(node: ir.Node) -> bool:
+    """Whether `node` is a DequantizeLinear, of ONNX or of onnxruntime."""
+    return node.op_type == "DequantizeLinear" and node.domain in ("", MICROSOFT)
+
+
 def numbers(value: ir.Value | None) -> NDArray[np.floating] | None:
     """The floats that `value` always holds, also behind a DequantizeLinear of constants; None for other values."""
     tensor = constant(value)
     if tensor is not None:
         return tensor.numpy() if tensor.dtype in FLOATS else None
     node = None if value is None else value.producer()
-    if node is None or node.domain != "" or node.op_type != "DequantizeLinear":
+    if node is None or not dequantizes(node):
         return None
     integers, scale, *zeros = (constant(operand) for operand in node.inputs)
     if integers is None or scale is None or None in zeros or len(scale.shape) > 1:  # blocks have scales of their own

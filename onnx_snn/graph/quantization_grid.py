@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import onnx_ir as ir
 
-from onnx_snn.graph.constants import constant
+from onnx_snn.graph.constants import constant, dequantizes
 from onnx_snn.graph.operator_lists import operators
 
 _KEEPS_NUMBERS = operators(
@@ -44,7 +44,7 @@ def grid_of(value: ir.Value | None) -> Grid | None:
     while node is not None and node.domain == "" and node.op_type in _KEEPS_NUMBERS:
         first = node.inputs[0]
         node = None if first is None else first.producer()
-    if node is None or node.domain != "" or node.op_type != "DequantizeLinear":
+    if node is None or not dequantizes(node):
         return None
     integers, scale, *zeros = node.inputs
     step, dtype = constant(scale), _type_of(integers, zeros)

@@ -27,7 +27,7 @@ from onnx_snn.graph.shapes import Shapes
 from onnx_snn.graph.subgraphs import closed_around, graph_of, lifted, places
 from onnx_snn.graph.unique_names import UniqueNames
 from onnx_snn.runtime.execution import ort_value, run
-from onnx_snn.runtime.session import add_kernels, add_libraries
+from onnx_snn.runtime.session import add_kernels, add_libraries, session_options
 
 OptionsFactory: TypeAlias = Callable[[], ort.SessionOptions]
 
@@ -166,6 +166,16 @@ def quiet_options_with_kernels() -> ort.SessionOptions:
     options = quiet_options()
     add_kernels(options)
     return options
+
+
+def optimized_session(model: ir.Model) -> ort.InferenceSession:
+    """A session on `model`, of less than 2 GiB, as onnxruntime opens it by default, with its fused kernels.
+
+    Raises:
+        ModelError: onnxruntime does not accept the model.
+    """
+    options = session_options(quiet=True, kernels=False, custom_ops=libraries_of(model))
+    return _session(model, options, ["CPUExecutionProvider"])
 
 
 def _session(model: ir.Model, options: ort.SessionOptions, providers: Sequence[str]) -> ort.InferenceSession:
