@@ -36,6 +36,15 @@ def test_groups_hold_every_knob_once(count: int, most: int) -> None:
     assert len(groups) <= max(most, 2)
 
 
+@pytest.mark.parametrize("measured", [float("inf"), float("nan")])
+def test_what_leads_to_no_number_is_prohibitive(measured: float) -> None:
+    def probe(choice: Sequence[Candidate], alone: Collection[int]) -> float:
+        return measured if 0 in alone else 1e-3
+
+    broken, sound = distortions([knob([1e-2, 1e-3])] * 2, probe, [1e-2], progress=False)
+    assert min(broken) > 1e20 > max(sound)
+
+
 def test_a_probe_is_shared_by_the_errors_of_its_group() -> None:
     knobs = [knob([1e-2, 1e-3]), knob([1e-2, 4e-3])]
 

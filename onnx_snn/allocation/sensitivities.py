@@ -123,4 +123,5 @@ def proportional(knob: Knob, probes: Sequence[tuple[int, float]]) -> list[float]
 
 
 def _rounded(value: float) -> float:
-    return float(f"{min(value, PROHIBITIVE):.{DIGITS - 1}e}")
+    """`value` to `DIGITS` digits; an infinite one, or none at all, is prohibitive."""
+    return float(f"{value if value < PROHIBITIVE else PROHIBITIVE:.{DIGITS - 1}e}")

@@ -29,6 +29,9 @@ from onnx_snn.decompositions.cell_activations import Activation, activations_of
 DIRECTIONS = {"forward": (False,), "reverse": (True,), "bidirectional": (False, True)}
 """Whether each direction goes backward, by the attribute `direction`."""
 
+BEFORE_FIRST = 1 - 2**63
+"""End of a Slice that goes backward to the first element, whatever the length."""
+
 INITIAL = 5
 """Index of the input that holds the first state; further states follow."""
 
@@ -183,24 +186,22 @@ def recurrence(op: FormulaBuilder, cell: Cell, operands: Operands | None = None)
     backward = DIRECTIONS[op.node.attributes.get_string("direction", "forward")]
     activations = activations_of(op.node, cell.activations, len(backward))
     running, length = operands.running(), operands.length()
-    order = _descending(op, length) if any(backward) else None
     sequences, states = [], []
     for direction, each in enumerate(backward):
         weights = operands.weights(direction, activations[direction])
         read = [operands.input_products(direction), *([] if running is None else [running])]
         if each:
-            read = [op.Gather(value, order, axis=0) for value in read]
+            read = [_reversed(op, value) for value in read]
         *last, outputs = op.loop(_step(cell, weights, read), operands.initial_states(direction), length)
-        sequences.append(op.Unsqueeze(op.Gather(outputs, order, axis=0) if each else outputs, [1]))
+        sequences.append(op.Unsqueeze(_reversed(op, outputs) if each else outputs, [1]))
         states.append([op.Unsqueeze(state, [0]) for state in last])
     joined = [op.Concat(*parts, axis=0) if len(parts) > 1 else parts[0] for parts in zip(*states, strict=True)]
     return [op.Concat(*sequences, axis=1) if len(sequences) > 1 else sequences[0], *joined]
 
 
-def _descending(op: FormulaBuilder, count: ir.Value) -> ir.Value:
-    """The indices from `count` - 1 to 0, int64 [count]."""
-    last, end, step = op.Sub(count, 1), *(op.constant(-1, ir.DataType.INT64) for _ in range(2))
-    return op.Range(last, end, step)
+def _reversed(op: FormulaBuilder, sequence: ir.Value) -> ir.Value:
+    """The elements along the first axis from the last one to the first."""
+    return op.Slice(sequence, [-1], [BEFORE_FIRST], [0], [-1])
 
 
 def _step(cell: Cell, weights: Weights, sequences: Sequence[ir.Value]) -> Step:
