@@ -38,7 +38,7 @@ def test_groups_hold_every_knob_once(count: int, most: int) -> None:
 
 @pytest.mark.parametrize("measured", [float("inf"), float("nan")])
 def test_what_leads_to_no_number_is_prohibitive(measured: float) -> None:
-    def probe(choice: Sequence[Candidate], alone: Collection[int]) -> float:
+    def probe(_: Sequence[Candidate], alone: Collection[int]) -> float:
         return measured if 0 in alone else 1e-3
 
     broken, sound = distortions([knob([1e-2, 1e-3])] * 2, probe, [1e-2], progress=False)
