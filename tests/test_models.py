@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from spoiling import spoiled
 
 import onnx_snn
+from onnx_snn.config.convert_config import DEFAULT_MAX_ERROR
 
 pytestmark = pytest.mark.slow
 
@@ -22,6 +23,9 @@ MODELS = Path(__file__).parents[1] / "models"
 NAMES = sorted(str(file.parent.relative_to(MODELS)) for file in MODELS.glob("**/model.onnx"))
 SAMPLES = 16
 """Enough that a broken conversion shows; accuracy proper is measured in benchmarks/accuracy.py."""
+
+FEW_TIMESTEPS = [("roberta-mr", 4), ("resnet-cifar10", 4)]
+"""A network of each kind, Transformer and convolutional, also with few time steps, whose codes have many segments."""
 
 Converted = Callable[..., tuple[Path, onnx_snn.ConversionReport]]
 
@@ -88,8 +92,7 @@ def test_sensitivity_finds_a_spoiled_node(name: str, source: str, converted: Con
     assert found.nodes[0].name == victim
 
 
-@pytest.mark.parametrize("timesteps", [8, 4])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("name", "timesteps"), [*((name, 8) for name in NAMES), *FEW_TIMESTEPS])
 def test_kernels_and_functions_give_equal_outputs(name: str, timesteps: int, converted: Converted) -> None:
     """Whole networks, bit for bit: nothing but the spiking nodes differs between the two sessions."""
     path, _ = converted(name, timesteps)
@@ -109,11 +112,14 @@ def first_sample(name: str) -> dict[str, NDArray[Any]]:
 @pytest.mark.parametrize("backend", ["node", "web"])
 @pytest.mark.parametrize("name", NAMES)
 def test_other_runtimes_give_equal_outputs(name: str, backend: str, converted: Converted) -> None:
-    """Equal but for native products, which sum in another order and may move a value across a level."""
+    """Equal but for native products, which sum in another order and may move a value across a level of a sparse code.
+
+    Such a level is as wide as the budget allows, so that a few of them are a third of it.
+    """
     assert javascript_missing() is None, javascript_missing()
     path, _ = converted(name)
     feed = first_sample(name)
     expected, got = run("python", path, feed), run(backend, path, feed)
     for output, value in expected.items():
         error = np.linalg.norm(got[output] - value) / np.linalg.norm(value)
-        assert error <= 2e-3, output
+        assert error <= DEFAULT_MAX_ERROR / 3.0, output

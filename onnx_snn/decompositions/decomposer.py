@@ -19,6 +19,7 @@ from onnx_snn.decompositions.type_inference import annotate, has_cast_types
 from onnx_snn.graph.unique_names import make_names_unique
 from onnx_snn.metadata import ORIGIN_KEY
 from onnx_snn.neurons.opset import DOMAIN
+from onnx_snn.rules.registered_function import is_registered
 from onnx_snn.rules.rule import name_of
 
 
@@ -90,10 +91,10 @@ class _Decomposer:
                 replaced |= self._replace(node, write)
 
     def function_body(self, op: FormulaBuilder) -> Outputs | None:
-        """Outputs of the inlined function that the node calls; None where it calls none."""
+        """Outputs of the inlined function that the node calls; None where it calls none, or one that is registered."""
         identifier = op.node.op_identifier()
         function = self.model.functions.get(identifier)
-        if function is None or function.domain == DOMAIN:
+        if function is None or function.domain == DOMAIN or is_registered(op.node):
             return None
         outputs = inlined(op, function, self.model.opset_imports)
         self._called.add(identifier)

@@ -18,11 +18,8 @@ from onnx_snn.rules.site import FunctionSite
 
 def match(node: ir.Node, scope: Scope) -> FunctionSite | None:
     """The site of a registered function at `node`, or None."""
-    name = node.op_type.lower()
-    if len(node.inputs) != 1 or len(node.outputs) != 1 or name not in functions.registered():
-        return None
-    (x,) = node.inputs
-    if x is None or not scope.flow.is_activation(x):
+    (x, *_) = (*node.inputs, None)
+    if not is_registered(node) or x is None or not scope.flow.is_activation(x):
         return None
     return FunctionSite(
         name=name_of(node),
@@ -30,5 +27,10 @@ def match(node: ir.Node, scope: Scope) -> FunctionSite | None:
         inputs=(x,),
         output=node.outputs[0],
         rule="registered",
-        function=name,
+        function=node.op_type.lower(),
     )
+
+
+def is_registered(node: ir.Node) -> bool:
+    """Whether `node` has the form and the name of a registered function, whatever defines its operator."""
+    return len(node.inputs) == len(node.outputs) == 1 and node.op_type.lower() in functions.registered()
