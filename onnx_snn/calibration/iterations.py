@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bodies of Loop and Scan whose tensors calibration can observe: those that have the same shapes in every iteration.
+"""Bodies of loops whose tensors calibration can observe: those that have the same shapes in every iteration.
 
 The values of all iterations are stacked. In a loop that appends to a tensor they have different shapes.
 """
@@ -20,7 +20,7 @@ from onnx_snn.runtime.tap_session import Observer
 
 
 def changing_shape(model: ir.Model, sites: Iterable[Site], feeds: Iterable[Feed]) -> dict[Site, str]:
-    """Reasons to refuse those of `sites` in the body of a Loop or Scan whose tensors change their shape on `feeds`.
+    """Reasons to refuse those of `sites` in the body of a Loop whose tensors change their shape on `feeds`.
 
     Raises:
         ModelError: onnxruntime does not accept the model.

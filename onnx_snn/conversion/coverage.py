@@ -15,7 +15,7 @@ from onnx_snn.conversion.verification import Comparison
 from onnx_snn.decompositions.decomposer import origin_of
 from onnx_snn.decompositions.type_inference import CAST_TYPES
 from onnx_snn.errors import ModelError
-from onnx_snn.graph.subgraphs import closed_around, graph_of, places
+from onnx_snn.graph.subgraphs import closed_around, graph_of, places, why_closed
 from onnx_snn.profiling.gain import Gain
 from onnx_snn.rules import Recognition
 from onnx_snn.rules.node_class import NodeClass
@@ -103,15 +103,12 @@ class Coverage:
         ]
 
     def refuse_bodies(self, model: ir.Model) -> None:
-        """Refuse the sites in a branch within the body of a Loop or Scan."""
+        """Refuse the sites in the body of a Scan, or in a branch within the body of a Loop."""
         known = places(model)
         for site in self.selected:
             place = closed_around(graph_of(site.node), known)
             if place is not None:
-                self.refused[site] = (
-                    f"lies in a branch within the body of the {place.node.op_type} {name_of(place.node)!r}, which some "
-                    "iterations may take and others not, where calibration cannot observe it"
-                )
+                self.refused[site] = why_closed(place)
 
     def check_any(self) -> None:
         """Require that something is left to convert.

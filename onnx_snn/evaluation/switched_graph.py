@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from onnx_snn.errors import ModelError
-from onnx_snn.graph.subgraphs import Places, around, closed_around, graph_of, places
+from onnx_snn.graph.subgraphs import Places, around, closed_around, graph_of, places, why_closed
 from onnx_snn.graph.unique_names import UniqueNames
 from onnx_snn.metadata import IDENTITY, PART_OF_KEY, SOURCE_KEY
 from onnx_snn.neurons import opset
@@ -231,7 +231,7 @@ def _spiking_nodes(model: ir.Model, known: Places) -> list[ir.Node]:
     """The spiking nodes of `model`, whose subgraphs lie at `known` places.
 
     Raises:
-        ModelError: there is none, or one lies in a branch within the body of a Loop or Scan.
+        ModelError: there is none, or one lies where it cannot be observed.
     """
     spiking = [node for node in model.graph.all_nodes() if node.domain == opset.DOMAIN]
     if not spiking:
@@ -239,10 +239,7 @@ def _spiking_nodes(model: ir.Model, known: Places) -> list[ir.Node]:
     for node in spiking:
         closed = closed_around(graph_of(node), known)
         if closed is not None:
-            raise ModelError(
-                f"spiking node {node.name!r} lies in a branch within the body of a {closed.node.op_type}, where its "
-                "output cannot be observed"
-            )
+            raise ModelError(f"the output of spiking node {node.name!r} cannot be observed: it {why_closed(closed)}")
     return spiking
 
 

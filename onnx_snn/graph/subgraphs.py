@@ -3,7 +3,7 @@
 
 A branch of an If runs once or not at all. To lift a tensor out of it, the branch gets the tensor as an additional
 output, the other branch an empty tensor, and the If a new output that holds whichever was computed. The body of a Loop
-or Scan runs any number of times. A tensor in it becomes a scan output, which stacks its values along a new first axis:
+runs any number of times. A tensor in it becomes a scan output, which stacks its values along a new first axis:
 axes that are counted from the end stay what they are. This is repeated for each enclosing node. A branch within a body
 is empty in some iterations only, and what is empty cannot be stacked with what is not, so its tensors stay inside.
 """
@@ -22,8 +22,9 @@ from onnx_snn.graph.unique_names import UniqueNames
 BRANCHES = ("then_branch", "else_branch")
 """Names of the attributes of If that hold its branches."""
 
-BODIES = ("Loop", "Scan")
-"""Operators whose body runs once for each iteration."""
+BODIES = ("Loop",)
+"""Operators whose body runs once for each iteration and can hold spiking nodes. Scan is none: onnxruntime needs the
+shapes of all that its body returns, which spiking nodes hide from it."""
 
 LIFTED = "onnx_snn.lifted."
 """Prefix of the names of values that are added to lift a tensor."""
@@ -75,7 +76,7 @@ def body_around(graph: ir.Graph, known: Places) -> Place | None:
 def closed_around(graph: ir.Graph, known: Places) -> Place | None:
     """The place of the body out of which tensors of `graph` cannot be lifted; None where they can be.
 
-    It is the body around a branch that is, or lies around, `graph`, or the body of another operator than Loop and Scan.
+    It is the body around a branch that is, or lies around, `graph`, or the body of another operator than Loop.
     """
     in_branch = False
     for place in around(graph, known):
@@ -86,8 +87,16 @@ def closed_around(graph: ir.Graph, known: Places) -> Place | None:
     return None
 
 
+def why_closed(place: Place) -> str:
+    """Why nothing can be lifted out of the body at `place`, as the end of a sentence about what lies there."""
+    node = f"the {place.node.op_type} {(place.node.name or place.node.outputs[0].name)!r}"
+    if place.node.op_type in BODIES:
+        return f"lies in a branch within the body of {node}, which some iterations may take and others not"
+    return f"lies in the body of {node}, whose shapes spiking nodes would hide from onnxruntime"
+
+
 def unconditional_graphs(model: ir.Model) -> set[ir.Graph]:
-    """The main graph of `model`, and the bodies of Loop and Scan that lie in no branch: what runs in every run."""
+    """The main graph of `model`, and the bodies of Loop nodes that lie in no branch: what runs in every run."""
     known = places(model)
     bodies = (graph for graph in known if all(_is_body(place) for place in around(graph, known)))
     return {model.graph, *bodies}
@@ -103,8 +112,7 @@ def source_of_lifted(value: ir.Value) -> ir.Value:
     if producer is None or producer.op_type not in BODIES:
         return value
     outputs = producer.attributes["body"].as_graph().outputs
-    # The body of a Loop also gives its condition back.
-    inner = outputs[(value.index() or 0) + (producer.op_type == "Loop")]
+    inner = outputs[(value.index() or 0) + 1]  # behind the condition
     passed = inner.producer()
     if passed is None or passed.op_type != "Identity" or passed.inputs[0] is None:
         return value
@@ -148,12 +156,7 @@ def _passed_out(value: ir.Value, place: Place, name: str, names: UniqueNames) ->
         graph = place.node.attributes[attribute].as_graph()
         graph.append(node)
         node.outputs[0].name, node.outputs[0].dtype = names.take(f"{name}.{attribute}"), dtype
-        if place.attribute not in BRANCHES:
-            node.outputs[0].shape = value.shape  # which onnxruntime's Scan needs
         graph.outputs.append(node.outputs[0])
-    for option in ("scan_output_axes", "scan_output_directions"):
-        if option in place.node.attributes:
-            place.node.attributes[option] = ir.AttrInt64s(option, [*place.node.attributes[option].as_ints(), 0])
     place.node.resize_outputs(len(place.node.outputs) + 1)
     output = place.node.outputs[-1]
     output.name, output.dtype = names.take(name), dtype

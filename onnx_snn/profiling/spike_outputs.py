@@ -8,7 +8,7 @@ Every neuron of a spiking node gets an output int64 [S, N] after the outputs of 
     <node>/deviation_spikes, <node>/rsqrt_spikes            SpikingLayerNormalization, SpikingRMSNormalization
 
 It holds the spikes of one run by time step and basis, summed over elements, and over the iterations where the node lies
-in the body of a Loop or Scan. The functions in the file are replaced by ones with these outputs, since a call must take
+in the body of a Loop. The functions in the file are replaced by ones with these outputs, since a call must take
 every output of a function.
 """
 

@@ -24,7 +24,7 @@ from onnx_snn.graph.external_weights import detach_weights, with_mapped_weights
 from onnx_snn.graph.map_types import to_proto
 from onnx_snn.graph.node_builder import NodeBuilder
 from onnx_snn.graph.shapes import Shapes
-from onnx_snn.graph.subgraphs import closed_around, graph_of, lifted, places
+from onnx_snn.graph.subgraphs import closed_around, graph_of, lifted, places, why_closed
 from onnx_snn.graph.unique_names import UniqueNames
 from onnx_snn.runtime.execution import ort_value, run
 from onnx_snn.runtime.session import add_kernels, add_libraries, session_options
@@ -44,7 +44,7 @@ class Observer:
     Args:
         model: The model; it is not changed.
         names: Names of tensors of the main graph or of subgraphs. A tensor of a branch that is not taken is empty, of
-            shape [0]. Those of the body of a Loop or Scan are stacked along a new first axis, one for each iteration.
+            shape [0]. Those of the body of a Loop are stacked along a new first axis, one for each iteration.
         shapes: Output the shapes of the tensors in place of their values.
         providers: Execution providers; None for the CPU.
         session_options: Makes the session's options.
@@ -197,7 +197,7 @@ def _find_values(model: ir.Model, names: Iterable[str]) -> list[ir.Value]:
     """The values with these names, that of the outer graph where subgraphs use a name again.
 
     Raises:
-        CalibrationError: there is no such value, or it lies in a branch within the body of a Loop or Scan.
+        CalibrationError: there is no such value, or it cannot be observed.
     """
     known = places(model)
     values: dict[str, ir.Value] = {}
@@ -211,10 +211,7 @@ def _find_values(model: ir.Model, names: Iterable[str]) -> list[ir.Value]:
             raise CalibrationError(f"the model has no tensor '{name}'{hint}")
         closed = closed_around(graph_of(values[name]), known)
         if closed is not None:
-            raise CalibrationError(
-                f"tensor '{name}' lies in a branch within the body of a {closed.node.op_type}, which some iterations "
-                "may take and others not, and cannot be observed"
-            )
+            raise CalibrationError(f"tensor '{name}' cannot be observed: it {why_closed(closed)}")
     return [values[name] for name in names]
 
 
