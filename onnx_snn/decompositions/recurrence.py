@@ -89,6 +89,8 @@ class Operands:
     """The inputs of a recurrent operator, in the layout and the number format of the standard ones.
 
     Attributes:
+        op: the builder that replaces the operator.
+        cell: its cell.
         x: input sequence.
         lengths: lengths of the sequences, int32 [batch]; None where all are full.
         hidden: size of a state.
@@ -176,13 +178,13 @@ class QuantizedOperands(Operands):
         return self.op.Mul(self.op.Cast(steps, to=self.op.float_type(scale)), scale)
 
 
-def recurrence(op: FormulaBuilder, cell: Cell, operands: Operands | None = None) -> Outputs:
-    """Outputs Y and the last states of the recurrent operator that `op` replaces.
+def recurrence(operands: Operands) -> Outputs:
+    """Outputs Y and the last states of the recurrent operator that has `operands`.
 
     Raises:
         Unsupported: an option that onnxruntime does not run, or an unknown activation.
     """
-    operands = operands or Operands(op, cell)
+    op, cell = operands.op, operands.cell
     backward = DIRECTIONS[op.node.attributes.get_string("direction", "forward")]
     activations = activations_of(op.node, cell.activations, len(backward))
     running, length = operands.running(), operands.length()

@@ -23,32 +23,27 @@ import onnx_ir as ir
 
 from onnx_snn.decompositions.builder import FormulaBuilder, Outputs
 from onnx_snn.decompositions.cell_activations import Activation
-from onnx_snn.decompositions.recurrence import Cell, QuantizedOperands, Weights, recurrence
+from onnx_snn.decompositions.recurrence import Cell, Operands, QuantizedOperands, Weights, recurrence
 
 
 def rnn(op: FormulaBuilder) -> Outputs:
     """The outputs of RNN."""
-    return recurrence(op, Cell((1,), 1, ("Tanh",), _rnn_step))
+    return recurrence(Operands(op, Cell((1,), 1, ("Tanh",), _rnn_step)))
 
 
 def gru(op: FormulaBuilder) -> Outputs:
     """The outputs of GRU."""
-    return recurrence(op, Cell((2, 1), 1, ("Sigmoid", "Tanh"), _gru_step, own_bias=True))
+    return recurrence(Operands(op, Cell((2, 1), 1, ("Sigmoid", "Tanh"), _gru_step, own_bias=True)))
 
 
 def lstm(op: FormulaBuilder) -> Outputs:
     """The outputs of LSTM."""
-    return recurrence(op, _lstm_cell())
+    return recurrence(Operands(op, _LSTM))
 
 
 def dynamic_quantize_lstm(op: FormulaBuilder) -> Outputs:
     """The outputs of DynamicQuantizeLSTM, without the rounding of activations to 8 bits."""
-    cell = _lstm_cell()
-    return recurrence(op, cell, QuantizedOperands(op, cell))
-
-
-def _lstm_cell() -> Cell:
-    return Cell((4,), 2, ("Sigmoid", "Tanh", "Tanh"), _lstm_step, further={7: "peepholes"})
+    return recurrence(QuantizedOperands(op, _LSTM))
 
 
 def _rnn_step(
@@ -92,6 +87,9 @@ def _lstm_step(
     c = op.Add(op.Mul(kept, c), op.Mul(i, _gate(op, g, new)))
     o = _gate(op, f, _seen(op, o, p_o, c))
     return [op.Mul(o, h_of(op, c)), c]
+
+
+_LSTM = Cell((4,), 2, ("Sigmoid", "Tanh", "Tanh"), _lstm_step, further={7: "peepholes"})
 
 
 def _seen(op: FormulaBuilder, x: ir.Value, peephole: ir.Value | None, c: ir.Value) -> ir.Value:
