@@ -26,11 +26,9 @@ from onnx_snn.decompositions.decomposer import decompose
 from onnx_snn.decompositions.unclaimed import recognise_decomposed
 from onnx_snn.errors import ModelError
 from onnx_snn.graph.model_reader import ModelSource, load_model
+from onnx_snn.graph.operator_lists import RECURRENT, RECURRENT_MICROSOFT
 from onnx_snn.graph.unique_names import make_names_unique
 from onnx_snn.neurons.opset import DOMAIN
-
-RECURRENT = frozenset(("RNN", "GRU", "LSTM", "DynamicQuantizeLSTM"))
-"""Operators of recurrent cells."""
 
 CACHES = ("past_", "present")
 """Prefixes of the names of inputs and outputs that hold a key/value cache."""
@@ -144,7 +142,7 @@ def for_network(config: ConvertConfig, network: ir.Model) -> ConvertConfig:
     names = [value.name or "" for value in (*network.graph.inputs, *network.graph.outputs)]
     if config.max_error is None and any(name.startswith(CACHES) for name in names):
         return dataclasses.replace(config, max_error=GENERATING_MAX_ERROR)
-    recurrent = any(node.op_type in RECURRENT for node in network.graph.all_nodes())
+    recurrent = any(node.op_type in RECURRENT | RECURRENT_MICROSOFT for node in network.graph.all_nodes())
     if config.max_error is None and recurrent and config.timesteps > FEW_TIMESTEPS:
         return dataclasses.replace(config, max_error=RECURRENT_MAX_ERROR)
     return config

@@ -65,3 +65,6 @@ CONTRACTIONS = operators("MatMul Gemm Einsum Conv ConvTranspose")
 
 RECURRENT = operators("LSTM GRU RNN")
 """Operators that hold a state over the elements of a sequence."""
+
+RECURRENT_MICROSOFT = operators("DynamicQuantizeLSTM")
+"""Operators of onnxruntime that do."""

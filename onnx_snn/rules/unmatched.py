@@ -13,6 +13,7 @@ from onnx_snn.graph.operator_lists import (
     MOVEMENT,
     RANDOM,
     RECURRENT,
+    RECURRENT_MICROSOFT,
     SELECTION,
     SUMS,
     operators,
@@ -73,6 +74,8 @@ def _reason_of_other(node: ir.Node) -> str | None:
         return None
     if node.domain == MICROSOFT and node.op_type in INTEGER_MICROSOFT:
         return _INTEGER_REASON
+    if node.domain == MICROSOFT and node.op_type in RECURRENT_MICROSOFT:
+        return _RECURRENT_REASON
     return f"no rule matches the operator {node.domain}.{node.op_type}"
 
 
