@@ -59,11 +59,18 @@ class CalibratedSites:
         static: axes of fixed size of each matmul operand.
         calibration: histograms of the coded tensors and function arguments.
         paths: the first feed of each execution path.
+        unobserved: reasons to refuse sites that calibration cannot observe, by the names of their outputs.
     """
 
     static: StaticAxes
     calibration: Calibration
     paths: Mapping[ExecutionPath, Feed]
+    unobserved: Mapping[str, str]
+
+    def refuse_unobserved(self, coverage: Coverage) -> None:
+        """Refuse what calibration cannot observe, in the coverage of any copy of the network."""
+        names = {site: str(site.output.name) for site in coverage.selected}
+        coverage.refused |= {site: self.unobserved[name] for site, name in names.items() if name in self.unobserved}
 
     def verified_feeds(self, feeds: Feeds, original: ir.Model) -> Iterator[Feed]:
         """The first samples of `feeds`, for the comparison with `original`; an equal share of each execution path."""
@@ -98,26 +105,23 @@ def calibrate_sites(examined: Examined, feeds: Feeds, run: RunOptions) -> Calibr
     """
     model, coverage = examined.model, examined.coverage
     paths = execution_paths(model, coverage.selected, feeds)
-    refuse_unobserved(examined, paths)
+    reasons = untaken(coverage.selected, paths, model)
+    coverage.refused |= reasons
+    reasons |= changing_shape(model, coverage.selected, paths.values())
+    coverage.refused |= reasons
     coverage.check_any()
+    unobserved = {str(site.output.name): why for site, why in reasons.items()}
     static = _static_axes(model, coverage, paths)
     observed, needed = observed_model(model, coverage.selected, static), observations(coverage.selected, static)
     if not needed:  # softmax alone: arguments of its neurons are mantissas, whose range is fixed
-        return CalibratedSites(static, Calibration(""), paths)
+        return CalibratedSites(static, Calibration(""), paths, unobserved)
     if run.cache is not None and Path(run.cache).exists():
-        return CalibratedSites(static, load_cache(run.cache, observed, needed), paths)
+        return CalibratedSites(static, load_cache(run.cache, observed, needed), paths, unobserved)
     typical, cached = list(paths.values()), run.cache is not None
     calibration = calibrate(observed, needed, feeds, typical=typical, cached=cached, progress=run.progress)
     if run.cache is not None:
         calibration.save_cache(run.cache)
-    return CalibratedSites(static, calibration, paths)
-
-
-def refuse_unobserved(examined: Examined, paths: Mapping[ExecutionPath, Feed]) -> None:
-    """Refuse the sites on none of the execution `paths`, and those in loops whose tensors change their shape."""
-    coverage = examined.coverage
-    coverage.refused |= untaken(coverage.selected, paths, examined.model)
-    coverage.refused |= changing_shape(examined.model, coverage.selected, paths.values())
+    return CalibratedSites(static, calibration, paths, unobserved)
 
 
 def _static_axes(model: ir.Model, coverage: Coverage, paths: Mapping[ExecutionPath, Feed]) -> StaticAxes:

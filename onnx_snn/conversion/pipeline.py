@@ -33,7 +33,6 @@ from onnx_snn.conversion.calibrated_sites import (
     CalibratedSites,
     calibrate_sites,
     open_calibration,
-    refuse_unobserved,
     weight_count,
 )
 from onnx_snn.conversion.coverage import Coverage
@@ -211,7 +210,7 @@ def _examined_copies(
     yield examined
     while True:
         copy = examine(original, name, config, stopwatch, ranks)
-        refuse_unobserved(copy, calibrated.paths)
+        calibrated.refuse_unobserved(copy.coverage)
         yield copy
 
 
