@@ -125,6 +125,8 @@ class CalibratedSignals:
         channels = self.calibration.channels[tensor.tensor, tensor.axes]
         scales = channels.power_of_two_scales(self.importance.get(tensor))
         scaled = channels.scaled(scales)
+        if tensor.divisor is not None:  # the normalized axis becomes the last one
+            return *scaled.spread(), scales, scaled.maximum
         shape = next(iter(self.calibration.shapes[tensor.tensor]))
         # Sizes of the channel axes, 1 for the others, without leading ones: broadcastable against the tensor.
         sizes = [shape[axis] if axis in tensor.axes else 1 for axis in range(min(tensor.axes), 0)]
