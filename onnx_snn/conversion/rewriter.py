@@ -18,7 +18,7 @@ import onnx_ir as ir
 
 from onnx_snn.allocation.plan import Coding, SitePlan
 from onnx_snn.arrays import Float32
-from onnx_snn.conversion.argument_reduction import OF_MAGNITUDES, REDUCTIONS, Arithmetic
+from onnx_snn.conversion.argument_reduction import OF_MAGNITUDES, Arithmetic, reduction_of
 from onnx_snn.conversion.normalized_axes import normalized_axes, on_last_axis
 from onnx_snn.decompositions.type_inference import CAST_TYPES
 from onnx_snn.graph.node_builder import NodeBuilder, SharedInitializers
@@ -80,7 +80,7 @@ class _Rewriter:
             return self._spiking(builder, operator, [of, *parameters], site.name, source=source, polarity=polarity)
 
         argument = _in_float32(builder, x)
-        around = REDUCTIONS.get(site.function_name)
+        around = reduction_of(site.function_name)
         if around:
             if site.function_name in OF_MAGNITUDES and x.producer() is not None:
                 argument = builder.op("Abs", [argument])
