@@ -48,7 +48,7 @@ def check_functions(model: ir.Model, where: str) -> None:
 
 
 def check_size(model: ir.Model, where: str) -> None:
-    """Refuse a model that has too many nodes once its functions are written out, which grows with a power of their depth.
+    """Refuse a model that has too many nodes once its functions are written out: they grow with a power of their depth.
 
     Its functions must not call themselves.
 
