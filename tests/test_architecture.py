@@ -20,6 +20,7 @@ KERNELS = ROOT / "custom_ops" / "src"
 LAYERS = [
     *(
         "errors",
+        "limits",
         "version",
         "formatting",
         "arrays",
