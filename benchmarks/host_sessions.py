@@ -5,8 +5,8 @@
 
 FEEDS is a JSON file [{"name", "type", "shape", "data"}, ...]. All sessions have one thread. Seconds are those of the
 processor in Python and in Node.js, so that other load does not count, and of the clock in Chromium, whose pages see no
-others. Creation there includes the compilation of onnxruntime-web. The first runs, while which a browser still compiles,
-do not count.
+others. Creation there includes the compilation of onnxruntime-web. The first runs do not count, while which a browser
+still compiles.
 """
 
 from __future__ import annotations
