@@ -97,8 +97,8 @@ PAGE = """# Without the library
 What a converted network costs where no library can be loaded, so that the runtime inlines the functions in the file:
 creation of a session, and its run on one sample, over those of the original's. One thread. Times are those of the
 processor in Python and in Node.js, and of the clock in Chromium, where creation includes the compilation of
-onnxruntime-web. "Before" are the same neurons with the bodies of the version whose
-parameters were prepared outside of subgraphs, in part at every run.
+onnxruntime-web. "Before" are the same neurons with bodies that prepared parameters outside of their subgraphs, in part
+at every run.
 
 `python benchmarks/portable_bodies.py`, {machine}, onnxruntime-node and onnxruntime-web {javascript}; medians over
 rounds, whose number is in the JSON file.
