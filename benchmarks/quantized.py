@@ -5,7 +5,8 @@
 
 RoBERTa of models/, on all of its test split, and a small T5 (`benchmarks/tiny_t5.py`, trained here where its folder
 does not exist) are quantized by onnxruntime: dynamically, and statically in both formats with the calibration data.
-Each is converted with its calibration data and compared with itself on test data, which calibration never saw.
+Each is converted with its calibration data and compared with itself on test data, which calibration never saw. A row
+that is in the JSON file beside the table is not measured again.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ STATIC_OPERATORS = ["MatMul", "Gemm"]
 """Operators that static quantization takes. The others of a T5 compute the buckets of its relative positions, whose
 whole numbers the tool would round."""
 
-FORMS = ("float", "dynamic", *(form.name for form in QuantFormat))
+FORMS = ("dynamic", *(form.name for form in QuantFormat))
 HEADER = (
     "network",
     "quantized",
@@ -71,9 +72,7 @@ def whole_answers(logits: NDArray[Any], labels: NDArray[Any]) -> NDArray[Any]:
 
 
 def quantized(model: Path, form: str, calibration: Path, folder: Path) -> Path:
-    """`model` quantized by onnxruntime in one of `FORMS`; the file itself for "float"."""
-    if form == "float":
-        return model
+    """`model` quantized by onnxruntime in one of `FORMS`."""
     path = folder / f"{form}.onnx"
     if form == "dynamic":
         quantize_dynamic(model, path)
@@ -140,10 +139,10 @@ def page(rows: Sequence[Mapping[str, Any]]) -> str:
     )
     words = (
         "Quantized by onnxruntime: dynamically (DynamicQuantizeLinear and MatMulInteger), and statically in the\n"
-        "formats QDQ and QOperator; float is the network before. Original and spiking are the task metric of the same\n"
-        f"file before and after conversion, over {samples}. Weight products are those of\n"
-        "activations with weights, of which the accumulate-only ones read spikes. Energy is that of the spiking\n"
-        "network over that of the network of floats, accumulate-only rule, on calibration samples."
+        "formats QDQ and QOperator. Original and spiking are the task metric of the quantized file before and after\n"
+        f"conversion, over {samples}. Weight products are those of activations with\n"
+        "weights, of which the accumulate-only ones read spikes. Energy is that of the spiking network over that of\n"
+        "the network in floats, accumulate-only rule, on calibration samples."
     )
     return "\n\n".join(["# Quantized networks", about, words, f"```text\n{table(HEADER, cells)}\n```"]) + "\n"
 
@@ -158,14 +157,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if not (options.t5 / "test.npz").exists():
         build(options.t5)
-    rows = []
+    ready = options.output.with_suffix(".json")
+    rows: list[dict[str, Any]] = json.loads(ready.read_text()) if ready.exists() else []
     for name, folder in {"roberta-mr": options.models / "roberta-mr", "tiny-t5": options.t5}.items():
         for form in options.only:
+            if any((row["network"], row["form"]) == (name, form) for row in rows):
+                continue
             with tempfile.TemporaryDirectory() as temporary:
                 rows.append(measured(name, folder, form, Path(temporary)))
             print(rows[-1], flush=True)
-    options.output.with_suffix(".json").write_text(json.dumps(rows, indent=1) + "\n")
-    options.output.write_text(page(rows))
+            rows.sort(key=lambda row: (row["network"], FORMS.index(row["form"])))
+            ready.write_text(json.dumps(rows, indent=1) + "\n")
+            options.output.write_text(page(rows))
     return 0
 
 

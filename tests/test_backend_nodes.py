@@ -21,7 +21,6 @@ MODULES = {
     "affinegrid": ["test_affine_grid_2d_expanded"],
     "ai_onnx_ml.binarizer": ["test_ai_onnx_ml_binarizer"],
     "ai_onnx_ml.label_encoder": ["test_ai_onnx_ml_label_encoder_string_int"],
-    "attention": ["test_attention_4d_softcap_neginf_mask_poison"],
     "exp": ["test_exp", "test_exp_example"],
     "qlinearmatmul": ["test_qlinearmatmul_2D_int8_float16"],
     "reduce_log_sum_exp": [
