@@ -18,6 +18,7 @@ iterated over as often as needed: feeds of a source that can be read only once a
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from typing import Any, Protocol, TypeAlias, runtime_checkable
@@ -162,6 +163,24 @@ class Feeds:
             return
         for i in range(sample_count(own)):
             yield feed | {name: array[i : i + 1] for name, array in own.items()}
+
+    def digest(self) -> str:
+        """SHA-256 of all samples in their order, in hexadecimal; the same for any number of samples in a feed."""
+        inputs = {spec.name: hashlib.sha256() for spec in self._specs}
+        shared, kinds, values = shared_inputs(self._specs), dict[str, str](), dict[str, bytes]()
+        for feed in self:
+            for name, array in feed.items():
+                kind = f"{array.dtype.str} {array.shape[1:]} "
+                text = array.dtype.kind == "O"
+                value = repr(array.tolist()).encode() if text else np.ascontiguousarray(array).tobytes()
+                if kinds.get(name) != kind:
+                    inputs[name].update(kind.encode())
+                if name not in shared or values.get(name) != value:
+                    inputs[name].update(value)
+                kinds[name] = kind
+                if name in shared:
+                    values[name] = value
+        return hashlib.sha256("".join(inputs[name].hexdigest() for name in sorted(inputs)).encode()).hexdigest()
 
     def first(self) -> Feed:
         """The first feed."""
