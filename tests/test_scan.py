@@ -18,6 +18,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 import onnx_snn
 from onnx_snn import Status
+from onnx_snn.config.convert_config import RECURRENT_MAX_ERROR
 from onnx_snn.decompositions.decomposer import decompose
 
 WEIGHTS = normal(4, 4) / 2
@@ -135,6 +136,7 @@ def test_the_body_of_a_scan_is_converted_and_counted(declared: bool, tmp_path: P
     data = [feed(seed=seed) for seed in range(0, 16, 2)]
     report = onnx_snn.convert(path, spiking, data, progress=False, meter=True)
     assert {node.name: node.status for node in report.nodes} == {"m": Status.CONVERTED, "act": Status.CONVERTED}
+    assert report.config.max_error == RECURRENT_MAX_ERROR
     unseen = feed(steps=9, seed=50)
     expected = run(path, unseen)
     last, y, *counts = onnx_snn.session(spiking).run(None, unseen)
