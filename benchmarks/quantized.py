@@ -99,7 +99,7 @@ def measured(name: str, folder: Path, form: str, temporary: Path) -> dict[str, A
     return {
         "network": name,
         "form": form,
-        "metric": compared.metric,
+        "metric": compared.metric.replace("_", " "),
         "samples": compared.samples,
         "original": compared.original,
         "spiking": compared.spiking,
