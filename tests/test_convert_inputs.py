@@ -157,3 +157,17 @@ def test_a_cache_of_another_model_is_refused(tmp_path: Path) -> None:
     converted(networks.classifier(), tmp_path, {"x": normal(8, 8)}, calibration_cache=cache)
     with pytest.raises(CalibrationError, match="made for another model or other settings"):
         converted(graph("y = Gelu (x)"), tmp_path, calibration_cache=cache)
+
+
+def test_feeds_stay_whole_where_the_network_runs_on_no_single_sample(tmp_path: Path) -> None:
+    """The mean of four views of each sample: a batch has no fixed size, but one of a single row does not run."""
+    body = "g = Gelu (x) r = Reshape (g, views) y = ReduceMean <keepdims = 0> (r, first)"
+    model = graph(
+        body,
+        inputs="float[N,8] x",
+        outputs="float[M,8] y",
+        initializers="int64[3] views = {4, -1, 8}, int64[1] first = {0}",
+    )
+    x = np.random.default_rng(0).normal(0, 1, (3, 8, 8)).astype(np.float32)
+    _, report = converted(model, tmp_path, [{"x": part} for part in x], fast=False)
+    assert report.outputs[0].relative_error < 0.02

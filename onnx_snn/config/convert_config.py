@@ -154,7 +154,7 @@ class ConvertConfig:
         preset: how neurons are built.
         body: form of the functions inside the file.
         gate: whether a saturated basis fires once instead of T times (one more time step, the same output).
-        headroom: range of a signed identity code over the largest calibrated magnitude.
+        headroom: range of a signed identity code, and of arguments of a function, over the calibrated one.
         max_error: largest relative error at the output that the choice of neurons may cause on calibration data. None:
             `DEFAULT_MAX_ERROR`, with up to 5 time steps `FEW_MAX_ERROR`; `RECURRENT_MAX_ERROR` in a network with
             recurrent cells or loops that keep a state, and `GENERATING_MAX_ERROR` in one with a key/value cache, which
@@ -198,7 +198,11 @@ class ConvertConfig:
             raise ConfigError(f"timesteps is {self.timesteps!r}; expected a whole number from 1 to {MAX_TIMESTEPS}")
         if not 1 <= self.timesteps <= MAX_TIMESTEPS:
             raise ConfigError(f"timesteps is {self.timesteps}; expected a whole number from 1 to {MAX_TIMESTEPS}")
-        if not isinstance(self.headroom, (int, float)) or not 1.0 <= self.headroom <= 1024.0:
+        if (
+            isinstance(self.headroom, bool)
+            or not isinstance(self.headroom, (int, float))
+            or not 1.0 <= self.headroom <= 1024.0
+        ):
             raise ConfigError(f"headroom is {self.headroom!r}; expected 1 to 1024 times the calibrated maximum")
         if self.max_error is not None and not (is_number(self.max_error) and 0.0 < self.max_error < 1.0):
             raise ConfigError(f"max_error is {self.max_error!r}; expected a relative error above 0, below 1")

@@ -18,6 +18,7 @@ from onnx_snn.calibration.fixed_sizes import static_axes
 from onnx_snn.calibration.iterations import changing_shape
 from onnx_snn.calibration.observations import StaticAxes, observations, observed_model
 from onnx_snn.calibration.statistics import Calibration, calibrate
+from onnx_snn.calibration.whole_feeds import keep_whole
 from onnx_snn.conversion.coverage import Coverage
 from onnx_snn.conversion.decoder_feeds import DecoderFeeds
 from onnx_snn.conversion.examination import Examined
@@ -97,7 +98,9 @@ def open_calibration(examined: Examined, data: Source | None, run: RunOptions) -
     # Decoding gives several feeds for each sample, so the number of samples does not limit the feeds.
     samples = None if isinstance(data, DecoderFeeds) else run.samples
     options: dict[str, Any] = {"batch_size": run.batch_size, "max_samples": samples, "evenly": True}
-    return open_feeds(data, input_specs(examined.model), judge=JudgeOfModel(examined.model), **options)
+    feeds = open_feeds(data, input_specs(examined.model), judge=JudgeOfModel(examined.model), **options)
+    keep_whole(examined.model, feeds)
+    return feeds
 
 
 def calibrate_sites(examined: Examined, feeds: Feeds, run: RunOptions) -> CalibratedSites:

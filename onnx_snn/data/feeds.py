@@ -65,6 +65,7 @@ class Feeds:
         batches: Number of feeds, or None while it is unknown.
         judge: Judge of feeds that are not finite.
         order: int64 [samples], the index in the source of each sample; None where they are in the order of the source.
+        splits: whether the model runs on each sample of a feed alone.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class Feeds:
         self._source = Replay(source) if isinstance(source, Iterator) else source
         self._specs = specs
         self._max_samples = max_samples
+        self.splits = True
         self._labelled = source if isinstance(source, (Archives, Batches, DrawnFeeds, Feeds)) else None
         self.order: NDArray[np.int64] | None = None if self._labelled is None else self._labelled.order
 
@@ -145,7 +147,7 @@ class Feeds:
         return np.asarray(labels[self.order])
 
     def singles(self) -> Iterator[Feed]:
-        """Feeds of one sample each; the source's feeds where the model fixes the batch size or an input is a scalar.
+        """Feeds of one sample each; the source's feeds where they cannot be split.
 
         Raises:
             CalibrationError: a feed does not fit the model, or the source is empty.
@@ -158,7 +160,7 @@ class Feeds:
         shared = shared_inputs(self._specs)
         own = {name: array for name, array in feed.items() if name not in shared}
         free = all(spec.shape and not isinstance(spec.shape[0], int) for spec in self._specs if spec.name in own)
-        if not free or len({len(array) for array in own.values()}) > 1:
+        if not (free and self.splits) or len({len(array) for array in own.values()}) > 1:
             yield feed
             return
         for i in range(sample_count(own)):
