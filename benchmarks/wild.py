@@ -51,7 +51,7 @@ LARGEST = 60 << 20
 CALIBRATION, TEST = 12, 8
 """Most feeds of either kind."""
 
-FEWEST, ELEMENTS = 4, 1 << 23
+FEWEST, ELEMENTS = 4, 1 << 21
 """Feeds of either kind hold together at most so many elements, unless they are no more than the fewest."""
 
 BITS = 2

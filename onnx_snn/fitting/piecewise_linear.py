@@ -150,7 +150,7 @@ class Descent:
 
     def knot_values(self) -> Float64:
         """The best values at the knots, float64 [N + 1]."""
-        return self.moments_of.references(self.knots, first=True) + self.elimination.solution()
+        return np.array(self.moments_of.references(self.knots, first=True)) + self.elimination.solution()
 
     def run(self) -> Descent:
         """Move knots by smaller and smaller steps as long as that lowers the error; return the bank itself."""

@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from typing import TypeAlias
 
 import numpy as np
 
-from onnx_snn.arrays import Float64
 from onnx_snn.fitting.knot_search import Target
 
 Matrix: TypeAlias = "list[list[float]]"
@@ -30,36 +30,51 @@ class SegmentMoments:
     def __init__(self, target: Target, timesteps: int, *, rounding: bool = False) -> None:
         self.target, self.levels, self.rounding = target, 2.0**timesteps - 1.0, rounding
         self._known: dict[tuple[float, float, bool, bool], Matrix] = {}
+        # Segments hold few points, so that searches in lists and arithmetic of single numbers take most of the time.
+        self._points: list[float] = target.points.tolist()
+        self._values: list[float] = target.values.tolist()
 
     def __call__(self, left: float, right: float, *, first: bool, last: bool) -> Matrix:
         """Moments of the segment from knot `left` to `right`; `first` and `last` extend it to all points beyond."""
         segment = left, right, first, last
         if segment not in self._known:
-            self._known[segment] = self._sums(*segment).tolist()
+            self._known[segment] = self._sums(*segment)
         return self._known[segment]
 
-    def references(self, knots: Sequence[float], *, first: bool) -> Float64:
+    def references(self, knots: Sequence[float], *, first: bool) -> list[float]:
         """Interpolated values of the function at `knots`; solving for differences to them avoids cancellation."""
-        values = np.interp(knots, self.target.points, self.target.values)
+        values = [self._interpolated(knot) for knot in knots]
         if first and self.target.anchored:
             values[0] = 0.0
         return values
 
-    def _sums(self, left: float, right: float, first: bool, last: bool) -> Float64:
-        """Weighted sums of the products of (1 - q, q, residual) over the points of the segment: float64 [3, 3].
+    def _interpolated(self, x: float) -> float:
+        """The value at `x` of the line through the two points next to it; beyond the points, that of the last one."""
+        above = bisect_right(self._points, x)
+        if above == 0 or above == len(self._points):
+            return self._values[max(above - 1, 0)]
+        left, low = self._points[above - 1], self._values[above - 1]
+        return (self._values[above] - low) / (self._points[above] - left) * (x - left) + low
+
+    def _sums(self, left: float, right: float, first: bool, last: bool) -> Matrix:
+        """Weighted sums of the products of (1 - q, q, residual) over the points of the segment [3, 3].
 
         Rounding adds the noise (v_n+1 - v_n)**2 / (12 M**2) at each point, unless it is computed exactly (`rounding`).
         """
         points, values, weight = self.target[:3]
-        start, stop = points.searchsorted((left, right))
+        start, stop = bisect_left(self._points, left), bisect_left(self._points, right)
         inside = slice(None if first else start, None if last else stop)
         q = np.minimum(np.maximum((points[inside] - left) / (right - left), 0.0), 1.0)
         if self.rounding:
             q = np.floor(q * self.levels + 0.5) / self.levels
         below, above = self.references((left, right), first=first)
-        features = np.stack([1.0 - q, q, values[inside] - below * (1.0 - q) - above * q])
-        moments: Float64 = ((features * weight[inside])[:, None] * features).sum(axis=-1)
-        if not self.rounding:
-            rise = np.array([-1.0, 1.0, below - above])
-            moments += weight[start:stop].sum() / (12.0 * self.levels**2) * np.outer(rise, rise)
-        return moments
+        features = np.empty((3, q.size))
+        np.subtract(1.0, q, out=features[0])
+        features[1] = q
+        np.subtract(values[inside] - below * features[0], above * q, out=features[2])
+        sums: list[list[float]] = np.add.reduce((features * weight[inside])[:, None] * features, axis=-1).tolist()
+        if self.rounding:
+            return sums
+        noise = float(np.add.reduce(weight[start:stop])) / (12.0 * self.levels**2)
+        rise = (-1.0, 1.0, below - above)
+        return [[sums[i][j] + noise * (rise[i] * rise[j]) for j in range(3)] for i in range(3)]

@@ -11,6 +11,7 @@ reused.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -72,23 +73,25 @@ def _continued(
     anchored: bool,
 ) -> Elimination:
     """Eliminate knot by knot from the first one that the lists lack; they are extended in place."""
-    for n in range(len(pivots), len(moments) + 1):
+    last = len(moments)
+    for n in range(len(pivots), last + 1):
         pivot, right, sum_ = RIDGE, 0.0, 0.0
-        if n < len(moments):
+        if n < last:
             pivot, right = pivot + moments[n][0][0], moments[n][0][2]
         if n > 0:
-            pivot, right = pivot + moments[n - 1][1][1], right + moments[n - 1][1][2]
+            before = moments[n - 1][1]
+            pivot, right = pivot + before[1], right + before[2]
             ratio = coupling[-1] / pivots[-1]
             pivot, right = pivot - ratio * coupling[-1], right - ratio * carried[-1]
             sum_ = explained[-1]
         fixed = anchored and n == 0
         if fixed:
             right = 0.0
-        if n < len(moments):
+        if n < last:
             coupling.append(0.0 if fixed else moments[n][0][1])
         pivots.append(pivot)
         carried.append(right)
         explained.append(sum_ + right * right / pivot)
-    residual = float(np.array([segment[2][2] for segment in moments]).sum())
+    residual = math.fsum(segment[2][2] for segment in moments)
     error = max(residual - explained[-1], 0.0)
     return Elimination(anchored, coupling, pivots, carried, explained, error)
