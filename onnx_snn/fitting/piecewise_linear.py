@@ -29,7 +29,7 @@ import numpy as np
 from onnx_snn.arrays import Float64
 from onnx_snn.fitting.knot_search import Target, best_partition, error_of
 from onnx_snn.fitting.segment_moments import Matrix, SegmentMoments
-from onnx_snn.fitting.tridiagonal import eliminate
+from onnx_snn.fitting.tridiagonal import Sweep, eliminate
 from onnx_snn.neurons.mbe import MbeNeuron, halving_neuron
 
 FEW_LEVELS = 3
@@ -156,10 +156,12 @@ class Descent:
         """Move knots by smaller and smaller steps as long as that lowers the error; return the bank itself."""
         step = FIRST_STEP
         while step > LAST_STEP:
-            before = self.error
+            before = error = self.error
+            sweep = Sweep(self.moments, anchored=self.target.anchored)
             for i in range(len(self.knots)):
                 for sign in (1.0, -1.0):
-                    self._move(i, sign * step)
+                    error = self._moved(i, sign * step, sweep, error)
+            self.elimination = eliminate(self.moments, anchored=self.target.anchored)
             if self.error >= before * (1.0 - WORTHWHILE):
                 step /= 2.0
         return self
@@ -179,8 +181,8 @@ class Descent:
         starts = [np.sort([*self.knots[:i], *self.knots[i + 1 :], middle]) for i in inner] or [np.array(self.knots)]
         return _closest(Descent(self.moments_of, start) for start in starts).run()
 
-    def _move(self, i: int, share: float) -> None:
-        """Move knot i by `share` of its shorter neighbouring segment if that lowers the error."""
+    def _moved(self, i: int, share: float, sweep: Sweep, error: float) -> float:
+        """Move knot i by `share` of its shorter neighbouring segment if that lowers `error`; return the error then."""
         touched = range(max(i - 1, 0), min(i + 1, len(self.moments)))
         knot, moments = self.knots[i], self.moments[touched.start : touched.stop]
         shorter = min(self.knots[n + 1] - self.knots[n] for n in touched)
@@ -188,12 +190,12 @@ class Descent:
         if self.knots[i] != knot and self._allowed(touched):
             for n in touched:
                 self.moments[n] = self._segment_moments(n)
-            moved = self.elimination.resumed(self.moments, touched.start)
-            if moved.error < self.error * (1.0 - MARGIN):
-                self.elimination = moved
-                return
+            moved = sweep.error(i)
+            if moved < error * (1.0 - MARGIN):
+                return moved
             self.moments[touched.start : touched.stop] = moments
         self.knots[i] = knot
+        return error
 
     def _allowed(self, touched: range) -> bool:
         """Whether the knots meet the constraints of the target and the segments `touched` are long enough."""
