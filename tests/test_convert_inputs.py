@@ -156,3 +156,18 @@ def test_a_cache_of_another_model_is_refused(tmp_path: Path) -> None:
     converted(networks.classifier(), tmp_path, {"x": normal(8, 8)}, calibration_cache=cache)
     with pytest.raises(CalibrationError, match="made for another model or other settings"):
         converted(graph("y = Gelu (x)"), tmp_path, calibration_cache=cache)
+
+
+def test_images_of_other_proportions(tmp_path: Path) -> None:
+    """Excited channels of images, upright and across, of a network that takes even sizes only."""
+    model = graph(
+        """mean = GlobalAveragePool(x) gate = Sigmoid(mean) excited = Mul(x, gate)
+           small = AveragePool<kernel_shape = [2, 2], strides = [2, 2]>(excited)
+           large = Resize<mode = "nearest">(small, , twice) y = Add(x, large)""",
+        inputs="float[N,4,H,W] x",
+        outputs="float[N,4,H,W] y",
+        initializers="float[4] twice = {1,1,2,2}",
+    )
+    upright, across, wide = normal(1, 4, 6, 2), normal(1, 4, 2, 6), normal(1, 4, 2, 14)
+    path, _ = converted(model, tmp_path, [{"x": across}, {"x": upright}], timesteps=4)
+    assert run(path, {"x": wide})["y"].shape == wide.shape
