@@ -6,6 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from onnx_snn.errors import ConfigError, ModelError, OutputError
+from onnx_snn.output_paths import check_output_folder
 
 
 def export(model: str | Path, output: str | Path, *, task: str = "auto", opset: int | None = None) -> None:
@@ -20,10 +21,11 @@ def export(model: str | Path, output: str | Path, *, task: str = "auto", opset: 
     Raises:
         ConfigError: Optimum is not installed.
         ModelError: Optimum cannot export the model.
-        OutputError: `output` is a file.
+        OutputError: `output` is a file, or the folder of the model.
     """
     if Path(output).is_file():
         raise OutputError(f"output '{output}' is a file; name a folder")
+    check_output_folder("output", output, {"the model": model})
     try:
         from optimum.exporters.onnx import main_export
     except ImportError as error:

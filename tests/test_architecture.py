@@ -18,7 +18,20 @@ PACKAGE = ROOT / "onnx_snn"
 KERNELS = ROOT / "custom_ops" / "src"
 
 LAYERS = [
-    *("errors", "version", "formatting", "arrays", "metadata", "output_files", "graph", "neurons", "data", "runtime"),
+    *(
+        "errors",
+        "limits",
+        "version",
+        "formatting",
+        "arrays",
+        "metadata",
+        "output_files",
+        "output_paths",
+        "graph",
+        "neurons",
+        "data",
+        "runtime",
+    ),
     *(
         "rules",
         "decompositions",

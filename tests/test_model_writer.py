@@ -3,19 +3,18 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
 import onnx
 import onnx_ir as ir
 import pytest
-from weighted_model import WEIGHTS, names, proto, run
+from weighted_model import WEIGHTS, names, run
 
 from onnx_snn.errors import OutputError
 from onnx_snn.graph import model_writer
 from onnx_snn.graph.model_reader import load_model
-from onnx_snn.graph.model_writer import check_output, save_model
+from onnx_snn.graph.model_writer import save_model
 
 
 @pytest.mark.parametrize("target", [True, False, None])
@@ -48,39 +47,6 @@ def test_saving_leaves_the_model_as_it_is(external: Path, tmp_path: Path) -> Non
     for external_data in (True, False):
         save_model(model, tmp_path / "copy.onnx", external_data=external_data)
         assert ir.to_proto(model).SerializeToString(deterministic=True) == before
-
-
-def test_an_output_that_is_the_input_is_refused(inline: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (inline.parent / "sub").mkdir()
-    symbolic, hard = inline.with_name("symbolic.onnx"), inline.with_name("hard.onnx")
-    symbolic.symlink_to(inline)
-    hard.hardlink_to(inline)
-    monkeypatch.chdir(inline.parent)
-    for output in (inline, inline.parent / "sub" / ".." / "model.onnx", symbolic, hard, Path("model.onnx")):
-        with pytest.raises(OutputError, match="is the input"):
-            check_output(output, inline)
-    with pytest.raises(OutputError, match="is the input"):
-        check_output(inline, inline.parent)
-    check_output(inline.with_name("new.onnx"), inline)
-    check_output(inline, proto())
-
-
-def test_an_output_that_cannot_be_written_is_refused(
-    inline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with pytest.raises(OutputError, match="is a folder"):
-        check_output(tmp_path, inline)
-    with pytest.raises(OutputError, match=r"folder '.*nowhere' does not exist"):
-        check_output(tmp_path / "nowhere" / "new.onnx", inline)
-    existing = tmp_path / "existing.onnx"
-    existing.touch()
-    # Permissions do not bind a superuser, so what the system answers is played.
-    monkeypatch.setattr(os, "access", lambda path, _: Path(path) != existing)
-    with pytest.raises(OutputError, match=r"existing\.onnx' exists and is read-only"):
-        check_output(existing, inline)
-    monkeypatch.setattr(os, "access", lambda path, _: Path(path) != tmp_path)
-    with pytest.raises(OutputError, match="is not writable"):
-        check_output(tmp_path / "new.onnx", inline)
 
 
 @pytest.mark.parametrize("external_data", [True, False])

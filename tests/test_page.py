@@ -169,7 +169,7 @@ def test_command_line_writes_page_and_pictures(
         (["--html", "{folder}/snn.onnx"], "is the input"),
         (["--html", "{folder}/data.npz"], "is the input"),
         (["--html", "{folder}/missing/r.html"], "does not exist"),
-        (["--png", "{folder}/snn.onnx"], "is a file"),
+        (["--png", "{folder}/snn.onnx"], "is the input"),
         (["--html", "{folder}/r.html", "--sample", "99"], "sample is 99"),
         (["--html", "{folder}/r.html", "--also", "{folder}/model.onnx"], "no spiking nodes"),
     ],
@@ -188,7 +188,7 @@ def test_bad_requests_are_refused(
 def test_missing_library_is_named_with_its_remedy(module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(ConfigError, match=rf"needs {module.partition('.')[0]} .*onnx-snn\[report\]"):
-        check_reports(tmp_path / "r.html", tmp_path / "png", [])
+        check_reports(tmp_path / "r.html", tmp_path / "png")
 
 
 def test_page_that_cannot_be_written_is_refused(seen: Survey, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from typing import Any
 from onnx_snn.cli.data_options import with_data_files
 from onnx_snn.cli.demo import demo
 from onnx_snn.cli.parser import parser_of
+from onnx_snn.cli.written_files import check_written
 from onnx_snn.config.config_file import read_options
 from onnx_snn.config.convert_config import ConvertConfig
 from onnx_snn.conversion.pipeline import convert
@@ -30,7 +31,6 @@ from onnx_snn.evaluation.node_sensitivity import Sensitivity
 from onnx_snn.evaluation.sensitivity import DEFAULT_SAMPLES, sensitivity
 from onnx_snn.exporter import export
 from onnx_snn.graph.model_reader import load_model
-from onnx_snn.graph.model_writer import check_output
 from onnx_snn.output_files import write_json
 from onnx_snn.profiling.energy import EnergyCosts
 from onnx_snn.profiling.gain import measured_gain, verdict
@@ -71,8 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _convert(options: argparse.Namespace) -> None:
-    if options.report:  # checked now, since the conversion may take hours
-        check_output(options.report, options.model)
+    check_written(options)
     report = convert(
         options.model,
         options.output,
@@ -123,11 +122,10 @@ def _overridden(base: dict[str, Any], options: argparse.Namespace) -> ConvertCon
 
 def _tune(options: argparse.Namespace) -> None:
     folder = Path(options.model).is_dir()
-    settings = Path(options.settings or Path(options.output).with_suffix(".json"))
+    options.settings = settings = Path(options.settings or Path(options.output).with_suffix(".json"))
     if folder and options.front:
         raise ConfigError(f"'{options.model}' is a folder, but a Pareto front belongs to one model; leave --front out")
-    for path in filter(None, (settings, options.report, options.front)):
-        check_output(path, options.model)
+    check_written(options)
     arguments = {
         "data": options.data,
         "target_loss": options.target_loss,
@@ -198,8 +196,7 @@ def _verdict(result: Evaluation, options: argparse.Namespace) -> str:
 
 
 def _profile(options: argparse.Namespace) -> None:
-    if options.json:
-        check_output(options.json, options.model)
+    check_written(options)
     result = profile(
         options.model,
         options.data,
@@ -216,7 +213,8 @@ def _profile(options: argparse.Namespace) -> None:
 
 
 def _report(options: argparse.Namespace) -> None:
-    check_reports(options.html, options.png, (options.original, options.spiking, options.data, *options.also))
+    check_written(options)
+    check_reports(options.html, options.png)
     seen = survey(
         options.original,
         options.spiking,

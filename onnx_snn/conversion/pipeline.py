@@ -150,7 +150,7 @@ def convert_model(
     """Convert one model; arguments and errors as of `convert`."""
     stopwatch = Stopwatch()
     if not run.dry_run:
-        check_destination(output, source)
+        check_destination(output, source, [data], run)
     original = load_original(source, stopwatch, run.custom_ops)
     config = for_network(run.config, original)
     examined = examine(original, name_of_source(source), config, stopwatch)

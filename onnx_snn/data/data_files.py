@@ -82,6 +82,14 @@ def with_model_folder(data: Given, model: object) -> Given | DataFiles:
     return dataclasses.replace(files, model_folder=folder)
 
 
+def data_paths(data: object) -> list[str | os.PathLike[str]]:
+    """The files and folders that a source of data names; none for arrays and other data in memory."""
+    if not isinstance(data, (str, os.PathLike)):
+        return []
+    named = [data.path, data.processor, data.tokenizer] if isinstance(data, DataFiles) else [data]
+    return [path for path in named if path is not None]
+
+
 def moved(data: Any, path: Path) -> DataFiles:
     """`data`, a path, with the file or folder `path` in its place."""
     return dataclasses.replace(data, path=path) if isinstance(data, DataFiles) else DataFiles(path)

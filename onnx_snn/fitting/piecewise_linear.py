@@ -29,7 +29,7 @@ import numpy as np
 from onnx_snn.arrays import Float64
 from onnx_snn.fitting.knot_search import Target, best_partition, error_of
 from onnx_snn.fitting.segment_moments import Matrix, SegmentMoments
-from onnx_snn.fitting.tridiagonal import Sweep, eliminate
+from onnx_snn.fitting.tridiagonal import NormalEquations
 from onnx_snn.neurons.mbe import MbeNeuron, halving_neuron
 
 FEW_LEVELS = 3
@@ -140,28 +140,26 @@ class Descent:
         self.knots: list[float] = (np.round(start / self.grid) * self.grid).tolist()
         for n in range(len(start) - 1):
             self.knots[n + 1] = max(self.knots[n + 1], self.knots[n] + self._shortest(n))
-        self.moments = [self._segment_moments(n) for n in range(len(start) - 1)]
-        self.elimination = eliminate(self.moments, anchored=self.target.anchored)
+        moments = [self._segment_moments(n) for n in range(len(start) - 1)]
+        self.equations = NormalEquations(moments, anchored=self.target.anchored)
 
     @property
     def error(self) -> float:
         """Weighted mean squared error with the best values at the knots."""
-        return self.elimination.error
+        return self.equations.error
 
     def knot_values(self) -> Float64:
         """The best values at the knots, float64 [N + 1]."""
-        return np.array(self.moments_of.references(self.knots, first=True)) + self.elimination.solution()
+        return self.moments_of.references(self.knots, first=True) + self.equations.solution()
 
     def run(self) -> Descent:
         """Move knots by smaller and smaller steps as long as that lowers the error; return the bank itself."""
         step = FIRST_STEP
         while step > LAST_STEP:
-            before = error = self.error
-            sweep = Sweep(self.moments, anchored=self.target.anchored)
+            before = self.error
             for i in range(len(self.knots)):
                 for sign in (1.0, -1.0):
-                    error = self._moved(i, sign * step, sweep, error)
-            self.elimination = eliminate(self.moments, anchored=self.target.anchored)
+                    self._move(i, sign * step)
             if self.error >= before * (1.0 - WORTHWHILE):
                 step /= 2.0
         return self
@@ -171,31 +169,29 @@ class Descent:
 
         A single step never moves a knot past another one, so descent alone cannot do this.
         """
-        solution = self.elimination.solution()
-        residual = np.stack([-solution[:-1], -solution[1:], np.ones(len(self.moments))], axis=1)
-        errors = (residual[:, :, None] * np.array(self.moments) * residual[:, None, :]).sum(axis=(1, 2))
+        solution, moments = self.equations.solution(), self.equations.moments
+        residual = np.stack([-solution[:-1], -solution[1:], np.ones(len(moments))], axis=1)
+        errors = (residual[:, :, None] * np.array(moments) * residual[:, None, :]).sum(axis=(1, 2))
         # In float32, so that mirrored segments of a symmetric function have equal errors.
         worst = int(errors.astype(np.float32).argmax())
         middle = (self.knots[worst] + self.knots[worst + 1]) / 2.0
-        inner = range(1, len(self.moments))
+        inner = range(1, len(moments))
         starts = [np.sort([*self.knots[:i], *self.knots[i + 1 :], middle]) for i in inner] or [np.array(self.knots)]
         return _closest(Descent(self.moments_of, start) for start in starts).run()
 
-    def _moved(self, i: int, share: float, sweep: Sweep, error: float) -> float:
-        """Move knot i by `share` of its shorter neighbouring segment if that lowers `error`; return the error then."""
-        touched = range(max(i - 1, 0), min(i + 1, len(self.moments)))
-        knot, moments = self.knots[i], self.moments[touched.start : touched.stop]
+    def _move(self, i: int, share: float) -> None:
+        """Move knot i by `share` of its shorter neighbouring segment if that lowers the error."""
+        touched = range(max(i - 1, 0), min(i + 1, len(self.knots) - 1))
+        knot = self.knots[i]
         shorter = min(self.knots[n + 1] - self.knots[n] for n in touched)
         self.knots[i] = round((knot + share * shorter) / self.grid) * self.grid
         if self.knots[i] != knot and self._allowed(touched):
-            for n in touched:
-                self.moments[n] = self._segment_moments(n)
-            moved = sweep.error(i)
-            if moved < error * (1.0 - MARGIN):
-                return moved
-            self.moments[touched.start : touched.stop] = moments
+            moments = [self._segment_moments(n) for n in touched]
+            error = self.equations.error_with(moments, touched.start)
+            if error < self.error * (1.0 - MARGIN):
+                self.equations.replace(moments, touched.start, error)
+                return
         self.knots[i] = knot
-        return error
 
     def _allowed(self, touched: range) -> bool:
         """Whether the knots meet the constraints of the target and the segments `touched` are long enough."""

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Sequence
+from functools import cache
 from typing import TypeAlias
 
 import numpy as np
 
+from onnx_snn.arrays import Float64
 from onnx_snn.fitting.knot_search import Target
 
 Matrix: TypeAlias = "list[list[float]]"
@@ -30,9 +32,9 @@ class SegmentMoments:
     def __init__(self, target: Target, timesteps: int, *, rounding: bool = False) -> None:
         self.target, self.levels, self.rounding = target, 2.0**timesteps - 1.0, rounding
         self._known: dict[tuple[float, float, bool, bool], Matrix] = {}
-        # Segments hold few points, so that searches in lists and arithmetic of single numbers take most of the time.
-        self._points: list[float] = target.points.tolist()
-        self._values: list[float] = target.values.tolist()
+        # Calls with arrays cost more than the arithmetic on a segment: positions are searched in a list.
+        self._positions: list[float] = target.points.tolist()
+        self._reference = cache(lambda knot: float(np.interp(knot, target.points, target.values)))
 
     def __call__(self, left: float, right: float, *, first: bool, last: bool) -> Matrix:
         """Moments of the segment from knot `left` to `right`; `first` and `last` extend it to all points beyond."""
@@ -41,40 +43,39 @@ class SegmentMoments:
             self._known[segment] = self._sums(*segment)
         return self._known[segment]
 
-    def references(self, knots: Sequence[float], *, first: bool) -> list[float]:
+    def references(self, knots: Sequence[float], *, first: bool) -> Float64:
         """Interpolated values of the function at `knots`; solving for differences to them avoids cancellation."""
-        values = [self._interpolated(knot) for knot in knots]
+        values = np.array([self._reference(knot) for knot in knots])
         if first and self.target.anchored:
             values[0] = 0.0
         return values
 
-    def _interpolated(self, x: float) -> float:
-        """The value at `x` of the line through the two points next to it; beyond the points, that of the last one."""
-        above = bisect_right(self._points, x)
-        if above == 0 or above == len(self._points):
-            return self._values[max(above - 1, 0)]
-        left, low = self._points[above - 1], self._values[above - 1]
-        return (self._values[above] - low) / (self._points[above] - left) * (x - left) + low
-
     def _sums(self, left: float, right: float, first: bool, last: bool) -> Matrix:
-        """Weighted sums of the products of (1 - q, q, residual) over the points of the segment [3, 3].
+        """Weighted sums of the products of (1 - q, q, residual) over the points of the segment: 3 x 3.
 
         Rounding adds the noise (v_n+1 - v_n)**2 / (12 M**2) at each point, unless it is computed exactly (`rounding`).
         """
-        points, values, weight = self.target[:3]
-        start, stop = bisect_left(self._points, left), bisect_left(self._points, right)
+        start, stop = (bisect_left(self._positions, knot) for knot in (left, right))
         inside = slice(None if first else start, None if last else stop)
-        q = np.minimum(np.maximum((points[inside] - left) / (right - left), 0.0), 1.0)
+        points, values, weight = (array[inside] for array in self.target[:3])
+        features = np.empty((3, len(points)))
+        rest, q, residual = features
+        np.divide(np.subtract(points, left, out=q), right - left, out=q)
+        if first:
+            np.maximum(q, 0.0, out=q)
+        if last:
+            np.minimum(q, 1.0, out=q)
         if self.rounding:
-            q = np.floor(q * self.levels + 0.5) / self.levels
-        below, above = self.references((left, right), first=first)
-        features = np.empty((3, q.size))
-        np.subtract(1.0, q, out=features[0])
-        features[1] = q
-        np.subtract(values[inside] - below * features[0], above * q, out=features[2])
-        sums: list[list[float]] = np.add.reduce((features * weight[inside])[:, None] * features, axis=-1).tolist()
+            q[:] = np.floor(q * self.levels + 0.5) / self.levels
+        np.subtract(1.0, q, out=rest)
+        below, above = 0.0 if first and self.target.anchored else self._reference(left), self._reference(right)
+        residual[:] = values - below * rest - above * q
+        moments: Matrix = np.add.reduce((features * weight)[:, None] * features, axis=-1).tolist()
         if self.rounding:
-            return sums
-        noise = float(np.add.reduce(weight[start:stop])) / (12.0 * self.levels**2)
+            return moments
+        noise = float(np.add.reduce(self.target.weight[start:stop])) / (12.0 * self.levels**2)
         rise = (-1.0, 1.0, below - above)
-        return [[sums[i][j] + noise * (rise[i] * rise[j]) for j in range(3)] for i in range(3)]
+        return [
+            [sum_ + noise * (one * other) for sum_, other in zip(row, rise, strict=True)]
+            for row, one in zip(moments, rise, strict=True)
+        ]

@@ -5,15 +5,13 @@ The error at a point depends on the values at the two knots of its segment only,
 
     coupling_n-1 * v_n-1  +  pivot_n * v_n  +  coupling_n * v_n+1  =  carried_n
 
-Elimination goes from the first knot to the last. Where one knot after the other moves, the equations before it are
-eliminated forward and those after it backward, so that the error of a move takes three rows.
+Elimination goes from both ends. What it leaves at each knot of the segments on one side of it is kept, so that after a
+change of one or two segments only the knots in between are eliminated.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -26,124 +24,94 @@ RIDGE = 1e-13
 function itself."""
 
 
-class Row(NamedTuple):
-    """The equation of a knot after the elimination of all knots on one side of it.
+class _Side(NamedTuple):
+    """What the segments on one side of a knot leave there, when the knots beyond it are eliminated.
 
     Attributes:
-        coupling: the coupling with the knot on the other side; 0 at the end.
-        pivot: diagonal element.
-        carried: right-hand side.
-        explained: decrease of the squared residual by the values at this knot and at the eliminated ones.
+        pivot: their share of the diagonal, without the ridge.
+        carried: their share of the right-hand side.
+        squares: their squared residual with the best values at the knots beyond.
     """
 
-    coupling: float
     pivot: float
     carried: float
-    explained: float
+    squares: float
 
 
-NOTHING = Row(0.0, 1.0, 0.0, 0.0)
-"""The row beyond an end."""
+NOTHING = _Side(0.0, 0.0, 0.0)
 
 
-@dataclass(frozen=True)
-class Elimination:
-    """The equations of N + 1 knots after elimination.
+class NormalEquations:
+    """The equations of N + 1 knots.
+
+    Args:
+        moments: moments of the N segments, each 3 x 3 (see `segment_moments`).
+        anchored: whether the value at the first knot is fixed at its reference.
 
     Attributes:
-        rows: the rows of the knots, from the first one.
+        moments: moments of the segments.
         error: squared residual with the best values.
     """
 
-    rows: list[Row]
-    error: float
+    def __init__(self, moments: Sequence[Matrix], *, anchored: bool) -> None:
+        self.moments, self._anchored = list(moments), anchored
+        self._left, self._right = [NOTHING] * (len(moments) + 1), [NOTHING] * (len(moments) + 1)
+        self._sweep(0, len(moments))
+        self.error = self.error_with([], 0)
+
+    def error_with(self, segments: Sequence[Matrix], start: int) -> float:
+        """The error where the segments from `start` on have the moments `segments`."""
+        side = self._left[start]
+        for n, segment in enumerate(segments, start):
+            side = self._after(side, segment, n)
+        right = self._right[start + len(segments)]
+        carried = side.carried + right.carried
+        explained = carried * carried / (RIDGE + side.pivot + right.pivot) if self._free(start + len(segments)) else 0.0
+        return max(side.squares + right.squares - explained, 0.0)
+
+    def replace(self, segments: Sequence[Matrix], start: int, error: float) -> None:
+        """Give the segments from `start` on the moments `segments`, with which the error is `error`."""
+        self.moments[start : start + len(segments)] = segments
+        self._sweep(start, start + len(segments))
+        self.error = error
 
     def solution(self) -> Float64:
         """Differences of the best values to the references, float64 [N + 1], by back substitution."""
-        solution = [0.0]
-        for row in reversed(self.rows):
-            solution.append((row.carried - row.coupling * solution[-1]) / row.pivot)
-        return np.array(solution[:0:-1])
+        value, solution = 0.0, []
+        for n in range(len(self.moments), -1, -1):
+            coupling = self.moments[n][0][1] if n < len(self.moments) else 0.0
+            own = self.moments[n][0] if n < len(self.moments) else [0.0, 0.0, 0.0]
+            carried = self._left[n].carried + own[2] - coupling * value
+            value = carried / (RIDGE + self._left[n].pivot + own[0]) if self._free(n) else 0.0
+            solution.append(value)
+        return np.array(solution[::-1])
 
+    def _free(self, knot: int) -> bool:
+        """Whether the value at `knot` is not fixed."""
+        return knot > 0 or not self._anchored
 
-def eliminate(moments: Sequence[Matrix], *, anchored: bool) -> Elimination:
-    """The elimination of the `moments` [N] of all segments, each 3 x 3 (see `segment_moments`).
+    def _sweep(self, start: int, stop: int) -> None:
+        """Eliminate from the left, beginning with segment `start`, and from the right, beginning before `stop`."""
+        for n in range(start, len(self.moments)):
+            self._left[n + 1] = self._after(self._left[n], self.moments[n], n)
+        for n in range(stop - 1, -1, -1):
+            self._right[n] = self._before(self._right[n + 1], self.moments[n])
 
-    Args:
-        moments: the moments.
-        anchored: whether the value at the first knot is fixed at its reference.
-    """
-    rows = [NOTHING]
-    for n in range(len(moments) + 1):
-        rows.append(_forward(moments, n, rows[-1], anchored))
-    residual = math.fsum(segment[2][2] for segment in moments)
-    return Elimination(rows[1:], max(residual - rows[-1].explained, 0.0))
+    def _after(self, left: _Side, segment: Matrix, n: int) -> _Side:
+        """What is left of knot n + 1, from what is left of knot n and the segment between them."""
+        (low, coupling, carried_low), (_, high, carried_high), (_, _, squares) = segment
+        if not self._free(n):
+            return _Side(high, carried_high, left.squares + squares)
+        pivot, carried = RIDGE + left.pivot + low, left.carried + carried_low
+        ratio = coupling / pivot
+        explained = carried * carried / pivot
+        return _Side(high - ratio * coupling, carried_high - ratio * carried, left.squares + squares - explained)
 
-
-class Sweep:
-    """The errors of a bank while one knot after the other moves, from the first to the last.
-
-    Args:
-        moments: the moments of all segments, in a list that moves edit.
-        anchored: whether the value at the first knot is fixed at its reference.
-    """
-
-    def __init__(self, moments: Sequence[Matrix], *, anchored: bool) -> None:
-        self._moments, self._anchored = moments, anchored
-        self._before, self._residuals_before = [NOTHING], [0.0]
-        after, residuals = [NOTHING], [0.0]
-        for n in range(len(moments), 1, -1):
-            after.append(_backward(moments, n, after[-1]))
-            residuals.append(residuals[-1] + moments[n - 1][2][2])
-        # Element i is the row of knot i + 2, or the residual of segments i + 1 and beyond.
-        self._after, self._residuals_after = after[::-1], residuals[::-1]
-
-    def error(self, i: int) -> float:
-        """Squared residual with the best values, where no knot before i - 1 or beyond i has moved since the last call.
-
-        The knots of a sweep are asked for in their order.
-        """
-        moments = self._moments
-        while len(self._before) < i:  # knots up to i - 2, whose segments no move touches any more
-            n = len(self._before) - 1
-            self._before.append(_forward(moments, n, self._before[-1], self._anchored))
-            self._residuals_before.append(self._residuals_before[-1] + moments[n][2][2])
-        row = self._before[max(i - 1, 0)]
-        residual = self._residuals_before[max(i - 1, 0)]
-        for n in range(max(i - 1, 0), i + 1):
-            row = _forward(moments, n, row, self._anchored)
-            residual += moments[n][2][2] if n < len(moments) else 0.0
-        if i == len(moments):
-            return max(residual - row.explained, 0.0)
-        beyond = self._after[i]
-        last = _forward(moments, i + 1, row, anchored=False)
-        pivot = last.pivot - beyond.coupling * beyond.coupling / beyond.pivot
-        carried = last.carried - beyond.coupling * beyond.carried / beyond.pivot
-        explained = row.explained + carried * carried / pivot + beyond.explained
-        return max(residual + self._residuals_after[i] - explained, 0.0)
-
-
-def _forward(moments: Sequence[Matrix], n: int, before: Row, anchored: bool) -> Row:
-    """The row of knot `n` after the elimination of all before it, the last of which has the row `before`."""
-    fixed, coupling, pivot, carried = anchored and n == 0, 0.0, RIDGE, 0.0
-    if n < len(moments):
-        (own, coupling, right), *_ = moments[n]
-        pivot, carried = pivot + own, right
-    if n > 0:
-        own, right = moments[n - 1][1][1:]
-        ratio = before.coupling / before.pivot
-        pivot, carried = pivot + own - ratio * before.coupling, carried + right - ratio * before.carried
-    if fixed:
-        coupling = carried = 0.0
-    return Row(coupling, pivot, carried, before.explained + carried * carried / pivot)
-
-
-def _backward(moments: Sequence[Matrix], n: int, after: Row) -> Row:
-    """The row of knot `n` > 0 after the elimination of all beyond it, the next of which has the row `after`."""
-    coupling, own, right = moments[n - 1][1]
-    pivot, carried = RIDGE + own, right
-    if n < len(moments):
-        own, _, right = moments[n][0]
-        ratio = after.coupling / after.pivot
-        pivot, carried = pivot + own - ratio * after.coupling, carried + right - ratio * after.carried
-    return Row(coupling, pivot, carried, after.explained + carried * carried / pivot)
+    @staticmethod
+    def _before(right: _Side, segment: Matrix) -> _Side:
+        """What is right of a knot, from what is right of the next one and the segment between them."""
+        (low, coupling, carried_low), (_, high, carried_high), (_, _, squares) = segment
+        pivot, carried = RIDGE + high + right.pivot, carried_high + right.carried
+        ratio = coupling / pivot
+        explained = carried * carried / pivot
+        return _Side(low - ratio * coupling, carried_low - ratio * carried, right.squares + squares - explained)

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Checks of a model that was read: validity as ONNX, recursion of functions, version of the operator set."""
+"""Checks of a model that was read: validity as ONNX, functions, size, version of the operator set."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 
 import onnx
 import onnx_ir as ir
@@ -11,6 +12,7 @@ from onnx_ir.passes.common import InlinePass
 
 from onnx_snn.errors import ModelError
 from onnx_snn.graph.domains import LONG_STANDARD, MICROSOFT
+from onnx_snn.limits import NODES
 
 MIN_OPSET = 13
 """Version of the ONNX operator set that models of older ones are upgraded to: Softmax, ReduceSum, Squeeze and Unsqueeze
@@ -43,6 +45,37 @@ def check_functions(model: ir.Model, where: str) -> None:
         InlinePass().requires(model)
     except ir.passes.PreconditionError as error:
         raise ModelError(f"{where} has functions that call themselves: {error}") from error
+
+
+def check_size(model: ir.Model, where: str) -> None:
+    """Refuse a model that has too many nodes once its functions are written out: they grow with a power of their depth.
+
+    Its functions must not call themselves.
+
+    Raises:
+        ModelError: there are more than `onnx_snn.limits.NODES` allows.
+    """
+    sizes: dict[ir.OperatorIdentifier, int] = {}
+
+    def size(nodes: Iterable[ir.Node]) -> int:
+        return sum(sizes.get(node.op_identifier(), 1) for node in nodes)
+
+    waiting = list(model.functions.values())
+    while waiting:
+        function = waiting.pop()
+        if function.identifier() in sizes:
+            continue
+        called = {node.op_identifier() for node in function.all_nodes()} & model.functions.keys()
+        missing = [model.functions[identifier] for identifier in called if identifier not in sizes]
+        if missing:
+            waiting += [function, *missing]
+        else:
+            sizes[function.identifier()] = size(function.all_nodes())
+    nodes = size(model.graph.all_nodes())
+    if nodes > NODES.value:
+        raise ModelError(
+            f"{where} has {nodes:.4g} nodes when its functions are written out, more than {NODES.value}; {NODES.remedy}"
+        )
 
 
 def check_opset(model: ir.Model, where: str) -> None:

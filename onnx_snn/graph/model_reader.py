@@ -17,13 +17,13 @@ import onnx
 import onnx_ir as ir
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
-from onnx_snn.errors import ModelError
+from onnx_snn.errors import ModelError, OnnxSnnError
 from onnx_snn.graph.custom_libraries import set_libraries
 from onnx_snn.graph.declared_shapes import drop_contradicted_shapes, free_negative_sizes
 from onnx_snn.graph.domains import LONG_STANDARD
 from onnx_snn.graph.external_weights import check_external_data, external_tensors, lfs_hint
 from onnx_snn.graph.map_types import from_proto
-from onnx_snn.graph.model_checks import MIN_OPSET, check_functions, check_graph, check_opset, checkable
+from onnx_snn.graph.model_checks import MIN_OPSET, check_functions, check_graph, check_opset, check_size, checkable
 from onnx_snn.graph.model_folder import only_model
 from onnx_snn.graph.node_order import in_order, sort
 from onnx_snn.graph.opset_upgrade import upgraded
@@ -51,24 +51,39 @@ def load_model(source: ModelSource, custom_ops: Sequence[PathLike] = (), *, upgr
     Raises:
         LibraryError: a library does not exist.
         ModelError: the file is missing or no ONNX model, external data is missing or too short, the graph is
-            invalid, its opset is old and cannot be upgraded, or its functions call themselves.
+            invalid, its opset is old and cannot be upgraded, its functions call themselves, or it has more nodes
+            than `onnx_snn.limits.NODES` allows.
     """
+    where = _name_of(source)
+    try:
+        return _load(source, where, custom_ops, upgrade=upgrade)
+    except OnnxSnnError:
+        raise
+    except Exception as error:  # onnx, onnx_ir and NumPy raise whatever their parts raise on what is no model
+        raise ModelError(f"{where} is not valid ONNX: {type(error).__name__}: {error}") from error
+
+
+def _name_of(source: ModelSource) -> str:
+    """What messages call `source`."""
+    if isinstance(source, (ir.Model, onnx.ModelProto)):
+        return f"the given {'ir.Model' if isinstance(source, ir.Model) else 'ModelProto'}"
+    return f"'{only_model(Path(source))}'"
+
+
+def _load(source: ModelSource, where: str, custom_ops: Sequence[PathLike], *, upgrade: bool) -> ir.Model:
     if isinstance(source, ir.Model):
-        where = "the given ir.Model"
         model = _from_ir(source, where)
     elif isinstance(source, onnx.ModelProto):
-        where = "the given ModelProto"
         model = _from_message(source, where)
     else:
-        path = only_model(Path(source))
-        where = f"'{path}'"
-        model = _from_file(path, where)
+        model = _from_file(only_model(Path(source)), where)
     if LONG_STANDARD in model.opset_imports:
         model.opset_imports.setdefault("", model.opset_imports.pop(LONG_STANDARD))
     if "" not in model.opset_imports and all(node.domain for node in model.graph.all_nodes()):
         model.opset_imports[""] = MIN_OPSET  # it has no standard operators, but what is added to it may be one
     check_opset(model, where)
     check_functions(model, where)
+    check_size(model, where)
     set_libraries(model, custom_ops)
     free_negative_sizes(model)
     drop_contradicted_shapes(model, where)

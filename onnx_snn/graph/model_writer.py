@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,37 +12,12 @@ import onnx_ir as ir
 from onnx_snn.errors import OutputError
 from onnx_snn.graph.external_weights import external_tensors, large_weights, with_mapped_weights
 from onnx_snn.graph.map_types import restore_map_types, to_proto
-from onnx_snn.graph.model_reader import ModelSource
 from onnx_snn.graph.protobuf_weights import write_model
 from onnx_snn.output_files import PathLike, staged
 
 MAX_INLINE_BYTES = 2**31 - 2**27
 """Largest size of all weights, in bytes, that are written into the .onnx file: a protobuf message is limited to 2 GiB,
 and 128 MiB are left for the graph."""
-
-
-def check_output(path: PathLike, source: ModelSource) -> None:
-    """Refuse an output path that cannot be written or would overwrite the model that is read.
-
-    Raises:
-        OutputError: it is the source itself (links followed), a folder or a read-only file, or its folder is
-            missing or read-only.
-    """
-    path = Path(path)
-    if path.is_dir():
-        raise OutputError(f"output '{path}' is a folder; give the name of an .onnx file in it")
-    if not path.parent.is_dir():
-        raise OutputError(f"output folder '{path.parent}' does not exist; create it first")
-    if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise OutputError(f"output folder '{path.parent}' is not writable")
-    if not path.exists():
-        return
-    if not isinstance(source, (ir.Model, onnx.ModelProto)):
-        original = Path(source) / "model.onnx" if Path(source).is_dir() else Path(source)
-        if original.exists() and path.samefile(original):
-            raise OutputError(f"output '{path}' is the input '{source}'; choose another name")
-    if not os.access(path, os.W_OK):
-        raise OutputError(f"output '{path}' exists and is read-only; choose another name")
 
 
 def save_model(model: ir.Model, path: PathLike, *, external_data: bool | None = None) -> None:

@@ -99,8 +99,8 @@ def tune(
     goal = Goal(target_loss, max_spikes, max_timesteps, minimize_of(minimize, max_spikes))
     if isinstance(model, (str, os.PathLike)) and Path(model).is_dir():
         raise ConfigError(f"'{model}' is a folder; tune it with tune_folder")
-    check_destination(output, model)
     run = RunOptions(config or ConvertConfig(), calibration_cache, None, batch_size, False, progress, tuple(custom_ops))
+    check_destination(output, model, [calibration, data], run)
     tuning = TuningData(calibration if data is None else data, labels, metric, compared_output, samples)
     return _tuned(model, output, calibration, run, tuning, goal)
 

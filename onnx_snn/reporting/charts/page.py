@@ -11,14 +11,14 @@ import dataclasses
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from onnx_snn.errors import ConfigError
-from onnx_snn.graph.model_writer import check_output
 from onnx_snn.metadata import IDENTITY
 from onnx_snn.output_files import write_text
+from onnx_snn.output_paths import check_outputs
 from onnx_snn.profiling.uncounted import note
 from onnx_snn.reporting.charts import families, image, interactive, neuron, overview, summary
 from onnx_snn.reporting.charts.chart import Chart
@@ -30,25 +30,23 @@ SLUG = 40
 """Largest length, in characters, of the part of a picture's file name that tells the kind of a neuron."""
 
 
-def check_reports(html: str | Path | None, png: str | Path | None, sources: Iterable[str | Path]) -> None:
+def check_reports(html: str | Path | None, png: str | Path | None) -> None:
     """See to it, before any work is done, that reports can be drawn and written.
 
     Args:
         html: file of the page; None for no page.
         png: folder of the pictures; None for no pictures.
-        sources: files that are read, and so must not be written.
 
     Raises:
         ConfigError: neither is asked for, or a library that draws is not installed.
-        OutputError: a file cannot be written, or is one that is read.
+        OutputError: a file cannot be written.
     """
     if html is None and png is None:
         raise ConfigError("no output of the report is given: give --html FILE, --png FOLDER or both")
     if html is not None:
         required("jinja2")
         required("plotly.offline")
-        for source in sources:
-            check_output(html, source)
+        check_outputs({"page": html})
     if png is not None:
         required("matplotlib")
         image.check_folder(png)
