@@ -6,7 +6,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import onnx_ir as ir
@@ -42,8 +42,7 @@ class Counters:
     def __init__(self, model: ir.Model) -> None:
         meters = meter(model, Body.LOOP)
         self._neurons = [CountedNeuron(entry, entry.neuron) for entry in meters]
-        outputs = {neuron.node.outputs[0]: index for index, neuron in enumerate(self._neurons) if neuron.is_code}
-        codes = {cast: index for output, index in outputs.items() for cast in _with_casts(output)}
+        codes = {neuron.node.outputs[0]: index for index, neuron in enumerate(self._neurons) if neuron.is_code}
         flow = ActivationFlow(model)
         graphs = unconditional_graphs(model)
         nodes = [node for node in model.graph.all_nodes() if node.graph in graphs]
@@ -144,14 +143,6 @@ class Counters:
         """The values whose shapes are needed for the counts."""
         nodes = [*(neuron.node for neuron in self._neurons), *(product.node for product in self._products), *self._kept]
         return [value for node in nodes for value in (*operands_of(node), node.outputs[0])]
-
-
-def _with_casts(output: ir.Value) -> Iterator[ir.Value]:
-    """`output` of a neuron, and what networks of other types than float32 read in its place: its casts."""
-    yield output
-    for node in output.consumers():
-        if node.domain == "" and node.op_type == "Cast":
-            yield node.outputs[0]
 
 
 class _Buffer:
