@@ -11,7 +11,8 @@ import numpy as np
 import onnxruntime as ort
 
 FEEDS = 24
-"""Feeds of a network that are kept, evenly over all that were recorded."""
+"""Feeds of a network that are kept, drawn from all that were recorded: at even distances they could all be the first
+ones of clips, whose states are zero."""
 
 _TYPES = {
     "tensor(float)": np.float32,
@@ -44,7 +45,8 @@ class RecordingSession(_Session):  # type: ignore[misc, valid-type]
 def save(folder: Path) -> None:
     """Write one .npz for each network that was fed, named by the SHA-256 of its file, with arrays `NUMBER:INPUT`."""
     for digest, feeds in _recorded.items():
-        kept = [feeds[index * len(feeds) // FEEDS] for index in range(FEEDS)] if len(feeds) > FEEDS else feeds
+        drawn = np.random.default_rng(0).permutation(len(feeds))[:FEEDS]
+        kept = [feeds[index] for index in sorted(drawn)]
         if kept:
             arrays = {f"{number}:{name}": array for number, feed in enumerate(kept) for name, array in feed.items()}
             np.savez(folder / f"{digest}.npz", allow_pickle=False, **arrays)

@@ -22,6 +22,21 @@ SHORTEST = 8
 """Least number of columns that a cell is cut or wrapped to."""
 
 
+def printable(text: str, *, lines: bool = False) -> str:
+    """`text` with escape sequences in place of characters that would control a terminal, such as `\\x1b`.
+
+    Args:
+        text: any text, such as the name of a node in a file of unknown origin.
+        lines: keep line feeds.
+    """
+    if text.isprintable():
+        return text
+    kept = "\n" if lines else ""
+    return "".join(
+        char if char.isprintable() or char in kept else char.encode("unicode_escape").decode() for char in text
+    )
+
+
 def json_values(entry: Any) -> dict[str, Any]:
     """Fields of a dataclass as JSON values: enumeration members become their values, NaN and infinities become None."""
     return {name: _json_value(value) for name, value in dataclasses.asdict(entry).items()}
@@ -39,7 +54,7 @@ def _json_value(value: Any) -> Any:
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Cells in columns, left-aligned, with a rule under the header; as wide as the cells are."""
-    cells = [tuple(header), *(tuple(row) for row in rows)]
+    cells = [tuple(header), *(tuple(map(printable, row)) for row in rows)]
     lines = _aligned(cells, [max(map(len, column)) for column in zip(*cells, strict=True)])
     return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])
 
@@ -52,7 +67,7 @@ def screen_table(header: Sequence[str], rows: Iterable[Sequence[str]], *, width:
     in the middle (`shortened`). Cells of up to 8 characters, such as most numbers, stay whole; a table of so many
     columns that even these do not fit is wider than `width`.
     """
-    body = [tuple(row) for row in rows]
+    body = [tuple(map(printable, row)) for row in rows]
     columns = list(zip(header, *body, strict=True))
     room = width - len(GAP) * (len(columns) - 1)
     widths = [max(map(len, column)) for column in columns]
@@ -76,7 +91,12 @@ def wrapped(text: str, *, width: int = SCREEN_WIDTH, indent: str = "") -> str:
     Longer words, such as paths, stay whole.
     """
     return textwrap.fill(
-        text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False, drop_whitespace=True
+        printable(" ".join(text.split())),
+        width,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+        drop_whitespace=True,
     )
 
 

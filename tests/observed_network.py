@@ -3,10 +3,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import onnx
 import onnx_ir as ir
 
+from onnx_snn.calibration.channel_histogram import ChannelHistogram
+from onnx_snn.calibration.signed_histogram import SignedHistogram
+from onnx_snn.calibration.statistics import Calibration, Observation
 from onnx_snn.data.feeds import Feeds, open_feeds
 from onnx_snn.data.specs import input_specs
 
@@ -44,3 +49,24 @@ def network() -> ir.Model:
     proto = onnx.parser.parse_model(NETWORK)
     proto.graph.initializer.append(onnx.numpy_helper.from_array(WEIGHTS, "w"))
     return ir.from_proto(proto)
+
+
+OBSERVATIONS = [
+    Observation("x"),
+    Observation("h", (2,)),
+    Observation("k", (1, 2)),
+    Observation("k", (1,)),
+    Observation("scores"),
+    Observation("y", (-1,)),
+]
+
+
+def assert_same(a: Calibration, b: Calibration) -> None:
+    assert (a.samples, a.shapes) == (b.samples, b.shapes)
+    pairs: Iterator[tuple[SignedHistogram | ChannelHistogram, SignedHistogram | ChannelHistogram]]
+    assert list(a.signed) == list(b.signed)
+    assert list(a.channels) == list(b.channels)
+    pairs = zip([*a.signed.values(), *a.channels.values()], [*b.signed.values(), *b.channels.values()], strict=True)
+    for one, other in pairs:
+        for name, array in one.to_arrays().items():
+            np.testing.assert_array_equal(array, other.to_arrays()[name], err_msg=name)

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from conversions import WEIGHT, converted
+from graphs import graph
 from networks import normal
 
 import onnx_snn
@@ -29,6 +31,27 @@ def test_thin_data_errs_by_a_multiple_that_matters(seen: float, unseen: float, t
     assert bool(held.warning()) is thin
     if thin:
         assert f"{unseen:.2%}" in held.warning()
+
+
+@pytest.mark.parametrize(("state", "warned"), [(np.zeros((8, 4, 8), np.float32), True), (normal(8, 4, 8), False)])
+def test_an_input_that_is_zero_in_all_data_is_told(state: np.ndarray, warned: bool, tmp_path: Path) -> None:
+    model = graph(
+        "m = MatMul (x, weight) s = MatMul (state, weight) next = Add (m, s) y = Tanh (next)",
+        inputs="float[N,4,8] x, float[N,4,8] state",
+        outputs="float[N,4,8] y, float[N,4,8] next",
+        initializers=WEIGHT,
+    )
+    _, report = converted(model, tmp_path, {"x": normal(8, 4, 8), "state": state})
+    found = [warning for warning in report.warnings if "'state'" in warning]
+    assert len(found) == warned
+    assert all("states that the network returned" in warning and "'x'" not in warning for warning in found)
+
+
+def test_silent_tensors_of_loud_inputs_are_not_told(tmp_path: Path) -> None:
+    """A dead Relu is one of the network, not of the data."""
+    model = graph("n = Abs (x) m = Neg (n) r = Relu (m) y = MatMul (r, weight)", initializers=WEIGHT)
+    _, report = converted(model, tmp_path, {"x": normal(8, 4, 8)})
+    assert not [warning for warning in report.warnings if "are 0 in all" in warning]
 
 
 def evaluation(error: float) -> Evaluation:

@@ -21,6 +21,7 @@ LAYERS = [
     *(
         "errors",
         "limits",
+        "json_files",
         "version",
         "formatting",
         "arrays",

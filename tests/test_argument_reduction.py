@@ -36,6 +36,32 @@ def test_wide_arguments_keep_their_precision(operator: str, tmp_path: Path) -> N
         np.testing.assert_allclose(y, expected, rtol=2e-3, atol=2e-3 if operator == "Log" else 1e-44)
 
 
+@pytest.mark.parametrize("exponent", [2, 3, 5, -2, -3])
+def test_whole_powers_have_relative_errors(exponent: int, tmp_path: Path) -> None:
+    """Of quiet signals as of loud ones; where the power has no float32, it is that of the standard operator."""
+    model = graph("y = Pow(x, exponent)", initializers=f"float[1] exponent = {{{exponent}}}")
+    signed = POSITIVE * np.where(np.arange(8) % 2, 1, -1).astype(np.float32)
+    path, _ = converted(model, tmp_path, {"x": signed})
+    special = np.broadcast_to(SPECIAL, (1, 4, 8))
+    kernels = onnx_snn.session(path)
+    for x in (signed, -MAGNITUDES, special):
+        expected, (y,) = run(model, {"x": x})["y"], kernels.run(None, {"x": x})
+        plain = ort.InferenceSession(path, providers=["CPUExecutionProvider"]).run(None, {"x": x})[0]
+        assert bits(y) == bits(plain)
+        np.testing.assert_allclose(y, expected, rtol=2e-3 * abs(exponent), atol=1e-44)
+
+
+def test_the_root_of_a_sum_of_squares_keeps_quiet_parts(tmp_path: Path) -> None:
+    """Magnitudes of a spectrum: a millionth of the power of the loudest one keeps its relative error."""
+    body = "a = Pow(x, two) b = Pow(z, two) s = Add(a, b) y = Sqrt(s)"
+    model = graph(body, inputs="float[N,4,8] x, float[N,4,8] z")
+    loudness = np.logspace(0, -3, 8, dtype=np.float32)[:, None, None]
+    x, z = loudness * np.random.default_rng(6).normal(0, 1, (2, 8, 4, 8)).astype(np.float32)
+    path, _ = converted(model, tmp_path, {"x": x, "z": z})
+    (y,) = onnx_snn.session(path).run(None, {"x": x, "z": z})
+    np.testing.assert_allclose(y, np.hypot(x, z), rtol=5e-3)
+
+
 def test_the_inverse_of_a_negative_number_is_negative(tmp_path: Path) -> None:
     signed = POSITIVE * np.where(np.arange(8) % 2, 1, -1).astype(np.float32)
     path, _ = converted(graph("y = Div(one, x)"), tmp_path, {"x": signed})

@@ -171,3 +171,17 @@ def test_images_of_other_proportions(tmp_path: Path) -> None:
     upright, across, wide = normal(1, 4, 6, 2), normal(1, 4, 2, 6), normal(1, 4, 2, 14)
     path, _ = converted(model, tmp_path, [{"x": across}, {"x": upright}], timesteps=4)
     assert run(path, {"x": wide})["y"].shape == wide.shape
+
+
+def test_feeds_stay_whole_where_the_network_runs_on_no_single_sample(tmp_path: Path) -> None:
+    """The mean of four views of each sample: a batch has no fixed size, but one of a single row does not run."""
+    body = "g = Gelu (x) r = Reshape (g, views) y = ReduceMean <keepdims = 0> (r, first)"
+    model = graph(
+        body,
+        inputs="float[N,8] x",
+        outputs="float[M,8] y",
+        initializers="int64[3] views = {4, -1, 8}, int64[1] first = {0}",
+    )
+    x = np.random.default_rng(0).normal(0, 1, (3, 8, 8)).astype(np.float32)
+    _, report = converted(model, tmp_path, [{"x": part} for part in x], fast=False)
+    assert report.outputs[0].relative_error < 0.02

@@ -22,7 +22,7 @@ from onnx_snn.rules import recognise
             "",
             {"operand 0": Load(32, 4, True), "operand 1": Load(32, 4, True)},
         ),
-        ("y = Mul(x, x)", "", {"operand 0": Load(32, 1, True), "operand 1": Load(32, 1, True)}),
+        ("n = Neg(x) y = Mul(x, n)", "", {"operand 0": Load(32, 1, True), "operand 1": Load(32, 1, True)}),
         ('y = Einsum<equation = "bij,jk->bik">(x, w)', "float[8,6] w", {"operand 0": Load(32, 6, True)}),
         ('y = Einsum<equation = "...j,jk->...k">(x, w)', "float[8,6] w", {"operand 0": Load(32, 6, True)}),
         ("y = Conv(x, w)", "float[5,4,3] w", {"operand 0": Load(32, 5 * 3 * 6 / 8, True)}),

@@ -16,6 +16,7 @@ import pytest
 from graphs import graph
 
 from onnx_snn import ConversionReport, ConvertConfig, OutputError, Profile
+from onnx_snn.calibration.cache import CacheKey, save_cache
 from onnx_snn.calibration.statistics import Calibration
 from onnx_snn.graph.model_folder import copy_sidecars
 from onnx_snn.graph.model_writer import save_model
@@ -59,7 +60,7 @@ WRITERS: dict[str, Callable[[Path], Any]] = {
     "settings.json": lambda path: write_json(path, ConvertConfig().to_json()),
     "page.html": save_page,
     "chart.png": lambda path: write_charts([CHART], path.parent),
-    "cache.npz": Calibration("fingerprint").save_cache,
+    "cache.npz": lambda path: save_cache(Calibration(), path, CacheKey("model", "data")),
     "spiking.onnx": lambda path: save_model(model(), path),
     "external.onnx": lambda path: save_model(model(), path, external_data=True),
     "tokenizer.json": lambda path: copy_sidecars(path.parent / "source", path.parent),

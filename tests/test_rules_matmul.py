@@ -63,7 +63,7 @@ def test_product_with_a_vector_sums_over_its_only_axis() -> None:
 
 
 def test_product_of_an_activation_with_itself_has_it_twice() -> None:
-    site = only_site("y = Mul(x, x)")
+    site = only_site("y = MatMul(x, x)", inputs="float[N,8,8] x", outputs="float[N,8,8] y")
     assert (site.kind, site.inputs[0]) == (Kind.PRODUCT, site.inputs[1])
 
 

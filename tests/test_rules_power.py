@@ -17,6 +17,7 @@ POWERS = {
     "y = Sqrt(x)": "sqrt",
     "y = Pow(x, half)": "sqrt",
     "y = Pow(x, two)": "power(2.0)",
+    "y = Mul(x, x)": "power(2.0)",
     "y = Pow(x, third)": "power(0.3333333)",
 }
 

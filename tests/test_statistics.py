@@ -3,36 +3,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
 import onnx_ir as ir
 import onnxruntime as ort
 import pytest
-from observed_network import WEIGHTS, feeds, network
+from observed_network import OBSERVATIONS, WEIGHTS, assert_same, feeds, network
 
 from onnx_snn.calibration import statistics as module
-from onnx_snn.calibration.channel_histogram import ChannelHistogram
+from onnx_snn.calibration.cache import cache_key
 from onnx_snn.calibration.fixed_sizes import static_axes
-from onnx_snn.calibration.signed_histogram import SignedHistogram
-from onnx_snn.calibration.statistics import Calibration, Observation, calibrate, fingerprint, load_cache
+from onnx_snn.calibration.statistics import Calibration, Observation, calibrate
 from onnx_snn.data.feeds import open_feeds
 from onnx_snn.data.specs import input_specs
-from onnx_snn.errors import CalibrationError, ModelError, OutputError
+from onnx_snn.errors import CalibrationError, ModelError
 from onnx_snn.graph.model_reader import load_model
 from onnx_snn.graph.model_writer import save_model
-
-OBSERVATIONS = [
-    Observation("x"),
-    Observation("h", (2,)),
-    Observation("k", (1, 2)),
-    Observation("k", (1,)),
-    Observation("scores"),
-    Observation("y", (-1,)),
-]
 
 
 @pytest.fixture
@@ -96,7 +84,7 @@ def test_the_model_stays_as_it_is(model: ir.Model) -> None:
 def test_mapped_weights_give_the_same(model: ir.Model, tmp_path: Path) -> None:
     save_model(model, tmp_path / "model.onnx", external_data=True)
     mapped = load_model(tmp_path / "model.onnx")
-    assert fingerprint(mapped, OBSERVATIONS) == fingerprint(model, OBSERVATIONS)
+    assert cache_key(mapped, OBSERVATIONS, feeds(model)) == cache_key(model, OBSERVATIONS, feeds(model))
     assert_same(
         calibrate(mapped, OBSERVATIONS, feeds(model), progress=False),
         calibrate(model, OBSERVATIONS, feeds(model), progress=False),
@@ -175,69 +163,3 @@ def test_an_unknown_operator_is_named() -> None:
     model = ir.from_proto(onnx.parser.parse_model(text))
     with pytest.raises(ModelError, match="Frobnicate"):
         calibrate(model, [Observation("y")], open_feeds({"x": np.ones(3, np.float32)}, input_specs(model)))
-
-
-def assert_same(a: Calibration, b: Calibration) -> None:
-    assert (a.fingerprint, a.samples, a.shapes) == (b.fingerprint, b.samples, b.shapes)
-    pairs: Iterator[tuple[SignedHistogram | ChannelHistogram, SignedHistogram | ChannelHistogram]]
-    assert list(a.signed) == list(b.signed)
-    assert list(a.channels) == list(b.channels)
-    pairs = zip([*a.signed.values(), *a.channels.values()], [*b.signed.values(), *b.channels.values()], strict=True)
-    for one, other in pairs:
-        for name, array in one.to_arrays().items():
-            np.testing.assert_array_equal(array, other.to_arrays()[name], err_msg=name)
-
-
-def test_the_cache_holds_everything(model: ir.Model, tmp_path: Path) -> None:
-    calibration = calibrate(model, OBSERVATIONS, feeds(model), progress=False)
-    calibration.save_cache(tmp_path / "cache")
-    assert [file.name for file in tmp_path.iterdir()] == ["cache"]
-    assert_same(load_cache(tmp_path / "cache", model, OBSERVATIONS), calibration)
-    assert_same(load_cache(tmp_path / "cache", model.clone(), reversed(OBSERVATIONS)), calibration)
-
-
-def other_weights(model: ir.Model) -> None:
-    changed = WEIGHTS.copy()
-    changed[3, 4] += 1
-    model.graph.initializers["w"].const_value = ir.tensor(changed, name="w")
-
-
-def other_graph(model: ir.Model) -> None:
-    model.graph.node("root").op_type = "Exp"
-
-
-@pytest.mark.parametrize("change", [other_weights, other_graph, None])
-def test_a_cache_of_something_else_is_refused(change: Any, model: ir.Model, tmp_path: Path) -> None:
-    calibration = calibrate(model, OBSERVATIONS, feeds(model), progress=False)
-    calibration.save_cache(tmp_path / "cache.npz")
-    asked = OBSERVATIONS
-    if change is None:
-        asked = OBSERVATIONS[1:]
-    else:
-        for node in model.graph:
-            node.name = node.outputs[0].name
-        calibration = calibrate(model, OBSERVATIONS, feeds(model), progress=False)
-        calibration.save_cache(tmp_path / "cache.npz")
-        change(model)
-    with pytest.raises(CalibrationError, match=r"cache\.npz.*delete it") as caught:
-        load_cache(tmp_path / "cache.npz", model, asked)
-    assert calibration.fingerprint in str(caught.value)
-    assert fingerprint(model, asked) in str(caught.value)
-
-
-@pytest.mark.parametrize("content", [b"", b"nonsense", None])
-def test_a_cache_that_cannot_be_read_is_named(content: bytes | None, model: ir.Model, tmp_path: Path) -> None:
-    path = tmp_path / "cache.npz"
-    if content is None:
-        np.savez(path, other=np.ones(3))
-    else:
-        path.write_bytes(content)
-    with pytest.raises(CalibrationError, match=r"cannot read calibration cache '.*cache\.npz'"):
-        load_cache(path, model, OBSERVATIONS)
-    with pytest.raises(CalibrationError, match="cannot read calibration cache"):
-        load_cache(tmp_path / "nowhere.npz", model, OBSERVATIONS)
-
-
-def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match=r"cannot write '.*nowhere"):
-        Calibration("").save_cache(tmp_path / "nowhere" / "cache.npz")

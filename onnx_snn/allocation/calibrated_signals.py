@@ -125,6 +125,8 @@ class CalibratedSignals:
         channels = self.calibration.channels[tensor.tensor, tensor.axes]
         scales = channels.power_of_two_scales(self.importance.get(tensor))
         scaled = channels.scaled(scales)
+        if tensor.divisor is not None:  # the normalized axis becomes the last one
+            return *scaled.spread(), scales, scaled.maximum
         shape = next(iter(self.calibration.shapes[tensor.tensor]))
         # Sizes of the channel axes, 1 for the others, without leading ones: broadcastable against the tensor.
         sizes = [shape[axis] if axis in tensor.axes else 1 for axis in range(min(tensor.axes), 0)]
@@ -146,13 +148,11 @@ def require_defined(function: ScalarFunction, histogram: SignedHistogram) -> Non
 
 
 def widened(function: ScalarFunction, histogram: SignedHistogram, headroom: float) -> tuple[float, float]:
-    """Range (lo, hi) of a fitted function: its calibrated extremes times sqrt(headroom), and at least its origin.
+    """Range (lo, hi) of a fitted function: its calibrated extremes times `headroom`, and at least its origin.
 
-    It ends where the limits of the function do. In octaves this is half the headroom of an identity code. A fitted
-    function saturates beyond its range, which costs less than the saturation of a code.
+    It ends where the limits of the function do. Beyond it a fitted function saturates, as a code does.
     """
-    factor = math.sqrt(headroom)
-    lo = min(histogram.minimum * factor, histogram.minimum, function.origin)
-    hi = max(histogram.maximum * factor, histogram.maximum, function.origin)
+    lo = min(histogram.minimum * headroom, histogram.minimum, function.origin)
+    hi = max(histogram.maximum * headroom, histogram.maximum, function.origin)
     lo, hi = max(lo, function.limits[0]), min(hi, function.limits[1])
     return (lo, hi) if lo < hi else (function.origin - 1.0, function.origin + 1.0)

@@ -35,9 +35,9 @@ LARGEST_VALUE = 2.0**120
 """Largest magnitude of the values of a function that a neuron represents: float32 ends at 2**128, and a neuron adds up
 what all of its bases contribute."""
 
-MOST_GROWTH = 4.0
+MOST_GROWTH = 8.0
 """Largest magnitude of a function in the headroom of its arguments, relative to the largest one in their calibrated
-range: more than functions of linear and quadratic growth have there."""
+range: more than functions of linear growth have there, also where that begins within the range."""
 
 MOST_SPREAD = 2.0**20
 """Largest ratio of the largest value of a fast-growing function to the median of its calibrated values. The errors of a

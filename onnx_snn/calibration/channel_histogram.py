@@ -220,11 +220,22 @@ class ChannelHistogram:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> ChannelHistogram:
-        """The histogram that `to_arrays` turned into `arrays`."""
-        histogram = cls(len(arrays["maximum"]))
-        histogram._bins = arrays["bins"].copy()
-        histogram._maximum = arrays["maximum"].copy()
-        histogram._rows, histogram.nonfinite_count = map(int, arrays["scalars"])
+        """The histogram that `to_arrays` turned into `arrays`.
+
+        Raises:
+            ValueError: these cannot be arrays of a histogram.
+        """
+        bins, maximum, scalars = (arrays[name] for name in ("bins", "maximum", "scalars"))
+        histogram = cls(len(maximum))
+        fitting = (
+            (bins.shape, maximum.shape) == (histogram._bins.shape, histogram._maximum.shape)
+            and maximum.dtype == histogram._maximum.dtype
+            and all(array.dtype.kind in "iu" and (array >= 0).all() for array in (bins, scalars))
+        )
+        if not (fitting and bool((maximum >= 0).all()) and np.isfinite(maximum).all()):
+            raise ValueError("it holds counts or maxima of channels that are none")
+        histogram._bins, histogram._maximum = bins.copy(), maximum.copy()
+        histogram._rows, histogram.nonfinite_count = map(int, scalars)
         return histogram
 
 

@@ -101,11 +101,23 @@ class SignedHistogram:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> SignedHistogram:
-        """The histogram that `to_arrays` turned into `arrays`."""
+        """The histogram that `to_arrays` turned into `arrays`.
+
+        Raises:
+            ValueError: these cannot be arrays of a histogram.
+        """
         histogram = cls()
-        histogram._bins[arrays["bins"]] = arrays["counts"]
+        bins, counts, nonfinite = (arrays[name] for name in ("bins", "counts", "nonfinite"))
+        ascending = bins.ndim == 1 and bool((np.diff(bins) > 0).all())
+        if not ascending or (bins.size and not 0 <= bins[0] <= bins[-1] < histogram._bins.size):
+            raise ValueError("it holds bins that are none")
+        if any(array.dtype.kind != "i" or (array < 0).any() for array in (counts, nonfinite)):
+            raise ValueError("it holds counts that are none")
+        histogram._bins[bins] = counts
         histogram.minimum, histogram.maximum = map(float, arrays["range"])
-        histogram.nan_count, histogram.inf_count = map(int, arrays["nonfinite"])
+        if bins.size and not -np.inf < histogram.minimum <= histogram.maximum < np.inf:
+            raise ValueError(f"it holds the range {histogram.minimum} to {histogram.maximum}")
+        histogram.nan_count, histogram.inf_count = map(int, nonfinite)
         return histogram
 
 

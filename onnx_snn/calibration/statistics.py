@@ -8,18 +8,13 @@ data; tensors are observed in groups whose outputs fit into `GROUP_BYTES`; weigh
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 import math
-import os
-import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeAlias
 
-import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 from tqdm import tqdm
@@ -29,22 +24,14 @@ from onnx_snn.calibration.signed_histogram import SignedHistogram
 from onnx_snn.data.feeds import Feeds
 from onnx_snn.data.specs import Feed, sample_count
 from onnx_snn.errors import CalibrationError
-from onnx_snn.graph.external_weights import detach_weights, with_mapped_weights
-from onnx_snn.graph.map_types import to_proto
 from onnx_snn.graph.shapes import Shapes
 from onnx_snn.graph.subgraphs import EMPTY
-from onnx_snn.output_files import staged
-from onnx_snn.runtime.execution import contiguous
 from onnx_snn.runtime.tap_session import Observer, OptionsFactory
 
 logger = logging.getLogger(__name__)
 
 Axes: TypeAlias = tuple[int, ...]
 Shape: TypeAlias = tuple[int, ...]
-
-METHOD_VERSION = 1
-"""Version of the method of calibration, part of a cache's fingerprint; increase it when histograms of the same data
-change."""
 
 GROUP_BYTES = 1 << 30
 """Largest size in bytes of the tensors observed in one run of the model; larger sets of tensors are split into groups,
@@ -69,14 +56,12 @@ class Calibration:
     """Statistics of the observed tensors.
 
     Attributes:
-        fingerprint: Digest of the model, the observations and the method; empty if no cache is used.
         signed: Histogram of each observed tensor.
         channels: Histograms of the channels of a tensor, by its name and channel axes.
         shapes: The shapes that each tensor had.
         samples: Number of samples seen.
     """
 
-    fingerprint: str
     signed: dict[str, SignedHistogram] = field(default_factory=dict)
     channels: dict[tuple[str, Axes], ChannelHistogram] = field(default_factory=dict)
     shapes: dict[str, set[Shape]] = field(default_factory=dict)
@@ -105,29 +90,6 @@ class Calibration:
         except (IndexError, ValueError) as error:
             raise CalibrationError(f"axes {axes} of tensor '{value}' cannot be its channels: {error}") from error
 
-    def save_cache(self, path: str | os.PathLike[str]) -> None:
-        """Write everything to one .npz file, whole or not at all.
-
-        Raises:
-            OutputError: it cannot be written.
-        """
-        index = {
-            "fingerprint": self.fingerprint,
-            "samples": self.samples,
-            "signed": list(self.signed),
-            "channels": list(self.channels),
-            "shapes": {value: sorted(shapes) for value, shapes in self.shapes.items()},
-        }
-        arrays: dict[str, Any] = {"index": np.array(json.dumps(index))}
-        contents = {f"signed.{number}": histogram.to_arrays() for number, histogram in enumerate(self.signed.values())}
-        contents |= {
-            f"channels.{number}": histogram.to_arrays() for number, histogram in enumerate(self.channels.values())
-        }
-        for place, fields in contents.items():
-            arrays |= {f"{place}.{name}": array for name, array in fields.items()}
-        with staged(path) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(file, **arrays)
-
 
 def calibrate(
     model: ir.Model,
@@ -137,7 +99,6 @@ def calibrate(
     typical: Sequence[Feed] = (),
     providers: Sequence[str] | None = None,
     session_options: OptionsFactory | None = None,
-    cached: bool = True,
     progress: bool = True,
 ) -> Calibration:
     """Run `model` on all of `feeds` and count what the observed tensors hold.
@@ -149,7 +110,6 @@ def calibrate(
         typical: Feeds from which the sizes of the tensors are found; by default the first one.
         providers: onnxruntime's execution providers; None for the CPU.
         session_options: Makes the options of a session, for instance to register custom operators.
-        cached: Take the fingerprint that a cache needs, for which all weights are read.
         progress: Show a bar on a terminal.
 
     Raises:
@@ -161,7 +121,7 @@ def calibrate(
     for value, axes in dict.fromkeys((seen.value, seen.channel_axes) for seen in observations):
         if axes is not None:
             channel_axes[value].append(axes)
-    calibration = Calibration(fingerprint(model, observations) if cached else "")
+    calibration = Calibration()
     observer = partial(Observer, model, providers=providers, session_options=session_options)
     shapes_of = observer(list(channel_axes), shapes=True)
     groups = _groups([Shapes.of_stacked(shapes_of(feed)) for feed in typical or [feeds.first()]])
@@ -204,52 +164,3 @@ def _groups(shapes: Sequence[Shapes]) -> list[list[str]]:
         groups[-1].append(value)
         free -= size
     return groups
-
-
-def load_cache(path: str | os.PathLike[str], model: ir.Model, observations: Iterable[Observation]) -> Calibration:
-    """Read what `Calibration.save_cache` wrote.
-
-    Raises:
-        CalibrationError: the file cannot be read, or belongs to another model or to other observations.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = dict(file)
-        index = json.loads(str(arrays["index"]))
-        calibration = _from_arrays(index, arrays)
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        raise CalibrationError(f"cannot read calibration cache '{path}': {error}; delete it to calibrate") from error
-    expected = fingerprint(model, observations)
-    if calibration.fingerprint != expected:
-        raise CalibrationError(
-            f"calibration cache '{path}' was made for another model or other settings: it has fingerprint "
-            f"{calibration.fingerprint}, this conversion {expected}; delete it, or name another file"
-        )
-    return calibration
-
-
-def _from_arrays(index: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Calibration:
-    def fields_of(kind: str, number: int) -> dict[str, NDArray[Any]]:
-        prefix = f"{kind}.{number}."
-        return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
-
-    calibration = Calibration(index["fingerprint"], samples=index["samples"])
-    for number, value in enumerate(index["signed"]):
-        calibration.signed[value] = SignedHistogram.from_arrays(fields_of("signed", number))
-    for number, (value, axes) in enumerate(index["channels"]):
-        histogram = ChannelHistogram.from_arrays(fields_of("channels", number))
-        calibration.channels[value, tuple(axes)] = histogram
-    calibration.shapes = {value: set(map(tuple, shapes)) for value, shapes in index["shapes"].items()}
-    return calibration
-
-
-def fingerprint(model: ir.Model, observations: Iterable[Observation]) -> str:
-    """SHA-256 of the graph, the weights, the observations and the version of the method, in hexadecimal."""
-    copy = with_mapped_weights(model)
-    weights = detach_weights(copy)
-    digest = hashlib.sha256(to_proto(copy).SerializeToString(deterministic=True))
-    for tensor in weights.values():
-        digest.update(contiguous(tensor.numpy()).reshape(-1).view(np.uint8).data)
-    asked = sorted({(seen.value, seen.channel_axes or ()) for seen in observations})
-    digest.update(json.dumps([METHOD_VERSION, asked]).encode())
-    return digest.hexdigest()

@@ -57,7 +57,7 @@ def add_network(network: argparse._ArgumentGroup) -> None:
     network.add_argument(
         "--headroom",
         type=float,
-        help="largest magnitude that an identity code represents, in multiples of the largest calibrated magnitude",
+        help="range of a code, or of the arguments of a function, in multiples of the calibrated one",
     )
 
 

@@ -8,11 +8,11 @@ An object of options is that of one network. A file of a Pareto front, as `tune`
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from onnx_snn.errors import ConfigError
+from onnx_snn.json_files import read_object
 
 POINTS = "points"
 """Key of a file of a front that holds its points."""
@@ -30,11 +30,9 @@ def read_options(path: Path, point: int | None = None) -> dict[str, Any]:
             point of a file that is no front.
     """
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = read_object(path)
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path}: cannot be read as a JSON configuration ({error})") from error
-    if not isinstance(value, dict):
-        raise ConfigError(f"the configuration is a {type(value).__name__}; expected an object of options")
     if POINTS not in value:
         if point is not None:
             raise ConfigError(f"point is {point}, but '{path}' is no Pareto front; leave the point out")

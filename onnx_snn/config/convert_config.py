@@ -154,7 +154,7 @@ class ConvertConfig:
         preset: how neurons are built.
         body: form of the functions inside the file.
         gate: whether a saturated basis fires once instead of T times (one more time step, the same output).
-        headroom: range of a signed identity code over the largest calibrated magnitude.
+        headroom: range of a signed identity code, and of arguments of a function, over the calibrated one.
         max_error: largest relative error at the output that the choice of neurons may cause on calibration data. None:
             `DEFAULT_MAX_ERROR`, with up to 5 time steps `FEW_MAX_ERROR`; `RECURRENT_MAX_ERROR` in a network with
             recurrent cells, and `GENERATING_MAX_ERROR` in one with a key/value cache, which generates text.

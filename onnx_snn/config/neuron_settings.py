@@ -74,7 +74,7 @@ class NeuronSettings:
     Attributes:
         timesteps: number of time steps T.
         gate: whether a saturated basis fires once instead of T times.
-        headroom: range of a signed code relative to the largest calibrated magnitude.
+        headroom: range of a signed code, or of arguments of a function, relative to the calibrated one.
         shape: specification of its bases.
     """
 

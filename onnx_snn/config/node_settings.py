@@ -52,7 +52,7 @@ class NodeSettings:
         timesteps: number of time steps T, 1 to 16.
         bases: number of fitted bases N, 1 to 64.
         gate: whether a saturated basis fires once instead of T times.
-        headroom: range of a signed code relative to the largest calibrated magnitude.
+        headroom: range of a signed code, or of arguments of a function, relative to the calibrated one.
         octaves: for identity codes in place of `bases`: log2 of the level size of each segment relative to that of the
             first one, such as (0, 2, 5).
         decay: for identity codes in place of `bases`: ratio of neighbouring step sizes of a beta code, above 0.5 and

@@ -4,6 +4,7 @@
     reciprocal   v = m * 2**e,      1 / v       = neuron(m) / 2**e           m in [0.5, 1)
     sqrt         v = m * 2**(2h),   sqrt(v)     = neuron(m) * 2**h           m in [0.5, 2)
     rsqrt        v = m * 2**(2h),   1 / sqrt(v) = neuron(m) / 2**h           m in [0.5, 2)
+    power(a)     v = m * 2**e,      v**a        = neuron(m) * 2**(a*e)       m in [0.5, 1), a whole
     log          v = m * 2**e,      log(v)      = neuron(m) + e * log(2)     m in [0.75, 1.5)
     sin, cos     v = r + 2 pi n,    sin(v)      = neuron(r)                  r in [-pi, pi]
 
@@ -22,12 +23,17 @@ from typing import Any, TypeAlias
 import onnx_ir as ir
 
 from onnx_snn.graph.node_builder import NodeBuilder, SharedInitializers
+from onnx_snn.neurons.functions import whole_power
 
 Neuron: TypeAlias = Callable[[ir.Value], ir.Value]
 """Adds a neuron: from its argument to its output, both float32."""
 
 _SHARE = 2.0**-53 + 2.0**-105
 """The number that adds a little more than half of a unit in the last place to a float64 when multiplied by it."""
+
+
+Reduction: TypeAlias = "Callable[[Arithmetic, ir.Value, Neuron], ir.Value]"
+"""Computes a function of a float32 tensor by a neuron of a part of its argument."""
 
 
 class Arithmetic:
@@ -83,6 +89,26 @@ def _reciprocal(op: Arithmetic, x: ir.Value, neuron: Neuron) -> ir.Value:
     return op.Where(op.Greater(power, 0.0), signed, op.Div(op.single(1.0), x))
 
 
+def _power(exponent: int) -> Reduction:
+    """The reduction of x**exponent, exponent whole; that of 0 and infinity is of their reciprocal or of themselves."""
+
+    def reduction(op: Arithmetic, x: ir.Value, neuron: Neuron) -> ir.Value:
+        magnitude = op.Abs(x)
+        v = op.double(magnitude)
+        power = op.unit(op.Mul(v, 2.0**53))
+        shift = power
+        for _ in range(abs(exponent) - 1):
+            shift = op.Mul(shift, power)
+        of_mantissa = op.double(neuron(op.single(op.Div(v, power))))
+        regular = op.single(op.Mul(of_mantissa, shift) if exponent > 0 else op.Div(of_mantissa, shift))
+        plain = magnitude
+        if exponent % 2:
+            plain, regular = x, op.Where(op.Less(x, op.single(0.0)), op.Neg(regular), regular)
+        return op.Where(op.Greater(power, 0.0), regular, plain if exponent > 0 else op.Div(op.single(1.0), plain))
+
+    return reduction
+
+
 def _root(op: Arithmetic, x: ir.Value, neuron: Neuron) -> ir.Value:
     power, of_mantissa = _by_even_power(op, x, neuron)
     return op.Where(op.Greater(power, 0.0), op.single(op.Mul(of_mantissa, power)), op.Sqrt(x))
@@ -117,7 +143,17 @@ def _of_angle(op: Arithmetic, x: ir.Value, neuron: Neuron) -> ir.Value:
     return neuron(op.single(op.Sub(v, op.Mul(turns, 2.0 * math.pi))))
 
 
-REDUCTIONS: Mapping[str, Callable[[Arithmetic, ir.Value, Neuron], ir.Value]] = {
+def reduction_of(function: str) -> Reduction | None:
+    """How the function with reduced arguments called `function` is computed; None for one of the arguments themselves.
+
+    Args:
+        function: its name in the registry, see `ScalarFunction.reduced`.
+    """
+    exponent = whole_power(function)
+    return REDUCTIONS.get(function) if exponent is None else _power(exponent)
+
+
+REDUCTIONS: Mapping[str, Reduction] = {
     "reciprocal": _reciprocal,
     "sqrt": _root,
     "rsqrt": _reciprocal_root,
@@ -125,7 +161,7 @@ REDUCTIONS: Mapping[str, Callable[[Arithmetic, ir.Value, Neuron], ir.Value]] = {
     "sin": _of_angle,
     "cos": _of_angle,
 }
-"""How the functions with reduced arguments (`ScalarFunction.reduced`) are computed from a float32 tensor."""
+"""How the functions with reduced arguments that have no parameters are computed from a float32 tensor."""
 
 OF_MAGNITUDES = frozenset(("sqrt", "rsqrt", "log"))
 """Those that negative arguments have no value of."""

@@ -12,10 +12,12 @@ from pathlib import Path
 import onnx_ir as ir
 
 from onnx_snn.calibration.branches import ExecutionPath, execution_paths, running, untaken
+from onnx_snn.calibration.cache import cache_key, load_cache, save_cache
 from onnx_snn.calibration.fixed_sizes import static_axes
 from onnx_snn.calibration.iterations import changing_shape
 from onnx_snn.calibration.observations import StaticAxes, observations, observed_model
-from onnx_snn.calibration.statistics import Calibration, calibrate, load_cache
+from onnx_snn.calibration.statistics import Calibration, calibrate
+from onnx_snn.calibration.whole_feeds import keep_whole
 from onnx_snn.conversion.coverage import Coverage
 from onnx_snn.conversion.decoder_feeds import DecoderFeeds
 from onnx_snn.conversion.examination import Examined
@@ -93,7 +95,10 @@ def open_calibration(examined: Examined, data: Source | None, run: RunOptions) -
         raise CalibrationError("calibration data is missing; give real inputs of the network, such as an .npz file")
     # Decoding gives several feeds for each sample, so the number of samples does not limit the feeds.
     samples = None if isinstance(data, DecoderFeeds) else run.samples
-    return open_feeds(data, input_specs(examined.model), batch_size=run.batch_size, max_samples=samples, evenly=True)
+    specs = input_specs(examined.model)
+    feeds = open_feeds(data, specs, batch_size=run.batch_size, max_samples=samples, evenly=True)
+    keep_whole(examined.model, feeds)
+    return feeds
 
 
 def calibrate_sites(examined: Examined, feeds: Feeds, run: RunOptions) -> CalibratedSites:
@@ -114,13 +119,13 @@ def calibrate_sites(examined: Examined, feeds: Feeds, run: RunOptions) -> Calibr
     static = _static_axes(model, coverage, paths, feeds)
     observed, needed = observed_model(model, coverage.selected, static), observations(coverage.selected, static)
     if not needed:  # softmax alone: arguments of its neurons are mantissas, whose range is fixed
-        return CalibratedSites(static, Calibration(""), paths, unobserved)
-    if run.cache is not None and Path(run.cache).exists():
-        return CalibratedSites(static, load_cache(run.cache, observed, needed), paths, unobserved)
-    typical, cached = list(paths.values()), run.cache is not None
-    calibration = calibrate(observed, needed, feeds, typical=typical, cached=cached, progress=run.progress)
-    if run.cache is not None:
-        calibration.save_cache(run.cache)
+        return CalibratedSites(static, Calibration(), paths, unobserved)
+    key = None if run.cache is None else cache_key(observed, needed, feeds)
+    if key is not None and Path(str(run.cache)).exists():
+        return CalibratedSites(static, load_cache(str(run.cache), key), paths, unobserved)
+    calibration = calibrate(observed, needed, feeds, typical=list(paths.values()), progress=run.progress)
+    if key is not None:
+        save_cache(calibration, str(run.cache), key)
     return CalibratedSites(static, calibration, paths, unobserved)
 
 

@@ -14,7 +14,6 @@ A folder, as Optimum writes it, holds the encoder and
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,6 +23,7 @@ import numpy as np
 from onnx_snn.data.feeds import Feeds
 from onnx_snn.data.specs import Feed, session_specs
 from onnx_snn.errors import CalibrationError, ModelError
+from onnx_snn.json_files import read_object
 from onnx_snn.runtime.execution import run
 from onnx_snn.runtime.session import session, session_options
 
@@ -228,6 +228,6 @@ class _SpecialTokens(NamedTuple):
 def _object(file: Path) -> dict[str, Any]:
     """The JSON object in `file`."""
     try:
-        return dict(json.loads(file.read_text()))
-    except (OSError, ValueError, TypeError) as error:
+        return read_object(file)
+    except (OSError, ValueError) as error:
         raise ModelError(f"cannot read '{file}' as a JSON object: {error}") from error

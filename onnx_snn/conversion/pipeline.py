@@ -53,6 +53,7 @@ from onnx_snn.conversion.neuron_rules import PlansOf, by_rule
 from onnx_snn.conversion.report import ConversionReport
 from onnx_snn.conversion.rewriter import rewrite
 from onnx_snn.conversion.run_options import RunOptions
+from onnx_snn.conversion.silent_data import silent_inputs_warning
 from onnx_snn.conversion.stopwatch import Stopwatch
 from onnx_snn.conversion.thin_data import held_back_error
 from onnx_snn.conversion.upgrade_check import Upgrade, checked_upgrade, upgrade_of
@@ -193,8 +194,11 @@ def convert_model(
             held = held_back_error(next(networks), original, feeds, samples, config)
         costly = costly_nodes(converted.decomposed, converted.model, verified, report)
         fused = reference_note(original, verified[:PROFILED_SAMPLES])
-    warnings = [*costly, *([held.warning()] if held is not None and held.thin else []), *([fused] if fused else [])]
-    return dataclasses.replace(report, held_back=held, warnings=tuple(warnings), seconds=stopwatch.seconds)
+    silent = silent_inputs_warning(calibrated.calibration, feeds)
+    warnings = (silent, *costly, held.warning() if held is not None else "", fused)
+    return dataclasses.replace(
+        report, held_back=held, warnings=tuple(filter(None, warnings)), seconds=stopwatch.seconds
+    )
 
 
 def _with_upgrade(report: ConversionReport, upgrade: Upgrade | None) -> ConversionReport:

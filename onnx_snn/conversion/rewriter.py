@@ -10,7 +10,6 @@ of float16, bfloat16 or float64 are cast before and after them.
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -19,7 +18,7 @@ import onnx_ir as ir
 
 from onnx_snn.allocation.plan import Coding, SitePlan
 from onnx_snn.arrays import Float32
-from onnx_snn.conversion.argument_reduction import OF_MAGNITUDES, REDUCTIONS, Arithmetic
+from onnx_snn.conversion.argument_reduction import OF_MAGNITUDES, Arithmetic, reduction_of
 from onnx_snn.conversion.normalized_axes import normalized_axes, on_last_axis
 from onnx_snn.decompositions.type_inference import CAST_TYPES
 from onnx_snn.graph.node_builder import NodeBuilder, SharedInitializers
@@ -74,14 +73,14 @@ class _Rewriter:
         x = self._replaced.get(site.inputs[0], site.inputs[0])
         parameters = [*affine]
         for role in operator.roles:
-            parameters += self._parameters(_on_last_axis(plan.neurons[role], site), role.is_scaled)
+            parameters += self._parameters(plan.neurons[role], role.is_scaled)
         polarity, source = plan.neurons[operator.roles[0]].neuron.polarity, site.function_name or site.rule
 
         def neuron(of: ir.Value) -> ir.Value:
             return self._spiking(builder, operator, [of, *parameters], site.name, source=source, polarity=polarity)
 
         argument = _in_float32(builder, x)
-        around = REDUCTIONS.get(site.function_name)
+        around = reduction_of(site.function_name)
         if around:
             if site.function_name in OF_MAGNITUDES and x.producer() is not None:
                 argument = builder.op("Abs", [argument])
@@ -171,9 +170,12 @@ class _Rewriter:
         affine = [site.gamma or self._constant(np.ones(1, np.float32))]
         if isinstance(site, LayerNormSite):
             affine.append(site.beta or self._constant(np.zeros(1, np.float32)))
-        if len(site.axes) > 1:
-            row = self._constants.get([-1], ir.DataType.INT64, "onnx_snn.constant")
-            affine = [builder.op("Reshape", [value, row]) for value in affine]
+        row = self._constants.get([-1], ir.DataType.INT64, "onnx_snn.constant")
+        flat = [value.shape is not None and len(value.shape) == 1 for value in affine]
+        affine = [
+            value if is_flat else builder.op("Reshape", [value, row])
+            for value, is_flat in zip(affine, flat, strict=True)
+        ]
         epsilon = self._constant(np.asarray(site.epsilon, np.float32))
         return [*(_cast(builder, value, value.dtype, ir.DataType.FLOAT) for value in affine), epsilon]
 
@@ -225,13 +227,6 @@ def _mark_parts(nodes: Iterable[ir.Node], name: str, names: UniqueNames) -> None
         if node.domain == "":
             node.metadata_props[PART_OF_KEY] = name
             node.name = names.take(f"{name}/{node.op_type}")
-
-
-def _on_last_axis(coding: Coding, site: Site) -> Coding:
-    """`coding` with the scales of its channels along the last axis, where those of a normalization are another one."""
-    if isinstance(site, NormSite) and site.axes != (-1,):
-        return dataclasses.replace(coding, scale=coding.scale.reshape(-1))
-    return coding
 
 
 def _remove_dead(nodes: Iterable[ir.Node]) -> None:

@@ -17,6 +17,7 @@ source that can be read only once are kept in a temporary file.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from typing import Any, Protocol, TypeAlias, runtime_checkable
@@ -51,6 +52,7 @@ class Feeds:
     Attributes:
         batches: Number of feeds, or None while it is unknown.
         order: int64 [samples], the index in the source of each sample; None where they are in the order of the source.
+        splits: whether the model runs on each sample of a feed alone.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Feeds:
         self._source = Replay(source) if isinstance(source, Iterator) else source
         self._specs = specs
         self._max_samples = max_samples
+        self.splits = True
         self._labelled = source if isinstance(source, (Archives, Batches, DrawnFeeds, Feeds)) else None
         self.order: NDArray[np.int64] | None = None if self._labelled is None else self._labelled.order
 
@@ -113,7 +116,7 @@ class Feeds:
         return np.asarray(labels[self.order])
 
     def singles(self) -> Iterator[Feed]:
-        """Feeds of one sample each; the source's feeds where the model fixes the batch size or an input is a scalar.
+        """Feeds of one sample each; the source's feeds where they cannot be split.
 
         Raises:
             CalibrationError: a feed does not fit the model, or the source is empty.
@@ -126,11 +129,29 @@ class Feeds:
         shared = shared_inputs(self._specs)
         own = {name: array for name, array in feed.items() if name not in shared}
         free = all(spec.shape and not isinstance(spec.shape[0], int) for spec in self._specs if spec.name in own)
-        if not free or len({len(array) for array in own.values()}) > 1:
+        if not (free and self.splits) or len({len(array) for array in own.values()}) > 1:
             yield feed
             return
         for i in range(sample_count(own)):
             yield feed | {name: array[i : i + 1] for name, array in own.items()}
+
+    def digest(self) -> str:
+        """SHA-256 of all samples in their order, in hexadecimal; the same for any number of samples in a feed."""
+        inputs = {spec.name: hashlib.sha256() for spec in self._specs}
+        shared, kinds, values = shared_inputs(self._specs), dict[str, str](), dict[str, bytes]()
+        for feed in self:
+            for name, array in feed.items():
+                kind = f"{array.dtype.str} {array.shape[1:]} "
+                text = array.dtype.kind == "O"
+                value = repr(array.tolist()).encode() if text else np.ascontiguousarray(array).tobytes()
+                if kinds.get(name) != kind:
+                    inputs[name].update(kind.encode())
+                if name not in shared or values.get(name) != value:
+                    inputs[name].update(value)
+                kinds[name] = kind
+                if name in shared:
+                    values[name] = value
+        return hashlib.sha256("".join(inputs[name].hexdigest() for name in sorted(inputs)).encode()).hexdigest()
 
     def first(self) -> Feed:
         """The first feed."""

@@ -6,7 +6,6 @@ Everything is read from local files, and runs in NumPy: PyTorch is not needed.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from onnx_snn.data.data_files import DataFiles, required
 from onnx_snn.data.element_types import is_foreign
 from onnx_snn.data.specs import Feed, InputSpec, check_feed
 from onnx_snn.errors import CalibrationError
+from onnx_snn.json_files import read_object
 
 PREPROCESSOR = "preprocessor_config.json"
 """File that describes the processor of images or audio."""
@@ -148,8 +148,8 @@ def read_json(folder: Path, name: str) -> dict[str, Any]:
     if not file.is_file():
         return {}
     try:
-        return dict(json.loads(file.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
+        return read_object(file)
+    except (OSError, ValueError) as error:
         raise CalibrationError(f"cannot read '{file}' as a JSON object: {error}") from error
 
 

@@ -76,7 +76,7 @@ def _drop_inner_shapes(model: ir.Model) -> None:
 def is_consistent(model: ir.Model) -> bool:
     """Whether onnx's shape inference finds no contradiction in `model`."""
     try:
-        onnx.shape_inference.infer_shapes(_hollow(model), check_type=True, strict_mode=True)
+        onnx.shape_inference.infer_shapes(hollow(model), check_type=True, strict_mode=True)
     except onnx.shape_inference.InferenceError as error:
         logger.debug("shape inference: %s", error)
         return False
@@ -85,7 +85,7 @@ def is_consistent(model: ir.Model) -> bool:
 
 def _inferred_shapes(model: ir.Model) -> Mapping[str, ir.Shape]:
     """Shapes of values of the main graph that onnx infers from the inputs alone, by name."""
-    proto = _hollow(model)
+    proto = hollow(model)
     computed = {name for node in proto.graph.node for name in node.output}
     kept = [info for info in proto.graph.value_info if info.name not in computed]
     del proto.graph.value_info[:]
@@ -108,7 +108,7 @@ def _size(dim: onnx.TensorShapeProto.Dimension) -> int | str | None:
     return None if dim.dim_param.startswith(INFERRED) else dim.dim_param or None
 
 
-def _hollow(model: ir.Model) -> onnx.ModelProto:
+def hollow(model: ir.Model) -> onnx.ModelProto:
     """`model` with its large weights as inputs, as onnx is to see it."""
     copy = with_mapped_weights(model)
     detach_weights(copy)

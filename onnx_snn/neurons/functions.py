@@ -4,7 +4,8 @@
 A `ScalarFunction` is a formula in float64 with the facts that a fit needs: the range of its arguments, the most
 frequent one, and whether absolute or relative errors are minimized. The range of activation functions comes from
 calibration; the primitives of softmax and of the norms (`exp2`, `reciprocal`, `rsqrt`) take mantissas of a fixed range.
-So do `sqrt` and `log`, and `sin` and `cos` take angles of one period: `reduced` says what a neuron sees of an argument.
+So do `sqrt`, `log` and whole powers, and `sin` and `cos` take angles of one period: `reduced` says what a neuron sees
+of an argument.
 
 The name of a member of a family includes its parameters: ``get("leaky_relu(0.1)")``; ``get("leaky_relu")`` has the
 default of ONNX. `register` adds a function of the user's own:
@@ -26,6 +27,9 @@ import numpy as np
 from onnx_snn.errors import ConfigError
 from onnx_snn.neurons import formulas
 from onnx_snn.neurons.formulas import Formula
+
+LARGEST_WHOLE_POWER = 8
+"""Largest magnitude of a whole exponent whose powers of mantissas, down to 2**-8, a neuron resolves."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +113,13 @@ def registered() -> frozenset[str]:
     return frozenset(_registry) - _built_in
 
 
+def whole_power(name: str) -> int | None:
+    """The exponent of the function called `name` where it is a power that a neuron computes of mantissas."""
+    match = re.fullmatch(r"power\((.*)\)", name)
+    exponent = float(match[1]) if match else 0.0
+    return int(exponent) if exponent.is_integer() and 1 < abs(exponent) <= LARGEST_WHOLE_POWER else None
+
+
 def _member(name: str, family: str, parameters: str | None) -> ScalarFunction:
     build, defaults = _families[family]
     try:
@@ -132,7 +143,13 @@ def _hard_sigmoid_member(name: str, alpha: float, beta: float) -> ScalarFunction
 
 
 def _power_member(name: str, exponent: float) -> ScalarFunction:
-    """x**exponent where it is real and finite: from 0 on unless the exponent is whole, above 0 if it is negative."""
+    """x**exponent where it is real and finite: from 0 on unless the exponent is whole, above 0 if it is negative.
+
+    A whole power of a mantissa and that of the power of two beside it are the power of their product.
+    """
+    if whole_power(name) is not None:
+        power = {"domain": (0.5, 1.0), "origin": math.sqrt(0.5), "reduced": formulas.mantissa, **_MANTISSA}
+        return ScalarFunction(name, lambda x: np.power(x, exponent), **power)
     limits, domain = (-math.inf, math.inf), (-4.0, 4.0)
     if exponent < 0.0:
         limits, domain = (formulas.LEAST_BASE, math.inf), (0.5, 2.0)

@@ -12,6 +12,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from onnx_snn.graph.activation_flow import ActivationFlow
+from onnx_snn.graph.operator_lists import operators
 from onnx_snn.graph.product_operators import (
     is_product,
     multiplies_activations,
@@ -147,3 +148,19 @@ class CountedProduct:
     def elements(self, operand: int, shapes: Shapes) -> int:
         """Number of elements of the operand with index `operand` in one run."""
         return shapes.elements(operands_of(self.node)[operand])
+
+
+_CARRIERS = operators("Cast CastLike Identity Reshape Transpose Squeeze Unsqueeze Expand")
+"""Operators between a code and the product that reads it: casts of low precision, and repetitions of heads."""
+
+
+def carried(codes: Mapping[ir.Value, int]) -> dict[ir.Value, int]:
+    """`codes`, outputs of neurons with their indices, and the values that hold the same spikes in another form."""
+    found, queue = dict(codes), list(codes)
+    while queue:
+        value = queue.pop()
+        for use in value.uses():
+            if use.idx == 0 and use.node.domain == "" and use.node.op_type in _CARRIERS:
+                found[use.node.outputs[0]] = found[value]
+                queue.append(use.node.outputs[0])
+    return found

@@ -20,7 +20,7 @@ from onnx_snn.graph.subgraphs import unconditional_graphs
 from onnx_snn.neurons.opset import Body
 from onnx_snn.neurons.ramps import disjoint
 from onnx_snn.profiling.activity import NeuronActivity, Operand, ProductActivity
-from onnx_snn.profiling.counted_nodes import CountedNeuron, CountedProduct
+from onnx_snn.profiling.counted_nodes import CountedNeuron, CountedProduct, carried
 from onnx_snn.profiling.energy import NodeWork, Work
 from onnx_snn.profiling.op_counts import is_counted, work_of_kept, work_of_product, work_of_spiking
 from onnx_snn.profiling.shape_table import ShapeTable, Signature
@@ -42,7 +42,7 @@ class Counters:
     def __init__(self, model: ir.Model) -> None:
         meters = meter(model, Body.LOOP)
         self._neurons = [CountedNeuron(entry, entry.neuron) for entry in meters]
-        codes = {neuron.node.outputs[0]: index for index, neuron in enumerate(self._neurons) if neuron.is_code}
+        codes = carried({one.node.outputs[0]: index for index, one in enumerate(self._neurons) if one.is_code})
         flow = ActivationFlow(model)
         graphs = unconditional_graphs(model)
         nodes = [node for node in model.graph.all_nodes() if node.graph in graphs]
@@ -126,7 +126,7 @@ class Counters:
             shapes = self._shapes.at(signature)
             # An element has MACs / elements outgoing synapses; for a convolution this is the mean over its elements.
             numerator = spikes[code] * product.multiply_accumulates(shapes)
-            operations += _rounded(numerator, product.elements(operand, shapes))
+            operations += _rounded(numerator, self._neurons[code].elements(shapes))
         arrived = sum(spikes[code] for spikes in totals.values())
         elements = self._sum(lambda shapes: product.elements(operand, shapes))
         return Operand(name_of(self._neurons[code].node), elements, arrived, operations)

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from onnx_snn.config.convert_config import ConvertConfig
 from onnx_snn.errors import ModelError
 from onnx_snn.formatting import screen_table, wrapped
 from onnx_snn.graph.model_reader import load_model
+from onnx_snn.json_files import parse_object
 from onnx_snn.metadata import CONFIG_KEY, SOURCE_KEY, VERSION_KEY
 from onnx_snn.neurons import opset
 
@@ -119,7 +119,7 @@ def inspect(path: str | Path) -> Inspection:
 
 def _config(model: ir.Model, path: str | Path) -> dict[str, Any]:
     try:
-        return dict(json.loads(model.metadata_props.get(CONFIG_KEY, "{}")))
+        return parse_object(model.metadata_props.get(CONFIG_KEY, "{}"))
     except ValueError as error:
         raise ModelError(f"{path}: its metadata {CONFIG_KEY!r} is not a JSON object ({error})") from error
 

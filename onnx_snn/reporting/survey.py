@@ -11,6 +11,7 @@ from typing import Any
 import onnx_ir as ir
 from tqdm import tqdm
 
+from onnx_snn.calibration.whole_feeds import keep_whole
 from onnx_snn.data.data_files import with_model_folder
 from onnx_snn.data.feeds import Feeds, Source, open_feeds
 from onnx_snn.data.specs import Feed, input_specs
@@ -87,6 +88,7 @@ def survey(
     observed = 0
     groups = range(0, len(observers), NODES_AT_ONCE)
     pair = load_model(original, custom_ops), network
+    keep_whole(pair[0], feeds)
     for start in tqdm(groups, "survey", disable=None if progress else True, unit="group"):
         observed = _observe(pair, observers[start : start + NODES_AT_ONCE], feeds, sample, kernels)
     activities = iter(candidates[0].profile.neurons)

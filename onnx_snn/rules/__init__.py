@@ -25,6 +25,7 @@ from onnx_snn.rules import (
     elementwise,
     gated,
     gelu,
+    moments,
     normalization,
     power,
     registered_function,
@@ -40,7 +41,15 @@ __all__ = ["RULES", "Kind", "Recognition", "Site", "recognise"]
 
 logger = logging.getLogger(__name__)
 
-FORMULAS = (*gelu.RULES, *gated.RULES, *normalization.RULES, *softmax.RULES, *elementwise.RULES, *power.RULES)
+FORMULAS = (
+    *gelu.RULES,
+    *gated.RULES,
+    *normalization.RULES,
+    *moments.RULES,
+    *softmax.RULES,
+    *elementwise.RULES,
+    *power.RULES,
+)
 """All rules that match a formula, larger formulas before smaller ones."""
 
 RULES: tuple[Callable[[ir.Node, Scope], Site | Refusal | None], ...] = (

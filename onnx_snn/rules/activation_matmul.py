@@ -5,7 +5,7 @@
 
 Conditions: both operands are activations; no larger formula (a norm, a GELU) has claimed the node. The node stays, and
 its operands pass through identity neurons, which precede the repetition of heads where heads share an operand.
-Pow(x, 2) outside a norm has one operand and is a function.
+A square, Mul(x, x) or Pow(x, 2), has one operand and is a function.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@
     reciprocal   Reciprocal(x)         1 / x         Pow(x, -1)
     rsqrt        Reciprocal(Sqrt(x))   1 / Sqrt(x)   Pow(x, -0.5)
     sqrt         Sqrt(x)                             Pow(x, 0.5)
-    power(a)                                         Pow(x, a)
+    power(a)                                         Pow(x, a)     Mul(x, x)
 
 Conditions: the exponent is one constant; a larger formula (a norm, a GELU) has claimed the powers inside it before.
 """
@@ -45,6 +45,10 @@ def _power(op: Any, x: Any, exponent: Any) -> Any:
     return op.Pow(x, exponent)
 
 
+def _square(op: Any, x: Any) -> Any:
+    return op.Mul(x, x)
+
+
 def _power_function(match: Match) -> str:
     exponent = scalar(match.values["exponent"])
     if exponent is None:
@@ -59,4 +63,5 @@ RULES = (
     Rule("reciprocal", (_reciprocal, _one_by), computes("reciprocal")),
     Rule("root", (_root,), computes("sqrt")),
     Rule("power", (_power,), computes(_power_function)),
+    Rule("square", (_square,), computes(call("power", 2.0))),
 )

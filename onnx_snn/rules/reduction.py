@@ -27,6 +27,15 @@ def reduced_axes(node: ir.Node, like: ir.Value) -> tuple[int, ...]:
     """
     if node.attributes.get_int("keepdims", 1) != 1:
         raise NoMatch(f"{node.op_type} drops the reduced axes; keepdims=1 is needed")
+    return tuple(sorted(from_end(axis, like) for axis in axes_of(node)))
+
+
+def axes_of(node: ir.Node) -> tuple[int, ...]:
+    """The reduced axes of `node`, as they are given.
+
+    Raises:
+        NoMatch: they are unknown or all axes.
+    """
     if len(node.inputs) > 1:
         tensor = constant(node.inputs[1])
         axes = None if tensor is None else tensor.numpy().ravel().tolist()
@@ -34,4 +43,4 @@ def reduced_axes(node: ir.Node, like: ir.Value) -> tuple[int, ...]:
         axes = node.attributes.get_ints("axes")
     if not axes:
         raise NoMatch(f"the axes of {node.op_type} are not given as constants")
-    return tuple(sorted(from_end(int(axis), like) for axis in axes))
+    return tuple(map(int, axes))

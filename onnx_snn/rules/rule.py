@@ -15,6 +15,7 @@ import onnx_ir as ir
 from onnxscript.rewriter import pattern
 
 from onnx_snn.graph.activation_flow import ActivationFlow
+from onnx_snn.graph.propagated_shapes import Sizes, propagated_shapes
 from onnx_snn.rules.notation import Formula, compile_formula
 from onnx_snn.rules.site import FunctionSite, Site
 
@@ -54,6 +55,11 @@ class Scope:
     def opset(self) -> int:
         """Version of the standard operators that the model imports."""
         return self.model.opset_imports.get("", 1)
+
+    @cached_property
+    def shapes(self) -> Mapping[str, Sizes]:
+        """Shapes of the values of the main graph, as far as onnx infers them from the model and its constants."""
+        return propagated_shapes(self.model)
 
 
 class SiteFields(TypedDict):

@@ -4,16 +4,19 @@
     Softmax(x, axis)
     Exp(x - ReduceMax(x)) / ReduceSum(Exp(x - ReduceMax(x)))        with or without the maximum subtracted
 
-Conditions: all reductions keep their dimensions and run over the same single axis; before opset 13
+Conditions: all reductions run over the same single axis and keep their dimensions, or get them back (`restored_axes`),
+as in JAX, which also guards the maximum: Max(ReduceMax(x), -infinity); before opset 13
 Softmax flattens the axes after its own, so that only the last axis is supported there. The NaN guard of causal
 exports, Where(IsNaN(p), 0, p), is not part of the site: it does not change a probability.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from onnx_snn.rules.reduction import from_end, reduced_axes
+from onnx_snn.rules.restored_axes import Restore, as_it_is, restored, restored_axes
 from onnx_snn.rules.rule import Match, NoMatch, Rule
 from onnx_snn.rules.site import SoftmaxSite
 
@@ -25,8 +28,8 @@ def _native(op: Any, x: Any) -> Any:
     return op.Softmax(x)
 
 
-def _normalised(op: Any, e: Any) -> Any:
-    total = op.ReduceSum(e, _allow_other_inputs=True)
+def _normalised(op: Any, e: Any, restore: Restore = as_it_is) -> Any:
+    total = restore(op, op.ReduceSum(e, _allow_other_inputs=True))
     return op.either(op.Div(e, total), op.Mul(e, op.either(op.Reciprocal(total), op.Div(1, total))))
 
 
@@ -36,6 +39,16 @@ def _stable(op: Any, x: Any) -> Any:
 
 def _plain(op: Any, x: Any) -> Any:
     return _normalised(op, op.Exp(x))
+
+
+def _stable_restored(op: Any, x: Any) -> Any:
+    largest = op.ReduceMax(x, _allow_other_inputs=True)
+    guarded = op.either(largest, op.Max(largest, -math.inf))
+    return _normalised(op, op.Exp(op.Sub(x, restored(op, guarded))), restored)
+
+
+def _plain_restored(op: Any, x: Any) -> Any:
+    return _normalised(op, op.Exp(x), restored)
 
 
 def _native_site(match: Match) -> SoftmaxSite:
@@ -50,12 +63,22 @@ def _native_site(match: Match) -> SoftmaxSite:
 
 def _decomposed_site(match: Match) -> SoftmaxSite:
     axes = {reduced_axes(node, match.values["x"]) for node in match.nodes if node.op_type.startswith("Reduce")}
-    if len(axes) != 1 or len(*axes) != 1:
-        raise NoMatch(f"its reductions run over axes {sorted(axes)}; a single axis is needed")
-    return SoftmaxSite(**match.fields, axis=axes.pop()[0])
+    return SoftmaxSite(**match.fields, axis=_single(*sorted(axes)))
+
+
+def _restored_site(match: Match) -> SoftmaxSite:
+    return SoftmaxSite(**match.fields, axis=_single(restored_axes(match, match.values["x"])))
+
+
+def _single(*found: tuple[int, ...]) -> int:
+    """The one axis of all reductions, whose different axes are `found`."""
+    if len(found) != 1 or len(*found) != 1:
+        raise NoMatch(f"its reductions run over axes {list(found)}; a single axis is needed")
+    return found[0][0]
 
 
 RULES = (
     Rule("softmax", (_native,), _native_site),
     Rule("softmax_decomposed", (_stable, _plain), _decomposed_site),
+    Rule("softmax_restored", (_stable_restored, _plain_restored), _restored_site),
 )

@@ -3,10 +3,7 @@
 
 from __future__ import annotations
 
-import os
-import zipfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,44 +13,25 @@ from numpy.typing import NDArray
 from onnx_snn.data.batches import LABELS, Batches
 from onnx_snn.data.data_files import Request
 from onnx_snn.data.drawing import evenly_spaced
+from onnx_snn.data.npz import npz_names, read_npz
 from onnx_snn.data.specs import Feed, InputSpec, sample_count
 from onnx_snn.errors import CalibrationError
 
 
 def open_archive(request: Request) -> Feed:
     """The arrays of an .npz file."""
-    return read_npz(request.path, request.specs)
+    return _arrays(request.path, request.specs)
 
 
-def read_npz(path: Path, specs: Sequence[InputSpec]) -> Feed:
+def _arrays(path: Path, specs: Sequence[InputSpec]) -> Feed:
     """The arrays of an .npz file that are model inputs, and its labels; all arrays where a model input is missing.
 
     Raises:
         CalibrationError: the file cannot be read.
     """
-    with open_npz(path) as file:
-        wanted = [spec.name for spec in specs]
-        names = {*wanted, LABELS} & {*file.files} if set(wanted) <= set(file.files) else file.files
-        return {name: file[name] for name in names}
-
-
-@contextmanager
-def open_npz(path: str | os.PathLike[str]) -> Iterator[np.lib.npyio.NpzFile]:
-    """An open .npz file, whose arrays are read by name.
-
-    Raises:
-        CalibrationError: the file cannot be read, or holds a single array without a name.
-    """
-    try:
-        file = np.load(path, allow_pickle=False)
-        if not isinstance(file, np.lib.npyio.NpzFile):
-            raise CalibrationError(
-                f"'{path}' holds one array; save one per model input with np.savez, or name the file .npy"
-            )
-        with file:
-            yield file
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise CalibrationError(f"cannot read '{path}' as an .npz file: {error}") from error
+    found, wanted = npz_names(path), [spec.name for spec in specs]
+    complete = set(wanted) <= set(found)
+    return read_npz(path, [name for name in found if name in (*wanted, LABELS)] if complete else found)
 
 
 def open_array(request: Request) -> dict[str, NDArray[Any]]:
@@ -70,7 +48,7 @@ def open_array(request: Request) -> dict[str, NDArray[Any]]:
         )
     try:
         return {names[0]: np.load(request.path, mmap_mode="r", allow_pickle=False)}
-    except (OSError, ValueError, EOFError) as error:
+    except Exception as error:  # NumPy raises whatever its parts raise on a broken file
         raise CalibrationError(f"cannot read '{request.path}' as an .npy file: {error}") from error
 
 
@@ -101,10 +79,9 @@ class Archives:
             return None
         found = []
         for path in self._shares:
-            with open_npz(path) as file:
-                if LABELS not in file:
-                    return None
-                found.append(file[LABELS])
+            if LABELS not in npz_names(path):
+                return None
+            found.append(read_npz(path, [LABELS])[LABELS])
         return np.concatenate(found)
 
     def __iter__(self) -> Iterator[Feed]:
@@ -113,5 +90,5 @@ class Archives:
                 yield from self._batches(path, share)
 
     def _batches(self, path: Path, samples: int | None) -> Batches:
-        arrays, request = read_npz(path, self._request.specs), self._request
+        arrays, request = _arrays(path, self._request.specs), self._request
         return Batches(arrays, request.specs, request.batch_size, samples, evenly=True)
