@@ -23,7 +23,7 @@ SHORTEST = 8
 
 
 def printable(text: str, *, lines: bool = False) -> str:
-    """`text` with escape sequences in place of characters that would control a terminal, such as `\\x1b`.
+    """`text` with escape sequences in place of characters that would control a terminal.
 
     Args:
         text: any text, such as the name of a node in a file of unknown origin.
@@ -91,7 +91,7 @@ def wrapped(text: str, *, width: int = SCREEN_WIDTH, indent: str = "") -> str:
     Longer words, such as paths, stay whole.
     """
     return textwrap.fill(
-        printable(" ".join(text.split())),
+        printable(re.sub(r"\s", " ", text)),
         width,
         subsequent_indent=indent,
         break_long_words=False,

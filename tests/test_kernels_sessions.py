@@ -110,8 +110,7 @@ def test_bad_parameters_are_named(name: str, value: Any, message: str, constant:
         ("epsilon", [1.0, 2.0], r"input epsilon has shape \[2\]; expected \[\] or \[1\]"),
         ("gamma", np.ones((5, 4)), r"input gamma has shape \[5,4\]; expected one that broadcasts .* x, \[1,4\]"),
         ("gamma", np.ones((1, 1, 4)), r"input gamma has shape \[1,1,4\]; expected no more axes than x, \[1,4\]"),
-        ("x", np.ones(()), r"input x has shape \[\]; expected a last axis that is not empty"),
-        ("x", np.ones((4, 0)), r"input x has shape \[4,0\]; expected a last axis that is not empty"),
+        ("x", np.ones(()), r"input x has shape \[\]; expected one axis or more"),
         ("rsqrt_gain", [0.0], r"input rsqrt_gain has shape \[1\]; expected \[128\]"),
     ],
 )
@@ -133,3 +132,29 @@ def test_a_bad_polarity_is_named(name: str, polarity: int | None, found: str) ->
     message = rf"node 'block\.3' \({name}\): attribute polarity {found}; expected 0 \(one bank\) or 1 \(odd\)"
     with pytest.raises(Exception, match=message):
         session_of(model, kernels=True)
+
+
+@pytest.mark.parametrize("name", ["softmax", "layer_norm", "rms_norm"])
+@pytest.mark.parametrize("shape", [(2, 0), (0, 4), (2, 0, 3), (2, 3, 0)])
+def test_an_empty_axis_gives_an_empty_output_without_spikes(name: str, shape: tuple[int, ...]) -> None:
+    """As the functions do."""
+    composite = COMPOSITES[name]
+    feeds = composite.feeds(np.zeros(shape, np.float32))
+    outputs = native(composite.operator, True, composite.polarity)(feeds)
+    assert outputs["y"].shape == shape
+    assert not any(spikes.any() for output, spikes in outputs.items() if output != "y")
+    model = model_of(composite.operator, body=Body.CLOSED, metered=False, polarity=composite.polarity)
+    assert session_of(model).run(None, dict(feeds))[0].shape == shape
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("isa", ["AVX2", "mmx", "neon" if platform.machine() in ("x86_64", "AMD64") else "avx2"])
+def test_an_instruction_set_that_is_not_there_is_refused(isa: str) -> None:
+    program = "import onnx_snn; onnx_snn.session_options()"
+    environment = os.environ | {"ONNX_SNN_ISA": isa}
+    ended = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 1
+    assert f"ONNX_SNN_ISA is '{isa}'; expected one that this processor runs: " in ended.stderr
+    assert "LibraryError" in ended.stderr

@@ -11,8 +11,6 @@ import onnx_ir as ir
 import onnxruntime as ort
 import pytest
 
-from onnx_snn.graph.model_writer import save_model
-
 TEXT = """<ir_version: 8, opset_import: ["": 17], metadata_props: ["author": "me"]>
     main (float[N, 64] x, bool flag) => (float[N, 64] y) <float[64, 64] w, float[2] small = {1, 2}> {
         h = MatMul(x, w)
@@ -59,6 +57,6 @@ def inline(tmp_path: Path) -> Path:
 def external(tmp_path: Path) -> Path:
     """The file of the model, its weights beside it."""
     path = tmp_path / "model.onnx"
-    save_model(ir.from_proto(proto()), path, external_data=True)
+    ir.save(ir.from_proto(proto()), path, external_data="model.onnx.data")
     assert (tmp_path / "model.onnx.data").stat().st_size >= WEIGHTS.nbytes
     return path

@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // The entry point, which onnxruntime looks up by its name: the operators of domain `onnx_snn`. exports.map lists it as
 // the one exported symbol.
+#include <map>
+#include <memory>
+#include <mutex>
+
 #include "ops/mbe_neuron_op.h"
 #include "ops/spiking_normalization_op.h"
 #include "ops/spiking_softmax_op.h"
 #include "ort/custom_op.h"
 #include "ort/ort.h"
+#include "simd/dispatch.h"
 
 #if defined(_WIN32)
 #define ONNX_SNN_EXPORT __declspec(dllexport)
@@ -39,6 +44,17 @@ class Domain {
   OrtCustomOpDomain* domain_ = nullptr;
 };
 
+// The domain of each onnxruntime that is loaded in this process: an operator calls back the one that registered it. A
+// runtime that is unloaded does not tell, so domains are never released.
+const Domain& domain_of(const OrtApi& api) {
+  static std::mutex mutex;
+  static auto& domains = *new std::map<const OrtApi*, std::unique_ptr<const Domain>>;
+  const std::lock_guard<std::mutex> lock(mutex);
+  std::unique_ptr<const Domain>& domain = domains[&api];
+  if (domain == nullptr) domain = std::make_unique<const Domain>(api);
+  return *domain;
+}
+
 // The first version of the interface, which every onnxruntime has, can at least say what is wrong.
 OrtStatus* too_old(const OrtApiBase& base) {
   const std::string found = base.GetVersionString();
@@ -55,7 +71,8 @@ extern "C" ONNX_SNN_EXPORT onnx_snn::OrtStatus* RegisterCustomOps(onnx_snn::OrtS
   const OrtApi* const api = base->GetApi(kApiVersion);
   if (api == nullptr) return too_old(*base);
   return guarded(*api, [&] {
-    static const Domain domain(*api);
-    check(*api, api->AddCustomOpDomain(options, domain.get()));
+    const std::string wrong = missing_instruction_set();
+    if (!wrong.empty()) throw Error(ORT_INVALID_ARGUMENT, wrong);
+    check(*api, api->AddCustomOpDomain(options, domain_of(*api).get()));
   });
 }

@@ -202,6 +202,16 @@ const OrtApiBase& host() {
   return base;
 }
 
+const OrtApiBase& other_host() {
+  static const OrtApi api = kApi;
+  static const OrtApiBase base{[](std::uint32_t) { return &api; }, host().GetVersionString};
+  return base;
+}
+
+Failure register_in(OrtSessionOptions& options, const OrtApiBase& base) {
+  return failure(RegisterCustomOps(&options, &base));
+}
+
 Failure register_in(OrtSessionOptions& options) { return failure(RegisterCustomOps(&options, &host())); }
 
 const OrtCustomOp& registered(const std::string& name) {

@@ -75,8 +75,12 @@ extern std::uint32_t newest_api;
 using Failure = std::optional<std::string>;
 Failure failure(OrtStatus* status);
 
+// The interface of another onnxruntime in the same process.
+const OrtApiBase& other_host();
+
 // Calls the library's entry point.
 Failure register_in(OrtSessionOptions& options);
+Failure register_in(OrtSessionOptions& options, const OrtApiBase& base);
 
 // The operator of that name, as the library registers it.
 const OrtCustomOp& registered(const std::string& name);

@@ -17,6 +17,7 @@ int main() {
   }
   test_paths();
   test_older_onnxruntime();
+  test_two_onnxruntimes();
   test_declarations();
   test_shape_inference();
   test_messages();

@@ -53,7 +53,7 @@ void test_messages() {
   require_refusal(mbe, "input weight has element type 7; expected float32 (1)", [](Case& node) {
     node.inputs[6] = OrtValue(ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64, node.inputs[6].sides);
   });
-  require_refusal("SpikingSoftmax", "input x has shape []; expected a last axis that is not empty", reshape(0, {}, 1));
+  require_refusal("SpikingSoftmax", "input x has shape []; expected one axis or more", reshape(0, {}, 1));
   require_refusal("SpikingSoftmax", "input x has shape [2,0]; expected a last axis", reshape(0, {2, 0}, 0));
   require_refusal("SpikingSoftmax", "input reciprocal_gain holds 0; expected", set(9, 0));
   const auto layer = "SpikingLayerNormalization";

@@ -28,6 +28,14 @@ void test_older_onnxruntime() {
   REQUIRE(failed && failed->find("need onnxruntime 1.17") != std::string::npos, "");
 }
 
+// An operator calls back the onnxruntime that registered it, also where there is another one in the process.
+void test_two_onnxruntimes() {
+  OrtSessionOptions one, other, again;
+  REQUIRE(!register_in(one, host()) && !register_in(other, other_host()) && !register_in(again, host()), "");
+  REQUIRE(one.domains[0] != other.domains[0], "both have the domain of the first");
+  REQUIRE(one.domains[0] == again.domains[0], "a domain is made for every session");
+}
+
 // What onnxruntime calls without asking whether it is there.
 void test_declarations() {
   for (const std::string& name : kOperators) {

@@ -9,6 +9,7 @@ void test_paths();
 
 // registration_tests.cc
 void test_older_onnxruntime();
+void test_two_onnxruntimes();
 void test_declarations();
 void test_shape_inference();
 

@@ -10,8 +10,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import logging
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,13 +17,14 @@ from typing import Any
 from onnx_snn.cli.data_options import with_data_files
 from onnx_snn.cli.demo import demo
 from onnx_snn.cli.parser import parser_of
+from onnx_snn.cli.terminal import guarded, note, set_up, write
 from onnx_snn.cli.written_files import check_written
 from onnx_snn.config.config_file import read_options
 from onnx_snn.config.convert_config import ConvertConfig
 from onnx_snn.conversion.pipeline import convert
 from onnx_snn.data.feeds import open_feeds
 from onnx_snn.data.specs import input_specs
-from onnx_snn.errors import ConfigError, OnnxSnnError
+from onnx_snn.errors import ConfigError
 from onnx_snn.evaluation.comparison import Evaluation, compare
 from onnx_snn.evaluation.node_sensitivity import Sensitivity
 from onnx_snn.evaluation.sensitivity import DEFAULT_SAMPLES, sensitivity
@@ -57,17 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit status.
     """
     options = with_data_files(parser_of(f"onnx-snn {__version__}\nkernels: {_kernels()}").parse_args(arguments))
-    level = logging.WARNING - 10 * min(options.verbose, 2)
-    logging.basicConfig(level=level, format="%(name)s: %(message)s", stream=sys.stderr)
-    try:
-        COMMANDS[options.command](options)
-    except OnnxSnnError as error:
-        # Messages of onnx and onnxruntime run over several lines.
-        sys.stderr.write(f"onnx-snn: error: {' '.join(str(error).split())}\n")
-        return 1
-    except BrokenPipeError:  # the reader of our output has seen enough
-        return 1
-    return 0
+    set_up(options.verbose)
+    return guarded(lambda: COMMANDS[options.command](options), verbose=options.verbose > 0)
 
 
 def _convert(options: argparse.Namespace) -> None:
@@ -89,7 +79,7 @@ def _convert(options: argparse.Namespace) -> None:
     if not options.dry_run:
         _note_missing_kernels(options)
     if not options.quiet:
-        _write(report.text(nodes=options.every_node))
+        write(report.text(nodes=options.every_node))
 
 
 def _configs(options: argparse.Namespace) -> ConvertConfig | dict[str, ConvertConfig]:
@@ -151,11 +141,11 @@ def _tune(options: argparse.Namespace) -> None:
     _note_missing_kernels(options)
     for name, report in reports.items():
         if report.warning:
-            sys.stderr.write(f"onnx-snn: warning: {f'{name}: ' if name else ''}{report.warning}\n")
+            note(f"warning: {f'{name}: ' if name else ''}{report.warning}")
     if not options.quiet:
         texts = [f"== {name}\n{report.text()}" if name else report.text() for name, report in reports.items()]
         made = f"written: {options.output}\nto make the same file again: onnx-snn convert --config {settings}"
-        _write("\n\n".join([*texts, made]))
+        write("\n\n".join([*texts, made]))
 
 
 def _write_json(path: str | Path, values: dict[str, Any]) -> None:
@@ -174,11 +164,11 @@ def _compare(options: argparse.Namespace) -> None:
     if options.kernels:
         _note_missing_kernels(options)
     if options.json:
-        _write(json.dumps(result.to_json(), indent=2))
+        write(json.dumps(result.to_json(), indent=2))
     elif isinstance(result, Sensitivity):
-        _write(result.text())
+        write(result.text())
     else:
-        _write(f"{result.text()}\n\n{_verdict(result, options)}")
+        write(f"{result.text()}\n\n{_verdict(result, options)}")
 
 
 def _run_arguments(options: argparse.Namespace) -> dict[str, Any]:
@@ -209,7 +199,7 @@ def _profile(options: argparse.Namespace) -> None:
     if options.json:
         result.save(options.json)
     if not options.quiet:
-        _write(result.text(nodes=options.nodes))
+        write(result.text(nodes=options.nodes))
 
 
 def _report(options: argparse.Namespace) -> None:
@@ -250,7 +240,7 @@ def _costs(given: Sequence[str]) -> EnergyCosts:
 
 def _inspect(options: argparse.Namespace) -> None:
     inspection = inspect(options.model)
-    _write(json.dumps(inspection.to_json(), indent=2) if options.json else inspection.text())
+    write(json.dumps(inspection.to_json(), indent=2) if options.json else inspection.text())
 
 
 def _export(options: argparse.Namespace) -> None:
@@ -259,7 +249,7 @@ def _export(options: argparse.Namespace) -> None:
 
 def _demo(options: argparse.Namespace) -> None:
     for line in demo(options.models, timesteps=options.timesteps, progress=not options.quiet):
-        _write(line)
+        write(line)
     _note_missing_kernels(options)
 
 
@@ -271,14 +261,7 @@ def _kernels() -> str:
 def _note_missing_kernels(options: argparse.Namespace) -> None:
     """Write a note to standard error if this installation has no kernels."""
     if find_library() is None and not options.quiet:
-        sys.stderr.write(
-            "onnx-snn: note: no kernels installed: results are bit-identical, but slower (see README, Install)\n"
-        )
-
-
-def _write(text: str) -> None:
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
+        note("note: no kernels installed: results are bit-identical, but slower (see README, Install)")
 
 
 COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {

@@ -13,6 +13,7 @@ from onnx_snn.conversion.run_options import RunOptions
 from onnx_snn.data.data_files import data_paths
 from onnx_snn.errors import ConfigError, OutputError
 from onnx_snn.graph.model_reader import ModelSource
+from onnx_snn.graph.model_writer import weight_files
 from onnx_snn.graph.source_files import source_files
 from onnx_snn.output_paths import check_outputs
 
@@ -60,7 +61,12 @@ def staged_folder(folder: Path, source: Path) -> Iterator[Path]:
         yield stage
         try:
             folder.mkdir(exist_ok=True)
-            for file in sorted(stage.iterdir()):
+            # Weights before the graphs that read them, so that no graph is ever there without its weights.
+            moved = sorted(stage.iterdir(), key=lambda file: (file.suffix == ".onnx", file.name))
+            for file in moved:
                 file.replace(folder / file.name)
+            names = {file.name for file in moved}
+            for stale in (file for name in names for file in weight_files(folder / name) if file.name not in names):
+                stale.unlink(missing_ok=True)
         except OSError as error:
             raise OutputError(f"output folder '{folder}' cannot be written ({error})") from error

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import glob
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,11 +21,16 @@ MAX_INLINE_BYTES = 2**31 - 2**27
 """Largest size of all weights, in bytes, that are written into the .onnx file: a protobuf message is limited to 2 GiB,
 and 128 MiB are left for the graph."""
 
+DIGEST_DIGITS = 16
+"""Hexadecimal digits of the digest in the name of a file of weights."""
+
 
 def save_model(model: ir.Model, path: PathLike, *, external_data: bool | None = None) -> None:
-    """Write `model` to `path`, and its weights to `<path>.data` where asked or needed.
+    """Write `model` to `path`, and its weights to a file beside it where asked or needed.
 
-    Both files are written under temporary names and renamed at the end.
+    The file of the weights is named by their digest, `<path>.<digest>.data`, and is in place before the graph: until
+    the graph is renamed, in one step, the former graph and its weights stay as they were. Files of weights that
+    belonged to a former graph of this name are removed at the end.
 
     Args:
         model: The model, its metadata included; it is left as it is.
@@ -31,8 +38,7 @@ def save_model(model: ir.Model, path: PathLike, *, external_data: bool | None = 
         external_data: Keep weights in a file of their own; None decides by size.
 
     Raises:
-        OutputError: the files cannot be written, weights are too large for one file, or the data file would
-            replace one that holds the model's own weights.
+        OutputError: the files cannot be written, or weights are too large for one file.
     """
     path = Path(path)
     size = sum(tensor.nbytes for tensor in _weights(model))
@@ -40,19 +46,56 @@ def save_model(model: ir.Model, path: PathLike, *, external_data: bool | None = 
         external_data = size > MAX_INLINE_BYTES
     elif not external_data and size > MAX_INLINE_BYTES:
         raise OutputError(f"{size} bytes of weights do not fit into '{path}'; use external data")
-    data = path.with_name(f"{path.name}.data")
-    if external_data:
-        _check_data_file(model, data)
+    kept = {Path(tensor.path).resolve() for tensor in external_tensors(model)}
     with staged(path) as temporary:
         if external_data:
-            ir.save(model, temporary, external_data=data.name)
-            written = onnx.load(temporary, load_external_data=False)
-            if restore_map_types(model, written):
-                temporary.write_bytes(written.SerializeToString())
-            if (staged_data := temporary.with_name(data.name)).stat().st_size:
-                staged_data.replace(data)
+            kept.add(_write_with_external_data(model, temporary, path.parent).resolve())
         else:
             _write_one_file(model, temporary)
+    for file in weight_files(path):
+        if file.resolve() not in kept:
+            file.unlink(missing_ok=True)
+
+
+def weight_files(path: Path) -> list[Path]:
+    """The files that hold weights of a present or former graph in `path`, by their names."""
+    return list(path.parent.glob(f"{glob.escape(path.name)}.{'[0-9a-f]' * DIGEST_DIGITS}.data"))
+
+
+def _write_with_external_data(model: ir.Model, path: Path, folder: Path) -> Path:
+    """Write the graph of `model` to `path`, and its weights to a file in `folder`, whose path is returned."""
+    weights = path.with_name("weights")
+    ir.save(model, path, external_data=weights.name)
+    data = folder / f"{path.name}.{_digest(weights)}.data"
+    written = onnx.load(path, load_external_data=False)
+    restore_map_types(model, written)
+    for graph in _graphs(written.graph):
+        for tensor in graph.initializer:
+            for entry in tensor.external_data:
+                if entry.key == "location":
+                    entry.value = data.name
+    path.write_bytes(written.SerializeToString())
+    if weights.stat().st_size:
+        weights.replace(data)
+    return data
+
+
+def _digest(path: Path) -> str:
+    """The first digits of the SHA-256 of a file, which is read in pieces."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()[:DIGEST_DIGITS]
+
+
+def _graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
+    """`graph` and all subgraphs of its nodes."""
+    yield graph
+    for node in graph.node:
+        for attribute in node.attribute:
+            for subgraph in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
+                yield from _graphs(subgraph)
 
 
 def _write_one_file(model: ir.Model, path: Path) -> None:
@@ -81,11 +124,3 @@ def _weights(model: ir.Model) -> Iterator[ir.TensorProtocol]:
         for value in graph.initializers.values():
             if value.const_value is not None:
                 yield value.const_value
-
-
-def _check_data_file(model: ir.Model, data: Path) -> None:
-    """Refuse to overwrite the file that the model's weights are mapped from: the original would be destroyed."""
-    if data.exists():
-        for tensor in external_tensors(model):
-            if data.samefile(tensor.path):
-                raise OutputError(f"'{data}' holds weights of the model that is being read; choose another name")

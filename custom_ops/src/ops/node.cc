@@ -52,8 +52,8 @@ void Node::require_no_more_axes(std::size_t input, const Shape& shape, const Sha
 }
 
 void Node::require_rows(const Shape& x) const {
-  if (x.rank > 0 && x.sides[x.rank - 1] > 0) return;
-  refuse(0, "has shape " + text(x) + "; expected a last axis that is not empty");
+  if (x.rank > 0) return;
+  refuse(0, "has shape " + text(x) + "; expected one axis or more");
 }
 
 std::string Node::prefix() const { return "node '" + name_ + "' (" + signature_.op + "): "; }

@@ -68,6 +68,7 @@ void SpikingNormalizationOp::compute(const KernelContext& context) const {
   float* const y = node_.result(context, x.shape);
   RunSpikes deviation_spikes(node_.spikes(context, 1, deviation), deviation);
   RunSpikes rsqrt_spikes(node_.spikes(context, 2, rsqrt), rsqrt);
+  if (x.elements == 0) return;
   const Normalization normalization{centred_, deviation, rsqrt, {scales.kind, {}}, epsilon, {}, {}};
   Run{context, x, y, normalization, RowValues(scales.tensor, x.shape), gamma, beta, deviation_spikes, rsqrt_spikes}
       .evaluate();

@@ -20,6 +20,7 @@ void SpikingSoftmaxOp::compute(const KernelContext& context) const {
   const std::size_t length = x.shape.sides[x.shape.rank - 1];
   RunSpikes exp2_spikes(node_.spikes(context, 1, exp2), exp2);
   RunSpikes reciprocal_spikes(node_.spikes(context, 2, reciprocal), reciprocal);
+  if (x.elements == 0) return;
   const Tasks tasks(x.elements / length, length);
   context.parallel_for(tasks.count(), [&](std::size_t task) {
     TaskSpikes task_exp2(exp2_spikes), task_reciprocal(reciprocal_spikes);

@@ -2,7 +2,7 @@
 #include "simd/dispatch.h"
 
 #include <cstdlib>
-#include <cstring>
+#include <vector>
 
 #include "simd/instruction_sets.h"
 
@@ -20,30 +20,48 @@ bool has_avx512() {
 }
 #endif
 
-// The kernels that ONNX_SNN_ISA names, if this processor can run them, else the widest that it can run.
-const Kernels& choose() {
-  const Kernels* available[4];
-  std::size_t count = 0;
+// What this processor can run, the widest first.
+std::vector<const Kernels*> available() {
+  std::vector<const Kernels*> found;
 #if defined(ONNX_SNN_X86)
-  if (has_avx512()) available[count++] = &kAvx512Kernels;
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) available[count++] = &kAvx2Kernels;
+  if (has_avx512()) found.push_back(&kAvx512Kernels);
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) found.push_back(&kAvx2Kernels);
 #elif defined(ONNX_SNN_NEON)
-  available[count++] = &kNeonKernels;
+  found.push_back(&kNeonKernels);
 #endif
-  available[count++] = &kBaselineKernels;
-  if (const char* wanted = std::getenv("ONNX_SNN_ISA")) {
-    for (std::size_t i = 0; i < count; ++i) {
-      if (std::strcmp(available[i]->name, wanted) == 0) return *available[i];
-    }
+  found.push_back(&kBaselineKernels);
+  return found;
+}
+
+// The instruction set that is asked for; empty for none.
+std::string wanted() {
+  const char* const name = std::getenv("ONNX_SNN_ISA");
+  return name == nullptr ? "" : name;
+}
+
+// The kernels that are asked for, else the widest; null where those that are asked for are not there.
+const Kernels* choose() {
+  const std::vector<const Kernels*> choices = available();
+  const std::string name = wanted();
+  if (name.empty()) return choices[0];
+  for (const Kernels* each : choices) {
+    if (each->name == name) return each;
   }
-  return *available[0];
+  return nullptr;
 }
 
 }  // namespace
 
+std::string missing_instruction_set() {
+  if (choose() != nullptr) return "";
+  std::string names;
+  for (const Kernels* each : available()) names += (names.empty() ? "" : ", ") + std::string(each->name);
+  return "ONNX_SNN_ISA is '" + wanted() + "'; expected one that this processor runs: " + names + "; or unset it";
+}
+
 const Kernels& kernels() {
-  static const Kernels& chosen = choose();
-  return chosen;
+  static const Kernels* const chosen = choose() != nullptr ? choose() : available()[0];
+  return *chosen;
 }
 
 }  // namespace onnx_snn
