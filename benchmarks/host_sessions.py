@@ -3,8 +3,10 @@
 
     python benchmarks/host_sessions.py MODEL FEEDS RUNS     # in Python; seconds as JSON
 
-FEEDS is a JSON file [{"name", "type", "shape", "data"}, ...]. All sessions have one thread. Creation in Chromium
-includes the compilation of onnxruntime-web. The first runs, while which a browser still compiles, do not count.
+FEEDS is a JSON file [{"name", "type", "shape", "data"}, ...]. All sessions have one thread. Seconds are those of the
+processor in Python and in Node.js, so that other load does not count, and of the clock in Chromium, whose pages see no
+others. Creation there includes the compilation of onnxruntime-web. The first runs do not count, while which a browser
+still compiles.
 """
 
 from __future__ import annotations
@@ -74,16 +76,16 @@ def _in_python(model: str, feeds: str, runs: int) -> dict[str, float]:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
-    start = time.perf_counter()
+    start = time.process_time()
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    created = time.perf_counter() - start
+    created = time.process_time() - start
     for _ in range(WARM_UP):
         session.run(None, inputs)
     durations = []
     for _ in range(runs):
-        start = time.perf_counter()
+        start = time.process_time()
         session.run(None, inputs)
-        durations.append(time.perf_counter() - start)
+        durations.append(time.process_time() - start)
     return {"create": created, "run": statistics.median(durations)}
 
 

@@ -39,7 +39,7 @@ HEADER = ("network", "T", "host", "file", "creation, s", "/ original", "run, ms"
 def files_of(network: Path, timesteps: int, options: argparse.Namespace) -> dict[str, Path]:
     """The original and its conversions, by their name in the table; written where they are missing."""
     files = {ORIGINAL: network / "model.onnx"}
-    for body in Body:
+    for body in options.bodies:
         file = options.folder / f"{network.name}-T{timesteps}-{body.value}.onnx"
         if not file.exists():
             calibration = network / "calibration.npz"
@@ -95,9 +95,10 @@ def cells(row: dict[str, Any]) -> tuple[str, ...]:
 PAGE = """# Without the library
 
 What a converted network costs where no library can be loaded, so that the runtime inlines the functions in the file:
-creation of a session, and its run on one sample, over those of the original's. One thread. In Chromium
-creation includes the compilation of onnxruntime-web. "Before" are the same neurons with the bodies of the version in
-which an `If` chose between one basis and several, and normalizations called `MbeNeuron`.
+creation of a session, and its run on one sample, over those of the original's. One thread. Times are those of the
+processor in Python and in Node.js, and of the clock in Chromium, where creation includes the compilation of
+onnxruntime-web. "Before" are the same neurons with bodies that prepared parameters outside of their subgraphs, in part
+at every run.
 
 `python benchmarks/portable_bodies.py`, {machine}, onnxruntime-node and onnxruntime-web {javascript}; medians over
 rounds, whose number is in the JSON file.
@@ -112,6 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=NETWORKS, default=NETWORKS)
     parser.add_argument("--hosts", nargs="+", choices=HOSTS, default=HOSTS)
+    parser.add_argument("--bodies", nargs="+", type=Body, choices=Body, default=Body, help="loop, closed")
     parser.add_argument("-T", "--timesteps", nargs="+", type=int, default=[8])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--runs", type=int, default=7, help="runs of each session, of which the median counts")

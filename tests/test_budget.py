@@ -58,12 +58,31 @@ def test_the_cheapest_choice_within_the_budget_is_found(max_error: float) -> Non
     assert sum(one.spikes for one in found.choice) <= min(within) + 1.0
 
 
-@pytest.mark.parametrize("gain", [1e6, math.inf])
-def test_where_no_choice_is_within_the_budget_the_most_exact_one_is_taken(gain: float) -> None:
-    network = Network(gain)
+def test_where_no_choice_is_finite_the_most_exact_one_is_taken() -> None:
+    network = Network(math.inf)
     found = allocated(network, 0.01)
     assert not found.within
     assert found.choice == [one.candidates[-1] for one in network.knobs]
+
+
+def test_where_no_choice_is_within_the_budget_one_near_the_most_exact_is_taken() -> None:
+    network = Network(1e6)
+    found = allocated(network, 0.01)
+    exact = 1e6 * math.sqrt(sum((1 + i) * each.candidates[-1].error for i, each in enumerate(network.knobs)))
+    assert not found.within
+    assert found.error <= budget.FLOOR_SLACK * exact
+
+
+def test_below_a_floor_of_the_error_neurons_are_cheap() -> None:
+    """What errs by 0.2 whatever the neurons are takes none of the spikes that a budget of 0.01 would."""
+
+    class Floored(Network):
+        def spiking(self, *arguments: Any) -> dict[str, Any]:
+            return {name: EXACT * max(1.2, array[0, 0]) for name, array in super().spiking(*arguments).items()}
+
+    found, exact = allocated(Floored(), 0.01), [one.candidates[-1] for one in Network().knobs]
+    assert not found.within
+    assert sum(one.spikes for one in found.choice) < 0.7 * sum(one.spikes for one in exact)
 
 
 def test_outputs_that_tell_no_error_get_the_most_exact_neurons() -> None:

@@ -12,8 +12,6 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 import pytest
-from conversions import WEIGHT
-from graphs import graph
 from networks import Feeds, normal, tokens
 
 import onnx_snn
@@ -187,27 +185,6 @@ def test_weights_and_activations_are_told_apart(transformer: Path) -> None:
     kinds = {product.node: product.kind for product in profiled(transformer, tokens(3)).products}
     assert {name for name, kind in kinds.items() if kind is ProductKind.WEIGHTS} == set(networks.SYNAPSES)
     assert {name for name, kind in kinds.items() if kind is ProductKind.ACTIVATIONS} == {"scores", "context"}
-
-
-def test_a_code_that_is_cast_or_repeated_spikes_in_its_product(tmp_path: Path) -> None:
-    """Of float16, and of keys that two heads of queries share: each spike of a key reaches the products of both."""
-    halves = "h = Cast <to = 10> (x) w = Cast <to = 10> (weight) p = MatMul (h, w) y = Cast <to = 1> (p)"
-    cast = graph(halves, initializers=WEIGHT)
-    (product,) = profiled(converted(cast, {"x": normal(8, 4, 8)}, tmp_path), {"x": normal(2, 4, 8)}).products
-    assert product.spiking
-    assert product.multiply_accumulates == 2 * 4 * 8 * 8
-    repeats = "int64[1] axis = {2}, int64[5] repeats = {1,1,2,1,1}, int64[4] joined = {0,4,8,8}"
-    heads = graph(
-        "u = Unsqueeze (k, axis) e = Expand (u, repeats) r = Reshape (e, joined) y = MatMul (x, r)",
-        inputs="float[N,4,8,8] x, float[N,2,8,8] k",
-        outputs="float[N,4,8,8] y",
-        initializers=repeats,
-    )
-    data = {"x": normal(4, 4, 8, 8), "k": normal(4, 2, 8, 8)}
-    (product,) = profiled(converted(heads, data, tmp_path), data).products
-    queries, keys = product.operands
-    assert queries.synaptic_operations == 8 * queries.spikes
-    assert keys.synaptic_operations == 16 * keys.spikes
 
 
 def test_elements_at_a_border_have_fewer_synapses(tmp_path: Path) -> None:

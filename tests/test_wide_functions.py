@@ -38,7 +38,7 @@ def fits(*values: float) -> NeuronFits:
     """Fits to a calibration in which the tensor x took `values`."""
     histogram = SignedHistogram()
     histogram.add(np.array(values, np.float32))
-    calibration = Calibration("")
+    calibration = Calibration()
     calibration.signed["x"] = histogram
     return NeuronFits(CalibratedSignals(calibration, Preset.DEFAULT))
 

@@ -48,6 +48,10 @@ TRIALS = 12
 WORST = 0.25
 """Share of the rows of an output whose errors are held within the budget: those of the largest ones."""
 
+FLOOR_SLACK = 1.1
+"""Where the most exact neurons do not reach the budget, ratio to their error of the errors that are taken for it: what
+rounds or selects behind them makes a floor, which much cheaper neurons may reach as well."""
+
 CLOSE, AIM = 0.93, 0.97
 """Share of the budget above which an error is close enough to it, and the share that further choices aim at."""
 
@@ -84,6 +88,7 @@ class Budget:
         self.network, self.feeds, self.max_error, self.progress = network, feeds, max_error, progress
         self._errors = OutputErrors([network.original(feed, names) for feed in feeds])
         self._tried: dict[tuple[int, ...], Allocation] = {}
+        self._target, self._most = max_error, TRIALS
 
     def allocate(self, probes: int) -> Allocation:
         """The cheapest choice within the budget, or the most exact one.
@@ -109,7 +114,18 @@ class Budget:
         return sum(self._errors.squares(outputs).values())
 
     def _cheapest(self, front: Sequence[Indices], predicted: Tables) -> Allocation:
-        """The cheapest choice whose measured error is within the budget, else the most exact one of `front`.
+        """The cheapest choice whose measured error is within the budget, else one about as exact as the most exact."""
+        found = self._cheapest_within(front, predicted)
+        if found is not None:
+            return found
+        exact = self._run(front[-1])
+        if not math.isfinite(exact.error):
+            return exact
+        self._target, self._most = FLOOR_SLACK * exact.error, len(self._tried) + TRIALS // 2
+        return self._cheapest_within(front, predicted) or exact
+
+    def _cheapest_within(self, front: Sequence[Indices], predicted: Tables) -> Allocation | None:
+        """The cheapest choice of `front` whose measured error is within the target; None where none is found.
 
         Neighbours on the front can lie far apart, where a neuron with much of the cost changes. The neurons in which
         the best choice differs from the next cheaper one then stay as they are, and the search goes on with the others.
@@ -117,44 +133,44 @@ class Budget:
         choices = list(front)
         best: tuple[Indices, Allocation] | None = None
         with tqdm(desc="choose", disable=None if self.progress else True, unit="trial") as bar:
-            while choices and len(self._tried) < TRIALS and not (best and best[1].error >= CLOSE * self.max_error):
+            while choices and len(self._tried) < self._most and not (best and best[1].error >= CLOSE * self._target):
                 found = self._search(choices, predicted, bar)
                 if found is not None:
                     best, choices = (choices[found[0]], found[1]), choices[: found[0]]
                 if best is None:
                     break
                 choices = _kept_where_the_last_differs(choices, best[0])
-        return best[1] if best else self._run(front[-1])
+        return best[1] if best else None
 
     def _search(self, choices: Sequence[Indices], predicted: Tables, bar: tqdm[Any]) -> tuple[int, Allocation] | None:
-        """Index of the cheapest of `choices` within the budget, and its run; None where none is found.
+        """Index of the cheapest of `choices` within the target, and its run; None where none is found.
 
-        The choice at which the error should just be within the budget is predicted from the run before, and taken from
+        The choice at which the error should just be within it is predicted from the run before, and taken from
         the middle of those that are left where the prediction lies outside of them.
         """
         distortion = [total(predicted, choice) for choice in choices]
         low, high, best = -1, len(choices), None
-        aim = self.max_error**2
-        while high - low > 1 and len(self._tried) < TRIALS:
+        aim = self._target**2
+        while high - low > 1 and len(self._tried) < self._most:
             index = next((i for i, one in enumerate(distortion) if one <= aim), len(choices) - 1)
             if not low < index < high:
                 index = (low + high) // 2
             trial = self._run(choices[index])
             bar.update()
-            if trial.within:
+            if trial.error <= self._target:
                 best, high = trial, index
+                if trial.error >= CLOSE * self._target:
+                    break
             else:
                 low = index
-            if trial.within and trial.error >= CLOSE * self.max_error:
-                break
             aim = self._next_aim(distortion[index], trial.error)
         return None if best is None else (high, best)
 
     def _next_aim(self, predicted: float, error: float) -> float:
-        """The predicted distortion at which the error should be just within the budget, from that of one choice."""
+        """The predicted distortion at which the error should be just within the target, from that of one choice."""
         if not math.isfinite(error):
             return 0.0
-        return predicted * (AIM * self.max_error / error) ** 2 if error else math.inf
+        return predicted * (AIM * self._target / error) ** 2 if error else math.inf
 
     def _run(self, indices: Indices) -> Allocation:
         """Run the network with the candidates of `indices`, unless it has run with them before."""

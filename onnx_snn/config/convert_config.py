@@ -197,7 +197,11 @@ class ConvertConfig:
             raise ConfigError(f"timesteps is {self.timesteps!r}; expected a whole number from 1 to {MAX_TIMESTEPS}")
         if not 1 <= self.timesteps <= MAX_TIMESTEPS:
             raise ConfigError(f"timesteps is {self.timesteps}; expected a whole number from 1 to {MAX_TIMESTEPS}")
-        if not isinstance(self.headroom, (int, float)) or not 1.0 <= self.headroom <= 1024.0:
+        if (
+            isinstance(self.headroom, bool)
+            or not isinstance(self.headroom, (int, float))
+            or not 1.0 <= self.headroom <= 1024.0
+        ):
             raise ConfigError(f"headroom is {self.headroom!r}; expected 1 to 1024 times the calibrated maximum")
         if self.max_error is not None and not (is_number(self.max_error) and 0.0 < self.max_error < 1.0):
             raise ConfigError(f"max_error is {self.max_error!r}; expected a relative error above 0, below 1")

@@ -208,7 +208,8 @@ class ConversionReport:
         if worst.agreement is not None:
             text += f", {worst.agreement:.1%} of predictions equal"
         if self.over_budget:
-            text += f"; more than the {self.config.error_budget:.1e} asked for, which no neurons reached"
+            largest = f"{self.error:.1e} in the rows of most error, "
+            text += f"; {largest}more than the {self.config.error_budget:.1e} asked for, which no neurons reached"
         return f"{text}, on calibration samples"
 
     def _next(self) -> str:

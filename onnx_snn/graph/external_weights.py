@@ -78,6 +78,10 @@ def check_external_data(model: ir.Model, where: str) -> None:
         what = f"{where} keeps tensor '{tensor.name}' in '{path}'"
         if not path.is_file():
             raise ModelError(f"{what}, which does not exist; put that file beside the model, or load by path")
+        if tensor.length is not None and tensor.length < tensor.nbytes:
+            raise ModelError(
+                f"{what}, of which it has {tensor.length} bytes and needs {tensor.nbytes}: export it again"
+            )
         end = (tensor.offset or 0) + max(tensor.length or 0, tensor.nbytes)
         if path.stat().st_size < end:
             size = path.stat().st_size

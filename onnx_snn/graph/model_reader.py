@@ -28,6 +28,7 @@ from onnx_snn.graph.model_folder import only_model
 from onnx_snn.graph.node_order import in_order, sort
 from onnx_snn.graph.opset_upgrade import upgraded
 from onnx_snn.graph.protobuf_weights import Span, read_model
+from onnx_snn.graph.tensor_messages import check_tensors
 from onnx_snn.output_files import PathLike
 
 ModelSource: TypeAlias = "PathLike | onnx.ModelProto | ir.Model"
@@ -132,6 +133,7 @@ def _read_without_weights(path: Path) -> tuple[onnx.ModelProto, dict[str, Span]]
 
 def _deserialized(proto: onnx.ModelProto, where: str, base_dir: PathLike) -> ir.Model:
     """`proto` as a graph, its external data found from `base_dir` and checked."""
+    check_tensors(proto, where)
     try:
         model = from_proto(proto)
     except ir.serde.SerdeError as error:

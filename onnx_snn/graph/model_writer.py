@@ -15,6 +15,7 @@ from onnx_snn.errors import OutputError
 from onnx_snn.graph.external_weights import external_tensors, large_weights, with_mapped_weights
 from onnx_snn.graph.map_types import restore_map_types, to_proto
 from onnx_snn.graph.protobuf_weights import write_model
+from onnx_snn.graph.tensor_messages import tensors_of
 from onnx_snn.output_files import PathLike, staged
 
 MAX_INLINE_BYTES = 2**31 - 2**27
@@ -69,11 +70,10 @@ def _write_with_external_data(model: ir.Model, path: Path, folder: Path) -> Path
     data = folder / f"{path.name}.{_digest(weights)}.data"
     written = onnx.load(path, load_external_data=False)
     restore_map_types(model, written)
-    for graph in _graphs(written.graph):
-        for tensor in graph.initializer:
-            for entry in tensor.external_data:
-                if entry.key == "location":
-                    entry.value = data.name
+    for tensor in tensors_of(written.graph):
+        for entry in tensor.external_data:
+            if entry.key == "location":
+                entry.value = data.name
     path.write_bytes(written.SerializeToString())
     if weights.stat().st_size:
         weights.replace(data)
@@ -87,15 +87,6 @@ def _digest(path: Path) -> str:
         while piece := file.read(1 << 20):
             digest.update(piece)
     return digest.hexdigest()[:DIGEST_DIGITS]
-
-
-def _graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
-    """`graph` and all subgraphs of its nodes."""
-    yield graph
-    for node in graph.node:
-        for attribute in node.attribute:
-            for subgraph in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
-                yield from _graphs(subgraph)
 
 
 def _write_one_file(model: ir.Model, path: Path) -> None:

@@ -10,10 +10,12 @@ import onnx
 import onnx_ir as ir
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
+from onnx_snn.errors import ModelError
 from onnx_snn.graph.external_weights import external_tensors
 from onnx_snn.graph.map_types import from_proto
 from onnx_snn.graph.model_reader import ModelSource
 from onnx_snn.graph.protobuf_weights import read_model
+from onnx_snn.graph.tensor_messages import check_tensors
 
 
 def source_files(source: ModelSource) -> list[Path]:
@@ -35,8 +37,10 @@ def source_files(source: ModelSource) -> list[Path]:
 
 def _external_data_of_file(path: Path) -> list[Path]:
     try:
-        model = from_proto(read_model(path)[0])
-    except (DecodeError, OSError, ValueError, ir.serde.SerdeError):
+        message = read_model(path)[0]
+        check_tensors(message, str(path))
+        model = from_proto(message)
+    except (DecodeError, OSError, ValueError, ModelError, ir.serde.SerdeError):
         return []
     for tensor in external_tensors(model):
         tensor.base_dir = os.fspath(path.absolute().parent)

@@ -81,8 +81,8 @@ def _text(operator: Operator, opset: int, body: Body, metered: bool, guarantees:
         or {
             MBE_NEURON.name: lambda: mbe_neuron(opset, body, guarantees, metered),
             SPIKING_SOFTMAX.name: lambda: softmax(opset, metered),
-            SPIKING_LAYER_NORMALIZATION.name: lambda: layer_normalization(metered),
-            SPIKING_RMS_NORMALIZATION.name: lambda: rms_normalization(metered),
+            SPIKING_LAYER_NORMALIZATION.name: lambda: layer_normalization(opset, metered),
+            SPIKING_RMS_NORMALIZATION.name: lambda: rms_normalization(opset, metered),
         }[operator.name]()
     )
     attributes = "<polarity>" if operator.polarized else ""

@@ -3,7 +3,7 @@
 
 The neurons have halving kernels and sums that are exact in float32; `onnx_snn.neurons.bodies.mbe_neuron` has the body
 of any other neuron. For every neuron there are statements on its parameters alone, which a runtime computes once, and
-those on the argument, which are in a subgraph.
+those on the argument.
 
 onnxruntime drops a sum with a constant 0, and a product with one that is 1 as float32, where it knows shapes
 (NoopElimination). Neither stands here: +0 is made of -0 by a difference from 0.
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 
-from onnx_snn.neurons.bodies.statements import ONCE, allowzero, in_subgraph, reduced, unit_of_last_place
+from onnx_snn.neurons.bodies.statements import allowzero, in_subgraph, reduced, unit_of_last_place
 
 _BELOW_TWO = 2.0 - 2.0**-23
 """The float32 number before 2: with it as limit of the charge, every basis answers at most its last level."""
@@ -23,9 +23,6 @@ _STEEPEST = 2.0**127
 
 CONSTANTS = f"""
     zero = Constant <value = float {{0}}> ()
-    as_row = Constant <value = int64[2] {{1, -1}}> ()
-    as_column = Constant <value = int64[2] {{-1, 1}}> ()
-    last_of_first = Constant <value = int64[2] {{-1, 0}}> ()
     below_two = Constant <value = float {{{_BELOW_TWO!r}}}> ()
     """
 """Read by all statements of this module."""
@@ -46,16 +43,16 @@ def mbe_neuron(opset: int) -> str:
     {signed_elements("y_ranked", "x", "", "scale", opset)}
     y = Reshape {allowzero(opset)} (y_ranked, shape)
     """
-    return ONCE + CONSTANTS + SIGN_CONSTANTS + elements_parameters("") + in_subgraph(statements, {"y": "x"})
+    return in_subgraph(CONSTANTS + SIGN_CONSTANTS + elements_parameters("") + statements, {"y": "x"})
 
 
 def elements_parameters(prefix: str) -> str:
     """What `signed_elements`, `signed_numbers` and `elements` read."""
     return f"""
     {_bits(prefix)}
-    {prefix}u_rest_column = Reshape ({prefix}u_rest, as_column)
-    {prefix}level_gain = Reshape ({prefix}level_gains, as_column)
-    {prefix}weight_row = Reshape ({prefix}weight_bits, as_row)
+    {prefix}u_rest_column = Flatten <axis = 1> ({prefix}u_rest)
+    {prefix}level_gain = Flatten <axis = 1> ({prefix}level_gains)
+    {prefix}weight_row = Flatten <axis = 0> ({prefix}weight_bits)
     """
 
 
@@ -63,14 +60,17 @@ def rows_parameters(prefix: str) -> str:
     """What `rows` reads."""
     return f"""
     {_bits(prefix)}
-    {prefix}weight_column = Reshape ({prefix}weight_bits, as_column)
+    {prefix}weight_column = Flatten <axis = 1> ({prefix}weight_bits)
     """
 
 
 def _bits(prefix: str) -> str:
-    """Gains and weights [N] and the highest level, in units of the last intensity."""
+    """Gains and weights [N] and the highest level, in units of the last intensity, which is the smallest one.
+
+    onnxruntime computes on the parameters only where it sees the shapes of results beforehand, as it does of these.
+    """
     return f"""
-    {prefix}bit = GatherND ({prefix}intensity, last_of_first)
+    {prefix}bit = ReduceMin <keepdims = 0> ({prefix}intensity)
     {prefix}level_gains = Div ({prefix}gain, {prefix}bit)
     {prefix}weight_bits = Mul ({prefix}weight, {prefix}bit)
     {prefix}level_limit = Div (below_two, {prefix}bit)
@@ -111,7 +111,7 @@ def elements(result: str, x: str, prefix: str, opset: int) -> str:
 def _elements(result: str, x: str, like: str, prefix: str, factor: float, opset: int) -> str:
     """result = factor * neuron(x), in the shape of `like`, with the bases along a leading axis in between."""
     return f"""
-    {prefix}row = Reshape ({x}, as_row)
+    {prefix}row = Flatten <axis = 0> ({x})
     {_levels(f"{prefix}row", f"{prefix}u_rest_column", f"{prefix}level_gain", prefix)}
     {prefix}sum = Gemm <alpha = {factor}, beta = {factor}> ({prefix}weight_row, {prefix}levels, {prefix}bias)
     {prefix}shape = Shape ({like})
@@ -151,7 +151,6 @@ def softmax(opset: int) -> str:
     it is computed. Arithmetic leaves a NaN of x a NaN, so that its row becomes NaN whatever the maximum was.
     """
     setup = f"""
-    {ONCE}
     {CONSTANTS}
     {elements_parameters("exp2_")}
     {rows_parameters("reciprocal_")}
@@ -188,7 +187,7 @@ def softmax(opset: int) -> str:
     inverse = Div (of_mantissa, power)
     y = Mul (exponential, inverse)
     """
-    return setup + in_subgraph(statements, {"y": "x"})
+    return in_subgraph(setup + statements, {"y": "x"})
 
 
 ROOT_CONSTANTS = f"""

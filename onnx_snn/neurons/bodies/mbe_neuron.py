@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from onnx_snn.neurons.bodies import closed_form
 from onnx_snn.neurons.bodies.guarantees import Guarantees
-from onnx_snn.neurons.bodies.statements import ONCE, allowzero, in_subgraph, positive_zero
+from onnx_snn.neurons.bodies.statements import allowzero, in_subgraph, positive_zero
 from onnx_snn.neurons.opset import DOMAIN, PARAMETERS, Body
 
 
@@ -35,20 +35,18 @@ def mbe_neuron(opset: int, body: Body, guarantees: Guarantees, metered: bool) ->
         readout.replace("SIGNED", signed),
     ]
     results = {"y": "x", "spikes": "once"} if metered else {"y": "x"}
-    return ONCE + in_subgraph("".join(statements), results)
+    return in_subgraph("".join(statements), results)
 
 
 _PARAMETERS = """
     zero = Constant <value = float {0}> ()
-    as_row = Constant <value = int64[2] {1, -1}> ()
-    as_column = Constant <value = int64[2] {-1, 1}> ()
     odd_int = Constant <value_int: int = @polarity> ()
-    u_rest_column = Reshape (u_rest, as_column)
-    gain_column = Reshape (gain, as_column)
+    u_rest_column = Flatten <axis = 1> (u_rest)
+    gain_column = Flatten <axis = 1> (gain)
     """
 
 _MEMBRANE = """
-    row = Reshape (magnitude, as_row)
+    row = Flatten <axis = 0> (magnitude)
     centred = Sub (row, u_rest_column)
     """
 
@@ -93,7 +91,7 @@ def _time_loop(metered: bool) -> str:
 # Statements before the subgraph, for the product with the weights, and from the sum to the output of the bank. An Add
 # of a bias of 0 is nothing to onnxruntime (NoopElimination), and a sum of -0 would stay; a Sum is left alone.
 _IN_FLOAT32 = (
-    "weight_row = Reshape (weight, as_row)",
+    "weight_row = Flatten <axis = 0> (weight)",
     "RESULT = MatMul (weight_row, o)",
     "rounded = Sum (sum, bias)",
 )
@@ -101,7 +99,7 @@ _IN_FLOAT32 = (
 _IN_FLOAT64 = (
     """
     weight_double = Cast <to = 11> (weight)
-    weight_row = Reshape (weight_double, as_row)
+    weight_row = Flatten <axis = 0> (weight_double)
     bias_double = Cast <to = 11> (bias)
     """,
     """

@@ -6,24 +6,20 @@ from __future__ import annotations
 from onnx_snn.neurons.bodies import halving
 from onnx_snn.neurons.bodies.mantissas import CONSTANTS, reciprocal_square_root
 from onnx_snn.neurons.bodies.mbe_neuron import call
-from onnx_snn.neurons.bodies.statements import ONCE, in_subgraph, reduced
+from onnx_snn.neurons.bodies.statements import in_subgraph, reduced
 
-# The mean divides the float64 sum by n, so that it is rounded like that of the kernel.
-_LENGTH = """
-    norm_axis = Constant <value = int64[1] {-1}> ()
-    norm_last = Constant <value = int64 {-1}> ()
-    x_shape = Shape (x)
-    length_int = Gather (x_shape, norm_last)
-    length = Cast <to = 11> (length_int)
-    """
+_AXIS = "norm_axis = Constant <value = int64[1] {-1}> ()"
 
-_DEVIATION = """
+
+def _deviation(opset: int) -> str:
+    """deviation = x - mean(x)."""
+    return f"""
     x_double = Cast <to = 11> (x)
-    x_sum = ReduceSum <keepdims = 1> (x_double, norm_axis)
-    mean_double = Div (x_sum, length)
+    mean_double = {reduced("ReduceMean", "x_double", "norm_axis", opset)}
     mean = Cast <to = 1> (mean_double)
     deviation = Sub (x, mean)
     """
+
 
 _AFFINE = """
     amplified = Mul (normalized, gamma)
@@ -33,39 +29,49 @@ _AFFINE = """
 _SCALED = "y = Mul (normalized, gamma)"
 
 
-def _normalized(affine: str, metered: bool) -> str:
+def _variance(opset: int) -> str:
+    """variance = mean(coded**2)."""
+    return f"""
+    coded_double = Cast <to = 11> (coded)
+    squared = Mul (coded_double, coded_double)
+    variance_double = {reduced("ReduceMean", "squared", "norm_axis", opset)}
+    variance = Cast <to = 1> (variance_double)
+    """
+
+
+def _normalized(deviation: str, affine: str, opset: int, metered: bool) -> str:
     """y = affine(normalized), where normalized = coded / sqrt(mean(coded**2) + epsilon), coded = MbeNeuron(deviation).
 
     Args:
+        deviation: statements for `deviation`.
         affine: statements from `normalized` to `y`.
+        opset: version of the standard operators.
         metered: whether spikes are counted.
     """
     statements = f"""
-    coded_double = Cast <to = 11> (coded)
-    squared = Mul (coded_double, coded_double)
-    squared_sum = ReduceSum <keepdims = 1> (squared, norm_axis)
-    variance_double = Div (squared_sum, length)
-    variance = Cast <to = 1> (variance_double)
+    {CONSTANTS}
+    {_AXIS}
+    {deviation}
+    {call("coded", "deviation", "deviation_", metered, scale="deviation_scale")}
+    {_variance(opset)}
     v = Sum (variance, epsilon)
     {reciprocal_square_root("inverse_deviation", metered)}
     normalized = Mul (coded, inverse_deviation)
     {affine}
     """
-    results = {"y": "x", "rsqrt_spikes": "norm_axis"} if metered else {"y": "x"}
-    return f"""
-    {call("coded", "deviation", "deviation_", metered, scale="deviation_scale")}
-    {in_subgraph(statements, results)}
-    """
+    return in_subgraph(
+        statements, {"y": "x", "deviation_spikes": "once", "rsqrt_spikes": "once"} if metered else {"y": "x"}
+    )
 
 
-def layer_normalization(metered: bool) -> str:
+def layer_normalization(opset: int, metered: bool) -> str:
     """y = normalized(x - mean(x)) * gamma + beta over the last axis; the mean is computed without spikes."""
-    return ONCE + CONSTANTS + _LENGTH + _DEVIATION + _normalized(_AFFINE, metered)
+    return _normalized(_deviation(opset), _AFFINE, opset, metered)
 
 
-def rms_normalization(metered: bool) -> str:
+def rms_normalization(opset: int, metered: bool) -> str:
     """y = normalized(x) * gamma over the last axis."""
-    return f"{ONCE} {CONSTANTS} {_LENGTH} deviation = Identity (x) {_normalized(_SCALED, metered)}"
+    return _normalized("deviation = Identity (x)", _SCALED, opset, metered)
 
 
 def halving_layer_normalization(opset: int, halving_code: bool) -> str:
@@ -77,36 +83,26 @@ def halving_layer_normalization(opset: int, halving_code: bool) -> str:
             number that is not finite has such a mean, by which it becomes NaN.
     """
     if not halving_code:
-        return _HALVING_ROOT + _DEVIATION + _coded_by_call("deviation") + _root_in_subgraph(_AFFINE, opset)
-    statements = f"""
-    {_DEVIATION}
+        return _by_halving_root(_deviation(opset) + _coded_by_call("deviation"), "epsilon", _AFFINE, opset)
+    code = f"""
+    {_HALVING_CODE}
+    {_deviation(opset)}
     {halving.signed_numbers("coded", "deviation", "deviation_", "deviation_scale", opset)}
     reading = Mul (mean, zero)
-    {_by_halving_root("epsilon, reading", opset)}
-    {_AFFINE}
     """
-    return _HALVING_ROOT + _HALVING_CODE + in_subgraph(statements, {"y": "x"})
+    return _by_halving_root(code, "epsilon, reading", _AFFINE, opset)
 
 
 def halving_rms_normalization(opset: int, halving_code: bool) -> str:
     """Root-mean-square normalization like `halving_layer_normalization`."""
     if not halving_code:
-        return _HALVING_ROOT + _coded_by_call("x") + _root_in_subgraph(_SCALED, opset)
-    statements = f"""
+        return _by_halving_root(_coded_by_call("x"), "epsilon", _SCALED, opset)
+    code = f"""
+    {_HALVING_CODE}
     {halving.signed_elements("coded", "x", "deviation_", "deviation_scale", opset)}
-    {_by_halving_root("epsilon", opset)}
-    {_SCALED}
     """
-    return _HALVING_ROOT + _HALVING_CODE + in_subgraph(statements, {"y": "x"})
+    return _by_halving_root(code, "epsilon", _SCALED, opset)
 
-
-_HALVING_ROOT = f"""
-    {ONCE}
-    {_LENGTH}
-    {halving.CONSTANTS}
-    {halving.ROOT_CONSTANTS}
-    {halving.rows_parameters("rsqrt_")}
-    """
 
 _HALVING_CODE = halving.SIGN_CONSTANTS + halving.elements_parameters("deviation_")
 
@@ -115,18 +111,18 @@ def _coded_by_call(deviation: str) -> str:
     return call("coded", deviation, "deviation_", metered=False, scale="deviation_scale")
 
 
-def _root_in_subgraph(affine: str, opset: int) -> str:
-    return in_subgraph(_by_halving_root("epsilon", opset) + affine, {"y": "x"})
-
-
-def _by_halving_root(added: str, opset: int) -> str:
-    """normalized = coded / sqrt(mean(coded**2) + `added`)."""
-    return f"""
-    coded_double = Cast <to = 11> (coded)
-    squared_sum = {reduced("ReduceSumSquare", "coded_double", "norm_axis", opset)}
-    variance_double = Div (squared_sum, length)
-    variance = Cast <to = 1> (variance_double)
+def _by_halving_root(code: str, added: str, affine: str, opset: int) -> str:
+    """y = affine(normalized), where normalized = coded / sqrt(mean(coded**2) + `added`); `code` computes coded."""
+    statements = f"""
+    {_AXIS}
+    {halving.CONSTANTS}
+    {halving.ROOT_CONSTANTS}
+    {halving.rows_parameters("rsqrt_")}
+    {code}
+    {_variance(opset)}
     v = Sum (variance, {added})
     {halving.inverse_root("inverse_deviation", "v")}
     normalized = Mul (coded, inverse_deviation)
+    {affine}
     """
+    return in_subgraph(statements, {"y": "x"})

@@ -7,7 +7,7 @@ import math
 
 from onnx_snn.neurons.bodies.mantissas import CONSTANTS, reciprocal
 from onnx_snn.neurons.bodies.mbe_neuron import call
-from onnx_snn.neurons.bodies.statements import ONCE, in_subgraph, positive_zero, reduced, unit_of_last_place
+from onnx_snn.neurons.bodies.statements import in_subgraph, positive_zero, reduced, unit_of_last_place
 
 _LOWEST_NORMAL = -126
 """Exponent of the smallest normal float32. Smaller exponentials are set to 0: they are negligible relative to the
@@ -17,6 +17,11 @@ largest one of the row, which is 1."""
 def softmax(opset: int, metered: bool) -> str:
     """softmax over the last axis: e = 2**floor(z) * exp2(z - floor(z)), z = (x - max) log2(e); y = e * 1/sum(e)."""
     statements = f"""
+    {CONSTANTS}
+    last_axis = Constant <value = int64[1] {{-1}}> ()
+    log2_e = Constant <value = float {{{math.log2(math.e)!r}}}> ()
+    z_lowest = Constant <value = float {{{_LOWEST_NORMAL}}}> ()
+    {_POWER_CONSTANTS}
     maximum = {reduced("ReduceMax", "x", "last_axis", opset)}
     x_shifted = Sub (x, maximum)
     z = Mul (x_shifted, log2_e)
@@ -35,16 +40,8 @@ def softmax(opset: int, metered: bool) -> str:
     {reciprocal("inverse", metered)}
     y = Mul (exponential, inverse)
     """
-    results = {"y": "x", "exp2_spikes": "last_axis", "reciprocal_spikes": "last_axis"} if metered else {"y": "x"}
-    return f"""
-    {ONCE}
-    {CONSTANTS}
-    last_axis = Constant <value = int64[1] {{-1}}> ()
-    log2_e = Constant <value = float {{{math.log2(math.e)!r}}}> ()
-    z_lowest = Constant <value = float {{{_LOWEST_NORMAL}}}> ()
-    {_POWER_CONSTANTS}
-    {in_subgraph(statements, results)}
-    """
+    results = {"y": "x", "exp2_spikes": "once", "reciprocal_spikes": "once"} if metered else {"y": "x"}
+    return in_subgraph(statements, results)
 
 
 # 2**floor(z) is the unit in the last place of exp((floor(z) + 23.5) ln 2), however inexact that is. Only arithmetic is

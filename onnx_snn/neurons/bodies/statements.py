@@ -11,30 +11,26 @@ ALLOWZERO_OPSET = 14
 REDUCE_AXES_INPUT_OPSET = 18
 """First opset whose ReduceMax and ReduceSumSquare take their axes as an input."""
 
-ONCE = """
-    once = Constant <value = int64 {1}> ()
-    go_on = Constant <value = bool {1}> ()
-    """
-"""The trip count and the condition of `in_subgraph`, to be written outside of it."""
-
 
 def in_subgraph(statements: str, results: Mapping[str, str]) -> str:
     """`statements` inside a `Loop` that runs once and returns `results`.
 
-    Up to onnxruntime 1.31, to plan memory takes a time that grows with the square of the number of nodes of a graph.
-    Those of a subgraph do not count.
+    onnxruntime plans the memory of a graph in a time that grows with the square of its nodes (up to version 1.31), and
+    copies all names of a graph for each of its subgraphs. What is in a subgraph counts for neither, constants included.
 
     Args:
-        statements: ONNX text; they may read every name before the loop.
-        results: the names that they define and others read, with a value of the same type that exists before.
+        statements: ONNX text.
+        results: the names that they define and others read, with a value of the same type that exists before: an input
+            or `once`, int64.
     """
     initial = ", ".join(results.values())
     entering = ", ".join(f"{_type(name)} {name}_before" for name in results)
     leaving = ", ".join(f"{_type(name)} {name}" for name in results)
     return f"""
+    once = Constant <value = int64 {{1}}> ()
+    go_on = Constant <value = bool {{1}}> ()
     {", ".join(results)} = Loop (once, go_on, {initial})
-        <body = single_pass (int64 pass_number, bool pass_in, {entering}) => (bool pass_out, {leaving}) {{
-            pass_out = Identity (pass_in)
+        <body = single_pass (int64 pass_number, bool passing, {entering}) => (bool passing, {leaving}) {{
             {statements}
         }}>
     """
