@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 import pytest
+from graphs import graph
 from networks import Feeds, normal, tokens
 
 import onnx_snn
