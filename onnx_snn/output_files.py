@@ -3,18 +3,27 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from onnx_snn.errors import OutputError
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 PathLike: TypeAlias = "str | os.PathLike[str]"
+
+IN_USE = ".part"
+"""Suffix of temporary folders."""
 
 
 @contextmanager
@@ -31,14 +40,54 @@ def staged(path: PathLike) -> Iterator[Path]:
     if path.exists() and not path.is_file():
         raise OutputError(f"cannot write '{path}': it exists and is not a regular file")
     try:
-        folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-        try:
+        with temporary_folder(path) as folder:
             yield folder / path.name
             (folder / path.name).replace(path)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
     except OSError as error:
         raise OutputError(f"cannot write '{path}': {error}") from error
+
+
+@contextmanager
+def temporary_folder(path: Path) -> Iterator[Path]:
+    """A temporary folder beside `path`, which is going to be written, deleted at the end.
+
+    While it is in use, its owner holds a lock on it. Folders for the same path without a lock are those of processes
+    that were killed, and are deleted first.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    for abandoned in path.parent.glob(f".{glob.escape(path.name)}.*{IN_USE}"):
+        with suppress(OSError), _locked(abandoned):
+            shutil.rmtree(abandoned, ignore_errors=True)
+    made = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    folder = made.with_name(made.name + IN_USE)
+    try:
+        with _locked(made):
+            # Under this name only when locked, so that no other process takes it for an abandoned one.
+            made.rename(folder)
+            yield folder
+    finally:
+        for each in (made, folder):
+            shutil.rmtree(each, ignore_errors=True)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold the lock of a folder, which ends with the process; without locks on systems that have none for folders.
+
+    Raises:
+        OSError: another process holds it.
+    """
+    if fcntl is None:
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def write_text(path: PathLike, text: str) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import os
 import resource
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -126,3 +128,28 @@ def test_numbers_that_json_does_not_have_leave_the_old_file(tmp_path: Path) -> N
     with pytest.raises(ValueError, match="not JSON compliant"):
         write_json(tmp_path / "file", {"loss": float("nan")})
     assert (tmp_path / "file").read_text() == OLD
+
+
+@pytest.mark.slow
+def test_what_a_killed_process_left_is_removed_by_the_next_one_and_what_another_one_uses_is_not(tmp_path: Path) -> None:
+    path = tmp_path / "a [1].json"
+    program = """
+import sys, time
+from pathlib import Path
+from onnx_snn.output_files import staged
+with staged(Path(sys.argv[1])) as temporary:
+    temporary.write_text("half")
+    print("ready", flush=True)
+    time.sleep(600)
+"""
+    command = [sys.executable, "-c", program, str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        assert len(list(tmp_path.iterdir())) == 1
+        write_text(path, "whole")
+        assert len(list(tmp_path.iterdir())) == 2, "the other process still writes"
+        process.kill()
+    write_text(path, "whole again")
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+    assert path.read_text() == "whole again"

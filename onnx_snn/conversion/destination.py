@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ from onnx_snn.errors import ConfigError, OutputError
 from onnx_snn.graph.model_reader import ModelSource
 from onnx_snn.graph.model_writer import weight_files
 from onnx_snn.graph.source_files import source_files
+from onnx_snn.output_files import temporary_folder
 from onnx_snn.output_paths import check_outputs
 
 
@@ -54,8 +54,7 @@ def staged_folder(folder: Path, source: Path) -> Iterator[Path]:
         raise OutputError(f"output folder '{folder}' is the source folder; name another one")
     with ExitStack() as stack:
         try:
-            temporary = tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent)
-            stage = Path(stack.enter_context(temporary))
+            stage = stack.enter_context(temporary_folder(folder))
         except OSError as error:
             raise OutputError(f"output folder '{folder}' cannot be made ({error})") from error
         yield stage
