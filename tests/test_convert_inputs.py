@@ -159,6 +159,21 @@ def test_a_cache_of_another_model_is_refused(tmp_path: Path) -> None:
         converted(graph("y = Gelu (x)"), tmp_path, calibration_cache=cache)
 
 
+def test_images_of_other_proportions(tmp_path: Path) -> None:
+    """Excited channels of images, upright and across, of a network that takes even sizes only."""
+    model = graph(
+        """mean = GlobalAveragePool(x) gate = Sigmoid(mean) excited = Mul(x, gate)
+           small = AveragePool<kernel_shape = [2, 2], strides = [2, 2]>(excited)
+           large = Resize<mode = "nearest">(small, , twice) y = Add(x, large)""",
+        inputs="float[N,4,H,W] x",
+        outputs="float[N,4,H,W] y",
+        initializers="float[4] twice = {1,1,2,2}",
+    )
+    upright, across, wide = normal(1, 4, 6, 2), normal(1, 4, 2, 6), normal(1, 4, 2, 14)
+    path, _ = converted(model, tmp_path, [{"x": across}, {"x": upright}], timesteps=4)
+    assert run(path, {"x": wide})["y"].shape == wide.shape
+
+
 def test_feeds_stay_whole_where_the_network_runs_on_no_single_sample(tmp_path: Path) -> None:
     """The mean of four views of each sample: a batch has no fixed size, but one of a single row does not run."""
     body = "g = Gelu (x) r = Reshape (g, views) y = ReduceMean <keepdims = 0> (r, first)"

@@ -85,3 +85,31 @@ def test_a_fully_static_model_has_static_axes() -> None:
 def test_nothing_is_known_where_no_other_size_runs() -> None:
     text = """main (float[N] x) => (float[7] y) <float[7] w = {1, 2, 3, 4, 5, 6, 7}> { y = Add(x, w) }"""
     assert static(text, "y", {"x": np.ones(7, np.float32)}) == (None,)
+
+
+def test_a_size_that_cannot_be_halved_is_doubled() -> None:
+    """Two strides and two steps of enlargement need multiples of a power of two."""
+    text = """main (float[1, 1, height, width] x) => (float[1, 1, h, w] y) <float[4] twice = {1, 1, 2, 2}> {
+        small = MaxPool<kernel_shape = [2, 2], strides = [2, 2]>(x)
+        large = Resize<mode = "nearest">(small, , twice)
+        y = Add(x, large)
+    }"""
+    assert static(text, "y", {"x": np.ones((1, 1, 8, 10), np.float32)}) == (1, 1, None, None)
+
+
+def test_sizes_of_other_feeds_are_not_fixed() -> None:
+    """This network takes 3, 6 or 9 elements: half of 9 is no multiple of 3, and twice 9 is too long for its table."""
+    text = """<ir_version: 8, opset_import: ["": 17]>
+        main (float[1, 1, length] x) => (float[1, 1, l] y)
+        <float[9] table = {1, 2, 3, 4, 5, 6, 7, 8, 9}, float[3] thrice = {1, 1, 3}, int64[1] zero = {0}> {
+            small = MaxPool<kernel_shape = [3], strides = [3]>(x)
+            large = Resize<mode = "nearest">(small, , thrice)
+            both = Add(x, large)
+            sizes = Shape<start = 2>(x)
+            position = Slice(table, zero, sizes)
+            y = Add(both, position)
+        }"""
+    model = ir.from_proto(onnx.parser.parse_model(text))
+    feed, other = ({"x": np.ones((1, 1, length), np.float32)} for length in (9, 6))
+    assert static_axes(model, ["y"], feed, [feed]) == {"y": (None, None, None)}
+    assert static_axes(model, ["y"], feed, [feed, other]) == {"y": (1, 1, None)}

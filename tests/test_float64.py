@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -70,9 +71,29 @@ def test_branches_without_declared_types_are_converted(tmp_path: Path) -> None:
 def test_networks_of_float64_are_compared_and_profiled(tmp_path: Path) -> None:
     found = checked_conversion(graph(BODIES["weights"], **WIDE), tmp_path, X)
     assert onnx_snn.compare(found.original, found.spiking, X, progress=False).relative_error < 0.02
-    assert onnx_snn.profile(found.spiking, X, progress=False).samples == 16
+    profile = onnx_snn.profile(found.spiking, X, progress=False)
+    assert profile.samples == 16
+    (product,) = profile.products
+    assert product.spiking
     ranking = onnx_snn.sensitivity(found.original, found.spiking, X, progress=False)
     assert {node.name for node in ranking.nodes} == {"x/code", "y"}
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16])
+def test_spikes_are_counted_behind_casts(dtype: type[np.floating[Any]], tmp_path: Path) -> None:
+    name, number = {np.float32: ("float", 1), np.float64: ("double", 11), np.float16: ("float16", 10)}[dtype]
+    model = graph(
+        f"w = Cast <to = {number}> (weight) y = MatMul (x, w)",
+        inputs=f"{name}[N,4,8] x",
+        outputs=f"{name}[N,4,8] y",
+        initializers=DOUBLE.replace("double", "float"),
+    )
+    data, path = [{"x": feed["x"].astype(dtype)} for feed in X], tmp_path / "spiking.onnx"
+    onnx_snn.convert(model, path, data, fast=True, progress=False)
+    profile = onnx_snn.profile(path, data, progress=False)
+    (product,), (code,) = profile.products, profile.neurons
+    assert [operand.neuron for operand in product.operands] == [code.node]
+    assert product.synaptic_operations == 8 * code.total > 0
 
 
 def test_values_beyond_float32_are_refused_alone(tmp_path: Path) -> None:

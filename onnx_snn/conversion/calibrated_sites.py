@@ -118,7 +118,7 @@ def calibrate_sites(examined: Examined, feeds: Feeds, run: RunOptions) -> Calibr
     coverage.refused |= reasons
     coverage.check_any()
     unobserved = {str(site.output.name): why for site, why in reasons.items()}
-    static = _static_axes(model, coverage, paths)
+    static = _static_axes(model, coverage, paths, feeds)
     observed, needed = observed_model(model, coverage.selected, static), observations(coverage.selected, static)
     if not needed:  # softmax alone: arguments of its neurons are mantissas, whose range is fixed
         return CalibratedSites(static, Calibration(), paths, unobserved)
@@ -131,14 +131,14 @@ def calibrate_sites(examined: Examined, feeds: Feeds, run: RunOptions) -> Calibr
     return CalibratedSites(static, calibration, paths, unobserved)
 
 
-def _static_axes(model: ir.Model, coverage: Coverage, paths: Mapping[ExecutionPath, Feed]) -> StaticAxes:
+def _static_axes(model: ir.Model, coverage: Coverage, paths: Mapping[ExecutionPath, Feed], feeds: Feeds) -> StaticAxes:
     """The axes of fixed size of every matmul operand; its channel axes are chosen among them."""
     static = StaticAxes(model)
     for path, feed in paths.items():
         matmuls = [site for site in running(coverage.selected, path, model) if isinstance(site, MatmulSite)]
         operands = {value.name or "" for site in matmuls for value in site.inputs} - static.keys()
         if operands:
-            static |= static_axes(model, sorted(operands), feed)
+            static |= static_axes(model, sorted(operands), feed, feeds if len(paths) == 1 else ())
     return static
 
 
