@@ -2,6 +2,7 @@
 # make check           static checks and the tests not marked slow: what to run before every commit, 2 minutes on 2 cores
 # make test            static checks, the kernels under sanitizers and all tests: 10 minutes on 2 cores
 # make test-kernels    only the tests of the kernels under sanitizers
+# make fuzz            random kernels, damaged models and killed writers, for about ten minutes
 # make docs            the user's guide and the API reference, into build/docs
 # make lock            write the versions that .venv has into requirements-dev.lock
 #
@@ -15,11 +16,13 @@
 PYTHON ?= python3
 BIN := .venv/bin
 JOBS ?= auto
+FUZZ_KERNELS ?= 40000
+FUZZ_MODELS ?= 50000
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadscope
 KERNELS := build/kernels-address,undefined build/kernels-thread
 BUILD := pyproject.toml custom_ops/CMakeLists.txt $(wildcard custom_ops/src/* custom_ops/src/*/*)
 
-.PHONY: demo check test test-kernels lint docs lock clean
+.PHONY: demo check test test-kernels fuzz lint docs lock clean
 
 demo: .venv/run.stamp
 	$(BIN)/onnx-snn demo --models models
@@ -33,6 +36,11 @@ test: lint tests/hosts/node_modules
 	$(PYTEST)
 
 test-kernels: $(KERNELS)
+
+fuzz: .venv/dev.stamp
+	OMP_NUM_THREADS=1 $(BIN)/python tests/fuzz/kernels.py --cases $(FUZZ_KERNELS)
+	OMP_NUM_THREADS=1 $(BIN)/python tests/fuzz/converter.py --cases $(FUZZ_MODELS)
+	ONNX_SNN_KILLS=100 $(PYTEST) tests/test_kills.py
 
 build/kernels-%: .venv/dev.stamp FORCE
 	$(BIN)/cmake -S custom_ops -B $@ -D ONNX_SNN_TESTS=ON -D ONNX_SNN_SANITIZE=$*
