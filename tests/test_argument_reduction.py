@@ -93,6 +93,22 @@ def test_root_of_a_product_as_a_reciprocal(tmp_path: Path) -> None:
     np.testing.assert_allclose(y, 1 / np.sqrt(MAGNITUDES), rtol=2e-3)
 
 
+EXPONENTS = np.random.default_rng(6).uniform(-110, 95, (8, 4, 8)).astype(np.float32)
+ENDS = np.array([0.0, -0.0, np.inf, -np.inf, np.nan, 88.7, -103.9, 1e30], np.float32)
+
+
+def test_exponentials_keep_their_precision_from_denormals_to_infinity(tmp_path: Path) -> None:
+    model = graph("y = Exp(x)")
+    seen = EXPONENTS[np.abs(EXPONENTS) < 88][:224].reshape(-1, 4, 8)
+    path, report = converted(model, tmp_path, {"x": seen})
+    assert [node.function for node in report.nodes] == ["exp"]
+    for x in (EXPONENTS, np.broadcast_to(ENDS, (1, 4, 8)), -np.broadcast_to(ENDS, (1, 4, 8))):
+        expected, (y,) = run(model, {"x": x})["y"], onnx_snn.session(path).run(None, {"x": x})
+        plain = ort.InferenceSession(path, providers=["CPUExecutionProvider"]).run(None, {"x": x})[0]
+        assert bits(y) == bits(plain)
+        np.testing.assert_allclose(y, expected, rtol=2e-3, atol=1e-44)
+
+
 @pytest.mark.parametrize("operator", ["Sin", "Cos"])
 def test_angles_of_any_size_are_those_of_one_period(operator: str, tmp_path: Path) -> None:
     x = np.random.default_rng(3).normal(0, 0.5, (8, 4, 8)).astype(np.float32)

@@ -91,6 +91,15 @@ def test_a_product_with_static_scales(opset: int, columns: bool) -> None:
     assert_same(proto, tensors, steps=0)
 
 
+@pytest.mark.parametrize("columns", [False, True], ids=["tensor", "columns"])
+def test_a_product_with_static_scales_of_half_precision(columns: bool) -> None:
+    scale, zero = (COLUMNS, np.zeros(5)) if columns else (np.float32(0.01), 3)
+    tensors = q(integers(4, 8), "a") | q(MATRIX, "b", scale, zero) | OUT
+    tensors |= {name: tensors[name].astype(np.float16) for name in ("as", "bs", "ys")}
+    proto = network("QLinearMatMul", tensors, ("a",), "a as az b bs bz ys yz", domain="", version=21)
+    assert_same(proto, tensors, steps=0)
+
+
 @pytest.mark.parametrize("channels_last", [0, 1])
 def test_a_convolution_with_static_scales(channels_last: int) -> None:
     x = integers(2, 3, 6, 6).transpose(0, 2, 3, 1) if channels_last else integers(2, 3, 6, 6)

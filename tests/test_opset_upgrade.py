@@ -130,10 +130,3 @@ def test_what_cannot_be_upgraded_is_named(monkeypatch: pytest.MonkeyPatch) -> No
     says = "ModelProto has opset 9, and 13 or later is needed; .*: onnx.version_converter cannot upgrade it: no adapter"
     with pytest.raises(ModelError, match=says):
         load_model(old("y = Relu (x)", 9))
-
-
-def test_a_scan_with_a_batch_axis_is_named() -> None:
-    body = """z = Identity (x) y = Scan <num_scan_inputs = 1, body = b (float[4,4] row) => (float[4,4] r) {
-        r = Relu (row) }> (, z)"""
-    with pytest.raises(ModelError, match=r"opset 8, .* its Scan has a batch axis"):
-        load_model(old(body, 8))

@@ -258,3 +258,14 @@ def test_an_object_is_read() -> None:
 def test_a_headroom_that_is_no_number_is_refused(headroom: Any) -> None:
     with pytest.raises(ConfigError, match="headroom is"):
         onnx_snn.ConvertConfig(headroom=headroom)
+
+
+@pytest.mark.parametrize("op", ["LayerNormalization", "RMSNormalization"])
+def test_an_axis_that_no_tensor_has_is_no_axis(op: str, tmp_path: Path) -> None:
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", 8]) for name in ("x", "y"))
+    scale = helper.make_tensor("s", TensorProto.FLOAT, [8], [1.0] * 8)
+    node = helper.make_node(op, ["x", "s"], ["y"], axis=-(2**62))
+    graph = helper.make_graph([node], "g", [x], [y], [scale])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 23)], ir_version=10), tmp_path / "m.onnx")
+    with pytest.raises(ModelError):
+        onnx_snn.convert(tmp_path / "m.onnx", dry_run=True, progress=False)

@@ -80,8 +80,12 @@ class CalibratedSignals:
         reach = min(math.sqrt(headroom) * signal.reach, MOST_REACH * signal.largest)
         return max(headroom * signal.largest, reach) or 1.0
 
-    def histogram(self, name: str) -> SignedHistogram:
+    def histogram(self, name: str, *, bounded: bool = True) -> SignedHistogram:
         """Histogram of the tensor called `name`.
+
+        Args:
+            name: the tensor.
+            bounded: Require magnitudes that can be fitted.
 
         Raises:
             Refusal: calibration saw no finite value, or values that no code can represent.
@@ -90,7 +94,7 @@ class CalibratedSignals:
         if histogram.count == 0:
             raise Refusal("calibration saw no finite value at its input")
         magnitude = max(-histogram.minimum, histogram.maximum)
-        if not (magnitude == 0.0 or SMALLEST_MAGNITUDE <= magnitude <= LARGEST_MAGNITUDE):
+        if bounded and not (magnitude == 0.0 or SMALLEST_MAGNITUDE <= magnitude <= LARGEST_MAGNITUDE):
             raise Refusal(f"calibration saw values from {histogram.minimum:g} to {histogram.maximum:g} at its input")
         if histogram.nan_count or histogram.inf_count:
             raise Refusal(

@@ -98,7 +98,7 @@ class Fitter:
             self.fits.signals.signal(tensor)
         if isinstance(site, FunctionSite):
             function, argument = functions.get(site.function), site.inputs[0].name or ""
-            require_defined(function, self.fits.signals.histogram(argument))
+            require_defined(function, self.fits.signals.histogram(argument, bounded=function.reduced is None))
             if not function.fixed_domain:
                 self.fits.density(site.function, argument, self.settings.of(site, NeuronRole.FUNCTION))
 

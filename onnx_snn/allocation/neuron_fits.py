@@ -115,7 +115,8 @@ class NeuronFits:
 
     def arguments(self, name: str, argument: str) -> tuple[NDArray[np.float64], NDArray[Any]]:
         """What a neuron of the function `name` sees of the tensor `argument`: values [M] and their counts [M]."""
-        function, histogram = functions.get(name), self.signals.histogram(argument)
+        function = functions.get(name)
+        histogram = self.signals.histogram(argument, bounded=function.reduced is None)
         points, counts = histogram.points(), histogram.counts()
         if function.reduced is None:
             return points, counts

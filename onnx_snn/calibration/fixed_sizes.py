@@ -42,7 +42,7 @@ def static_axes(
         CalibrationError: a tensor cannot be observed, or the model fails on `feed` itself.
     """
     specs = input_specs(model)
-    feed = check_feed(feed, specs)
+    feed = check_feed(feed, specs, finite=False)
     session = ShapeSession(model, value_names)
     seen = [session(feed).by_name]
     dims = _symbolic_dims(specs, feed)

@@ -37,6 +37,7 @@ from onnx_snn.profiling.inspection import inspect
 from onnx_snn.profiling.profiler import profile
 from onnx_snn.reporting.charts.page import check_reports, write_html, write_images
 from onnx_snn.reporting.survey import survey
+from onnx_snn.runtime.finite_outputs import JudgeOfModel
 from onnx_snn.runtime.session import find_library
 from onnx_snn.tuning.folder import tune_folder
 from onnx_snn.tuning.tuner import tune
@@ -181,7 +182,8 @@ def _verdict(result: Evaluation, options: argparse.Namespace) -> str:
     """What the compared network lost and gained; spikes are counted on the first samples."""
     network = load_model(options.spiking, options.custom_ops)
     samples = min(GAIN_SAMPLES, options.samples or GAIN_SAMPLES)
-    feeds = open_feeds(options.data, input_specs(network), batch_size=options.batch_size, max_samples=samples)
+    size, judge = options.batch_size, JudgeOfModel(network)
+    feeds = open_feeds(options.data, input_specs(network), batch_size=size, max_samples=samples, judge=judge)
     return verdict(result.loss_text(), measured_gain(network, feeds, kernels=options.kernels), result.next_text())
 
 

@@ -70,9 +70,9 @@ GENERATING_MAX_ERROR = 1.3e-3
 otherwise changes all that follow."""
 
 RECURRENT_MAX_ERROR = 7e-3
-"""Default of the largest relative error at the output of networks with recurrent cells, with more than `FEW_TIMESTEPS`
-time steps. What a cell errs in one step of the sequence it reads in the next, so that the error also depends on the
-length of the sequences, which may be others than those of the calibration data."""
+"""Default of the largest relative error at the output of networks with recurrent cells, or loops that keep a state,
+with more than `FEW_TIMESTEPS` time steps. What a cell errs in one step of the sequence it reads in the next, so that
+the error also depends on the length of the sequences, which may be others than those of the calibration data."""
 
 SPARSE_TIMESTEPS = range(7, 9)
 """Numbers of time steps T with which neurons are sparse by rule. With fewer, the error bounds need the full number of
@@ -157,7 +157,8 @@ class ConvertConfig:
         headroom: range of a signed identity code, and of arguments of a function, over the calibrated one.
         max_error: largest relative error at the output that the choice of neurons may cause on calibration data. None:
             `DEFAULT_MAX_ERROR`, with up to 5 time steps `FEW_MAX_ERROR`; `RECURRENT_MAX_ERROR` in a network with
-            recurrent cells, and `GENERATING_MAX_ERROR` in one with a key/value cache, which generates text.
+            recurrent cells or loops that keep a state, and `GENERATING_MAX_ERROR` in one with a key/value cache, which
+            generates text.
         fast: whether neurons follow rules instead of being chosen for their spikes within `max_error`: converts in less
             time, into networks of more spikes.
         include: names or regular expressions of nodes; where given, only these are converted.

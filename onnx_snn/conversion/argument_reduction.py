@@ -6,6 +6,7 @@
     rsqrt        v = m * 2**(2h),   1 / sqrt(v) = neuron(m) / 2**h           m in [0.5, 2)
     power(a)     v = m * 2**e,      v**a        = neuron(m) * 2**(a*e)       m in [0.5, 1), a whole
     log          v = m * 2**e,      log(v)      = neuron(m) + e * log(2)     m in [0.75, 1.5)
+    exp          v = r + n log(2),  exp(v)      = neuron(r) * 2**n           r in [-log(2) / 2, log(2) / 2]
     sin, cos     v = r + 2 pi n,    sin(v)      = neuron(r)                  r in [-pi, pi]
 
 Mantissas and exponents are split as in docs/op_spec.md, in float64, where every float32 is a normal number: a power of
@@ -27,6 +28,9 @@ from onnx_snn.neurons.functions import whole_power
 
 Neuron: TypeAlias = Callable[[ir.Value], ir.Value]
 """Adds a neuron: from its argument to its output, both float32."""
+
+_FAR = 128.0
+"""Magnitude of an argument from which its exponential is 0 or infinite in float32."""
 
 _SHARE = 2.0**-53 + 2.0**-105
 """The number that adds a little more than half of a unit in the last place to a float64 when multiplied by it."""
@@ -137,6 +141,16 @@ def _logarithm(op: Arithmetic, x: ir.Value, neuron: Neuron) -> ir.Value:
     return op.Where(op.Greater(power, 0.0), regular, op.Log(x))
 
 
+def _exponential(op: Arithmetic, x: ir.Value, neuron: Neuron) -> ir.Value:
+    v = op.double(x)
+    multiples = op.Round(op.Mul(v, math.log2(math.e)))
+    # 2**n is the unit in the last place of exp((n + 52.5) log(2)), however inexact that is.
+    power = op.unit(op.Exp(op.Mul(op.Add(multiples, 52.5), math.log(2.0))))
+    rest = op.single(op.Sub(v, op.Mul(multiples, math.log(2.0))))
+    regular = op.single(op.Mul(op.double(neuron(rest)), power))
+    return op.Where(op.Less(op.Abs(x), op.single(_FAR)), regular, op.Exp(x))
+
+
 def _of_angle(op: Arithmetic, x: ir.Value, neuron: Neuron) -> ir.Value:
     v = op.double(x)
     turns = op.Round(op.Mul(v, 0.5 / math.pi))
@@ -158,6 +172,7 @@ REDUCTIONS: Mapping[str, Reduction] = {
     "sqrt": _root,
     "rsqrt": _reciprocal_root,
     "log": _logarithm,
+    "exp": _exponential,
     "sin": _of_angle,
     "cos": _of_angle,
 }

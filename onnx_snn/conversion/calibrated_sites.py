@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import onnx_ir as ir
 
@@ -29,6 +30,7 @@ from onnx_snn.graph.custom_libraries import libraries_of
 from onnx_snn.graph.domains import MICROSOFT, MICROSOFT_BLOCKED
 from onnx_snn.rules.rule import name_of
 from onnx_snn.rules.site import MatmulSite
+from onnx_snn.runtime.finite_outputs import JudgeOfModel
 
 VERIFY_SAMPLES = 16
 """Number of calibration samples on which the error of the conversion is measured, one at a time. They suffice for its
@@ -95,8 +97,8 @@ def open_calibration(examined: Examined, data: Source | None, run: RunOptions) -
         raise CalibrationError("calibration data is missing; give real inputs of the network, such as an .npz file")
     # Decoding gives several feeds for each sample, so the number of samples does not limit the feeds.
     samples = None if isinstance(data, DecoderFeeds) else run.samples
-    specs = input_specs(examined.model)
-    feeds = open_feeds(data, specs, batch_size=run.batch_size, max_samples=samples, evenly=True)
+    options: dict[str, Any] = {"batch_size": run.batch_size, "max_samples": samples, "evenly": True}
+    feeds = open_feeds(data, input_specs(examined.model), judge=JudgeOfModel(examined.model), **options)
     keep_whole(examined.model, feeds)
     return feeds
 

@@ -15,7 +15,7 @@ from onnx_snn.conversion.verification import Comparison
 from onnx_snn.decompositions.decomposer import origin_of
 from onnx_snn.decompositions.type_inference import CAST_TYPES
 from onnx_snn.errors import ModelError
-from onnx_snn.graph.subgraphs import closed_around, graph_of, places, why_closed
+from onnx_snn.graph.subgraphs import closed_around, graph_of, graphs_in, places, why_closed
 from onnx_snn.profiling.gain import Gain
 from onnx_snn.rules import Recognition
 from onnx_snn.rules.node_class import NodeClass
@@ -66,7 +66,8 @@ class Coverage:
 
     def with_intact(self, intact: set[str], recognition: Recognition, undecomposed: dict[ir.Node, str]) -> Coverage:
         """The same decisions for a model in which the nodes named `intact` are left in one piece."""
-        reports = self._intact_reports(intact, recognition.unmatched)
+        open_bodies = {name_of(node) for node in recognition.classes if any(graphs_in(node))}
+        reports = self._intact_reports(intact - open_bodies, recognition.unmatched)
         becomes = {report.name: NodeClass(report.status.value) for report in reports}
         classes = {
             node: becomes.get(name_of(node), NodeClass.LINEAR)

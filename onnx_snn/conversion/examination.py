@@ -137,12 +137,23 @@ def for_network(config: ConvertConfig, network: ir.Model) -> ConvertConfig:
     """`config` with the options that depend on the network filled in.
 
     Unless `config.max_error` gives an error budget, a network with a key/value cache gets a tighter one, as one
-    different token changes all later ones of a text, and so does one with recurrent cells, whose errors come back.
+    different token changes all later ones of a text, and so does one with recurrent cells or loops that keep a state,
+    whose errors come back.
     """
     names = [value.name or "" for value in (*network.graph.inputs, *network.graph.outputs)]
     if config.max_error is None and any(name.startswith(CACHES) for name in names):
         return dataclasses.replace(config, max_error=GENERATING_MAX_ERROR)
-    recurrent = any(node.op_type in RECURRENT | RECURRENT_MICROSOFT for node in network.graph.all_nodes())
+    recurrent = any(map(_feeds_back, network.graph.all_nodes()))
     if config.max_error is None and recurrent and config.timesteps > FEW_TIMESTEPS:
         return dataclasses.replace(config, max_error=RECURRENT_MAX_ERROR)
     return config
+
+
+def _feeds_back(node: ir.Node) -> bool:
+    """Whether numbers that `node` computes in one step are read in the next."""
+    if node.op_type not in ("Loop", "Scan") or node.domain != "":
+        return node.op_type in RECURRENT | RECURRENT_MICROSOFT
+    inputs = list(node.attributes["body"].as_graph().inputs)
+    # The body of a Loop takes the iteration and a condition first, that of a Scan elements of its sequences last.
+    states = inputs[2:] if node.op_type == "Loop" else inputs[: -node.attributes.get_int("num_scan_inputs", 0)]
+    return any(state.dtype is None or state.dtype.is_floating_point() for state in states)

@@ -21,6 +21,7 @@ from onnx_snn.data.feeds import Source, open_feeds
 from onnx_snn.data.specs import input_specs
 from onnx_snn.errors import CalibrationError
 from onnx_snn.graph.model_reader import load_model
+from onnx_snn.runtime.finite_outputs import JudgeOfModel
 
 
 def data_by_file(
@@ -49,9 +50,10 @@ def data_by_file(
     found = _user_data(folder, names, data)
     decoders = [name for name in names if name not in found and name in DECODERS]
     if decoders and ENCODER in found:
-        specs = input_specs(load_model(folder / ENCODER, custom_ops))
+        network = load_model(folder / ENCODER, custom_ops)
         source = with_model_folder(found[ENCODER], folder)
-        encoder = open_feeds(source, specs, batch_size=batch_size, max_samples=max_samples, evenly=True)
+        options: dict[str, Any] = {"batch_size": batch_size, "max_samples": max_samples, "evenly": True}
+        encoder = open_feeds(source, input_specs(network), judge=JudgeOfModel(network), **options)
         found |= {name: DecoderFeeds(folder, encoder, name, custom_ops) for name in decoders}
     missing = [name for name in names if name not in found]
     if missing:

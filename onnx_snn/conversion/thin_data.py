@@ -70,7 +70,7 @@ def held_back_error(
     held = len(singles) // 2
     seen, unseen = singles[:-held], singles[-held:]
     model, coverage = examined.model, examined.coverage
-    data = Feeds(seen, input_specs(original))
+    data = Feeds(seen, input_specs(original), judge=feeds.judge)
     calibrated = calibrate_sites(examined, data, RunOptions(config, progress=False))
     fitter = Fitter.of(coverage.selected, calibrated.calibration, calibrated.static, config)
     plans, _ = fit_sites(coverage.selected, fitter)

@@ -11,15 +11,16 @@
 An input of shape [1] that the samples of a feed share, such as `use_cache_branch` of a merged decoder, is given in
 arrays as one element for all samples or as one element for each.
 
-Every feed is checked against the model's inputs. A `Feeds` object can be iterated over as often as needed: feeds of a
-source that can be read only once are kept in a temporary file.
+Every feed is checked against the model's inputs. One that holds NaN or infinity is taken where a judge finds that the
+model makes finite outputs of it, as of a mask that is -inf where there is nothing to attend to. A `Feeds` object can be
+iterated over as often as needed: feeds of a source that can be read only once are kept in a temporary file.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
@@ -31,7 +32,7 @@ from onnx_snn.data.kinds import KINDS, open_files
 from onnx_snn.data.kinds.archives import Archives
 from onnx_snn.data.replay import Replay
 from onnx_snn.data.sample_sets import DrawnFeeds, SampleSet
-from onnx_snn.data.specs import Feed, InputSpec, check_feed, sample_count
+from onnx_snn.data.specs import Feed, InputSpec, check_feed, non_finite, sample_count
 from onnx_snn.errors import CalibrationError
 
 
@@ -46,11 +47,23 @@ class DataReader(Protocol):
 Source: TypeAlias = "DataReader | Iterable[Mapping[str, Any]] | Mapping[str, Any] | str | os.PathLike[str] | DataFiles"
 
 
+Judge: TypeAlias = "Callable[[Feed], str | None]"
+"""What a model makes of a feed that is not finite: name, value and place of a number of its outputs that is not finite
+either; None where all are finite."""
+
+
 class Feeds:
     """A sequence of feeds, checked as they are read, that can be iterated over again and again.
 
+    Args:
+        source: The feeds.
+        specs: The model's inputs.
+        max_samples: Stop after the feed that reaches this many samples.
+        judge: Judge of feeds that are not finite; None to accept none.
+
     Attributes:
         batches: Number of feeds, or None while it is unknown.
+        judge: Judge of feeds that are not finite.
         order: int64 [samples], the index in the source of each sample; None where they are in the order of the source.
         splits: whether the model runs on each sample of a feed alone.
     """
@@ -61,7 +74,10 @@ class Feeds:
         specs: Sequence[InputSpec],
         *,
         max_samples: int | None = None,
+        judge: Judge | None = None,
     ) -> None:
+        self.judge = judge
+        self._accepted: set[int] = set()
         self.batches = len(source) if isinstance(source, Sized) and max_samples is None else None
         self._source = Replay(source) if isinstance(source, Iterator) else source
         self._specs = specs
@@ -78,7 +94,7 @@ class Feeds:
         """
         batches = samples = 0
         for feed in self._source:
-            checked = check_feed(feed, self._specs, where=f"feed {batches} of the data")
+            checked = self._checked(feed, batches)
             batches += 1
             samples += sample_count(checked)
             yield checked
@@ -87,6 +103,21 @@ class Feeds:
         if batches == 0:
             raise CalibrationError("the data is empty; give at least one sample")
         self.batches = batches
+
+    def _checked(self, feed: Mapping[str, Any], number: int) -> Feed:
+        """`feed`, the one with this number, with exactly the model's inputs."""
+        where = f"feed {number} of the data"
+        checked = check_feed(feed, self._specs, where=where, finite=self.judge is None)
+        found = None if self.judge is None or number in self._accepted else non_finite(checked)
+        if found is not None and self.judge is not None:
+            outputs = self.judge(checked)
+            if outputs is not None:
+                raise CalibrationError(
+                    f"{where}: input {found}, of which the network makes an output that is not finite: {outputs}; "
+                    "expected finite inputs, or such as the network turns into finite outputs"
+                )
+            self._accepted.add(number)
+        return checked
 
     @property
     def labels(self) -> NDArray[Any] | None:
@@ -165,6 +196,7 @@ def open_feeds(
     batch_size: int = 8,
     max_samples: int | None = None,
     evenly: bool = False,
+    judge: Judge | None = None,
 ) -> Feeds:
     """Open calibration or evaluation data and check its first feed.
 
@@ -175,6 +207,7 @@ def open_feeds(
         max_samples: Stop after the feed that reaches this many samples.
         evenly: Take `max_samples` at equal distances over all samples where their number is known, in place of the
             first ones. Samples by index, such as files, are always drawn so.
+        judge: Judge of feeds that are not finite; None to accept none.
 
     Raises:
         CalibrationError: the source cannot be read, is empty or does not fit the model.
@@ -196,6 +229,6 @@ def open_feeds(
             f"the data is a {type(opened).__name__}; expected a reader with get_next(), an iterable of dicts, a dict "
             f"of arrays, or the path of {', '.join(kind.name for kind in KINDS)}"
         )
-    feeds = Feeds(opened, model_inputs, max_samples=max_samples)
+    feeds = Feeds(opened, model_inputs, max_samples=max_samples, judge=judge)
     feeds.first()
     return feeds

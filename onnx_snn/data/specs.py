@@ -74,14 +74,22 @@ def sample_count(feed: Feed) -> int:
     return next((len(array) for array in feed.values() if array.ndim), 1)
 
 
-def check_feed(feed: Mapping[str, Any], inputs: Sequence[InputSpec], *, where: str = "feed") -> Feed:
+def check_feed(
+    feed: Mapping[str, Any], inputs: Sequence[InputSpec], *, where: str = "feed", finite: bool = True
+) -> Feed:
     """Check one feed against the model's inputs.
+
+    Args:
+        feed: Arrays by input.
+        inputs: The model's inputs.
+        where: What messages call the feed.
+        finite: Require finite numbers.
 
     Returns:
         The feed as arrays, in the order of the inputs.
 
     Raises:
-        CalibrationError: names, types, ranks or fixed sizes disagree, or the feed is empty or holds NaN or infinity.
+        CalibrationError: names, types, ranks or fixed sizes disagree, or the feed is empty or not finite.
     """
     if not isinstance(feed, Mapping):
         raise CalibrationError(f"{where} is a {type(feed).__name__}; expected a dict from input name to array")
@@ -95,7 +103,19 @@ def check_feed(feed: Mapping[str, Any], inputs: Sequence[InputSpec], *, where: s
     checked = {spec.name: _check_array(np.asarray(feed[spec.name]), spec, where) for spec in inputs}
     if sample_count(checked) == 0:
         raise CalibrationError(f"{where} is empty: its first axis has size 0")
+    found = non_finite(checked) if finite else None
+    if found is not None:
+        raise CalibrationError(f"{where}: input {found}; expected finite inputs")
     return checked
+
+
+def non_finite(arrays: Mapping[str, NDArray[Any]]) -> str | None:
+    """Name, value and place of the first number of `arrays` that is NaN or infinite; None where all are finite."""
+    for name, array in arrays.items():
+        if array.dtype.kind not in "OUSbiu" and not np.isfinite(array).all():
+            index = tuple(map(int, np.argwhere(~np.isfinite(array))[0]))
+            return f"'{name}' holds {array[index]} at {index}"
+    return None
 
 
 def suggestion(name: str, candidates: Iterable[str]) -> str:
@@ -124,9 +144,6 @@ def _check_array(array: NDArray[Any], spec: InputSpec, where: str) -> NDArray[An
             raise CalibrationError(
                 f"{what} has shape {array.shape}; the model fixes axis {axis} to {fixed}, {_shape(spec)}"
             )
-    if array.dtype.kind not in "OUSbiu" and not np.isfinite(array).all():
-        index = tuple(map(int, np.argwhere(~np.isfinite(array))[0]))
-        raise CalibrationError(f"{what} holds {array[index]} at {index}; expected finite inputs")
     return array
 
 

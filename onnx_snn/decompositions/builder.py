@@ -118,10 +118,28 @@ class FormulaBuilder:
         outputs = [body.Identity(goes_on), *new_states, element]
         name = self._target.names.take(f"{name_of(self.node)}/body")
         graph = ir.Graph([index, goes_on, *inner], outputs, nodes=body.nodes, name=name)
-        written = self._write("Loop", [iterations, None, *states], {"body": graph}, len(states) + 1)
-        for value, inside in zip(written, outputs[1:], strict=True):
+        return self.repeat(graph, states, iterations)
+
+    def repeat(self, body: ir.Graph, states: Sequence[ir.Value], iterations: ir.Value) -> Sequence[ir.Value]:
+        """The last states, and the stacked elements of further outputs of `body`, the body of a loop.
+
+        Args:
+            body: takes the number of the iteration, a condition and the states; returns the condition, the new states
+                and elements.
+            states: the first states.
+            iterations: number of iterations, int64.
+        """
+        # A Loop has two inputs at least.
+        condition = None if states else self.constant(True, ir.DataType.BOOL)
+        written = self._write("Loop", [iterations, condition, *states], {"body": body}, len(body.outputs) - 1)
+        for value, inside in zip(written, body.outputs[1:], strict=True):
             value.type = inside.type
         return written
+
+    @property
+    def names(self) -> UniqueNames:
+        """Allocator of unique names of the model."""
+        return self._target.names
 
     def _inner(self, name: str, dtype: ir.DataType | None) -> ir.Value:
         """A new input of a body."""

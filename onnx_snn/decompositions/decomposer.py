@@ -16,6 +16,7 @@ from onnx_snn.decompositions.builder import FormulaBuilder, Outputs, Target, Uns
 from onnx_snn.decompositions.function import inlined
 from onnx_snn.decompositions.registry import DECOMPOSITIONS, UNCLAIMED
 from onnx_snn.decompositions.type_inference import annotate, has_cast_types
+from onnx_snn.graph.subgraphs import graphs_in
 from onnx_snn.graph.unique_names import make_names_unique
 from onnx_snn.metadata import ORIGIN_KEY
 from onnx_snn.neurons.opset import DOMAIN
@@ -181,8 +182,5 @@ def _with_inner(nodes: Iterable[ir.Node]) -> Iterable[ir.Node]:
     """`nodes` with those of their subgraphs."""
     for node in nodes:
         yield node
-        for attribute in node.attributes.values():
-            if attribute.type == ir.AttributeType.GRAPH:
-                yield from attribute.as_graph().all_nodes()
-            elif attribute.type == ir.AttributeType.GRAPHS:
-                yield from (inner for graph in attribute.as_graphs() for inner in graph.all_nodes())
+        for _, graph in graphs_in(node):
+            yield from graph.all_nodes()

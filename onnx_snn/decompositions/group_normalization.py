@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from onnx_snn.decompositions.builder import FormulaBuilder, Outputs
+from onnx_snn.decompositions.builder import FormulaBuilder, Outputs, Unsupported
 from onnx_snn.decompositions.normalization import mean, over_root_mean_square
+from onnx_snn.graph.shapes import MAX_RANK
 
 _SCALE_BY_CHANNEL_OPSET = 21
 """First opset whose GroupNormalization has a scale for each channel, not for each group."""
@@ -71,7 +72,10 @@ def rms_normalization_by_activations(op: FormulaBuilder) -> Outputs:
 def _last_axes(op: FormulaBuilder) -> list[int]:
     """The axes from the attribute `axis` on, from the end."""
     axis = op.node.attributes.get_int("axis", -1)
-    return list(range(axis if axis < 0 else axis - op.rank(op.required(0)), 0))
+    first = axis if axis < 0 else axis - op.rank(op.required(0))
+    if first < -MAX_RANK:
+        raise Unsupported(f"its axis {axis} is none of a tensor")
+    return list(range(first, 0))
 
 
 def _normalized(op: FormulaBuilder, x: ir.Value, axes: list[int], epsilon: float) -> ir.Value:

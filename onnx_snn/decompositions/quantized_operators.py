@@ -34,8 +34,8 @@ def q_linear_mat_mul(op: FormulaBuilder) -> Outputs:
     """MatMul(a, b), with a scale for a row of a or a column of b."""
     a = whole_numbers(op, op.required(0), op.input(2), axis=-2)
     product = op.MatMul(a, whole_numbers(op, op.required(3), op.input(5)))
-    row = along(op, op.required(1), a, -2)
-    return [_requantized(op, product, op.Mul(row, op.required(4)), 6)]
+    row = along(op, _single_precision(op, 1), a, -2)
+    return [_requantized(op, product, op.Mul(row, _single_precision(op, 4)), 6)]
 
 
 def q_linear_conv(op: FormulaBuilder) -> Outputs:
@@ -71,8 +71,14 @@ def _whole_bias(op: FormulaBuilder, index: int) -> ir.Value | None:
 
 def _requantized(op: FormulaBuilder, product: ir.Value, step: ir.Value, scale: int) -> ir.Value:
     """`product`, in units of `step`, in those of input `scale` of the node, rounded as onnxruntime does."""
-    ratio = op.Div(step, op.required(scale))
+    ratio = op.Div(step, _single_precision(op, scale))
     return quantized(op, op.Mul(product, ratio), scale, op.required(0), in_steps=True)
+
+
+def _single_precision(op: FormulaBuilder, index: int) -> ir.Value:
+    """The scale that is input `index` of the node, as float32, in which products of whole numbers are exact."""
+    scale = op.required(index)
+    return scale if op.float_type(scale) is ir.DataType.FLOAT else op.Cast(scale, to=ir.DataType.FLOAT)
 
 
 def q_attention(op: FormulaBuilder) -> Outputs:

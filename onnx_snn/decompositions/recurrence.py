@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Recurrent operators as a Loop over the sequence, whose body is one step of the cell in standard operators.
 
-A Loop and no Scan, because onnxruntime's Scan needs the shapes of all that its body returns, which a switch or a custom
-operator in the body hides from it.
+A Loop and no Scan for the reason that `onnx_snn.decompositions.scan` gives.
 
 The product of the whole sequence with the input weights W comes first, as in onnxruntime; the product of the state with
 the recurrent weights R is in the body. Each direction is a loop of its own, and the backward one goes from the end.
@@ -193,15 +192,15 @@ def recurrence(operands: Operands) -> Outputs:
         weights = operands.weights(direction, activations[direction])
         read = [operands.input_products(direction), *([] if running is None else [running])]
         if each:
-            read = [_reversed(op, value) for value in read]
+            read = [reversed_sequence(op, value) for value in read]
         *last, outputs = op.loop(_step(cell, weights, read), operands.initial_states(direction), length)
-        sequences.append(op.Unsqueeze(_reversed(op, outputs) if each else outputs, [1]))
+        sequences.append(op.Unsqueeze(reversed_sequence(op, outputs) if each else outputs, [1]))
         states.append([op.Unsqueeze(state, [0]) for state in last])
     joined = [op.Concat(*parts, axis=0) if len(parts) > 1 else parts[0] for parts in zip(*states, strict=True)]
     return [op.Concat(*sequences, axis=1) if len(sequences) > 1 else sequences[0], *joined]
 
 
-def _reversed(op: FormulaBuilder, sequence: ir.Value) -> ir.Value:
+def reversed_sequence(op: FormulaBuilder, sequence: ir.Value) -> ir.Value:
     """The elements along the first axis from the last one to the first."""
     return op.Slice(sequence, [-1], [BEFORE_FIRST], [0], [-1])
 

@@ -67,6 +67,7 @@ from onnx_snn.decompositions.reductions import (
     reduce_log_sum_exp,
     reduce_sum_square,
 )
+from onnx_snn.decompositions.scan import scan
 from onnx_snn.decompositions.selection import prelu, shrink, thresholded_relu
 from onnx_snn.graph.domains import MICROSOFT
 
@@ -86,21 +87,24 @@ def _standard_attention(op: FormulaBuilder) -> Outputs:
     return inlined(op, function, function.opset_imports)
 
 
-def _loss(op: FormulaBuilder) -> Outputs:
-    """A loss by the function that ONNX defines: a LogSoftmax, a selection by the labels, and sums."""
+def _defined(op: FormulaBuilder) -> Outputs:
+    """The function by which ONNX defines the operator."""
     function = defining_function(op)
     return inlined(op, function, function.opset_imports)
 
 
 DECOMPOSITIONS: dict[tuple[str, str], Decomposition] = {
     ("", "Attention"): _standard_attention,
+    ("", "CausalConvWithState"): _defined,
     ("", "ConvInteger"): conv_integer,
     ("", "GRU"): gru,
     ("", "LSTM"): lstm,
+    ("", "LinearAttention"): _defined,
     ("", "MatMulInteger"): mat_mul_integer,
     ("", "QLinearConv"): q_linear_conv,
     ("", "QLinearMatMul"): q_linear_mat_mul,
     ("", "RNN"): rnn,
+    ("", "Scan"): scan,
     ("", "Swish"): swish,
     (MICROSOFT, "Attention"): fused_attention,
     (MICROSOFT, "BiasGelu"): bias_gelu,
@@ -144,7 +148,7 @@ UNCLAIMED: dict[tuple[str, str], Decomposition] = {
     ("", "LpNormalization"): lp_normalization,
     ("", "LpPool"): lp_pool,
     ("", "MeanVarianceNormalization"): mean_variance_normalization,
-    ("", "NegativeLogLikelihoodLoss"): _loss,
+    ("", "NegativeLogLikelihoodLoss"): _defined,
     ("", "PRelu"): prelu,
     ("", "Pow"): power_of_constant,
     ("", "RMSNormalization"): rms_normalization_by_activations,
@@ -154,7 +158,7 @@ UNCLAIMED: dict[tuple[str, str], Decomposition] = {
     ("", "ReduceLogSumExp"): reduce_log_sum_exp,
     ("", "ReduceSumSquare"): reduce_sum_square,
     ("", "Shrink"): shrink,
-    ("", "SoftmaxCrossEntropyLoss"): _loss,
+    ("", "SoftmaxCrossEntropyLoss"): _defined,
     ("", "ThresholdedRelu"): thresholded_relu,
 }
 """Decompositions of nodes that compute with activations and that no rule claims, by domain and operator: a formula that

@@ -29,6 +29,7 @@ from onnx_snn.evaluation.error_stats import Difference
 from onnx_snn.evaluation.metrics import METRICS, Metric, MetricLike, Score, metric_of
 from onnx_snn.formatting import json_values, screen_table
 from onnx_snn.runtime.execution import counted_parts, run
+from onnx_snn.runtime.finite_outputs import JudgeOfSession
 from onnx_snn.runtime.session import session, session_options
 
 
@@ -148,7 +149,8 @@ def compare(
     networks = [session(path, session_options=options, kernels=kernels) for path in (original, spiking)]
     name = output_name([[value.name for value in network.get_outputs()] for network in networks], output)
     data = with_model_folder(data, original)
-    feeds = open_feeds(data, session_specs(networks[0]), batch_size=batch_size, max_samples=samples)
+    judge = JudgeOfSession(networks[0])
+    feeds = open_feeds(data, session_specs(networks[0]), batch_size=batch_size, max_samples=samples, judge=judge)
     labels = feeds.labels_or(labels)
     task = metric_of(metric, labels)
     score = Comparison(name, task, has_classes=_reads_classes(task) or file_has_class_scores(original, name))

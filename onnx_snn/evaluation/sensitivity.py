@@ -37,6 +37,7 @@ from onnx_snn.evaluation.switched_graph import SpikingNode
 from onnx_snn.evaluation.switched_model import SwitchedModel
 from onnx_snn.graph.model_reader import load_model
 from onnx_snn.graph.unique_names import make_names_unique
+from onnx_snn.runtime.finite_outputs import JudgeOfModel
 
 DEFAULT_SAMPLES = 8
 """Default number of samples: one run of the default batch size, enough to rank the errors."""
@@ -90,7 +91,8 @@ def sensitivity(
     recognise_decomposed(model, decompose(model))  # as in the conversion, so that tensors have the same names
     switched = SwitchedModel(model, converted, kernels=kernels, cuts=CUTS, cut_for=name)
     data = with_model_folder(data, original)
-    feeds = open_feeds(data, input_specs(model), batch_size=batch_size, max_samples=samples)
+    judge = JudgeOfModel(model)
+    feeds = open_feeds(data, input_specs(model), batch_size=batch_size, max_samples=samples, judge=judge)
     labels = feeds.labels_or(labels)
     trial = _Trial(switched, code_ranges(converted), name, metric_of(metric, labels))
     total = feeds.batches and feeds.batches * len(switched.nodes)

@@ -12,6 +12,7 @@ import onnx_ir as ir
 from onnx import version_converter
 
 from onnx_snn.errors import ModelError
+from onnx_snn.graph.batched_scans import unbatch_scans
 from onnx_snn.graph.domains import LONG_STANDARD, MICROSOFT
 from onnx_snn.graph.external_weights import detach_weights, with_mapped_weights
 from onnx_snn.graph.model_checks import MIN_OPSET, PRIVATE_STANDARD, checkable
@@ -21,7 +22,7 @@ IR_VERSION = 7
 """Version of the file format of opset 13: since 4, initializers need not be inputs as well."""
 
 UNBATCHED_SCAN = 9
-"""First opset whose Scan has no batch axis."""
+"""First opset whose Scan has no batch axis; onnx.version_converter does not upgrade one that has it."""
 
 
 def upgraded(model: ir.Model, where: str) -> ir.Model:
@@ -38,9 +39,9 @@ def upgraded(model: ir.Model, where: str) -> ir.Model:
     advice = f"{where} has opset {version}, and {MIN_OPSET} or later is needed; export it again with a later one"
     if model.functions:
         raise ModelError(f"{advice}: its functions cannot be upgraded by onnx.version_converter")
-    if version < UNBATCHED_SCAN and any(node.op_type == "Scan" for node in model.graph.all_nodes()):
-        raise ModelError(f"{advice}: its Scan has a batch axis, which onnx.version_converter does not upgrade")
     hollow = with_mapped_weights(model)
+    if version < UNBATCHED_SCAN:
+        unbatch_scans(hollow, advice)
     weights = list(detach_weights(hollow))
     try:
         converted = version_converter.convert_version(_given(ir.to_proto(hollow)), MIN_OPSET)

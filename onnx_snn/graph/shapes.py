@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 Shape: TypeAlias = tuple[int, ...]
 """Shape of a tensor: the size of every axis."""
 
+MAX_RANK = 64
+"""Largest number of axes of an array of NumPy; axes beyond are those of no tensor, but of a file that was damaged."""
+
 
 @dataclass(frozen=True)
 class Shapes:

@@ -23,8 +23,8 @@ BRANCHES = ("then_branch", "else_branch")
 """Names of the attributes of If that hold its branches."""
 
 BODIES = ("Loop",)
-"""Operators whose body runs once for each iteration and can hold spiking nodes. Scan is none: onnxruntime needs the
-shapes of all that its body returns, which spiking nodes hide from it."""
+"""Operators whose body runs once for each iteration and can hold spiking nodes. A Scan is written as a Loop, where it
+can be: onnxruntime needs the shapes of all that its body returns, which spiking nodes hide from it."""
 
 LIFTED = "onnx_snn.lifted."
 """Prefix of the names of values that are added to lift a tensor."""
@@ -50,10 +50,11 @@ Places = Mapping[ir.Graph, Place]
 
 def places(model: ir.Model) -> Places:
     """Where each subgraph of the main graph of `model` lies, nested ones too."""
-    return {graph: Place(node, name) for node in model.graph.all_nodes() for name, graph in _graphs(node)}
+    return {graph: Place(node, name) for node in model.graph.all_nodes() for name, graph in graphs_in(node)}
 
 
-def _graphs(node: ir.Node) -> Iterator[tuple[str, ir.Graph]]:
+def graphs_in(node: ir.Node) -> Iterator[tuple[str, ir.Graph]]:
+    """The subgraphs of `node` itself, with the names of their attributes."""
     for name, attribute in node.attributes.items():
         if attribute.type == ir.AttributeType.GRAPH:
             yield name, attribute.as_graph()

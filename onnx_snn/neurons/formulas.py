@@ -80,6 +80,12 @@ def angle(x: Float64) -> Float64:
     return np.clip(angles, -math.pi, math.pi)  # a large x may be rounded by more than the difference
 
 
+def within_octave(x: Float64) -> Float64:
+    """The number from -log(2) / 2 to log(2) / 2 that differs from x by whole multiples of log(2)."""
+    remainders = x - math.log(2.0) * np.round(x / math.log(2.0))
+    return np.clip(remainders, -0.5 * math.log(2.0), 0.5 * math.log(2.0))
+
+
 def mantissa(x: Float64) -> Float64:
     """m in [0.5, 1) with |x| = m * 2**e; NaN for 0."""
     return np.where(x == 0.0, np.nan, np.frexp(np.abs(x))[0])

@@ -194,6 +194,8 @@ _MANTISSA: dict[str, Any] = {"relative": True, "fixed_domain": True}
 
 _PERIOD = (-math.pi, math.pi)
 
+_OCTAVE = (-0.5 * math.log(2.0), 0.5 * math.log(2.0))
+
 # The origins of the primitives are the medians of their arguments: fractions are uniform, mantissas logarithmic.
 for _function in (
     ScalarFunction("gelu", formulas.gelu, (-120.0, 10.0)),
@@ -210,7 +212,7 @@ for _function in (
     ScalarFunction("softsign", lambda x: x / (1.0 + np.abs(x)), (-20.0, 20.0), odd=True),
     ScalarFunction("relu", lambda x: np.maximum(x, 0.0), (-10.0, 10.0)),
     ScalarFunction("hard_swish", lambda x: x * formulas.hard_sigmoid(1.0 / 6.0, 0.5)(x), (-10.0, 10.0)),
-    ScalarFunction("exp", np.exp, (-10.0, 4.0)),
+    ScalarFunction("exp", np.exp, _OCTAVE, reduced=formulas.within_octave, **_MANTISSA),
     ScalarFunction("sinh", np.sinh, (-4.0, 4.0), odd=True),
     ScalarFunction("cosh", np.cosh, (-4.0, 4.0)),
     ScalarFunction("tan", np.tan, (-1.2, 1.2), odd=True, limits=(-1.5, 1.5)),

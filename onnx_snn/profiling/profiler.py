@@ -52,6 +52,7 @@ from onnx_snn.profiling.energy import EnergyCosts, EnergyReport
 from onnx_snn.profiling.spike_outputs import countable_nodes
 from onnx_snn.profiling.uncounted import UncountedNode
 from onnx_snn.runtime.execution import BoundOutputs
+from onnx_snn.runtime.finite_outputs import JudgeOfModel
 from onnx_snn.runtime.session import add_libraries, session, session_options
 
 
@@ -145,7 +146,8 @@ def profile(
             raise ModelError(f"{name}: its spiking nodes all lie in branches, where spikes are not counted")
         raise ModelError(f"{name}: no spiking nodes; convert it with onnx_snn.convert or: onnx-snn convert")
     data = with_model_folder(data, model)
-    feeds = open_feeds(data, input_specs(network), batch_size=batch_size, max_samples=samples)
+    judge = JudgeOfModel(network)
+    feeds = open_feeds(data, input_specs(network), batch_size=batch_size, max_samples=samples, judge=judge)
     profiler = Profiler(network, session_options(quiet=True, kernels=kernels), kernels=kernels)
     for feed in tqdm(feeds, "profile", total=feeds.batches, disable=None if progress else True, unit="batch"):
         profiler.add(feed)

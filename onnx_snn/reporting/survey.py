@@ -25,6 +25,7 @@ from onnx_snn.profiling.profiler import Profile, profile
 from onnx_snn.profiling.spike_outputs import spiking_nodes
 from onnx_snn.reporting.node_observer import NodeObserver
 from onnx_snn.reporting.views import Candidate, Survey
+from onnx_snn.runtime.finite_outputs import JudgeOfModel
 from onnx_snn.runtime.tap_session import Observer, quiet_options, quiet_options_with_kernels
 
 OBSERVED_SAMPLES = 16
@@ -75,7 +76,8 @@ def survey(
         raise ConfigError(f"sample is {sample}; expected an index from 0")
     network = load_model(spiking, custom_ops)
     data = with_model_folder(data, original)
-    feeds = open_feeds(data, input_specs(network), batch_size=batch_size, max_samples=samples)
+    judge = JudgeOfModel(network)
+    feeds = open_feeds(data, input_specs(network), batch_size=batch_size, max_samples=samples, judge=judge)
     if not isinstance(data, (str, os.PathLike, Mapping)):
         data = feeds  # a source that can be read only once is read here and replayed
 

@@ -20,6 +20,7 @@ import onnx_ir as ir
 
 from onnx_snn.graph.constants import scalar
 from onnx_snn.graph.domains import MICROSOFT
+from onnx_snn.graph.shapes import MAX_RANK
 from onnx_snn.rules.notation import Formula
 from onnx_snn.rules.reduction import from_end, reduced_axes
 from onnx_snn.rules.rule import Match, NoMatch, Rule
@@ -138,7 +139,9 @@ def _decomposed_statistics(match: Match, *affine: ir.Value | None) -> _Statistic
 
 
 def _require_from_end(*axes: int) -> None:
-    """Raise `NoMatch` unless all `axes` are counted from the end."""
+    """Raise `NoMatch` unless all `axes` are counted from the end, and can be axes of a tensor."""
+    if any(axis < -MAX_RANK for axis in axes):
+        raise NoMatch(f"its axes {list(axes)} are none of a tensor")
     if any(axis >= 0 for axis in axes):
         raise NoMatch(f"its axes {list(axes)} cannot be counted from the end: the rank of its input is unknown")
 

@@ -24,6 +24,7 @@ from onnx_snn.data.specs import Feed, input_specs, sample_count
 from onnx_snn.errors import ConfigError
 from onnx_snn.evaluation.comparison import labelled, output_name, output_names
 from onnx_snn.evaluation.metrics import METRICS, Metric, MetricLike, metric_of
+from onnx_snn.runtime.finite_outputs import JudgeOfModel
 from onnx_snn.tuning.trial_runner import TrialRunner
 
 EVIDENCE = 512
@@ -91,7 +92,8 @@ def prepare(
     examined = examine_on_data(original, examined, feeds, run.config, stopwatch)
     network = examined.model
     judged = with_model_folder(tuning.data, model)
-    batches = open_feeds(judged, input_specs(network), batch_size=run.batch_size, max_samples=tuning.samples)
+    options: dict[str, Any] = {"batch_size": run.batch_size, "max_samples": tuning.samples}
+    batches = open_feeds(judged, input_specs(network), judge=JudgeOfModel(network), **options)
     labels = batches.labels_or(tuning.labels)
     metric = metric_of(tuning.metric, labels) or METRICS["agreement"]
     calibrated = calibrate_sites(examined, feeds, run)
