@@ -26,6 +26,6 @@ def test_a_foreign_error_is_found(monkeypatch: pytest.MonkeyPatch, capsys: pytes
 
 
 def test_a_difference_is_found(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(kernels, "differs", lambda case: True)
+    monkeypatch.setattr(kernels, "differs", lambda _: True)
     assert kernels.main(["--here", "--cases", "1", "--first", "1"]) == 1
     assert "seed 1 differs" in capsys.readouterr().out
