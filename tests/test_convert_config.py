@@ -74,7 +74,7 @@ def test_json_keeps_every_option(config: ConvertConfig, tmp_path: Path) -> None:
     ("text", "says"),
     [
         ("timesteps: 4", "cannot be read as a JSON configuration"),
-        ("[4]", "the configuration is a list; expected an object"),
+        ("[4]", r"cannot be read as a JSON configuration \(it is a list; expected an object\)"),
         ('{"time_steps": 4}', r"unknown options \['time_steps'\]; known are"),
         ('{"timesteps": "4"}', "timesteps is '4'"),
     ],

@@ -264,7 +264,7 @@ def pickled(path: Path) -> None:
         (lambda path: path.write_text("x"), "cannot read"),
         (lambda path: path.write_bytes(b""), "cannot read"),
         (truncated_npz, "cannot read"),
-        (pickled, "cannot read"),
+        (pickled, "holds Python objects"),
         (npy, "one per model input"),
     ],
 )

@@ -76,21 +76,20 @@ def survey(
         raise ConfigError(f"sample is {sample}; expected an index from 0")
     network = load_model(spiking, custom_ops)
     data = with_model_folder(data, original)
-    judge = JudgeOfModel(network)
-    feeds = open_feeds(data, input_specs(network), batch_size=batch_size, max_samples=samples, judge=judge)
+    specs, judge = input_specs(network), JudgeOfModel(network)
+    feeds = open_feeds(data, specs, batch_size=batch_size, max_samples=samples, judge=judge)
     if not isinstance(data, (str, os.PathLike, Mapping)):
         data = feeds  # a source that can be read only once is read here and replayed
 
-    options: dict[str, Any] = {"batch_size": batch_size, "samples": samples, "progress": progress}
-    options |= {"kernels": kernels, "custom_ops": custom_ops}
+    common = {"batch_size": batch_size, "samples": samples, "progress": progress}
+    options: dict[str, Any] = common | {"kernels": kernels, "custom_ops": custom_ops}
     counted = [profile(path, data, costs=costs, **options) for path in (spiking, *also)]
     compared = [compare(original, path, data, metric=metric, **options) for path in (spiking, *also)]
     candidates = tuple(map(_candidate, (spiking, *also), counted, compared))
     observers = [NodeObserver(node) for node in spiking_nodes(network)]
-    observed = 0
-    groups = range(0, len(observers), NODES_AT_ONCE)
     pair = load_model(original, custom_ops), network
     keep_whole(pair[0], feeds)
+    observed, groups = 0, range(0, len(observers), NODES_AT_ONCE)
     for start in tqdm(groups, "survey", disable=None if progress else True, unit="group"):
         observed = _observe(pair, observers[start : start + NODES_AT_ONCE], feeds, sample, kernels)
     activities = iter(candidates[0].profile.neurons)
