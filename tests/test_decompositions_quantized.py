@@ -216,7 +216,7 @@ def dynamic(reader: str) -> ir.Model:
     ("reader", "operators"),
     [
         ("y = Cast <to = 1> (p)", ["MatMul", "Cast"]),
-        ("p2 = Add (p, p) y = Cast <to = 1> (p2)", ["MatMul", "Round", "Cast", "Add", "Cast"]),
+        ("p2 = Neg (p) y = Cast <to = 1> (p2)", ["MatMul", "Round", "Cast", "Neg", "Cast"]),
     ],
     ids=["cast", "otherwise"],
 )
@@ -226,3 +226,32 @@ def test_whole_numbers_stay_floats_where_all_readers_cast_them(reader: str, oper
     assert [node.op_type for node in apart.graph][-len(operators) :] == operators
     np.testing.assert_array_equal(run(apart, {"x": normal(3, 8)})["y"], run(proto, {"x": normal(3, 8)})["y"])
     assert TensorProto.INT8 in [tensor.data_type for tensor in ir.to_proto(apart).graph.initializer]
+
+
+@pytest.mark.parametrize(
+    ("tail", "rounded"),
+    [
+        ("f = Cast <to = 1> (p) y = Mul (f, scale)", False),
+        ("s = Add (p, bias) f = Cast <to = 1> (s) y = Mul (f, scale)", False),
+        ("s = Add (bias, p) f = Cast <to = 1> (s) g = Cast <to = 1> (p) h = Add (f, g) y = Mul (h, scale)", False),
+        ("s = Add (p, p) f = Cast <to = 1> (s) y = Mul (f, scale)", False),
+        ("s = Add (p, bias) t = Mul (s, bias) f = Cast <to = 1> (t) y = Mul (f, scale)", True),
+        ("s = Add (p, bias) t = Cast <to = 7> (s) f = Cast <to = 1> (t) y = Mul (f, scale)", True),
+        ("s = Add (p, bias) f = Cast <to = 1> (s) t = Relu (p) g = Cast <to = 1> (t) y = Add (f, g)", True),
+    ],
+)
+def test_a_product_that_becomes_a_float_after_its_bias_is_not_rounded(tail: str, rounded: bool) -> None:
+    proto = onnx.parser.parse_model(
+        f"""<ir_version: 8, opset_import: ["": 17]>
+        main (uint8[batch, 4] x) => (float[batch, 3] y)
+        <uint8[4, 3] w, int32[3] bias = {{100, -200, 30000}}, float scale = {{0.01}}, uint8 z = {{7}}> {{
+            p = MatMulInteger (x, w, z)
+            {tail}
+        }}"""
+    )
+    weights = integers(4, 3, seed=2)
+    proto.graph.initializer.append(numpy_helper.from_array(weights, "w"))
+    apart = written_out(proto)
+    feeds = {"x": integers(5, 4)}
+    np.testing.assert_allclose(run(apart, feeds)["y"], run(proto, feeds)["y"], rtol=1e-6)
+    assert any(node.op_type == "Round" for node in apart.graph) == rounded

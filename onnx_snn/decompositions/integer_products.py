@@ -70,14 +70,30 @@ def _scaled_product(
 
 
 def _whole(op: FormulaBuilder, product: ir.Value) -> ir.Value:
-    """`product` as int32, but as it is where all readers cast the output of the node to floats anyway.
+    """`product` as int32, but as it is where it becomes floats anyway: cast at once, or after biases are added.
 
     A cast would cut off the fractions that inexact codes of the operands leave.
     """
     output = op.node.outputs[0]
-    casts = [reader.op_type == "Cast" and reader.domain == "" for reader in output.consumers()]
-    types = [ir.DataType(reader.attributes.get_int("to", 0)) for reader in output.consumers()] if all(casts) else []
-    if types and all(to.is_floating_point() for to in types) and not output.is_graph_output():
-        output.type = ir.TensorType(ir.DataType.FLOAT)
-        return product
-    return op.Cast(op.Round(product), to=ir.DataType.INT32)
+    sums = [reader for reader in output.consumers() if reader.op_type == "Add" and not reader.domain]
+    others = [reader for reader in output.consumers() if reader not in sums]
+    read = [reader for each in sums for reader in each.outputs[0].consumers()]
+    ends = [output, *(each.outputs[0] for each in sums)]
+    if not all(map(_is_cast_to_float, (*others, *read))) or not (others or read) or any(map(_is_output, ends)):
+        return op.Cast(op.Round(product), to=ir.DataType.INT32)
+    for each in sums:
+        for index, value in enumerate(each.inputs):
+            if value is not output and value is not None:
+                each.replace_input_with(index, op.Cast(value, to=ir.DataType.FLOAT))
+    for end in ends:
+        end.type = ir.TensorType(ir.DataType.FLOAT)
+    return product
+
+
+def _is_cast_to_float(node: ir.Node) -> bool:
+    cast = node.op_type == "Cast" and not node.domain
+    return cast and ir.DataType(node.attributes.get_int("to", 0)).is_floating_point()
+
+
+def _is_output(value: ir.Value) -> bool:
+    return value.is_graph_output()
