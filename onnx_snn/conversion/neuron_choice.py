@@ -40,10 +40,6 @@ logger = logging.getLogger(__name__)
 PROBE_WORK = 1.2e12
 """Multiply-accumulates of all runs that measure sensitivities: about 12 seconds on two cores."""
 
-ELEMENT_WORK = 100
-"""Multiply-accumulates that take as long as one element of a tensor on its way through a neuron and the operators
-around it, which memory limits. Convolutional networks have one element for a few hundred multiply-accumulates."""
-
 TRIAL_WORK = 1e11
 """Multiply-accumulates of one measurement of the error at the output: about a second on two cores."""
 
@@ -159,7 +155,7 @@ def _allocation(
     model: ir.Model, found: Knobs, calibrated: CalibratedSites, feeds: Feeds, max_error: float, *, progress: bool
 ) -> Allocation:
     """The cheapest neurons within the budget."""
-    network, work = trial_network(model, found), _run_work(found)
+    network, work = trial_network(model, found), max(found.products.original, 1.0)
     budget = Budget(
         network,
         _trial_feeds(calibrated, feeds, int(min(max(TRIAL_WORK / work, TRIAL_SAMPLES[0]), TRIAL_SAMPLES[-1]))),
@@ -168,12 +164,6 @@ def _allocation(
         progress=progress,
     )
     return budget.allocate(int(PROBE_WORK / work))
-
-
-def _run_work(found: Knobs) -> float:
-    """What a run on one sample takes, in multiply-accumulates that take as long."""
-    elements = sum(knob.load.elements for knob in found.knobs)
-    return max(found.products.original + ELEMENT_WORK * elements, 1.0)
 
 
 def judged_outputs(names: Sequence[str]) -> list[str]:
