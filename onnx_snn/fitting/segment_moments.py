@@ -74,8 +74,11 @@ class SegmentMoments:
         if self.rounding:
             return moments
         noise = float(np.add.reduce(self.target.weight[start:stop])) / (12.0 * self.levels**2)
-        rise = (-1.0, 1.0, below - above)
+        fall = below - above
+        (ll, lh, lr), (hl, hh, hr), (rl, rh, rr) = moments
+        cross = noise * fall
         return [
-            [sum_ + noise * (one * other) for sum_, other in zip(row, rise, strict=True)]
-            for row, one in zip(moments, rise, strict=True)
+            [ll + noise, lh - noise, lr - cross],
+            [hl - noise, hh + noise, hr + cross],
+            [rl - cross, rh + cross, rr + noise * (fall * fall)],
         ]
