@@ -114,7 +114,7 @@ def first_sample(name: str) -> dict[str, NDArray[Any]]:
 def test_other_runtimes_give_equal_outputs(name: str, backend: str, converted: Converted) -> None:
     """Equal but for native products, which sum in another order and may move a value across a level of a sparse code.
 
-    Such a level is as wide as the budget allows, so that a few of them are a third of it.
+    Such a level is as wide as the budget allows, so that a few of them are up to half of it.
     """
     assert javascript_missing() is None, javascript_missing()
     path, _ = converted(name)
@@ -122,4 +122,4 @@ def test_other_runtimes_give_equal_outputs(name: str, backend: str, converted: C
     expected, got = run("python", path, feed), run(backend, path, feed)
     for output, value in expected.items():
         error = np.linalg.norm(got[output] - value) / np.linalg.norm(value)
-        assert error <= DEFAULT_MAX_ERROR / 3.0, output
+        assert error <= DEFAULT_MAX_ERROR / 2.0, output

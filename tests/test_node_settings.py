@@ -192,7 +192,7 @@ def test_a_closed_body_has_beta_codes_of_one_segment(tmp_path: Path) -> None:
     for body in Body:
         path = tmp_path / f"{body.value}.onnx"
         entries = [{"name": "scores|query|key", "decay": 0.75}]
-        onnx_snn.convert(networks.transformer(), path, tokens(), nodes=entries, body=body)
+        onnx_snn.convert(networks.transformer(), path, tokens(), nodes=entries, body=body, fast=True)
         session = onnx_snn.session(path, kernels=False)
         outputs.append(session.run(None, tokens(seed=3))[0])
     assert_same_bits(outputs[0], outputs[1], "logits")
