@@ -58,36 +58,51 @@ def temporary_folder(path: Path) -> Iterator[Path]:
         OSError: it cannot be made.
     """
     for abandoned in path.parent.glob(f".{glob.escape(path.name)}.*{IN_USE}"):
-        with suppress(OSError), _locked(abandoned):
+        with suppress(OSError):
+            lock = _lock(abandoned)
             shutil.rmtree(abandoned, ignore_errors=True)
-    made = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-    folder = made.with_name(made.name + IN_USE)
+            _unlock(lock)
+    folder, lock = _new_locked_folder(path)
     try:
-        with _locked(made):
-            # Under this name only when locked, so that no other process takes it for an abandoned one.
-            made.rename(folder)
-            yield folder
+        yield folder
     finally:
-        for each in (made, folder):
-            shutil.rmtree(each, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        _unlock(lock)
 
 
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Hold the lock of a folder, which ends with the process; without locks on systems that have none for folders.
+def _new_locked_folder(path: Path) -> tuple[Path, int | None]:
+    """A new temporary folder beside `path`, and its lock."""
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=IN_USE, dir=path.parent))
+        # Before it is locked, another process may take it for an abandoned one.
+        with suppress(FileNotFoundError, BlockingIOError):
+            lock = _lock(folder)
+            if folder.exists():
+                return folder, lock
+            _unlock(lock)
+
+
+def _lock(folder: Path) -> int | None:
+    """Lock a folder until `_unlock`, or the end of the process; None on systems without locks of folders.
 
     Raises:
-        OSError: another process holds it.
+        BlockingIOError: another process holds the lock.
+        OSError: the folder cannot be opened.
     """
     if fcntl is None:
-        yield
-        return
+        return None
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    finally:
+    except OSError:
         os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _unlock(lock: int | None) -> None:
+    if lock is not None:
+        os.close(lock)
 
 
 def write_text(path: PathLike, text: str) -> None:
