@@ -52,7 +52,7 @@ def temporary_folder(path: Path) -> Iterator[Path]:
     """A temporary folder beside `path`, which is going to be written, deleted at the end.
 
     While it is in use, its owner holds a lock on it. Folders for the same path without a lock are those of processes
-    that were killed, and are deleted first.
+    that were killed, and are deleted first. Where folders cannot be locked, all are left.
 
     Raises:
         OSError: it cannot be made.
@@ -60,8 +60,9 @@ def temporary_folder(path: Path) -> Iterator[Path]:
     for abandoned in path.parent.glob(f".{glob.escape(path.name)}.*{IN_USE}"):
         with suppress(OSError):
             lock = _lock(abandoned)
-            shutil.rmtree(abandoned, ignore_errors=True)
-            _unlock(lock)
+            if lock is not None:
+                shutil.rmtree(abandoned, ignore_errors=True)
+                _unlock(lock)
     folder, lock = _new_locked_folder(path)
     try:
         yield folder
@@ -83,7 +84,7 @@ def _new_locked_folder(path: Path) -> tuple[Path, int | None]:
 
 
 def _lock(folder: Path) -> int | None:
-    """Lock a folder until `_unlock`, or the end of the process; None on systems without locks of folders.
+    """Lock a folder until `_unlock`, or the end of the process; None where folders cannot be locked.
 
     Raises:
         BlockingIOError: another process holds the lock.
@@ -94,9 +95,12 @@ def _lock(folder: Path) -> int | None:
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except BlockingIOError:
         os.close(descriptor)
         raise
+    except OSError:  # a file system without locks
+        os.close(descriptor)
+        return None
     return descriptor
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import subprocess
@@ -153,3 +154,23 @@ with staged(Path(sys.argv[1])) as temporary:
     write_text(path, "whole again")
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
     assert path.read_text() == "whole again"
+
+
+@pytest.mark.parametrize("system", ["no locks at all", "a file system without locks"])
+def test_without_locks_files_are_written_and_folders_of_others_are_left(
+    system: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    if system == "no locks at all":
+        monkeypatch.setattr("onnx_snn.output_files.fcntl", None)
+    else:
+        monkeypatch.setattr("onnx_snn.output_files.fcntl.flock", refused)
+    path = tmp_path / "new.json"
+    with staged(path) as first:
+        first.write_text("first")
+        write_text(path, "second")
+        assert first.read_text() == "first"
+    assert path.read_text() == "first"
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]

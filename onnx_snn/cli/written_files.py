@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from onnx_snn.cli.data_options import SOURCES
 from onnx_snn.conversion.folder import SNN_CONFIG
 from onnx_snn.data.data_files import data_paths
 from onnx_snn.graph.source_files import source_files
@@ -28,9 +29,6 @@ WRITTEN = {
 MODELS = ("model", "original", "spiking", "also")
 """Arguments that are models which are read."""
 
-DATA = ("calibration", "data")
-"""Arguments that are data."""
-
 OTHERS = {"config": "the configuration", "custom_ops": "custom operators"}
 """Other arguments that are files which are read, and what they are."""
 
@@ -46,7 +44,7 @@ def check_written(options: argparse.Namespace) -> None:
     inputs = {role: getattr(options, name, None) for name, role in OTHERS.items()}
     models = [model for name in MODELS for model in _all(getattr(options, name, None))]
     inputs["the model"] = [file for model in models for file in source_files(model)]
-    inputs["data"] = [path for name in DATA for path in data_paths(getattr(options, name, None))]
+    inputs["data"] = [path for name in SOURCES for path in data_paths(getattr(options, name, None))]
     if outputs.get("output") and Path(options.model).is_dir():
         # The folder itself is checked where it is made; no other output may be one of the files in it.
         folder = Path(outputs.pop("output"))
