@@ -24,6 +24,7 @@ from onnx_snn.data.npz import read_npz
 from onnx_snn.errors import CalibrationError
 from onnx_snn.graph.external_weights import detach_weights, with_mapped_weights
 from onnx_snn.graph.map_types import to_proto
+from onnx_snn.json_files import parse_object
 from onnx_snn.output_files import PathLike, staged
 from onnx_snn.runtime.execution import contiguous
 
@@ -86,7 +87,7 @@ def load_cache(path: PathLike, key: CacheKey) -> Calibration:
         checksum = str(arrays.pop(CHECKSUM))
         if checksum != _checksum(arrays):
             raise ValueError("its contents are not those that were written")
-        index = json.loads(str(arrays.pop(INDEX)))
+        index = parse_object(str(arrays.pop(INDEX)))
         stored = CacheKey(**index["key"])
         calibration = _from_arrays(index, arrays)
     except Exception as error:  # what else a file may hold has no end

@@ -88,7 +88,7 @@ def guarded(command: Callable[[], None], *, verbose: bool) -> int:
         except BrokenPipeError:
             pass
         except KeyboardInterrupt:
-            note("interrupted; nothing was written")
+            note("interrupted")
             return INTERRUPTED
         except Exception as error:
             if verbose:
