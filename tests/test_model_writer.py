@@ -141,3 +141,9 @@ def test_a_save_that_dies_at_any_step_leaves_the_old_graph_or_the_new_one(
     save_model(new, path, external_data=True)
     np.testing.assert_array_equal(run(path)[0], run(tmp_path / "new.onnx")[0])
     assert len(weight_files(path)) == 1
+
+
+@pytest.mark.parametrize("name", ["weights", "data"])
+def test_any_name_can_have_external_data(name: str, inline: Path, tmp_path: Path) -> None:
+    save_model(load_model(inline), tmp_path / name, external_data=True)
+    np.testing.assert_array_equal(run(tmp_path / name)[0], run(inline)[0])

@@ -6,6 +6,7 @@ from __future__ import annotations
 import glob
 import hashlib
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import onnx
@@ -55,7 +56,8 @@ def save_model(model: ir.Model, path: PathLike, *, external_data: bool | None = 
             _write_one_file(model, temporary)
     for file in weight_files(path):
         if file.resolve() not in kept:
-            file.unlink(missing_ok=True)
+            with suppress(OSError):  # the network is written, and what cannot be removed harms nobody
+                file.unlink()
 
 
 def weight_files(path: Path) -> list[Path]:
@@ -65,7 +67,7 @@ def weight_files(path: Path) -> list[Path]:
 
 def _write_with_external_data(model: ir.Model, path: Path, folder: Path) -> Path:
     """Write the graph of `model` to `path`, and its weights to a file in `folder`, whose path is returned."""
-    weights = path.with_name("weights")
+    weights = path.with_name(f"{path.name}.weights")
     ir.save(model, path, external_data=weights.name)
     data = folder / f"{path.name}.{_digest(weights)}.data"
     written = onnx.load(path, load_external_data=False)
