@@ -30,9 +30,9 @@ demo: .venv/run.stamp
 check: lint
 	$(PYTEST) -m 'not slow'
 
-# The two builds take one core each.
-test: lint tests/hosts/node_modules
-	$(MAKE) --jobs 2 $(KERNELS)
+# Static checks and the builds of the kernels share the cores.
+test: .venv/dev.stamp tests/hosts/node_modules
+	$(MAKE) --jobs 2 $(KERNELS) lint
 	$(PYTEST)
 
 test-kernels: $(KERNELS)

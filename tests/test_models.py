@@ -44,7 +44,7 @@ def converted(tmp_path_factory: pytest.TempPathFactory) -> Converted:
                 path,
                 data,
                 timesteps=timesteps,
-                calibration_samples=32,
+                calibration_samples=16,
                 body="closed",
                 progress=False,
             )
