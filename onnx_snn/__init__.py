@@ -29,6 +29,8 @@ from onnx_snn.evaluation.comparison import Evaluation, compare
 from onnx_snn.evaluation.metrics import Metric
 from onnx_snn.evaluation.node_sensitivity import NodeSensitivity, Sensitivity
 from onnx_snn.evaluation.sensitivity import sensitivity
+from onnx_snn.events.replayer import replay
+from onnx_snn.events.report import Replay, ReplayedProduct
 from onnx_snn.exporter import export
 from onnx_snn.neurons.functions import ScalarFunction, register
 from onnx_snn.neurons.mbe import MbeNeuron
@@ -82,6 +84,8 @@ __all__ = [
     "ProductActivity",
     "ProductKind",
     "Profile",
+    "Replay",
+    "ReplayedProduct",
     "ScalarFunction",
     "Scope",
     "Sensitivity",
@@ -97,6 +101,7 @@ __all__ = [
     "inspect",
     "profile",
     "register",
+    "replay",
     "sensitivity",
     "session",
     "session_options",

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from onnx_snn.errors import ConfigError, ModelError, OutputError
+from onnx_snn.errors import ModelError, OutputError
+from onnx_snn.extras import required
 from onnx_snn.output_paths import check_output_folder
 
 
@@ -26,10 +27,7 @@ def export(model: str | Path, output: str | Path, *, task: str = "auto", opset: 
     if Path(output).is_file():
         raise OutputError(f"output '{output}' is a file; name a folder")
     check_output_folder("output", output, {"the model": model})
-    try:
-        from optimum.exporters.onnx import main_export
-    except ImportError as error:
-        raise ConfigError(f"export needs Optimum ({error}); install it with: pip install 'onnx-snn[export]'") from error
+    main_export = required("optimum.exporters.onnx", "export", "export").main_export
     try:
         main_export(str(model), output=str(output), task=task, opset=opset)
     except Exception as error:  # Optimum and Transformers raise whatever their parts raise

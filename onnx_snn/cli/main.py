@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Command line: `onnx-snn export | convert | tune | inspect | compare | profile | report | demo`.
+"""Command line: `onnx-snn export | convert | tune | inspect | compare | profile | replay | report | demo`.
 
 Results go to standard output, progress and errors to standard error. The exit status is 0 on success, 1 when a command
 fails (one line says what is wrong and what to do), 2 when the arguments cannot be parsed.
@@ -28,6 +28,8 @@ from onnx_snn.errors import ConfigError
 from onnx_snn.evaluation.comparison import Evaluation, compare
 from onnx_snn.evaluation.node_sensitivity import Sensitivity
 from onnx_snn.evaluation.sensitivity import DEFAULT_SAMPLES, sensitivity
+from onnx_snn.events.replayer import DEFAULT_SAMPLES as DEFAULT_REPLAYED
+from onnx_snn.events.replayer import replay
 from onnx_snn.exporter import export
 from onnx_snn.graph.model_reader import load_model
 from onnx_snn.output_files import write_json
@@ -204,6 +206,16 @@ def _profile(options: argparse.Namespace) -> None:
         write(result.text(nodes=options.nodes))
 
 
+def _replay(options: argparse.Namespace) -> None:
+    check_written(options)
+    result = replay(options.model, options.data, samples=options.samples or DEFAULT_REPLAYED, **_run_arguments(options))
+    if options.json:
+        result.save(options.json)
+    if not options.quiet:
+        write(result.text())
+    result.check()
+
+
 def _report(options: argparse.Namespace) -> None:
     check_written(options)
     check_reports(options.html, options.png)
@@ -273,6 +285,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
     "inspect": _inspect,
     "compare": _compare,
     "profile": _profile,
+    "replay": _replay,
     "report": _report,
     "demo": _demo,
 }

@@ -33,6 +33,7 @@ def parser_of(version: str) -> argparse.ArgumentParser:
         _add_inspect,
         _add_compare,
         _add_profile,
+        _add_replay,
         _add_report,
         _add_demo,
     ):
@@ -168,6 +169,19 @@ def _add_profile(commands: Commands, common: argparse.ArgumentParser) -> None:
     parser.add_argument("--nodes", action="store_true", help="report every node")
     parser.add_argument("--json", metavar="FILE", help="write all counts as JSON")
     _add_costs(parser)
+
+
+def _add_replay(commands: Commands, common: argparse.ArgumentParser) -> None:
+    parser = commands.add_parser(
+        "replay",
+        parents=[common],
+        help="make every product of a spiking network once more, spike by spike, and compare (default: 16 samples)",
+    )
+    parser.add_argument("model", help="converted .onnx file")
+    parser.add_argument("data", help=DATA_HELP)
+    add_data_options(parser)
+    _add_runs(parser)
+    parser.add_argument("--json", metavar="FILE", help="write all figures as JSON")
 
 
 def _add_report(commands: Commands, common: argparse.ArgumentParser) -> None:

@@ -22,6 +22,7 @@ WRITTEN = {
         "calibration_cache": "calibration cache",
     },
     "profile": {"json": "JSON file"},
+    "replay": {"json": "JSON file"},
     "report": {"html": "page"},
 }
 """What commands write, by the name of the argument."""

@@ -150,7 +150,7 @@ class CountedProduct:
         return shapes.elements(operands_of(self.node)[operand])
 
 
-_CARRIERS = operators("Cast CastLike Identity Reshape Transpose Squeeze Unsqueeze Expand")
+CARRIERS = operators("Cast CastLike Identity Reshape Transpose Squeeze Unsqueeze Expand")
 """Operators between a code and the product that reads it: casts of low precision, and repetitions of heads."""
 
 
@@ -160,7 +160,7 @@ def carried(codes: Mapping[ir.Value, int]) -> dict[ir.Value, int]:
     while queue:
         value = queue.pop()
         for use in value.uses():
-            if use.idx == 0 and use.node.domain == "" and use.node.op_type in _CARRIERS:
+            if use.idx == 0 and use.node.domain == "" and use.node.op_type in CARRIERS:
                 found[use.node.outputs[0]] = found[value]
                 queue.append(use.node.outputs[0])
     return found

@@ -3,10 +3,9 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
 
-from onnx_snn.errors import ConfigError
+from onnx_snn import extras
 
 
 def required(module: str) -> Any:
@@ -15,9 +14,4 @@ def required(module: str) -> Any:
     Raises:
         ConfigError: it is not installed.
     """
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise ConfigError(
-            f"a report needs {module.partition('.')[0]} ({error}); install it with: pip install 'onnx-snn[report]'"
-        ) from error
+    return extras.required(module, "a report", "report")
