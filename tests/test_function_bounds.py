@@ -9,8 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from onnx_snn.fitting.density import uniform_density
 from onnx_snn.fitting.function_fit import fit_function
@@ -38,23 +36,29 @@ def test_the_page_is_that_of_the_table() -> None:
     assert page == "\n".join(function_bounds.page(ROWS)) + "\n"
 
 
-@pytest.mark.parametrize("row", FAST[::23], ids=lambda row: f"{row[0]} {row[1]} N={row[2]} T={row[3]}")
+@pytest.mark.parametrize("row", FAST[::37], ids=lambda row: f"{row[0]} {row[1]} N={row[2]} T={row[3]}")
 def test_rows_are_those_of_the_fits(row: list) -> None:
     name, domain, bases, timesteps, *_ = row
     assert function_bounds.row((name, tuple(domain), bases, timesteps)) == row
 
 
-@given(
-    st.sampled_from(["gelu", "tanh", "abs", "sin", "rsqrt", "mish"]), st.integers(1, 3), st.integers(1, 5), st.data()
+@pytest.mark.parametrize(
+    ("name", "bases", "timesteps"),
+    [("gelu", 3, 4), ("tanh", 2, 5), ("abs", 2, 2), ("sin", 1, 3), ("rsqrt", 3, 1), ("mish", 1, 4)],
 )
-def test_no_argument_has_a_larger_error(name: str, bases: int, timesteps: int, data: st.DataObject) -> None:
+def test_no_argument_has_a_larger_error(name: str, bases: int, timesteps: int) -> None:
+    """At random arguments, and at all float32 numbers beside the steps, where errors are largest."""
     function = functions.get(name)
     neuron = fit_function(function, bases, timesteps, uniform_density(*function.domain))
     found = function_bounds.bound(neuron, function, function.domain)
-    lo, hi = map(float, np.float32(function.domain))
-    x = np.float32(data.draw(st.lists(st.floats(lo, hi, width=32), min_size=1, max_size=20)))
-    error, exact = np.abs(neuron(x) - function.formula(x.astype(np.float64))), function.formula(x.astype(np.float64))
-    assert error.max() <= found.absolute
+    lo, hi = np.float32(function.domain)
+    x = np.random.default_rng(0).uniform(lo, hi, 20_000).astype(np.float32)
+    steps = (neuron.u_rest + np.arange(2**timesteps)[:, None] / (neuron.gain * 2.0 ** (timesteps - 1))).ravel()
+    near = (np.float32(steps).view(np.int32) + np.arange(-9, 10, dtype=np.int32)[:, None]).view(np.float32).ravel()
+    x = np.clip(np.concatenate([x, near, -near]), lo, hi)
+    exact = function.formula(x.astype(np.float64))
+    error = np.abs(neuron(x) - exact)
+    assert 0.9 * found.absolute <= error.max() <= found.absolute
     assert found.relative is None or (error / np.abs(exact)).max() <= found.relative
 
 
