@@ -103,6 +103,10 @@ def page(machines: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     yield "Files are converted at T=8, their neurons found by rule (`--fast`) or within the error budget, from the same"
     yield "data (each machine calibrates for itself) or the same statistics (the calibration cache of the first one)."
     yield ""
+    yield "Others are emulated by QEMU in user mode: `qemu-x86_64 -cpu max` and `-cpu Nehalem`, and `qemu-aarch64 -cpu"
+    yield "cortex-a76` with a Python, wheels and a library of that architecture. Emulated AVX2 is that of onnxruntime"
+    yield "and the kernels; NumPy has `NPY_DISABLE_CPU_FEATURES` there: its argsort is wrong by the AVX2 of QEMU 7.2."
+    yield ""
     yield from _differences(machines, names)
 
 
