@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from onnx_snn.calibration.channel_histogram import MAX_SHIFT, ChannelHistogram
-from onnx_snn.calibration.float_bits import BLOCK
+from onnx_snn.calibration.float_bits import BLOCK, EXTREME_BITS, above, below
 from onnx_snn.calibration.signed_histogram import SignedHistogram
 
 FLOATS = st.floats(width=32, allow_nan=True, allow_infinity=True)
@@ -53,13 +55,33 @@ def test_extremes_are_exact(x: np.ndarray) -> None:
     histogram, finite = signed(x), x[np.isfinite(x)]
     if finite.size:
         assert (histogram.minimum, histogram.maximum) == (finite.min(), finite.max())
-        points = histogram.points()
-        assert points[0] >= finite.min()
-        assert points[-1] <= finite.max()
+        points, (lo, hi) = histogram.points(), histogram.ends
+        assert lo <= points[0] <= points[-1] <= hi
+        assert lo <= finite.min() <= finite.max() <= hi
         assert (np.diff(points) > 0).all()
     else:
         assert (histogram.minimum, histogram.maximum) == (np.inf, -np.inf)
         assert histogram.points().size == histogram.counts().size == 0
+
+
+@given(st.floats(width=32, allow_nan=False), st.integers(-40, 40))
+def test_ends_are_rounded_outward(value: float, exponent: int) -> None:
+    assert below(value) <= value <= above(value)
+    if math.isfinite(value):
+        assert above(value) - below(value) <= abs(value) / 2 ** (EXTREME_BITS - 1)
+        assert (below(above(value)), above(below(value))) == (above(value), below(value))
+        assert above(math.ldexp(value, exponent)) == math.ldexp(above(value), exponent)
+
+
+def test_last_bits_of_values_do_not_matter() -> None:
+    x = np.random.default_rng(0).standard_normal((64, 8)).astype(np.float32)
+    other = np.nextafter(x, np.float32(np.inf))
+    assert signed(x).maximum < signed(other).maximum
+    assert signed(x).ends == signed(other).ends
+    np.testing.assert_array_equal(signed(x).points(), signed(other).points())
+    scaled, others = (channels(each, 1).scaled(np.ones(8)) for each in (x, other))
+    np.testing.assert_array_equal(scaled.points, others.points)
+    assert scaled.maximum == others.maximum
 
 
 @given(st.floats(2.0**-100, 2.0**100, width=32), st.booleans())
@@ -224,9 +246,9 @@ def test_spread_counts_stay_in_their_bins(magnitudes: list[float]) -> None:
     assert (np.diff(points) >= 0.0).all()
     assert points[-1] <= scaled.maximum
     bins = points.reshape(scaled.points.size, -1)
-    below, above = bins[:, 0], bins[:, -1]
+    first, last = bins[:, 0], bins[:, -1]
     silent = scaled.points == 0.0
     assert (bins[silent] == 0.0).all()
-    assert (below[~silent] > 0.94 * scaled.points[~silent]).all()
-    assert (above[~silent] < 1.06 * scaled.points[~silent]).all()
-    assert (below[1:] > above[:-1]).all()
+    assert (first[~silent] > 0.94 * scaled.points[~silent]).all()
+    assert (last[~silent] < 1.06 * scaled.points[~silent]).all()
+    assert (first[1:] > last[:-1]).all()

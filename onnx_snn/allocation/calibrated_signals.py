@@ -109,7 +109,7 @@ class CalibratedSignals:
         else:
             points, counts, scale, largest = self._magnitudes(tensor, histogram)
         weights = np.ones_like(points) if tensor.divisor is None else self._error_weights(tensor.divisor, points)
-        reach = max(abs(histogram.minimum), abs(histogram.maximum)) / float(scale.min())
+        reach = max(map(abs, histogram.ends)) / float(scale.min())
         return Signal(points, counts, weights, scale, largest, reach)
 
     def _error_weights(self, divisor: str, points: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -125,7 +125,7 @@ class CalibratedSignals:
             signed, counts = histogram.points(), histogram.counts()
             magnitudes, indices = np.unique(np.abs(signed), return_inverse=True)
             merged = np.bincount(indices, weights=counts).astype(np.int64)
-            return magnitudes, merged, UNSCALED, max(abs(histogram.minimum), abs(histogram.maximum))
+            return magnitudes, merged, UNSCALED, max(map(abs, histogram.ends))
         channels = self.calibration.channels[tensor.tensor, tensor.axes]
         scales = channels.power_of_two_scales(self.importance.get(tensor))
         scaled = channels.scaled(scales)
@@ -156,7 +156,8 @@ def widened(function: ScalarFunction, histogram: SignedHistogram, headroom: floa
 
     It ends where the limits of the function do. Beyond it a fitted function saturates, as a code does.
     """
-    lo = min(histogram.minimum * headroom, histogram.minimum, function.origin)
-    hi = max(histogram.maximum * headroom, histogram.maximum, function.origin)
+    least, most = histogram.ends
+    lo = min(least * headroom, least, function.origin)
+    hi = max(most * headroom, most, function.origin)
     lo, hi = max(lo, function.limits[0]), min(hi, function.limits[1])
     return (lo, hi) if lo < hi else (function.origin - 1.0, function.origin + 1.0)

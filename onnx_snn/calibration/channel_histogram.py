@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onnx_snn.arrays import Float32, Float64, Int64
-from onnx_snn.calibration.float_bits import BLOCK, EXPONENT_BIAS, MANTISSA_BITS, Arrays, as_float32
+from onnx_snn.calibration.float_bits import BLOCK, EXPONENT_BIAS, MANTISSA_BITS, Arrays, above, as_float32
 
 MAGNITUDE = np.uint32(0x7FFFFFFF)
 """Bit mask of float32 without the sign bit; the masked bits, read as an integer, order values by magnitude."""
@@ -44,7 +44,7 @@ class ScaledHistogram(NamedTuple):
     Attributes:
         points: float64 [P], centres of the occupied bins in ascending order, none above `maximum`.
         counts: int64 [P].
-        maximum: Largest scaled magnitude, exact.
+        maximum: Largest scaled magnitude, rounded up to `EXTREME_BITS` bits.
     """
 
     points: Float64
@@ -184,7 +184,7 @@ class ChannelHistogram:
             start = margin + (int(shift) << CHANNEL_BITS)
             total[start + 1 : start + self.BINS] += merged[1:]
             total[0] += merged[0]
-        maximum = float((self.maximum() * np.exp2(shifts)).max(initial=0.0))
+        maximum = above(float((self.maximum() * np.exp2(shifts)).max(initial=0.0)))
         occupied = np.flatnonzero(total)
         centres = np.where(occupied == 0, 0.0, _channel_centres(occupied - margin))
         return ScaledHistogram(np.minimum(centres, maximum), total[occupied], maximum)

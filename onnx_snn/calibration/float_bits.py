@@ -7,6 +7,7 @@ their relative resolution, and scaling by a power of two shifts bins without cha
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -25,8 +26,25 @@ MANTISSA_BITS = 23
 EXPONENT_BIAS = 127
 """Exponent bias of float32."""
 
+EXTREME_BITS = 8
+"""Significant bits of the extremes to which neurons are fitted. The last bits of activations depend on the processor,
+and with them those of exact extremes; the bins of values hardly ever do."""
+
 
 @np.errstate(over="ignore")
 def as_float32(array: NDArray[Any]) -> Float32:
     """`array` as float32, uncopied where it is; a float64 beyond its range becomes infinite and counts so."""
     return np.asarray(array).astype(np.float32, copy=False)
+
+
+def below(value: float) -> float:
+    """The largest number of `EXTREME_BITS` significant bits up to `value`."""
+    return -above(-value)
+
+
+def above(value: float) -> float:
+    """The smallest number of `EXTREME_BITS` significant bits from `value` on."""
+    if not math.isfinite(value):
+        return value
+    mantissa, exponent = math.frexp(value)
+    return math.ldexp(math.ceil(math.ldexp(mantissa, EXTREME_BITS)), exponent - EXTREME_BITS)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onnx_snn.arrays import Float32, Float64, Int64
-from onnx_snn.calibration.float_bits import BLOCK, EXPONENT_BIAS, MANTISSA_BITS, Arrays, as_float32
+from onnx_snn.calibration.float_bits import BLOCK, EXPONENT_BIAS, MANTISSA_BITS, Arrays, above, as_float32, below
 
 SIGNED_BITS = 5
 """Number of leading mantissa bits in a bin number: 32 bins per octave, so that a bin's centre is within 1.6 % of its
@@ -42,6 +42,11 @@ class SignedHistogram:
         """Number of finite values."""
         return int(self._bins.sum())
 
+    @property
+    def ends(self) -> tuple[float, float]:
+        """Range (lo, hi) to which neurons are fitted: minimum and maximum, rounded outward to `EXTREME_BITS` bits."""
+        return below(self.minimum), above(self.maximum)
+
     def add(self, array: NDArray[Any]) -> None:
         """Count every element of `array` (any shape, read as float32)."""
         flat = as_float32(array).ravel()
@@ -64,7 +69,7 @@ class SignedHistogram:
         return block[np.isfinite(block)]
 
     def points(self) -> Float64:
-        """Centres of the occupied bins in ascending order, float64 [P], none outside minimum .. maximum."""
+        """Centres of the occupied bins in ascending order, float64 [P], none outside of `ends`."""
         return self._occupied()[0]
 
     def counts(self) -> Int64:
@@ -75,7 +80,7 @@ class SignedHistogram:
         bins = np.flatnonzero(self._bins)
         if bins.size == 0:
             return np.empty(0), np.empty(0, np.int64)
-        centres = np.clip(_signed_centres(bins), self.minimum, self.maximum)
+        centres = np.clip(_signed_centres(bins), *self.ends)
         points, place = np.unique(centres, return_inverse=True)
         counts = np.zeros(points.size, np.int64)
         np.add.at(counts, place, self._bins[bins])
