@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 import onnx_ir as ir
 
-from onnx_snn.arrays import Float32
 from onnx_snn.errors import ConfigError
+from onnx_snn.evaluation.stored_neurons import answers, stored_neuron
 from onnx_snn.graph.counted_totals import Totals, why_uncounted
 from onnx_snn.graph.model_reader import ModelSource, load_model
 from onnx_snn.graph.node_builder import add_initializer
@@ -28,7 +28,15 @@ from onnx_snn.metadata import GUARD_KEY, IDENTITY, SOURCE_KEY
 from onnx_snn.neurons import function_bodies, functions
 from onnx_snn.neurons.argument_range import UNLIMITED, argument_range
 from onnx_snn.neurons.mbe import MbeNeuron
-from onnx_snn.neurons.opset import DOMAIN, GUARDED, GUARDED_VERSION, OPERATORS, PARAMETERS, SATURATED_ELEMENTS, VERSION
+from onnx_snn.neurons.opset import (
+    DOMAIN,
+    GUARDED,
+    GUARDED_VERSION,
+    MBE_NEURON,
+    OPERATORS,
+    SATURATED_ELEMENTS,
+    VERSION,
+)
 from onnx_snn.neurons.ramps import Ends
 from onnx_snn.rules.rule import name_of
 
@@ -64,11 +72,11 @@ def add_guard(model: ir.Model) -> Guard:
     """Guard the neurons of a converted `model`, in place.
 
     Returns:
-        What is guarded: not what cannot saturate, such as the neurons of mantissas, or of functions that are flat beyond
-        their range.
+        What is guarded: not what cannot saturate, such as the neurons of mantissas, those of functions that are flat
+        beyond their range, and codes of what another neuron answers that reach as far.
     """
     names, ranges, unguarded = UniqueNames.of(model), dict[ir.Node, Ends](), dict[str, str]()
-    for node in model.graph.all_nodes():
+    for node in list(model.graph.all_nodes()):
         if node.domain == DOMAIN and node.op_type in GUARDED:
             found = why_uncounted(model, graph_of(node)) or _range_of(node)
             if isinstance(found, str):
@@ -140,20 +148,6 @@ def remove_guard(model: ir.Model) -> None:
     del model.metadata_props[GUARD_KEY]
 
 
-def stored_neuron(node: ir.Node) -> tuple[MbeNeuron, Float32] | None:
-    """The first neuron of a spiking node that has a scale, and that scale; None where a parameter is computed."""
-    prefix = OPERATORS[node.op_type].roles[0].prefix
-    values = dict(zip(OPERATORS[node.op_type].inputs, node.inputs, strict=True))
-    tensors = {}
-    for name in (*PARAMETERS, "scale"):
-        value = values[prefix + name]
-        if value is None or value.const_value is None:
-            return None
-        tensors[name] = value.const_value.numpy()
-    scale = tensors.pop("scale")
-    return MbeNeuron(**tensors, polarity=node.attributes.get_int("polarity", 0)), scale
-
-
 def range_of(neuron: MbeNeuron, source: str, *, is_code: bool) -> Ends | str:
     """Range of the scaled arguments of `neuron`, or why it is not known.
 
@@ -171,13 +165,20 @@ def range_of(neuron: MbeNeuron, source: str, *, is_code: bool) -> Ends | str:
 
 
 def _range_of(node: ir.Node) -> Ends | str:
+    """Range of the scaled arguments of the first neuron of `node`, or why it is not known."""
     if len(node.outputs) > 1:
         return "its spikes are counted"
     stored = stored_neuron(node)
     if stored is None:
         return "its parameters are computed in the model"
     source = node.metadata_props.get(SOURCE_KEY, "")
-    return range_of(stored[0], source, is_code=source == IDENTITY or OPERATORS[node.op_type].roles[0].is_code)
+    ends = range_of(stored.neuron, source, is_code=source == IDENTITY or OPERATORS[node.op_type].roles[0].is_code)
+    bounds = answers(node.inputs[0]) if node.op_type == MBE_NEURON.name else None
+    if isinstance(ends, str) or bounds is None:
+        return ends
+    least = float(stored.scale.min())
+    within = ends.lowest * least <= bounds.lowest and bounds.highest <= ends.highest * least
+    return UNLIMITED if within else ends
 
 
 def _guarded(model: ir.Model, names: UniqueNames, node: ir.Node, ends: Ends) -> ir.Value:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
-from onnx_snn.graph.node_builder import NodeBuilder, add_initializer
+from onnx_snn.graph.node_builder import NodeBuilder, SharedInitializers
 from onnx_snn.graph.subgraphs import BODIES, BRANCHES, around, graph_of, graphs_in, places
 from onnx_snn.graph.unique_names import UniqueNames
 
@@ -34,8 +34,7 @@ class Totals:
     """
 
     def __init__(self, model: ir.Model, names: UniqueNames) -> None:
-        self._model, self._names = model, names
-        self._axis = add_initializer(model, names, "onnx_snn.first_axis", np.zeros(1, np.int64))
+        self._model, self._names, self._constants = model, names, SharedInitializers(model, names)
 
     def joined(self, counts: Sequence[ir.Value], name: str) -> tuple[ir.Value, list[ir.Value]]:
         """A value of the main graph that holds the totals of `counts`, one after the other.
@@ -47,10 +46,7 @@ class Totals:
         Returns:
             The value, int64, and the counts in its order.
         """
-        total, order = self._of_graph(self._model.graph, set(counts), name)
-        if not order:
-            self._model.graph.initializers.pop(self._axis.name or "")
-        return total, order
+        return self._of_graph(self._model.graph, set(counts), name)
 
     def _of_graph(self, graph: ir.Graph, counts: set[ir.Value], name: str) -> tuple[ir.Value, list[ir.Value]]:
         parts: list[ir.Value] = []
@@ -83,11 +79,10 @@ class Totals:
             node.attributes[other].as_graph().outputs.append(none)
             return output
         output.shape = ir.Shape([None, size])
-        graph = graph_of(node)
-        assert isinstance(graph, ir.Graph), "a node of a model lies in a graph"
-        builder = NodeBuilder(self._names, graph)
+        axis = self._constants.get([0], ir.DataType.INT64, "onnx_snn.constant")
+        builder = NodeBuilder(self._names, graph_of(node))
         summed = builder.named(
-            f"{name}/{node.name}", "ReduceSum", [output, self._axis], {"keepdims": 0}, dtype=ir.DataType.INT64
+            f"{name}/{node.name}", "ReduceSum", [output, axis], {"keepdims": 0}, dtype=ir.DataType.INT64
         )
         summed.shape = ir.Shape([size])
         return summed

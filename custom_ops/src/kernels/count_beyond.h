@@ -3,7 +3,7 @@
 //
 //     x < lowest * scale  or  x > highest * scale
 //
-// Both comparisons are false for NaN. The elements are few enough to stay in the first-level cache for the evaluation
+// Comparisons are false for NaN. The elements are few enough to stay in the first-level cache for the evaluation
 // that follows.
 #pragma once
 
@@ -17,34 +17,42 @@ namespace onnx_snn {
 // Elements of a part, whose count fits into 32 bits.
 inline constexpr std::size_t kCountedPart = 1u << 16;
 
-template <class Simd>
-std::size_t count_beyond(const Range& range, const Scale& scale, const float* x, std::size_t count) {
-  const float lowest = range.lowest, highest = range.highest;
-  const bool varies = scale.kind != Rescaling::kNone && scale.along.stride != 0;
-  const float uniform = scale.kind == Rescaling::kNone ? 1 : scale.along.values[0];
-  const float low = lowest * uniform, high = highest * uniform;
+// The number of i below `count` for which beyond(i) is true.
+template <class Beyond>
+std::size_t count_where(std::size_t count, Beyond beyond) {
   std::size_t found = 0;
   for (std::size_t first = 0; first < count; first += kCountedPart) {
-    const std::size_t size = count - first < kCountedPart ? count - first : kCountedPart;
-    const float* const part = x + first;
-    std::uint32_t beyond = 0;
-    if (varies) {
-      const float* const scales = scale.along.values + first;
-      for (std::size_t i = 0; i < size; ++i) {
-        beyond += (part[i] < lowest * scales[i]) | (part[i] > highest * scales[i]);
-      }
-    } else {
-      for (std::size_t i = 0; i < size; ++i) beyond += (part[i] < low) | (part[i] > high);
-    }
-    found += beyond;
+    const std::size_t last = count - first < kCountedPart ? count : first + kCountedPart;
+    std::uint32_t in_part = 0;
+    for (std::size_t i = first; i < last; ++i) in_part += beyond(i);
+    found += in_part;
   }
   return found;
+}
+
+// With scale(i) that of element i. A range that mirrors itself takes one comparison, as does one without a lower end.
+template <class ScaleOf>
+std::size_t count_beyond(const Range& range, const float* x, std::size_t count, ScaleOf scale) {
+  const float lowest = range.lowest, highest = range.highest;
+  if (lowest == -highest) {
+    return count_where(count, [=](std::size_t i) { return __builtin_fabsf(x[i]) > highest * scale(i); });
+  }
+  if (lowest == -__builtin_inff()) {
+    return count_where(count, [=](std::size_t i) { return x[i] > highest * scale(i); });
+  }
+  return count_where(count, [=](std::size_t i) -> bool {
+    return static_cast<int>(x[i] < lowest * scale(i)) | static_cast<int>(x[i] > highest * scale(i));
+  });
 }
 
 // Adds to the count of a guard, which only few runs do.
 template <class Simd>
 void watch(const Guard& guard, const Scale& scale, const float* x, std::size_t count) {
-  const std::size_t beyond = count_beyond<Simd>(guard.range, scale, x, count);
+  const float* const scales = scale.along.values;
+  const bool varies = scale.kind != Rescaling::kNone && scale.along.stride != 0;
+  const float uniform = scale.kind == Rescaling::kNone ? 1 : scales[0];
+  const std::size_t beyond = varies ? count_beyond(guard.range, x, count, [=](std::size_t i) { return scales[i]; })
+                                    : count_beyond(guard.range, x, count, [=](std::size_t) { return uniform; });
   if (beyond != 0) guard.saturated.fetch_add(static_cast<std::int64_t>(beyond), std::memory_order_relaxed);
 }
 
