@@ -24,6 +24,7 @@ from onnx_snn.errors import (
     NeuronError,
     OnnxSnnError,
     OutputError,
+    SaturationWarning,
 )
 from onnx_snn.evaluation.comparison import Evaluation, compare
 from onnx_snn.evaluation.metrics import Metric
@@ -82,6 +83,7 @@ __all__ = [
     "ProductActivity",
     "ProductKind",
     "Profile",
+    "SaturationWarning",
     "ScalarFunction",
     "Scope",
     "Sensitivity",

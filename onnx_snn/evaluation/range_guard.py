@@ -58,6 +58,13 @@ class Guard:
     nodes: tuple[str, ...] = ()
     unguarded: dict[str, str] = field(default_factory=dict)
 
+    def text(self) -> str:
+        """What is counted, in words."""
+        of_nodes = f"output {self.output!r} counts the elements beyond the ranges of {len(self.nodes)} nodes"
+        reasons = [f"{name}: {reason}" for name, reason in self.unguarded.items()]
+        missing = f"; not guarded are {'; '.join(reasons)}" if reasons else ""
+        return f"range guard: {of_nodes if self.nodes else 'no node can exceed a range that is known'}{missing}"
+
 
 def guard_of(model: ir.Model) -> Guard | None:
     """The guard that `model` has; None where it has none."""

@@ -2,7 +2,8 @@
 """Counts out of branches and bodies: sums over all iterations, 0 where a branch is not taken.
 
 A count is int64 [k] in any graph of a model. Those of a graph are joined to one tensor, which leaves the graph as a
-further output of the node around it: of an If, whose other branch answers zeros; of a Loop, whose iterations are summed.
+further output of the node around it: of an If, whose other branch answers zeros; of a Loop, whose iterations are
+summed.
 """
 
 from __future__ import annotations

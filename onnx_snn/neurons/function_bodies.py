@@ -16,8 +16,8 @@ from collections.abc import Iterable
 import onnx
 
 from onnx_snn.neurons.bodies import halving
-from onnx_snn.neurons.bodies.guard import guard_texts
 from onnx_snn.neurons.bodies.guarantees import Guarantees, has_closed_form
+from onnx_snn.neurons.bodies.guard import guard_texts
 from onnx_snn.neurons.bodies.mbe_neuron import mbe_neuron
 from onnx_snn.neurons.bodies.normalization import (
     halving_layer_normalization,
