@@ -44,6 +44,7 @@ NAMES = [
     "ProductKind",
     "Profile",
     "ScalarFunction",
+    "SaturationWarning",
     "Scope",
     "Sensitivity",
     "Status",

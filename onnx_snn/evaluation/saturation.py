@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from onnx_snn.data.specs import Feed
 from onnx_snn.evaluation.range_guard import Guard, add_element_counts, add_guard, guard_of
+from onnx_snn.formatting import share
 from onnx_snn.graph.model_reader import load_model
 from onnx_snn.graph.model_writer import save_model
 from onnx_snn.metadata import GUARD_KEY
@@ -51,10 +52,10 @@ def saturation_warning(nodes: Sequence[Saturation]) -> str:
     if not saturated:
         return ""
     worst = max(saturated, key=lambda node: node.share)
+    counts = f"{worst.saturated:,} of {worst.elements:,} elements ({share(worst.saturated, worst.elements)})"
     return (
-        f"warning: values at {len(saturated)} of {len(nodes)} nodes saturate, most of all at {worst.node}: "
-        f"{worst.saturated:,} of {worst.elements:,} elements ({worst.share:.2%}) are beyond the range that the network "
-        f"was converted for; {REMEDY}"
+        f"warning: values at {len(saturated)} of {len(nodes)} nodes saturate, most of all at {worst.node}: {counts} "
+        f"are beyond the range that the network was converted for; {REMEDY}"
     )
 
 

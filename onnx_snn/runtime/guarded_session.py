@@ -37,10 +37,10 @@ class GuardOutput(NamedTuple):
             return ""
         worst = int(counts.argmax())
         others = int(np.count_nonzero(counts)) - 1
-        more = f", and those of {others} more node{'s' if others > 1 else ''}" if others else ""
+        more = f", and others at {others} more node{'s' if others > 1 else ''}" if others else ""
         return (
-            f"{int(counts[worst]):,} values at node {self.nodes[worst]!r}{more} are beyond the range that the network "
-            f"was converted for, and saturate; {REMEDY}"
+            f"values are beyond the range that the network was converted for, and saturate: {int(counts[worst]):,} at "
+            f"node {self.nodes[worst]!r}{more}; {REMEDY}"
         )
 
 
@@ -48,8 +48,8 @@ class GuardedSession(ort.InferenceSession):  # type: ignore[misc]  # onnxruntime
     """An ordinary session, which watches the guard of its file where it has one.
 
     `run` and `run_with_ort_values` also compute the guard's output until it first shows saturated elements, of which
-    they warn once (`SaturationWarning`). They return that output only where it is asked for by name; `get_outputs` does not
-    list it. Runs with I/O binding compute what is bound to them, and are not watched.
+    they warn once (`SaturationWarning`). They return that output only where it is asked for by name; `get_outputs` does
+    not list it. Runs with I/O binding compute what is bound to them, and are not watched.
     """
 
     def __init__(self, path: str | Path, *arguments: Any, **options: Any) -> None:
