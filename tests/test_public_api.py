@@ -156,6 +156,7 @@ OPTIONS = [
     "exclude",
     "strict",
     "meter",
+    "guard",
     "nodes",
 ]
 

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -11,60 +10,29 @@ import networks
 import numpy as np
 import onnx
 import onnx_ir as ir
-import onnxruntime as ort
 import pytest
 from graphs import graph
+from guarded_networks import X, beyond, guarded_files, outputs
 from networks import normal
-from numpy.typing import NDArray
 from portable import OPSET, assert_same_bits, session_of
 
 import onnx_snn
-from onnx_snn import ConfigError, SaturationWarning
+from onnx_snn import ConfigError
 from onnx_snn.evaluation.range_guard import Guard, add_guard, guard_of, load_unguarded, range_of
-from onnx_snn.evaluation.saturation import Saturation, saturation_warning
-from onnx_snn.evaluation.stored_neurons import stored_neuron
 from onnx_snn.graph.counted_totals import Totals
 from onnx_snn.graph.map_types import to_proto
 from onnx_snn.graph.model_reader import load_model
 from onnx_snn.graph.unique_names import UniqueNames
-from onnx_snn.metadata import GUARD_KEY, IDENTITY, SOURCE_KEY
 from onnx_snn.neurons import functions
 from onnx_snn.neurons.argument_range import UNLIMITED
 from onnx_snn.neurons.function_bodies import function_protos, guard_protos
 from onnx_snn.neurons.mbe import MbeNeuron, halving_neuron
 from onnx_snn.neurons.opset import DOMAIN, GUARDED, GUARDED_VERSION, OPERATORS, PARAMETERS
 
-X = {"x": normal(64, 8)}
-
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A network, and its conversion with and without a guard."""
-    folder = tmp_path_factory.mktemp("guard")
-    paths = {name: folder / f"{name}.onnx" for name in ("original", "plain", "guarded")}
-    onnx.save(networks.classifier(), paths["original"])
-    for name in ("plain", "guarded"):
-        options: dict[str, Any] = {"fast": True, "guard": name == "guarded", "progress": False}
-        onnx_snn.convert(paths["original"], paths[name], X, **options)
-    return paths
-
-
-def _run(path: Path, feeds: dict[str, Any], kernels: bool = True) -> dict[str, NDArray[Any]]:
-    """All outputs, that of the guard too."""
-    model = onnx.load(path)
-    session = session_of(model, kernels=kernels)
-    return dict(zip((output.name for output in model.graph.output), session.run(None, feeds), strict=True))
-
-
-def _beyond(path: Path, name: str, argument: NDArray[Any]) -> int:
-    """Elements of `argument` at node `name` beyond the range, by the definition in docs/op_spec.md."""
-    (node,) = (node for node in load_unguarded(path).graph if node.name == name)
-    stored = stored_neuron(node)
-    assert stored is not None
-    ends = range_of(stored.neuron, node.metadata_props[SOURCE_KEY], is_code=node.metadata_props[SOURCE_KEY] == IDENTITY)
-    assert not isinstance(ends, str)
-    least, most = (np.float32(end) * stored.scale for end in ends)
-    return int(((argument < least) | (argument > most)).sum())
+    return guarded_files(tmp_path_factory.mktemp("guard"))
 
 
 @pytest.mark.parametrize("factor", [1, 10, 1000])
@@ -73,13 +41,13 @@ def test_counts_and_outputs_are_the_same_everywhere(files: dict[str, Path], fact
     guard = guard_of(load_model(files["guarded"]))
     assert guard is not None
     assert not guard.unguarded
-    by_kernels, by_functions = (_run(files["guarded"], feeds, kernels) for kernels in (True, False))
-    for name, array in _run(files["plain"], feeds).items():
+    by_kernels, by_functions = (outputs(files["guarded"], feeds, kernels) for kernels in (True, False))
+    for name, array in outputs(files["plain"], feeds).items():
         assert_same_bits(by_kernels[name], array, name)
     for name, array in by_kernels.items():
         assert_same_bits(by_functions[name], array, name)
     counts = dict(zip(guard.nodes, by_kernels[guard.output], strict=True))
-    assert counts["x/code"] == _beyond(files["plain"], "x/code", feeds["x"])
+    assert counts["x/code"] == beyond(files["plain"], "x/code", feeds["x"])
     assert any(counts.values()) == (factor > 1)
 
 
@@ -102,9 +70,9 @@ def test_every_kind_of_neuron_is_guarded(options: dict[str, Any], files: dict[st
     assert not report.guard.unguarded
     assert report.guard.text() in " ".join(report.text().split())
     feeds = {"x": X["x"] * np.float32(50)}
-    by_kernels, by_functions = (_run(path, feeds, kernels)[report.guard.output] for kernels in (True, False))
+    by_kernels, by_functions = (outputs(path, feeds, kernels)[report.guard.output] for kernels in (True, False))
     assert by_kernels.tolist() == by_functions.tolist()
-    assert by_kernels[report.guard.nodes.index("x/code")] == _beyond(path, "x/code", feeds["x"]) > 0
+    assert by_kernels[report.guard.nodes.index("x/code")] == beyond(path, "x/code", feeds["x"]) > 0
 
 
 def _guarded_model(op_type: str, polarity: int) -> onnx.ModelProto:
@@ -198,26 +166,32 @@ def test_counts_leave_branches_and_loops(x: float, expected: list[int]) -> None:
     assert [by_name[name] for name in ("of_then", "of_body", "n")] == expected
 
 
-LOOPED = """
-    trips = Constant <value = int64 {3}> ()
-    go = Constant <value = bool {1}> ()
-    y = Loop (trips, go, x) <body = body (int64 i, bool before, float[N,4,8] xi) => (bool after, float[N,4,8] xo) {
-        after = Identity (before) xo = Gelu (xi)
-    }>
-"""
+NESTED = {
+    "loop": (
+        "trips = Constant <value = int64 {3}> () go = Constant <value = bool {1}> () y = Loop (trips, go, x) <"
+        "body = body (int64 i, bool before, float[N,4,8] xi) => (bool after, float[N,4,8] xo) "
+        "{ after = Identity (before) xo = Gelu (xi) }>"
+    ),
+    "branch": (
+        "largest = ReduceMax <keepdims = 0> (x) taken = Greater (largest, one) y = If (taken) <"
+        "then_branch = a () => (float[N,4,8] ya) { ya = Gelu (x) }, "
+        "else_branch = b () => (float[N,4,8] yb) { yb = Neg (x) }>"
+    ),
+}
 
 
-def test_neurons_in_a_loop_are_guarded(tmp_path: Path) -> None:
+@pytest.mark.parametrize("body", NESTED.values(), ids=NESTED)
+def test_neurons_in_subgraphs_are_guarded(body: str, tmp_path: Path) -> None:
     path = tmp_path / "guarded.onnx"
-    data = {"x": normal(4, 4, 8)}
-    report = onnx_snn.convert(graph(LOOPED), path, data, guard=True, fast=True, progress=False)
+    data = {"x": np.clip(normal(8, 4, 8), -2, 2)}
+    report = onnx_snn.convert(graph(body), path, data, guard=True, fast=True, progress=False)
     assert report.guard is not None
     assert len(report.guard.nodes) == 1
-    far = {"x": np.abs(data["x"]) * 100 + 100}
-    by_kernels, by_functions = (_run(path, far, kernels)[report.guard.output] for kernels in (True, False))
+    far, silent = {"x": np.abs(data["x"]) + 100}, {"x": -np.abs(data["x"])}
+    by_kernels, by_functions = (outputs(path, far, kernels)[report.guard.output] for kernels in (True, False))
     assert by_kernels.tolist() == by_functions.tolist()
     assert by_kernels[0] >= far["x"].size
-    assert _run(path, data)[report.guard.output].tolist() == [0]
+    assert [outputs(path, feeds)[report.guard.output].tolist() for feeds in (data, silent)] == [[0], [0]]
 
 
 def _resolving(function: str, lowest: float, highest: float) -> MbeNeuron:
@@ -248,55 +222,6 @@ def test_the_guard_can_be_removed(files: dict[str, Path]) -> None:
     assert described[0] == described[1]
     assert restored.graph.opset_imports[DOMAIN] == plain.graph.opset_imports[DOMAIN] == 1
     assert add_guard(restored).nodes == guard_of(load_model(files["guarded"])).nodes  # type: ignore[union-attr]
-
-
-def test_a_session_warns_once(files: dict[str, Path]) -> None:
-    far, names = {"x": X["x"] * np.float32(1000)}, [output.name for output in onnx.load(files["plain"]).graph.output]
-    session = onnx_snn.session(files["guarded"])
-    assert [output.name for output in session.get_outputs()] == names
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert len(session.run(None, X)) == len(names)
-    with pytest.warns(SaturationWarning, match="at node 'x/code', and others at .* --headroom"):
-        expected = session.run(None, far)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        (again, counts) = session.run([names[0], "saturated"], far)
-        tensors = {"x": ort.OrtValue.ortvalue_from_numpy(far["x"])}
-        (tensor,) = session.run_with_ort_values(None, tensors)
-    assert len(expected) == len(names)
-    assert counts.any()
-    assert_same_bits(again, expected[0], "the output")
-    assert_same_bits(tensor.numpy(), expected[0], "the output")
-
-
-@pytest.mark.parametrize("text", ["[]", "{", '{"output": "y", "nodes": ["a"]}', '{"output": "saturated", "nodes": []}'])
-def test_metadata_that_fits_no_output_are_ignored(text: str, files: dict[str, Path], tmp_path: Path) -> None:
-    model = onnx.load(files["guarded"])
-    next(entry for entry in model.metadata_props if entry.key == GUARD_KEY).value = text
-    onnx.save(model, tmp_path / "odd.onnx")
-    session = onnx_snn.session(tmp_path / "odd.onnx")
-    assert len(session.run(None, {"x": X["x"] * np.float32(1000)})) == len(model.graph.output)
-
-
-@pytest.mark.parametrize("file", ["plain", "guarded"])
-def test_compare_and_profile_tell_what_saturates(file: str, files: dict[str, Path]) -> None:
-    far = {"x": X["x"] * np.float32(10)}
-    for data, factor in ((X, 1), (far, 10)):
-        compared = onnx_snn.compare(files["original"], files[file], data, progress=False)
-        text = " ".join(compared.text().split())
-        code = next(node for node in compared.saturation if node.node == "x/code")
-        assert (code.saturated, code.elements) == (_beyond(files["plain"], "x/code", data["x"]), data["x"].size)
-        profile = onnx_snn.profile(files[file], data, progress=False).text()
-        assert [t.count("warning: values at") for t in (text, profile)] == [int(factor > 1)] * 2
-        assert ("--headroom" in text) == (factor > 1)
-
-
-def test_the_warning_names_the_worst_node() -> None:
-    nodes = [Saturation("many", 10, 1000), Saturation("most", 5, 10), Saturation("none", 0, 10)]
-    assert "2 of 3 nodes" in saturation_warning(nodes)
-    assert "at most: 5 of 10 elements (50.00%)" in saturation_warning(nodes)
-    assert saturation_warning(nodes[2:]) == saturation_warning([]) == ""
 
 
 def test_the_output_gets_an_unused_name(tmp_path: Path) -> None:
