@@ -55,6 +55,7 @@ class GuardedSession(ort.InferenceSession):  # type: ignore[misc]  # onnxruntime
     def __init__(self, path: str | Path, *arguments: Any, **options: Any) -> None:
         super().__init__(path, *arguments, **options)
         self._guard = _guard_of(self.get_modelmeta().custom_metadata_map, super().get_outputs())
+        self._own = tuple(output.name for output in self.get_outputs())
         self._warned = False
 
     def get_outputs(self) -> list[ort.NodeArg]:
@@ -88,7 +89,7 @@ class GuardedSession(ort.InferenceSession):  # type: ignore[misc]  # onnxruntime
     def _names(self, asked: Sequence[str] | None) -> tuple[list[str], list[str]]:
         """Names of the outputs that are asked for, and of those to compute: the guard's as well until it has warned."""
         assert self._guard is not None, "callers check it"
-        names = list(asked) if asked else [output.name for output in self.get_outputs()]
+        names = list(asked) if asked else list(self._own)
         return names, names if self._warned or self._guard.name in names else [*names, self._guard.name]
 
     def _look_at(self, counts: NDArray[np.int64] | None) -> None:
