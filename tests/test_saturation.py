@@ -14,7 +14,7 @@ from guarded_networks import X, beyond, guarded_files
 from portable import assert_same_bits
 
 import onnx_snn
-from onnx_snn import SaturationWarning
+from onnx_snn import ModelError, SaturationWarning
 from onnx_snn.evaluation.saturation import Saturation, saturation_warning
 from onnx_snn.metadata import GUARD_KEY
 
@@ -51,6 +51,14 @@ def test_metadata_that_fits_no_output_are_ignored(text: str, files: dict[str, Pa
     onnx.save(model, tmp_path / "odd.onnx")
     session = onnx_snn.session(tmp_path / "odd.onnx")
     assert len(session.run(None, {"x": X["x"] * np.float32(1000)})) == len(model.graph.output)
+
+
+@pytest.mark.parametrize("text", ["[]", "{", '{"output": "none", "nodes": [], "unguarded": {}}', '{"output": 1}'])
+def test_a_record_of_the_guard_that_does_not_fit_is_refused(text: str, files: dict[str, Path]) -> None:
+    model = onnx.load(files["guarded"])
+    next(entry for entry in model.metadata_props if entry.key == GUARD_KEY).value = text
+    with pytest.raises(ModelError, match=r"the metadata 'onnx_snn\.guard'"):
+        onnx_snn.profile(model, X, progress=False)
 
 
 @pytest.mark.parametrize("file", ["plain", "guarded"])

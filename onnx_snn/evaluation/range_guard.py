@@ -17,13 +17,14 @@ from pathlib import Path
 import numpy as np
 import onnx_ir as ir
 
-from onnx_snn.errors import ConfigError
+from onnx_snn.errors import ConfigError, ModelError
 from onnx_snn.evaluation.stored_neurons import answers, stored_neuron
 from onnx_snn.graph.counted_totals import Totals, why_uncounted
 from onnx_snn.graph.model_reader import ModelSource, load_model
 from onnx_snn.graph.node_builder import add_initializer
 from onnx_snn.graph.subgraphs import graph_of
 from onnx_snn.graph.unique_names import UniqueNames
+from onnx_snn.json_files import parse_object
 from onnx_snn.metadata import GUARD_KEY, IDENTITY, SOURCE_KEY
 from onnx_snn.neurons import function_bodies, functions
 from onnx_snn.neurons.argument_range import UNLIMITED, argument_range
@@ -67,12 +68,24 @@ class Guard:
 
 
 def guard_of(model: ir.Model) -> Guard | None:
-    """The guard that `model` has; None where it has none."""
+    """The guard that `model` has; None where it has none.
+
+    Raises:
+        ModelError: it has guarded nodes, but no record of them that fits its outputs.
+    """
     text = model.metadata_props.get(GUARD_KEY)
-    if text is None:
+    if text is None and not _guarded_nodes(model):
         return None
-    values = json.loads(text)
-    return Guard(values["output"], tuple(values["nodes"]), dict(values["unguarded"]))
+    try:
+        values = parse_object(text or "")
+        guard = Guard(values["output"], tuple(values["nodes"]), dict(values["unguarded"]))
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelError(
+            f"the metadata {GUARD_KEY!r} of a model with guarded nodes cannot be read ({error})"
+        ) from error
+    if guard.output not in {value.name for value in model.graph.outputs}:
+        raise ModelError(f"the metadata {GUARD_KEY!r} names the output {guard.output!r}, which the model does not have")
+    return guard
 
 
 def add_guard(model: ir.Model) -> Guard:

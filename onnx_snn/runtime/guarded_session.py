@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from onnx_snn.errors import SaturationWarning
+from onnx_snn.json_files import parse_object
 from onnx_snn.metadata import GUARD_KEY
 
 REMEDY = "calibrate on data like these, or convert with a larger --headroom"
@@ -102,9 +102,9 @@ class GuardedSession(ort.InferenceSession):  # type: ignore[misc]  # onnxruntime
 def _guard_of(metadata: Mapping[str, str], outputs: Sequence[ort.NodeArg]) -> GuardOutput | None:
     """The guard in the metadata of a model; None where it has none, or one that its outputs do not fit."""
     try:
-        values = json.loads(metadata.get(GUARD_KEY, "null"))
+        values = parse_object(metadata.get(GUARD_KEY, ""))
         guard = GuardOutput(str(values["output"]), tuple(map(str, values["nodes"])))
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError):
         return None
     shapes = {output.name: output.shape for output in outputs if output.type == "tensor(int64)"}
     return guard if shapes.get(guard.name) == [len(guard.nodes)] else None
