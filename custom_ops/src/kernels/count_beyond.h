@@ -3,8 +3,7 @@
 //
 //     x < lowest * scale  or  x > highest * scale
 //
-// Comparisons are false for NaN. The elements are few enough to stay in the first-level cache for the evaluation
-// that follows.
+// Comparisons are false for NaN.
 #pragma once
 
 #include <cstddef>

@@ -15,6 +15,9 @@ namespace {
 // Scales of shorter runs are written out one for each element, so that one call of a kernel covers many runs.
 constexpr std::size_t kShortRun = 512;
 
+// Elements that are counted right after their evaluation, so that they still are in the first-level cache.
+constexpr std::size_t kWatched = 1024;
+
 // What one run evaluates.
 struct Run {
   const KernelContext& context;
@@ -75,8 +78,16 @@ struct Run {
 
  private:
   void evaluate(const Along& along, std::size_t first, std::size_t count, TaskSpikes& task_spikes) const {
-    const Scale scale{scales.kind, along};
-    if (guard) kernels().watch(*guard, scale, x.values + first, count);
+    if (!guard) return evaluate_part({scales.kind, along}, first, count, task_spikes);
+    for (std::size_t start = 0; start < count; start += kWatched) {
+      const std::size_t size = std::min(kWatched, count - start);
+      const Scale scale{scales.kind, {along.values + along.stride * start, along.stride}};
+      evaluate_part(scale, first + start, size, task_spikes);
+      kernels().watch(*guard, scale, x.values + first + start, size);
+    }
+  }
+
+  void evaluate_part(const Scale& scale, std::size_t first, std::size_t count, TaskSpikes& task_spikes) const {
     kernels().evaluate(neuron, scale, x.values + first, y + first, count, task_spikes.counter());
   }
 };
