@@ -24,6 +24,7 @@ from onnx_snn.errors import (
     NeuronError,
     OnnxSnnError,
     OutputError,
+    SaturationWarning,
 )
 from onnx_snn.evaluation.comparison import Evaluation, compare
 from onnx_snn.evaluation.metrics import Metric
@@ -86,6 +87,7 @@ __all__ = [
     "Profile",
     "Replay",
     "ReplayedProduct",
+    "SaturationWarning",
     "ScalarFunction",
     "Scope",
     "Sensitivity",

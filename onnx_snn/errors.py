@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Exceptions of onnx-snn: one base class, one subclass for each thing a user can put right."""
+"""Exceptions and warnings of onnx-snn: one class for each thing a user can put right."""
 
 
 class OnnxSnnError(Exception):
@@ -28,3 +28,7 @@ class LibraryError(OnnxSnnError):
 
 class OutputError(OnnxSnnError):
     """The result cannot be written where it was asked for."""
+
+
+class SaturationWarning(UserWarning):
+    """Values are beyond the range that a network was converted for, and saturate."""

@@ -183,3 +183,9 @@ def _fitted(cells: Sequence[str], size: int) -> list[list[str]]:
             text = " ".join(cut[word] for word in cell.split())
             lines.append(textwrap.wrap(text, size, break_on_hyphens=False))
     return lines
+
+
+def share(part: int, whole: int) -> str:
+    """`part` of `whole` in percent; a share that is not 0 does not read as 0."""
+    fraction = part / max(whole, 1)
+    return "<0.01%" if 0.0 < fraction < 5e-5 else f"{fraction:.2%}"

@@ -10,6 +10,10 @@ CONFIG_KEY = "onnx_snn.config"
 UPGRADED_KEY = "onnx_snn.upgraded_from"
 """Key of a model's metadata: the opset of the original, where it was older than conversions need."""
 
+GUARD_KEY = "onnx_snn.guard"
+"""Key of a model's metadata, as JSON: the name of the output that counts saturated elements (`output`), the names of
+the nodes by index of that output (`nodes`), and nodes that are not guarded, with the reason (`unguarded`)."""
+
 SOURCE_KEY = "pkg.onnx_snn.source"
 """Key of a spiking node's metadata: the function that it replaces, such as "gelu"; "identity" for a code."""
 

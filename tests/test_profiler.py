@@ -138,8 +138,9 @@ def test_a_single_value_out_of_range_is_named(classifier: Path, kernels: bool) -
     assert code.out_of_range == 1
     text = " ".join(profile.text().split())
     assert "<0.01%" in text
-    assert "x/code: 1 of 89,600 elements. Calibrate on data like these" in text
-    assert "out of range" not in profiled(classifier, X, kernels=kernels).text()
+    assert "x/code: 1 of 89,600 elements (<0.01%) are beyond the range" in text
+    assert "calibrate on data like these" in text
+    assert "warning" not in profiled(classifier, X, kernels=kernels).text()
 
 
 def test_mantissas_are_never_out_of_range(transformer: Path) -> None:

@@ -46,6 +46,7 @@ NAMES = [
     "Replay",
     "ReplayedProduct",
     "ScalarFunction",
+    "SaturationWarning",
     "Scope",
     "Sensitivity",
     "Status",
@@ -158,6 +159,7 @@ OPTIONS = [
     "exclude",
     "strict",
     "meter",
+    "guard",
     "nodes",
 ]
 

@@ -26,7 +26,13 @@ class Domain {
  public:
   explicit Domain(const OrtApi& api) : api_(api) {
     check(api_, api_.CreateCustomOpDomain("onnx_snn", &domain_));
-    const OrtCustomOp* const ops[] = {&mbe_neuron_, &softmax_, &layer_normalization_, &rms_normalization_};
+    const OrtCustomOp* const ops[] = {&mbe_neuron_,
+                                      &softmax_,
+                                      &layer_normalization_,
+                                      &rms_normalization_,
+                                      &guarded_mbe_neuron_,
+                                      &guarded_layer_normalization_,
+                                      &guarded_rms_normalization_};
     for (const OrtCustomOp* op : ops) check(api_, api_.CustomOpDomain_Add(domain_, op));
   }
   ~Domain() { api_.ReleaseCustomOpDomain(domain_); }
@@ -41,6 +47,9 @@ class Domain {
   const CustomOp<SpikingSoftmaxOp> softmax_{api_};
   const CustomOp<SpikingLayerNormalizationOp> layer_normalization_{api_};
   const CustomOp<SpikingRMSNormalizationOp> rms_normalization_{api_};
+  const CustomOp<GuardedMbeNeuronOp> guarded_mbe_neuron_{api_};
+  const CustomOp<GuardedSpikingLayerNormalizationOp> guarded_layer_normalization_{api_};
+  const CustomOp<GuardedSpikingRMSNormalizationOp> guarded_rms_normalization_{api_};
   OrtCustomOpDomain* domain_ = nullptr;
 };
 

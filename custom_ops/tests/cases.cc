@@ -161,6 +161,10 @@ float along(const OrtValue& tensor, const OrtValue& x, std::size_t element) {
   return tensor.floats()[offset];
 }
 
+std::vector<float> floats_of(const OrtValue& tensor) {
+  return std::vector<float>(tensor.floats(), tensor.floats() + tensor.elements());
+}
+
 std::vector<float> all_along(const OrtValue& tensor, const OrtValue& x) {
   std::vector<float> values(x.elements());
   for (std::size_t i = 0; i < values.size(); ++i) values[i] = along(tensor, x, i);
@@ -195,11 +199,48 @@ void answer_normalization(const Case& node, Answer& result, bool centred) {
   }
 }
 
+const std::string kGuarded = "Guarded";
+
+// Makes a node the guarded form of its operator.
+void add_range(Case& node, Random& random) {
+  const float high = std::fabs(random.normal(2)), low = random.chance(0.5) ? -high : -std::fabs(random.normal(2));
+  node.inputs.emplace_back(
+      Sides{2}, std::vector<float>{random.chance(0.2) ? -INFINITY : low, random.chance(0.2) ? INFINITY : high});
+  node.op = kGuarded + node.op;
+  node.guarded = true;
+}
+
+// The output of the operator itself, and the elements of its argument beyond the range.
+Answer guarded_answer(const Case& node) {
+  Case plain{node.op.substr(kGuarded.size()), node.attributes, {}, node.neurons, node.scale_input};
+  for (const OrtValue& input : node.inputs) {
+    if (&input != &node.inputs.back()) plain.inputs.emplace_back(input.sides, floats_of(input));
+  }
+  const bool centred = plain.op == "SpikingLayerNormalization";
+  const auto length = centred ? static_cast<std::size_t>(node.x().sides.back()) : 1;
+  const std::vector<float> scale = all_along(node.inputs[node.scale_input], node.x());
+  const float* const range = node.inputs.back().floats();
+  std::int64_t beyond = 0;
+  for (std::size_t i = 0; i < scale.size(); ++i) {
+    const float* const row = node.x().floats() + i / length * length;
+    double sum = 0;
+    for (std::size_t j = 0; centred && j < length; ++j) sum += row[j];
+    const float argument = row[i % length] - static_cast<float>(sum / static_cast<double>(length));
+    beyond += argument < range[0] * scale[i] || argument > range[1] * scale[i];
+  }
+  return {answer(plain).y, {{beyond}}};
+}
+
 }  // namespace
 
 Case draw_case(Random& random, const std::string& op) { return draw_case(random, op, draw_sides(random, op)); }
 
 Case draw_case(Random& random, const std::string& op, const Sides& x) {
+  if (op.find(kGuarded) == 0) {
+    Case node = draw_case(random, op.substr(kGuarded.size()), x);
+    add_range(node, random);
+    return node;
+  }
   Case node{op, {}, {}, {}, 0};
   const bool special = op == "MbeNeuron" && random.chance(0.5);
   node.inputs.emplace_back(x, draw_values(product(x), [&] {
@@ -228,6 +269,7 @@ Case draw_case(Random& random, const std::string& op, const Sides& x) {
 }
 
 Answer answer(const Case& node) {
+  if (node.guarded) return guarded_answer(node);
   Answer result{std::vector<float>(node.x().elements()), {}};
   for (const auto& neuron : node.neurons) result.spikes.emplace_back(neuron.timesteps * neuron.bases);
   if (node.op == "MbeNeuron") {

@@ -36,7 +36,7 @@ class Random {
 // The outputs of a node.
 struct Answer {
   std::vector<float> y;
-  std::vector<std::vector<std::int64_t>> spikes;
+  std::vector<std::vector<std::int64_t>> spikes;  // of a guarded node: the number of its saturated elements
 };
 
 // A node, with its inputs in the order of the operator.
@@ -46,12 +46,19 @@ struct Case {
   std::vector<OrtValue> inputs;
   std::vector<reference::Parameters> neurons;
   std::size_t scale_input;  // 0: none
+  bool guarded = false;     // its last input is a range
 
   const OrtValue& x() const { return inputs[0]; }
+  std::size_t outputs() const { return 1 + (guarded ? 1 : neurons.size()); }
 };
 
-inline const std::vector<std::string> kOperators{"MbeNeuron", "SpikingSoftmax", "SpikingLayerNormalization",
-                                                 "SpikingRMSNormalization"};
+inline const std::vector<std::string> kOperators{"MbeNeuron",
+                                                 "SpikingSoftmax",
+                                                 "SpikingLayerNormalization",
+                                                 "SpikingRMSNormalization",
+                                                 "GuardedMbeNeuron",
+                                                 "GuardedSpikingLayerNormalization",
+                                                 "GuardedSpikingRMSNormalization"};
 
 Case draw_case(Random& random, const std::string& op);
 Case draw_case(Random& random, const std::string& op, const Sides& x);

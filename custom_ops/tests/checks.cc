@@ -12,15 +12,14 @@ bool same(float a, float b) { return std::memcmp(&a, &b, sizeof a) == 0 || (std:
 }  // namespace
 
 OrtKernelInfo info_of(const Case& node, const Setting& setting) {
-  OrtKernelInfo info{kName, node.attributes, {}, setting.counted ? 1 + node.neurons.size() : 1};
+  OrtKernelInfo info{kName, node.attributes, {}, setting.counted ? node.outputs() : 1};
   for (const OrtValue& input : node.inputs) info.constants.push_back(setting.constant ? &input : nullptr);
   info.constants[0] = nullptr;
   return info;
 }
 
 OrtKernelContext context_of(const Case& node, const Setting& setting) {
-  OrtKernelContext context{
-      {}, std::vector<bool>(setting.counted ? 1 + node.neurons.size() : 1, true), setting.threads, {}};
+  OrtKernelContext context{{}, std::vector<bool>(setting.counted ? node.outputs() : 1, true), setting.threads, {}};
   for (const OrtValue& input : node.inputs) context.inputs.push_back(&input);
   return context;
 }
@@ -34,7 +33,8 @@ void require_answer(const OrtKernelContext& context, const Case& node, const Ans
   for (std::size_t n = 0; counted && n < expected.spikes.size(); ++n) {
     const OrtValue& spikes = *context.outputs[1 + n];
     const auto& neuron = node.neurons[n];
-    REQUIRE((spikes.sides == Sides{std::int64_t(neuron.timesteps), std::int64_t(neuron.bases)}), node.op);
+    const Sides per_slot{std::int64_t(neuron.timesteps), std::int64_t(neuron.bases)};
+    REQUIRE((spikes.sides == (node.guarded ? Sides{1} : per_slot)), node.op);
     REQUIRE(std::memcmp(spikes.integers(), expected.spikes[n].data(), expected.spikes[n].size() * 8) == 0, node.op);
   }
 }

@@ -53,6 +53,10 @@ void test_messages() {
   require_refusal(mbe, "input weight has element type 7; expected float32 (1)", [](Case& node) {
     node.inputs[6] = OrtValue(ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64, node.inputs[6].sides);
   });
+  const auto guarded = "GuardedMbeNeuron";
+  require_refusal(guarded, "input range has shape [3]; expected [2]", reshape(9, {3}, 3));
+  require_refusal(guarded, "input range holds nan and ", set(9, NAN));
+  require_refusal(guarded, "input range holds inf and ", set(9, INFINITY));
   require_refusal("SpikingSoftmax", "input x has shape []; expected one axis or more", reshape(0, {}, 1));
   require_refusal("SpikingSoftmax", "input reciprocal_gain holds 0; expected", set(9, 0));
   const auto layer = "SpikingLayerNormalization";

@@ -27,11 +27,11 @@ from onnx_snn.data.specs import input_specs
 from onnx_snn.errors import ConfigError
 from onnx_snn.evaluation.comparison import Evaluation, compare
 from onnx_snn.evaluation.node_sensitivity import Sensitivity
+from onnx_snn.evaluation.range_guard import load_unguarded
 from onnx_snn.evaluation.sensitivity import DEFAULT_SAMPLES, sensitivity
 from onnx_snn.events.replayer import DEFAULT_SAMPLES as DEFAULT_REPLAYED
 from onnx_snn.events.replayer import replay
 from onnx_snn.exporter import export
-from onnx_snn.graph.model_reader import load_model
 from onnx_snn.output_files import write_json
 from onnx_snn.profiling.energy import EnergyCosts
 from onnx_snn.profiling.gain import measured_gain, verdict
@@ -182,7 +182,7 @@ def _run_arguments(options: argparse.Namespace) -> dict[str, Any]:
 
 def _verdict(result: Evaluation, options: argparse.Namespace) -> str:
     """What the compared network lost and gained; spikes are counted on the first samples."""
-    network = load_model(options.spiking, options.custom_ops)
+    network = load_unguarded(options.spiking, options.custom_ops)
     samples = min(GAIN_SAMPLES, options.samples or GAIN_SAMPLES)
     size, judge = options.batch_size, JudgeOfModel(network)
     feeds = open_feeds(options.data, input_specs(network), batch_size=size, max_samples=samples, judge=judge)

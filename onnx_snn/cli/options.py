@@ -55,6 +55,12 @@ def add_network(network: argparse._ArgumentGroup) -> None:
         "--meter", action="store_true", default=None, help="add spike counts as outputs of the network: <node>/spikes"
     )
     network.add_argument(
+        "--guard",
+        action="store_true",
+        default=None,
+        help="add an output that counts, for each neuron, the elements beyond the range that it represents",
+    )
+    network.add_argument(
         "--headroom",
         type=float,
         help="range of a code, or of the arguments of a function, in multiples of the calibrated one",

@@ -165,6 +165,7 @@ class ConvertConfig:
         exclude: names or regular expressions of nodes that are not converted.
         strict: whether a nonlinear node that is not converted is an error.
         meter: whether the model has its spike counts as further outputs (see `onnx_snn.profiling.spike_outputs`).
+        guard: whether an output counts elements beyond the range of each neuron (`onnx_snn.evaluation.range_guard`).
         nodes: settings of single nodes by name, which override those above.
 
     Raises:
@@ -183,6 +184,7 @@ class ConvertConfig:
     exclude: tuple[str, ...] = ()
     strict: bool = False
     meter: bool = False
+    guard: bool = False
     nodes: tuple[NodeSettings, ...] = ()
 
     def __post_init__(self) -> None:
@@ -191,7 +193,7 @@ class ConvertConfig:
         for name in ("include", "exclude"):
             object.__setattr__(self, name, _names(name, getattr(self, name)))
         object.__setattr__(self, "nodes", node_settings(self.nodes))
-        for name in ("gate", "strict", "meter", "fast"):
+        for name in ("gate", "strict", "meter", "guard", "fast"):
             if not isinstance(getattr(self, name), bool):
                 raise ConfigError(f"{name} is {getattr(self, name)!r}; expected true or false")
         if isinstance(self.timesteps, bool) or not isinstance(self.timesteps, int):
@@ -206,6 +208,8 @@ class ConvertConfig:
             raise ConfigError(f"headroom is {self.headroom!r}; expected 1 to 1024 times the calibrated maximum")
         if self.max_error is not None and not (is_number(self.max_error) and 0.0 < self.max_error < 1.0):
             raise ConfigError(f"max_error is {self.max_error!r}; expected a relative error above 0, below 1")
+        if self.meter and self.guard:
+            raise ConfigError("meter and guard are both true; choose one: onnx-snn profile counts what either does")
         unsupported = sorted({entry.code_option for entry in self.nodes if entry.code_option})
         if self.preset is Preset.PAPER and unsupported:
             raise ConfigError(f"nodes: {unsupported[0]} is an option of preset 'default' alone; preset is 'paper'")
@@ -243,11 +247,12 @@ class ConvertConfig:
         return NeuronSettings(self.timesteps, self.gate, self.headroom)
 
     def to_json(self) -> dict[str, Any]:
-        """The options as JSON values; `from_json` restores them."""
+        """The options as JSON values; `from_json` restores them. `guard` is only there if true, as files hold these."""
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         values["nodes"] = [entry.to_json() for entry in self.nodes]
         values |= {name: values[name].value for name in ("scope", "preset", "body")}
-        return values | {name: list(values[name]) for name in ("include", "exclude")}
+        values |= {name: list(values[name]) for name in ("include", "exclude")}
+        return {name: value for name, value in values.items() if name != "guard" or value}
 
     @classmethod
     def from_json(cls, source: Path | dict[str, Any]) -> ConvertConfig:

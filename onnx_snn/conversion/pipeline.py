@@ -62,6 +62,7 @@ from onnx_snn.data.data_files import with_model_folder
 from onnx_snn.data.feeds import Source
 from onnx_snn.data.specs import Feed
 from onnx_snn.errors import ConfigError, ModelError
+from onnx_snn.evaluation.range_guard import Guard, add_guard
 from onnx_snn.graph.custom_libraries import check_libraries
 from onnx_snn.graph.model_reader import ModelSource
 from onnx_snn.graph.model_writer import save_model
@@ -179,13 +180,13 @@ def convert_model(
     else:
         converted = by_rule(converted_with, fitter)
     with stopwatch("save"):
-        save_model(converted.model, str(output))
+        guard = _save(converted.model, original, str(output), config)
     if weight_count(original) < PROFILED_WEIGHTS:
         with stopwatch("profile"):
             gain = measured_gain(converted.model, verified[:PROFILED_SAMPLES]) or gain
     samples, comparison = calibrated.calibration.samples, converted.comparison
     report = converted.coverage.report(str(output), config, stopwatch.seconds, comparison, samples, error, gain)
-    report = _with_upgrade(report, upgrade)
+    report = dataclasses.replace(_with_upgrade(report, upgrade), guard=guard)
     if weight_count(original) >= PROFILED_WEIGHTS:
         return report
     with stopwatch("advise"):
@@ -199,6 +200,17 @@ def convert_model(
     return dataclasses.replace(
         report, held_back=held, warnings=tuple(filter(None, warnings)), seconds=stopwatch.seconds
     )
+
+
+def _save(model: ir.Model, original: ir.Model, output: str, config: ConvertConfig) -> Guard | None:
+    """Write the network, with a range guard where `config` asks for one, which is returned."""
+    guard = None
+    if config.guard:
+        model = model.clone()
+        guard = add_guard(model)
+        check_valid(model, original)
+    save_model(model, output)
+    return guard
 
 
 def _with_upgrade(report: ConversionReport, upgrade: Upgrade | None) -> ConversionReport:

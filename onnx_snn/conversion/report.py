@@ -14,6 +14,7 @@ import numpy as np
 
 from onnx_snn.config.convert_config import ConvertConfig
 from onnx_snn.conversion.held_back import HeldBack
+from onnx_snn.evaluation.range_guard import Guard
 from onnx_snn.formatting import json_values, screen_table, wrapped
 from onnx_snn.output_files import write_json
 from onnx_snn.profiling.gain import Gain, verdict
@@ -117,6 +118,7 @@ class ConversionReport:
             every node is in one. Subgraphs count, and functions and fused operators as they are decomposed.
         upgrade: what was done to an old opset, in words; empty for a network of opset 13 or later.
         held_back: errors of a copy that was calibrated without some samples; None where none were held back.
+        guard: what the range guard counts; None without one.
         warnings: what threatens the error on other data, or makes most of it, and what to do.
     """
 
@@ -132,6 +134,7 @@ class ConversionReport:
     classes: dict[str, int] = field(default_factory=dict)
     upgrade: str = ""
     held_back: HeldBack | None = None
+    guard: Guard | None = None
     warnings: tuple[str, ...] = ()
 
     def count(self, status: Status) -> int:
@@ -176,6 +179,7 @@ class ConversionReport:
             *self._class_line(),
             f"{self.slots} slots and {self.parameters} parameters in all neurons",
             *(wrapped(line) for line in self._casts()),
+            *([wrapped(self.guard.text())] if self.guard is not None else []),
         ]
         bounds = self._bounds()
         if bounds:

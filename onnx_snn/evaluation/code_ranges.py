@@ -16,9 +16,9 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from onnx_snn.arrays import Float32
+from onnx_snn.evaluation.stored_neurons import stored_neuron
 from onnx_snn.metadata import IDENTITY, SOURCE_KEY
 from onnx_snn.neurons.mbe import MbeNeuron
-from onnx_snn.neurons.opset import OPERATORS, PARAMETERS
 
 DOMINANT = 0.5
 """Share of an error from which on its source is named: most of it."""
@@ -86,15 +86,10 @@ def code_ranges(model: ir.Model) -> dict[tuple[str, str], Float32]:
     ranges = {}
     for node in model.graph:
         if node.metadata_props.get(SOURCE_KEY) == IDENTITY:
-            values = dict(zip(OPERATORS[node.op_type].inputs, node.inputs, strict=True))
-            names = (*PARAMETERS, "scale")
-            stored = {name: value.const_value for name in names if (value := values[name]) is not None}
-            tensors = {name: tensor.numpy() for name, tensor in stored.items() if tensor is not None}
-            if len(tensors) == len(names):
-                scale = tensors.pop("scale")
-                neuron = MbeNeuron(**tensors, polarity=node.attributes.get_int("polarity", 0))
-                place = node.name or str(node.outputs[0].name), str(values["x"].name if values["x"] else "")
-                ranges[place] = largest_magnitude(neuron, scale)
+            stored = stored_neuron(node)
+            if stored is not None:
+                place = node.name or str(node.outputs[0].name), str(node.inputs[0].name if node.inputs[0] else "")
+                ranges[place] = largest_magnitude(*stored)
     return ranges
 
 

@@ -27,7 +27,8 @@ from onnx_snn.errors import CalibrationError, ModelError
 from onnx_snn.evaluation.class_scores import file_has_class_scores
 from onnx_snn.evaluation.error_stats import Difference
 from onnx_snn.evaluation.metrics import METRICS, Metric, MetricLike, Score, metric_of
-from onnx_snn.formatting import json_values, screen_table
+from onnx_snn.evaluation.saturation import Saturation, WatchedNetwork, saturation_warning
+from onnx_snn.formatting import json_values, screen_table, wrapped
 from onnx_snn.runtime.execution import counted_parts, run
 from onnx_snn.runtime.finite_outputs import JudgeOfSession
 from onnx_snn.runtime.session import session, session_options
@@ -50,6 +51,7 @@ class Evaluation:
         relative_error: Frobenius norm of the difference of the outputs divided by that of the original's output.
         maximum_error: largest absolute difference of the outputs.
         compared: what of an output that is no tensor is compared; empty for tensors.
+        saturation: the nodes of the spiking network at which values are beyond their range, and how many.
     """
 
     output: str
@@ -62,6 +64,7 @@ class Evaluation:
     relative_error: float
     maximum_error: float
     compared: str = ""
+    saturation: tuple[Saturation, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The figures as JSON values; null for NaN and infinity."""
@@ -82,7 +85,9 @@ class Evaluation:
                 *rows,
             ]
         what = f" ({self.compared})" if self.compared else ""
-        return screen_table((f"{self.output}{what}, {self.samples} samples", ""), rows)
+        table = screen_table((f"{self.output}{what}, {self.samples} samples", ""), rows)
+        warning = saturation_warning(self.saturation)
+        return f"{table}\n\n{wrapped(warning)}" if warning else table
 
     def loss_text(self) -> str:
         """What the spiking network lost, in words."""
@@ -146,22 +151,25 @@ def compare(
         CalibrationError: data or labels do not fit the model, or the model fails on them.
     """
     options = session_options(quiet=True, kernels=kernels, custom_ops=custom_ops)
-    networks = [session(path, session_options=options, kernels=kernels) for path in (original, spiking)]
-    name = output_name([[value.name for value in network.get_outputs()] for network in networks], output)
+    network = session(original, session_options=options, kernels=kernels)
+    watched = WatchedNetwork(spiking, options, kernels=kernels, custom_ops=custom_ops)
+    networks = network, watched.session
+    name = output_name([[value.name for value in each.get_outputs()] for each in networks], output)
     data = with_model_folder(data, original)
-    judge = JudgeOfSession(networks[0])
-    feeds = open_feeds(data, session_specs(networks[0]), batch_size=batch_size, max_samples=samples, judge=judge)
+    judge = JudgeOfSession(network)
+    feeds = open_feeds(data, session_specs(network), batch_size=batch_size, max_samples=samples, judge=judge)
     labels = feeds.labels_or(labels)
     task = metric_of(metric, labels)
     score = Comparison(name, task, has_classes=_reads_classes(task) or file_has_class_scores(original, name))
     bar = {"desc": "compare", "total": feeds.batches, "disable": None if progress else True, "unit": "batch"}
     for feed, target in tqdm(labelled(feeds, labels), **bar):
-        expected, got = (widened(run(network, [name], feed)[name]) for network in networks)
+        expected, got = (widened(outputs[name]) for outputs in (run(network, [name], feed), watched.run([name], feed)))
         score.add(sample_count(feed), expected, got, target)
     if labels is not None and samples is None and len(labels) != score.samples:
         raise CalibrationError(f"there are {len(labels)} labels for {score.samples} samples; give one per sample")
-    types = {value.name: value.type for value in networks[0].get_outputs()}
-    return dataclasses.replace(score.evaluation(), compared=counted_parts(types[name]))
+    types = {value.name: value.type for value in network.get_outputs()}
+    evaluation = dataclasses.replace(score.evaluation(), saturation=watched.saturation())
+    return dataclasses.replace(evaluation, compared=counted_parts(types[name]))
 
 
 def _reads_classes(metric: Metric | None) -> bool:

@@ -33,6 +33,7 @@ from onnx_snn.evaluation.comparison import Comparison, labelled, output_name, ou
 from onnx_snn.evaluation.error_stats import Difference
 from onnx_snn.evaluation.metrics import Metric, MetricLike, metric_of
 from onnx_snn.evaluation.node_sensitivity import NodeSensitivity, Sensitivity
+from onnx_snn.evaluation.range_guard import load_unguarded
 from onnx_snn.evaluation.switched_graph import SpikingNode
 from onnx_snn.evaluation.switched_model import SwitchedModel
 from onnx_snn.graph.model_reader import load_model
@@ -85,7 +86,7 @@ def sensitivity(
         ConfigError: no metric has that name.
         CalibrationError: data or labels do not fit the model, or a run fails.
     """
-    model, converted = load_model(original, custom_ops), load_model(spiking, custom_ops)
+    model, converted = load_model(original, custom_ops), load_unguarded(spiking, custom_ops)
     name = output_name([output_names(model), output_names(converted)], output)
     make_names_unique(model)
     recognise_decomposed(model, decompose(model))  # as in the conversion, so that tensors have the same names

@@ -17,6 +17,7 @@ import onnx
 
 from onnx_snn.neurons.bodies import halving
 from onnx_snn.neurons.bodies.guarantees import Guarantees, has_closed_form
+from onnx_snn.neurons.bodies.guard import guard_texts
 from onnx_snn.neurons.bodies.mbe_neuron import mbe_neuron
 from onnx_snn.neurons.bodies.normalization import (
     halving_layer_normalization,
@@ -65,6 +66,16 @@ def function_protos(
         for name, operator in OPERATORS.items()
         if name in needed
     ]
+
+
+def guard_protos(names: Iterable[str], *, opset: int) -> list[onnx.FunctionProto]:
+    """The functions that define the guarded forms of the ops `names`, by calls of these.
+
+    Args:
+        names: op types of domain `onnx_snn` that have a guarded form.
+        opset: version of the standard operators that the model imports and the bodies use.
+    """
+    return [onnx.parser.parse_function(text) for text in guard_texts(frozenset(names), opset)]
 
 
 def closed_body_fits(neurons: Iterable[MbeNeuron]) -> bool:

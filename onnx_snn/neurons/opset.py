@@ -10,9 +10,13 @@ function.
     SpikingLayerNormalization(x, gamma, beta, epsilon, deviation_*, deviation_scale, rsqrt_*) -> y [, ..._spikes]
     SpikingRMSNormalization(x, gamma, epsilon, deviation_*, deviation_scale, rsqrt_*) -> y [, ..._spikes]
 
+and, in version 2 of the domain, each op with a scaled neuron as one that counts the elements beyond a range:
+
+    Guarded<op>(<inputs of the op>, range) -> y, saturated
+
 where `exp2_*` stands for the seven parameter tensors of a neuron. All ops but the softmax have an attribute `polarity`,
 that of their neuron with a scale. It is set on every node, since kernels do not see the defaults of functions. All
-tensors are float32, spikes int64 [S, N].
+tensors are float32, spikes int64 [S, N], saturated int64 [1].
 
 `docs/op_spec.md` specifies the ops, `onnx_snn.neurons.function_bodies` has the functions.
 """
@@ -28,7 +32,10 @@ DOMAIN = "onnx_snn"
 """Domain of the spiking ops."""
 
 VERSION = 1
-"""Version of the domain."""
+"""Version of the domain that files without a range guard import."""
+
+GUARDED_VERSION = 2
+"""Version of the domain that has guarded ops."""
 
 PARAMETERS = ("u_rest", "gain", "threshold", "reset", "intensity", "weight", "bias")
 """Names of the parameter tensors of a neuron, in the order of the op's inputs."""
@@ -92,3 +99,9 @@ OPERATORS = {
     for operator in (MBE_NEURON, SPIKING_SOFTMAX, SPIKING_LAYER_NORMALIZATION, SPIKING_RMS_NORMALIZATION)
 }
 """All spiking ops by op type."""
+
+GUARDED = {operator.name: f"Guarded{operator.name}" for operator in OPERATORS.values() if operator.polarized}
+"""Op type of the guarded form of each op whose first neuron has a scale, by that of the op."""
+
+SATURATED_ELEMENTS = "SaturatedElements"
+"""The function that counts elements beyond a range in the functions of guarded ops; it is no op of the domain."""

@@ -33,6 +33,32 @@ def outermost(neuron: MbeNeuron) -> Outermost:
     )
 
 
+class Ends(NamedTuple):
+    """Ends of the range that a neuron resolves: beyond them its output stays what it is there.
+
+    Attributes:
+        lowest: one level below the first argument at which the output changes.
+        highest: one level above the last argument at which the output changes.
+    """
+
+    lowest: float
+    highest: float
+
+
+def resolved_ends(neuron: MbeNeuron) -> Ends:
+    """Ends of the arguments that the levels of a `neuron` with step sizes resolve.
+
+    An odd neuron sees magnitudes, so that its ends mirror each other. The outermost level takes as much of the
+    arguments as another one: the range ends one level beyond the last change of the output.
+    """
+    assert neuron.sizes is not None, "callers check it"
+    starts, ends = _bounds(neuron)
+    width = neuron.sizes.steps.astype(np.float64).min(axis=0) / np.abs(neuron.gain.astype(np.float64))
+    first, last = int(starts.argmin()), int(ends.argmax())
+    highest = float(ends[last] + width[last])
+    return Ends(-highest if neuron.polarity else float(starts[first] - width[first]), highest)
+
+
 def disjoint(neuron: MbeNeuron) -> bool:
     """Whether for every input all bases but one are silent or saturated; False for kernels that are not halving."""
     if neuron.halving is None:

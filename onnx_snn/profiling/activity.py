@@ -40,7 +40,7 @@ class NeuronActivity:
         gate: whether time step 0 holds the saturation spike, which silences a saturated basis afterwards.
         out_of_range: number of elements that saturate an outermost basis, that is, lie at or beyond its last level;
             None where spike counts cannot show it, because the neuron has no step sizes, or is a code that is silent
-            beyond one end of its range. Of a function, a side on which every basis is silent does not count.
+            beyond one end of its range. Of a function, a side does not count on which it is flat or every basis silent.
     """
 
     node: str

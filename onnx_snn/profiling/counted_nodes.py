@@ -11,6 +11,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from onnx_snn.evaluation.range_guard import range_of
 from onnx_snn.graph.activation_flow import ActivationFlow
 from onnx_snn.graph.operator_lists import operators
 from onnx_snn.graph.product_operators import (
@@ -93,7 +94,8 @@ class CountedNeuron:
         """Number of elements at or beyond the outermost levels; None where counts do not show it.
 
         That is so for a neuron without a saturation spike, and for a code of signed values that is silent beyond one
-        end of its range, as in preset "paper". A code that is silent below 0 is one of probabilities.
+        end of its range, as in preset "paper". A code that is silent below 0 is one of probabilities. Beyond an end at
+        which a function is flat nothing saturates.
         """
         if self.neuron.sizes is None:
             return None
@@ -102,7 +104,11 @@ class CountedNeuron:
         lowest, highest = outermost(self.neuron)
         if (self.is_code or self.meter.role.is_code) and highest is None:
             return None
-        ends = [basis for basis in (lowest, highest) if basis is not None]
+        limits = range_of(self.neuron, self.meter.source, is_code=self.is_code or self.meter.role.is_code)
+        if isinstance(limits, str):
+            return None
+        reached = zip((lowest, highest), limits, strict=True)
+        ends = [basis for basis, limit in reached if basis is not None and not math.isinf(limit)]
         return int(counts[0, ends].sum())
 
 

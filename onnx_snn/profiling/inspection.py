@@ -13,8 +13,8 @@ import onnx_ir as ir
 
 from onnx_snn.config.convert_config import ConvertConfig
 from onnx_snn.errors import ModelError
+from onnx_snn.evaluation.range_guard import load_unguarded
 from onnx_snn.formatting import screen_table, wrapped
-from onnx_snn.graph.model_reader import load_model
 from onnx_snn.json_files import parse_object
 from onnx_snn.metadata import CONFIG_KEY, SOURCE_KEY, VERSION_KEY
 from onnx_snn.neurons import opset
@@ -102,7 +102,7 @@ def inspect(path: str | Path) -> Inspection:
     Raises:
         ModelError: the file cannot be read, or its record of the conversion is not a JSON object.
     """
-    model = load_model(path)
+    model = load_unguarded(path)
     nodes = list(ir.traversal.RecursiveGraphIterator(model.graph))
     spiking = [node for node in nodes if node.domain == opset.DOMAIN]
     operators = Counter(f"{node.op_type} ({node.metadata_props.get(SOURCE_KEY, '?')})" for node in spiking)

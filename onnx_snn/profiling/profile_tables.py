@@ -6,10 +6,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeAlias
 
-from onnx_snn.formatting import SCREEN_WIDTH, screen_table, shortened, wrapped
+from onnx_snn.formatting import SCREEN_WIDTH, screen_table, share, shortened, wrapped
 from onnx_snn.profiling.activity import NeuronActivity, ProductActivity, ProductKind
 from onnx_snn.profiling.energy import EnergyFigure, EnergyReport
 from onnx_snn.profiling.uncounted import UncountedNode, note
+from onnx_snn.runtime.guarded_session import REMEDY
 
 PICO_TO_MICRO = 1e-6
 """Factor from picojoules to microjoules."""
@@ -55,20 +56,20 @@ def of_energy(energy: EnergyReport, uncounted: Sequence[UncountedNode], samples:
 
 
 def range_note(neurons: Neurons) -> list[str]:
-    """A paragraph on the codes that clip values beyond their range, with the remedy; empty if there are none.
+    """A warning of neurons that saturate at values beyond their range, with the remedy; empty if there are none.
 
     A few clipped elements can make most of the output error, though their share of all elements is small.
     """
-    codes = [neuron for neuron in neurons if neuron.is_code]
-    outside = [neuron for neuron in codes if neuron.out_of_range]
+    outside = [neuron for neuron in neurons if neuron.out_of_range]
     if not outside:
         return []
     worst = max(outside, key=lambda neuron: neuron.out_of_range_share or 0.0)
     name = shortened([worst.name], SCREEN_WIDTH // 2)[worst.name]
+    outside_share = share(worst.out_of_range or 0, worst.elements)
     text = (
-        f"out of range: {len(outside)} of {len(codes)} codes clip values beyond the largest that they represent, most "
-        f"of all {name}: {worst.out_of_range:,} of {worst.elements:,} elements. Calibrate on data like these, or "
-        "convert with a larger --headroom; compare --per-node tells what it costs"
+        f"warning: values at {len(outside)} of {len(neurons)} neurons saturate, most of all at {name}: "
+        f"{worst.out_of_range:,} of {worst.elements:,} elements ({outside_share}) are "
+        f"beyond the range that the network was converted for; {REMEDY}, compare --per-node tells what it costs"
     )
     return [wrapped(text)]
 
@@ -93,14 +94,8 @@ def _neuron_row(label: str, members: Sequence[NeuronActivity], samples: int) -> 
         "-".join(str(size) for size in dict.fromkeys((sizes[0], sizes[-1]))),
         f"{total / max(elements, 1):.2f}",
         f"{total / max(slots, 1):.2%}",
-        _share(sum(outside), elements) if len(outside) == len(members) else "unknown",
+        share(sum(outside), elements) if len(outside) == len(members) else "unknown",
     )
-
-
-def _share(part: int, whole: int) -> str:
-    """`part` of `whole` in percent; a share that is not 0 does not read as 0."""
-    share = part / max(whole, 1)
-    return "<0.01%" if 0.0 < share < 5e-5 else f"{share:.2%}"
 
 
 def _grouped(products: Sequence[ProductActivity]) -> list[tuple[str, list[ProductActivity]]]:

@@ -39,9 +39,10 @@ from onnx_snn.data.data_files import with_model_folder
 from onnx_snn.data.feeds import Source, open_feeds
 from onnx_snn.data.specs import Feed, input_specs, sample_count
 from onnx_snn.errors import ModelError
+from onnx_snn.evaluation.range_guard import load_unguarded
 from onnx_snn.formatting import wrapped
 from onnx_snn.graph.custom_libraries import libraries_of
-from onnx_snn.graph.model_reader import ModelSource, load_model
+from onnx_snn.graph.model_reader import ModelSource
 from onnx_snn.graph.model_writer import save_model
 from onnx_snn.neurons.opset import DOMAIN
 from onnx_snn.output_files import write_json
@@ -139,7 +140,7 @@ def profile(
         LibraryError: onnxruntime cannot load the library with the kernels, or one of `custom_ops`.
         CalibrationError: the data does not fit the model, or the model fails on it.
     """
-    network = load_model(model, custom_ops)
+    network = load_unguarded(model, custom_ops)
     name = str(model) if isinstance(model, (str, Path)) else type(model).__name__
     if not countable_nodes(network):
         if any(node.domain == DOMAIN for node in network.graph.all_nodes()):

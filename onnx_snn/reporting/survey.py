@@ -18,6 +18,7 @@ from onnx_snn.data.specs import Feed, input_specs
 from onnx_snn.errors import ConfigError
 from onnx_snn.evaluation.comparison import Evaluation, compare
 from onnx_snn.evaluation.metrics import MetricLike
+from onnx_snn.evaluation.range_guard import load_unguarded
 from onnx_snn.graph.model_reader import load_model
 from onnx_snn.profiling.energy import EnergyCosts
 from onnx_snn.profiling.inspection import inspect
@@ -74,7 +75,7 @@ def survey(
     """
     if sample < 0:
         raise ConfigError(f"sample is {sample}; expected an index from 0")
-    network = load_model(spiking, custom_ops)
+    network = load_unguarded(spiking, custom_ops)
     data = with_model_folder(data, original)
     specs, judge = input_specs(network), JudgeOfModel(network)
     feeds = open_feeds(data, specs, batch_size=batch_size, max_samples=samples, judge=judge)

@@ -19,6 +19,7 @@ import onnxruntime as ort
 
 from onnx_snn.errors import LibraryError, ModelError
 from onnx_snn.graph.custom_libraries import check_libraries
+from onnx_snn.runtime.guarded_session import GuardedSession
 
 logger = logging.getLogger(__name__)
 
@@ -118,6 +119,9 @@ def session(
 ) -> ort.InferenceSession:
     """An ordinary onnxruntime session on a converted file, with the kernels where they are installed.
 
+    Of a file with a range guard it warns once, by a `SaturationWarning`, when a run has elements beyond the range of a
+    neuron (`onnx_snn.runtime.guarded_session`).
+
     Args:
         path: converted (or any other) .onnx file.
         providers: execution providers as onnxruntime takes them; the CPU by default, which the kernels are for.
@@ -138,7 +142,7 @@ def session(
         add_kernels(options)
     add_libraries(options, custom_ops)
     try:
-        return ort.InferenceSession(str(path), options, providers=list(providers or CPU))
+        return GuardedSession(str(path), options, providers=list(providers or CPU))
     except Exception as error:  # onnxruntime's exceptions share no base class of their own
         if REGISTERED_TWICE in str(error):
             raise LibraryError(

@@ -2,7 +2,9 @@
 // The kernels as free functions over plain arrays: one table of them for each instruction set, all with the same bits.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
+#include <cstdint>
 
 #include "counting/level_counts.h"
 #include "neuron/neuron.h"
@@ -29,6 +31,17 @@ struct Scale {
 
 class SpikeCounter;
 
+// What the scaled argument x / scale of a neuron may be; either end may be infinite.
+struct Range {
+  float lowest, highest;
+};
+
+// Counts the elements that lie beyond a range.
+struct Guard {
+  const Range& range;
+  std::atomic<std::int64_t>& saturated;
+};
+
 // The neurons of a softmax. Spikes are counted where a counter is given.
 struct Softmax {
   const Neuron& exp2;        // 2**f on [0, 1]
@@ -48,6 +61,7 @@ struct Normalization {
   Along beta;  // no values: nothing is added
   SpikeCounter* deviation_spikes = nullptr;
   SpikeCounter* rsqrt_spikes = nullptr;
+  const Guard* deviation_guard = nullptr;
 };
 
 // The table of one instruction set. x and y may be the same array. Nothing is allocated.
@@ -57,6 +71,9 @@ struct Kernels {
   // y = neuron(x / scale) * scale for `count` elements.
   void (*evaluate)(const Neuron& neuron, const Scale& scale, const float* x, float* y, std::size_t count,
                    SpikeCounter* spikes);
+
+  // Counts which of `count` elements are below range.lowest * scale or above range.highest * scale; none that is NaN.
+  void (*watch)(const Guard& guard, const Scale& scale, const float* x, std::size_t count);
 
   UnpackLevels unpack_levels;
 

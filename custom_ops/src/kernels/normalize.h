@@ -8,6 +8,7 @@
 
 #include <algorithm>
 
+#include "kernels/count_beyond.h"
 #include "kernels/evaluate.h"
 #include "kernels/mantissa_inverse.h"
 #include "kernels/rows.h"
@@ -77,6 +78,7 @@ void normalize(const Normalization& norm, const float* x, float* y, std::size_t 
       for (std::size_t r = 0; r < count; ++r) centre(in + r * length, block + r * length, length);
       in = block;
     }
+    if (norm.deviation_guard != nullptr) watch<Simd>(*norm.deviation_guard, *scale, in, count * length);
     evaluate<Simd>(norm.deviation, *scale, in, block, count * length, norm.deviation_spikes);
     for (std::size_t r = 0; r < count; ++r) inverse[r] = mean_square(block + r * length, length) + norm.epsilon;
     invert<Simd, 2>(norm.rsqrt, inverse, count, norm.rsqrt_spikes);

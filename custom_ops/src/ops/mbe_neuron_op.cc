@@ -5,6 +5,7 @@
 #include <array>
 
 #include "ops/broadcast.h"
+#include "ops/guard.h"
 #include "ops/parallel_tasks.h"
 #include "simd/dispatch.h"
 
@@ -14,6 +15,9 @@ namespace {
 // Scales of shorter runs are written out one for each element, so that one call of a kernel covers many runs.
 constexpr std::size_t kShortRun = 512;
 
+// Elements that are counted right after their evaluation, so that they still are in the first-level cache.
+constexpr std::size_t kWatched = 1024;
+
 // What one run evaluates.
 struct Run {
   const KernelContext& context;
@@ -22,6 +26,7 @@ struct Run {
   const Tensor& x;
   float* y;
   RunSpikes& spikes;
+  const std::optional<Guard>& guard;
 
   // One scale for all elements.
   void evaluate_flat() const {
@@ -73,15 +78,26 @@ struct Run {
 
  private:
   void evaluate(const Along& along, std::size_t first, std::size_t count, TaskSpikes& task_spikes) const {
-    const Scale scale{scales.kind, along};
+    if (!guard) return evaluate_part({scales.kind, along}, first, count, task_spikes);
+    for (std::size_t start = 0; start < count; start += kWatched) {
+      const std::size_t size = std::min(kWatched, count - start);
+      const Scale scale{scales.kind, {along.values + along.stride * start, along.stride}};
+      evaluate_part(scale, first + start, size, task_spikes);
+      kernels().watch(*guard, scale, x.values + first + start, size);
+    }
+  }
+
+  void evaluate_part(const Scale& scale, std::size_t first, std::size_t count, TaskSpikes& task_spikes) const {
     kernels().evaluate(neuron, scale, x.values + first, y + first, count, task_spikes.counter());
   }
 };
 
 }  // namespace
 
-MbeNeuronOp::MbeNeuronOp(const KernelInfo& info)
-    : node_(kSignature, info), neuron_(node_, info, 1, {node_.odd(info)}), scales_(node_, info, neuron_.next_input()) {}
+MbeNeuronOp::MbeNeuronOp(const Signature& signature, const KernelInfo& info, bool guarded)
+    : node_(signature, info), neuron_(node_, info, 1, {node_.odd(info)}), scales_(node_, info, neuron_.next_input()) {
+  if (guarded) range_.emplace(node_, info, scales_.next_input());
+}
 
 void MbeNeuronOp::compute(const KernelContext& context) const {
   Parameter<NeuronReader>::Local local_neuron;
@@ -92,10 +108,11 @@ void MbeNeuronOp::compute(const KernelContext& context) const {
   node_.require_broadcast(scales_.first_input(), scales.tensor.shape, x.shape);
 
   float* const y = node_.result(context, x.shape);
-  RunSpikes spikes(node_.spikes(context, 1, neuron), neuron);
+  RunSpikes spikes(range_ ? nullptr : node_.spikes(context, 1, neuron), neuron);
+  const RunGuard guard(node_, context, range_);
   if (x.elements == 0) return;
 
-  const Run run{context, neuron, scales, x, y, spikes};
+  const Run run{context, neuron, scales, x, y, spikes, guard.get()};
   if (scales.tensor.elements == 1 || scales.kind == Rescaling::kNone) return run.evaluate_flat();
   const Runs runs(scales.tensor.shape, x.shape);
   if (runs.length() < kShortRun) return run.evaluate_short_runs(runs);

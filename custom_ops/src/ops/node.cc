@@ -34,6 +34,15 @@ std::int64_t* Node::spikes(const KernelContext& context, std::size_t output, con
   return counts;
 }
 
+std::int64_t* Node::saturated(const KernelContext& context, std::size_t output) const {
+  if (output >= outputs_) return nullptr;
+  OrtValue* const value = context.output(output, {1, {1}});
+  if (value == nullptr) return nullptr;
+  auto* const count = static_cast<std::int64_t*>(data_of(context.api(), value));
+  *count = 0;
+  return count;
+}
+
 bool Node::odd(const KernelInfo& info) const {
   const auto polarity = info.integer("polarity");
   if (polarity == 0 || polarity == 1) return *polarity == 1;

@@ -36,6 +36,9 @@ class Node {
   // Zeros [S, N] for the spikes of `neuron`; null where the node leaves that output out.
   std::int64_t* spikes(const KernelContext& context, std::size_t output, const Neuron& neuron) const;
 
+  // Zero [1] for the saturated elements of a neuron; null where the node leaves that output out.
+  std::int64_t* saturated(const KernelContext& context, std::size_t output) const;
+
   // The attribute `polarity`: whether the neuron is odd. Every node must have it, because a kernel does not see
   // defaults.
   bool odd(const KernelInfo& info) const;

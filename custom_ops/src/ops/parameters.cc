@@ -113,6 +113,16 @@ Scales ScaleReader::operator()(const Node& node, std::size_t first, const Tensor
   return {*inputs, rescaling_of(inputs->values, inputs->elements)};
 }
 
+Range RangeReader::operator()(const Node& node, std::size_t first, const Tensor* inputs) const {
+  require_shape(node, first, inputs->shape, {1, {2}});
+  const Range range{inputs->values[0], inputs->values[1]};
+  if (!(range.lowest <= range.highest)) {
+    node.refuse(first,
+                "holds " + text(range.lowest) + " and " + text(range.highest) + "; expected the lower one first");
+  }
+  return range;
+}
+
 float EpsilonReader::operator()(const Node& node, std::size_t first, const Tensor* inputs) const {
   if (inputs->shape.rank > 1 || inputs->elements != 1) {
     node.refuse(first, "has shape " + text(inputs->shape) + "; expected [] or [1]");

@@ -39,6 +39,13 @@ struct ScaleReader {
   Scales operator()(const Node& node, std::size_t first, const Tensor* inputs) const;
 };
 
+// The range of a neuron: two numbers, the lower one first.
+struct RangeReader {
+  using Value = Range;
+  static constexpr std::size_t kInputs = 1;
+  Range operator()(const Node& node, std::size_t first, const Tensor* inputs) const;
+};
+
 // Any values, such as gamma and beta.
 struct TensorReader {
   using Value = Tensor;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ops/spiking_normalization_op.h"
 
+#include "ops/guard.h"
 #include "ops/parallel_tasks.h"
 #include "simd/dispatch.h"
 
@@ -40,7 +41,8 @@ struct Run {
 }  // namespace
 
 // Inputs follow each other as in the signature.
-SpikingNormalizationOp::SpikingNormalizationOp(const Signature& signature, const KernelInfo& info, bool centred)
+SpikingNormalizationOp::SpikingNormalizationOp(const Signature& signature, const KernelInfo& info, bool centred,
+                                               bool guarded)
     : node_(signature, info),
       centred_(centred),
       gamma_(node_, info, 1),
@@ -49,6 +51,7 @@ SpikingNormalizationOp::SpikingNormalizationOp(const Signature& signature, const
       deviation_scales_(node_, info, deviation_.next_input()),
       rsqrt_(node_, info, deviation_scales_.next_input()) {
   if (centred) beta_.emplace(node_, info, gamma_.next_input());
+  if (guarded) range_.emplace(node_, info, rsqrt_.next_input());
 }
 
 void SpikingNormalizationOp::compute(const KernelContext& context) const {
@@ -66,10 +69,12 @@ void SpikingNormalizationOp::compute(const KernelContext& context) const {
   const RowValues beta = beta_ ? row_values(*beta_, context, x.shape) : RowValues();
 
   float* const y = node_.result(context, x.shape);
-  RunSpikes deviation_spikes(node_.spikes(context, 1, deviation), deviation);
-  RunSpikes rsqrt_spikes(node_.spikes(context, 2, rsqrt), rsqrt);
+  RunSpikes deviation_spikes(range_ ? nullptr : node_.spikes(context, 1, deviation), deviation);
+  RunSpikes rsqrt_spikes(range_ ? nullptr : node_.spikes(context, 2, rsqrt), rsqrt);
+  const RunGuard guard(node_, context, range_);
   if (x.elements == 0) return;
-  const Normalization normalization{centred_, deviation, rsqrt, {scales.kind, {}}, epsilon, {}, {}};
+  Normalization normalization{centred_, deviation, rsqrt, {scales.kind, {}}, epsilon, {}, {}};
+  if (guard.get()) normalization.deviation_guard = &*guard.get();
   Run{context, x, y, normalization, RowValues(scales.tensor, x.shape), gamma, beta, deviation_spikes, rsqrt_spikes}
       .evaluate();
 }

@@ -3,6 +3,8 @@
 //
 //     SpikingLayerNormalization(x, gamma, beta, epsilon, deviation_*, deviation_scale, rsqrt_*) -> y [, ..._spikes]
 //     SpikingRMSNormalization(x, gamma, epsilon, deviation_*, deviation_scale, rsqrt_*) -> y [, ..._spikes]
+//     GuardedSpikingLayerNormalization(..., range) -> y [, saturated]
+//     GuardedSpikingRMSNormalization(..., range) -> y [, saturated]
 #pragma once
 
 #include <optional>
@@ -13,13 +15,13 @@
 
 namespace onnx_snn {
 
-// What both have in common; only layer normalization is centred and has a beta.
+// What all have in common; only layer normalization is centred and has a beta.
 class SpikingNormalizationOp {
  public:
   void compute(const KernelContext& context) const;
 
  protected:
-  SpikingNormalizationOp(const Signature& signature, const KernelInfo& info, bool centred);
+  SpikingNormalizationOp(const Signature& signature, const KernelInfo& info, bool centred, bool guarded);
 
  private:
   RowValues row_values(const Parameter<TensorReader>& parameter, const KernelContext& context, const Shape& x) const;
@@ -32,6 +34,7 @@ class SpikingNormalizationOp {
   Parameter<NeuronReader> deviation_;
   Parameter<ScaleReader> deviation_scales_;
   Parameter<NeuronReader> rsqrt_;
+  std::optional<Parameter<RangeReader>> range_;
 };
 
 #define ONNX_SNN_NORMALIZATION_NEURONS \
@@ -42,7 +45,8 @@ class SpikingLayerNormalizationOp : public SpikingNormalizationOp {
   static constexpr const char* kInputs[] = {"x", "gamma", "beta", "epsilon", ONNX_SNN_NORMALIZATION_NEURONS};
   static constexpr Signature kSignature{"SpikingLayerNormalization", kInputs, std::size(kInputs), 3};
 
-  explicit SpikingLayerNormalizationOp(const KernelInfo& info) : SpikingNormalizationOp(kSignature, info, true) {}
+  explicit SpikingLayerNormalizationOp(const KernelInfo& info)
+      : SpikingNormalizationOp(kSignature, info, true, false) {}
 };
 
 class SpikingRMSNormalizationOp : public SpikingNormalizationOp {
@@ -50,7 +54,25 @@ class SpikingRMSNormalizationOp : public SpikingNormalizationOp {
   static constexpr const char* kInputs[] = {"x", "gamma", "epsilon", ONNX_SNN_NORMALIZATION_NEURONS};
   static constexpr Signature kSignature{"SpikingRMSNormalization", kInputs, std::size(kInputs), 3};
 
-  explicit SpikingRMSNormalizationOp(const KernelInfo& info) : SpikingNormalizationOp(kSignature, info, false) {}
+  explicit SpikingRMSNormalizationOp(const KernelInfo& info) : SpikingNormalizationOp(kSignature, info, false, false) {}
+};
+
+class GuardedSpikingLayerNormalizationOp : public SpikingNormalizationOp {
+ public:
+  static constexpr const char* kInputs[] = {"x", "gamma", "beta", "epsilon", ONNX_SNN_NORMALIZATION_NEURONS, "range"};
+  static constexpr Signature kSignature{"GuardedSpikingLayerNormalization", kInputs, std::size(kInputs), 2};
+
+  explicit GuardedSpikingLayerNormalizationOp(const KernelInfo& info)
+      : SpikingNormalizationOp(kSignature, info, true, true) {}
+};
+
+class GuardedSpikingRMSNormalizationOp : public SpikingNormalizationOp {
+ public:
+  static constexpr const char* kInputs[] = {"x", "gamma", "epsilon", ONNX_SNN_NORMALIZATION_NEURONS, "range"};
+  static constexpr Signature kSignature{"GuardedSpikingRMSNormalization", kInputs, std::size(kInputs), 2};
+
+  explicit GuardedSpikingRMSNormalizationOp(const KernelInfo& info)
+      : SpikingNormalizationOp(kSignature, info, false, true) {}
 };
 
 #undef ONNX_SNN_NORMALIZATION_NEURONS

@@ -46,7 +46,8 @@ OrtStatus* guarded(const OrtApi& api, const Body& body) noexcept {
   }
 }
 
-// Names of an operator's inputs and outputs in order; the first output is the result, the others are optional spikes.
+// Names of an operator's inputs and outputs in order; the first output is the result, the others are optional
+// counts.
 struct Signature {
   const char* op;
   const char* const* inputs;

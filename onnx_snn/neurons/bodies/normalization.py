@@ -11,7 +11,7 @@ from onnx_snn.neurons.bodies.statements import in_subgraph, reduced
 _AXIS = "norm_axis = Constant <value = int64[1] {-1}> ()"
 
 
-def _deviation(opset: int) -> str:
+def deviation(opset: int) -> str:
     """deviation = x - mean(x)."""
     return f"""
     x_double = Cast <to = 11> (x)
@@ -66,7 +66,7 @@ def _normalized(deviation: str, affine: str, opset: int, metered: bool) -> str:
 
 def layer_normalization(opset: int, metered: bool) -> str:
     """y = normalized(x - mean(x)) * gamma + beta over the last axis; the mean is computed without spikes."""
-    return _normalized(_deviation(opset), _AFFINE, opset, metered)
+    return _normalized(deviation(opset), _AFFINE, opset, metered)
 
 
 def rms_normalization(opset: int, metered: bool) -> str:
@@ -83,10 +83,10 @@ def halving_layer_normalization(opset: int, halving_code: bool) -> str:
             number that is not finite has such a mean, by which it becomes NaN.
     """
     if not halving_code:
-        return _by_halving_root(_deviation(opset) + _coded_by_call("deviation"), "epsilon", _AFFINE, opset)
+        return _by_halving_root(deviation(opset) + _coded_by_call("deviation"), "epsilon", _AFFINE, opset)
     code = f"""
     {_HALVING_CODE}
-    {_deviation(opset)}
+    {deviation(opset)}
     {halving.signed_numbers("coded", "deviation", "deviation_", "deviation_scale", opset)}
     reading = Mul (mean, zero)
     """
