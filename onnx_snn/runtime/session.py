@@ -19,6 +19,7 @@ import onnxruntime as ort
 
 from onnx_snn.errors import LibraryError, ModelError
 from onnx_snn.graph.custom_libraries import check_libraries
+from onnx_snn.runtime.extensions import missing_extensions, needs_extensions
 
 logger = logging.getLogger(__name__)
 
@@ -118,6 +119,8 @@ def session(
 ) -> ort.InferenceSession:
     """An ordinary onnxruntime session on a converted file, with the kernels where they are installed.
 
+    The library of onnxruntime-extensions is registered as well where the file has its operators, as packed ones have.
+
     Args:
         path: converted (or any other) .onnx file.
         providers: execution providers as onnxruntime takes them; the CPU by default, which the kernels are for.
@@ -137,6 +140,8 @@ def session(
     if kernels:
         add_kernels(options)
     add_libraries(options, custom_ops)
+    if needs_extensions(Path(path)):
+        add_libraries(options, missing_extensions(options, custom_ops))
     try:
         return ort.InferenceSession(str(path), options, providers=list(providers or CPU))
     except Exception as error:  # onnxruntime's exceptions share no base class of their own

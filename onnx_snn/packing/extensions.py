@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Packages that packing needs: onnxruntime-extensions, which has the operators, and references to compare with."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import onnxruntime as ort
+
+from onnx_snn.errors import PackError
+from onnx_snn.runtime.extensions import extensions_library
+from onnx_snn.runtime.session import session_options
+
+EXTRA = "text"
+"""Extra of this package that brings them."""
+
+
+def required(module: str) -> Any:
+    """A module of the extra.
+
+    Raises:
+        PackError: it is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise PackError(
+            f"packing needs {module}; install it with: pip install 'onnx-snn[{EXTRA}]' ({error})"
+        ) from error
+
+
+def extensions_options() -> ort.SessionOptions:
+    """Quiet options of a session with the operators of onnxruntime-extensions, without our kernels."""
+    return session_options(quiet=True, kernels=False, custom_ops=[extensions_library()])
