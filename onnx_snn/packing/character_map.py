@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import functools
 import json
+from collections.abc import Collection
 from typing import Any
 
 import onnx_ir as ir
@@ -24,13 +25,13 @@ DECOMPOSING = ("NFD", "NFKD")
 STRIPPING = "StripAccents"
 
 
-def write_character_map(write: GraphWriter, texts: ir.Value, files: TokenizerFiles) -> ir.Value:
-    """`texts`, string [segments], normalized.
+def write_character_map(write: GraphWriter, texts: ir.Value, files: TokenizerFiles, beside: Collection[str] = ()) -> ir.Value:
+    """`texts`, string [segments], normalized; without the steps `beside`, which leave single characters as they are.
 
     Raises:
         PackError: the normalizer does more than to map characters.
     """
-    _check(files.normalizer)
+    _check(files.normalizer, beside)
     found = _classes(str(files.path), json.dumps(files.normalizer))
     for members, replacement in ((found.removed, ""), (found.spaces, " "), (found.isolated, r" \1 ")):
         if members:
@@ -67,14 +68,14 @@ def _mapped(write: GraphWriter, texts: ir.Value, table: dict[str, str]) -> ir.Va
     return write.op(EXTENSIONS, "StringJoin", [mapped, [""], [1]])[0]
 
 
-def _check(normalizer: dict[str, Any] | None) -> None:
+def _check(normalizer: dict[str, Any] | None, beside: Collection[str]) -> None:
     """Refuse normalizers that do more than to map characters.
 
     Raises:
         PackError: it is one.
     """
     steps = normalizer.get("normalizers", [normalizer]) if normalizer else []
-    kinds = [step.get("type") for step in steps]
+    kinds = [step.get("type") for step in steps if step.get("type") not in beside]
     for index, kind in enumerate(kinds):
         if kind in DECOMPOSING and STRIPPING in kinds[index:]:
             continue

@@ -51,10 +51,16 @@ class GraphWriter:
         return write
 
     def op(
-        self, domain: str, op_type: str, operands: Sequence[Operand], outputs: int = 1, **attributes: Any
+        self,
+        domain: str,
+        op_type: str,
+        operands: Sequence[Operand],
+        outputs: int = 1,
+        node_name: str | None = None,
+        **attributes: Any,
     ) -> Sequence[ir.Value]:
-        """The outputs of a new node."""
-        name = self._names.take(PREFIX + op_type)
+        """The outputs of a new node, which is called `node_name` if given."""
+        name = self._names.take(PREFIX + (node_name or op_type))
         node = ir.node(
             op_type,
             [self._value(operand) for operand in operands],

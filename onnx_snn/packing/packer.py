@@ -20,7 +20,8 @@ from onnx_snn.output_files import PathLike
 from onnx_snn.output_paths import check_outputs
 from onnx_snn.packing.answers import write_answer
 from onnx_snn.packing.extensions import required
-from onnx_snn.packing.image_pack import PREPROCESSOR, pack_image
+from onnx_snn.data.processors import PREPROCESSOR
+from onnx_snn.packing.image_pack import pack_image
 from onnx_snn.packing.labels import read_config
 from onnx_snn.packing.text_pack import pack_text
 from onnx_snn.packing.tokenizer_files import TOKENIZER
@@ -36,7 +37,7 @@ class PackReport:
         output: The file.
         reads: What the network reads: "text" or "image".
         compared: Number of texts or images on which the graph gave what the tokenizer or the image processor gives.
-        difference: Largest difference of a pixel from the image processor's, as a network reads it; 0 for texts.
+        difference: Largest difference from the image processor, in levels of an 8-bit pixel; 0 for texts.
         outputs: Names of the outputs.
     """
 
@@ -52,7 +53,8 @@ class PackReport:
             checked = f"ids equal those of the tokenizers library on {self.compared} texts"
         else:
             checked = (
-                f"pixels differ from the image processor's by at most {self.difference:.2g} on {self.compared} images"
+                f"pixels differ from the image processor's by at most {self.difference:.2g} of 255 levels on "
+                f"{self.compared} images"
             )
         return f"{checked}\nwritten: {self.output}: {self.reads} to {', '.join(self.outputs)}"
 

@@ -8,7 +8,7 @@ from collections.abc import Collection
 import onnx_ir as ir
 
 from onnx_snn.errors import PackError
-from onnx_snn.packing.added_tokens import join, split
+from onnx_snn.packing.added_tokens import Segments, join, split
 from onnx_snn.packing.byte_level_bpe import write_byte_level_bpe
 from onnx_snn.packing.character_map import write_character_map
 from onnx_snn.packing.frame import Encoded, frame, positions, segment_types
@@ -34,16 +34,16 @@ def write_tokenizer(
         PackError: the tokenizer cannot be expressed.
     """
     segments = split(write, texts, files.added)
-    read = _read(write, segments.texts, files)
+    read = _read(write, segments, files)
     encoded = frame(write, join(write, segments, read), framing)
     return {name: _input(write, name, encoded) for name in wanted}
 
 
-def _read(write: GraphWriter, texts: ir.Value, files: TokenizerFiles) -> Rows:
-    """What the model of the tokenizer makes of segments without added tokens."""
-    kind = files.model.get("type")
+def _read(write: GraphWriter, segments: Segments, files: TokenizerFiles) -> Rows:
+    """What the model of the tokenizer makes of segments that are no added tokens."""
+    kind, texts = files.model.get("type"), segments.texts
     if kind == "Unigram":
-        return write_unigram(write, texts, files)
+        return write_unigram(write, segments, files)
     if files.normalizer is not None:
         texts = write_character_map(write, texts, files)
     if kind == "WordPiece":
