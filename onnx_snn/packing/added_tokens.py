@@ -7,18 +7,15 @@ A token with `lstrip` takes the white space before it along, one with `rstrip` t
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import onnx_ir as ir
 
 from onnx_snn.packing.graph_writer import EXTENSIONS, MACHINE_LEARNING, GraphWriter
+from onnx_snn.packing.patterns import WHITE_SPACE, escaped
 from onnx_snn.packing.ragged import Rows, differences, ends, filled, places
 from onnx_snn.packing.tokenizer_files import AddedToken
-
-WHITE_SPACE = r"[\t-\r \x{85}\x{A0}\x{1680}\x{2000}-\x{200A}\x{2028}\x{2029}\x{202F}\x{205F}\x{3000}]*"
-"""White space of Unicode as a pattern of RE2, whose `\\s` knows ASCII only."""
 
 
 class Segments(NamedTuple):
@@ -28,19 +25,29 @@ class Segments(NamedTuple):
         texts: What a tokenizer has to read, string [segments]; empty where the segment is an added token.
         added: The id of the added token, int64 [segments]; -1 where it is none.
         bounds: Text i has segments bounds[i] to bounds[i+1] - 1, int64 [texts + 1].
+        first: 1 where a segment is the first of a text, int64 [segments]; else 0.
     """
 
     texts: ir.Value
     added: ir.Value
     bounds: ir.Value
+    first: ir.Value
 
 
-def split(write: GraphWriter, texts: ir.Value, tokens: Sequence[AddedToken]) -> Segments:
-    """The segments of `texts`, string [texts]."""
+def split(write: GraphWriter, texts: ir.Value, tokens: Sequence[AddedToken], first: ir.Value | None = None) -> Segments:
+    """The segments of `texts`, string [texts].
+
+    Args:
+        write: Where nodes are written.
+        texts: The texts, or segments of texts.
+        tokens: The added tokens.
+        first: Which of `texts` is the first segment of a text, int64 [texts]; None where all are whole texts.
+    """
     if not tokens:
         bounds = write.Range(0, write.Add(write.Size(texts), 1), 1)
         segments = write.Concat(texts, [""], axis=0)
-        return Segments(segments, write.Expand(-1, write.Shape(segments)), bounds)
+        added = write.Expand(-1, write.Shape(segments))
+        return Segments(segments, added, bounds, _begins(write, added, bounds, first))
     longest_first = sorted(tokens, key=lambda token: -len(token.content))
     pattern = f"({'|'.join(_pattern(token) for token in longest_first)})"
     found, _, _, bounds = write.op(EXTENSIONS, "StringRegexSplitWithOffsets", [texts, [pattern], [pattern]], 4)
@@ -54,7 +61,8 @@ def split(write: GraphWriter, texts: ir.Value, tokens: Sequence[AddedToken]) -> 
         default_int64=-1,
     )[0]
     empty = write.Expand([""], write.Shape(segments))
-    return Segments(write.Where(write.Less(added, 0), segments, empty), added, bounds)
+    texts = write.Where(write.Less(added, 0), segments, empty)
+    return Segments(texts, added, bounds, _begins(write, added, bounds, first))
 
 
 def join(write: GraphWriter, segments: Segments, read: Rows) -> Rows:
@@ -72,14 +80,18 @@ def join(write: GraphWriter, segments: Segments, read: Rows) -> Rows:
     return Rows(ids, differences(write, write.Gather(bounds, segments.bounds)))
 
 
+def _begins(write: GraphWriter, added: ir.Value, bounds: ir.Value, first: ir.Value | None) -> ir.Value:
+    """Which segments are the first ones of texts, int64 [segments]; a text without segments marks none."""
+    begins = write.Slice(bounds, [0], [-1])
+    marks = write.Cast(write.Greater(differences(write, bounds), 0), to=ir.DataType.INT64)
+    if first is not None:
+        marks = write.Mul(marks, first)
+    return write.ScatterElements(write.Mul(added, 0), begins, marks, axis=0, reduction="add")
+
+
 def _pattern(token: AddedToken) -> str:
     before, behind = (WHITE_SPACE if token.lstrip else ""), (WHITE_SPACE if token.rstrip else "")
-    return f"{before}{_escaped(token.content)}{behind}"
-
-
-def _escaped(text: str) -> str:
-    """`text` as a pattern; RE2 takes no backslash before a character that is not punctuation of ASCII."""
-    return "".join(re.escape(c) if c.isascii() and not c.isspace() else c for c in text)
+    return f"{before}{escaped(token.content)}{behind}"
 
 
 def _stripped(write: GraphWriter, segments: ir.Value, tokens: Sequence[AddedToken]) -> ir.Value:
@@ -87,6 +99,6 @@ def _stripped(write: GraphWriter, segments: ir.Value, tokens: Sequence[AddedToke
     hungry = [token for token in tokens if token.lstrip or token.rstrip]
     if not hungry:
         return segments
-    pattern = "|".join(_escaped(token.content) for token in hungry)
+    pattern = "|".join(escaped(token.content) for token in hungry)
     patterns = [rf"\A{WHITE_SPACE}({pattern}){WHITE_SPACE}\z"], [r"\1"]
     return write.op(EXTENSIONS, "StringRegexReplace", [segments, *patterns])[0]

@@ -94,9 +94,7 @@ def splitting(split: Callable[[str], list[tuple[str, tuple[int, int]]]]) -> Spli
     """What `split`, which returns words with their places, does to each character; None where that depends on others."""
     every = characters()
     singles = {
-        character: words
-        for character, words in zip(every, _words(split, every), strict=True)
-        if words is not None
+        character: words for character, words in zip(every, _words(split, every), strict=True) if words is not None
     }
     doubles = _words(split, [character * 2 for character in singles])
     found = Splitting([], [])

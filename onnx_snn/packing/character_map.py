@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Collection
 from typing import Any
 
 import onnx_ir as ir
@@ -14,25 +13,25 @@ from onnx_snn.errors import PackError
 from onnx_snn.packing.character_classes import Normalized, normalized, ranges
 from onnx_snn.packing.extensions import required
 from onnx_snn.packing.graph_writer import EXTENSIONS, MACHINE_LEARNING, ONNXRUNTIME, GraphWriter
-from onnx_snn.packing.tokenizer_files import TokenizerFiles
 
 SINGLE = ("BertNormalizer", "Lowercase")
 """Normalizers that map each character by itself."""
 
-DECOMPOSING = ("NFD", "NFKD")
+DECOMPOSING, STRIPPING = ("NFD", "NFKD"), "StripAccents"
 """Normalizers that do so where accents are stripped behind them, because they reorder accents only."""
 
-STRIPPING = "StripAccents"
+MAPPING = (*SINGLE, *DECOMPOSING, STRIPPING)
+"""All of them."""
 
 
-def write_character_map(write: GraphWriter, texts: ir.Value, files: TokenizerFiles, beside: Collection[str] = ()) -> ir.Value:
-    """`texts`, string [segments], normalized; without the steps `beside`, which leave single characters as they are.
+def write_character_map(write: GraphWriter, texts: ir.Value, steps: list[dict[str, Any]]) -> ir.Value:
+    """`texts`, string [segments], normalized by steps of `MAPPING`.
 
     Raises:
-        PackError: the normalizer does more than to map characters.
+        PackError: a step reorders accents that stay.
     """
-    _check(files.normalizer, beside)
-    found = _classes(str(files.path), json.dumps(files.normalizer))
+    _check(steps)
+    found = _classes(json.dumps(steps))
     for members, replacement in ((found.removed, ""), (found.spaces, " "), (found.isolated, r" \1 ")):
         if members:
             texts = replaced(write, texts, f"([{ranges(members)}])", replacement)
@@ -40,9 +39,14 @@ def write_character_map(write: GraphWriter, texts: ir.Value, files: TokenizerFil
 
 
 @functools.lru_cache(maxsize=4)
-def _classes(path: str, normalizer: str) -> Normalized:  # noqa: ARG001 - the description is a part of the key
-    """What the normalizer of a tokenizer.json, of which `normalizer` is the description, does to each character."""
-    return normalized(required("tokenizers").Tokenizer.from_file(path).normalizer.normalize_str)
+def _classes(steps: str) -> Normalized:
+    """What normalizers, as a tokenizer.json has them, do to each character."""
+    described = {
+        "version": "1.0",
+        "normalizer": {"type": "Sequence", "normalizers": json.loads(steps)},
+        "model": {"type": "WordLevel", "vocab": {}, "unk_token": ""},
+    }
+    return normalized(required("tokenizers").Tokenizer.from_str(json.dumps(described)).normalizer.normalize_str)
 
 
 def replaced(write: GraphWriter, texts: ir.Value, pattern: str, replacement: str) -> ir.Value:
@@ -52,9 +56,7 @@ def replaced(write: GraphWriter, texts: ir.Value, pattern: str, replacement: str
 
 def _mapped(write: GraphWriter, texts: ir.Value, table: dict[str, str]) -> ir.Value:
     """`texts` with each character of `table` replaced by its entry."""
-    characters = write.op(
-        ONNXRUNTIME, "Tokenizer", [texts], mark=0, mincharnum=1, pad_value="", separators=[""]
-    )[0]
+    characters = write.op(ONNXRUNTIME, "Tokenizer", [texts], mark=0, mincharnum=1, pad_value="", separators=[""])[0]
     index = write.op(
         MACHINE_LEARNING,
         "LabelEncoder",
@@ -68,21 +70,17 @@ def _mapped(write: GraphWriter, texts: ir.Value, table: dict[str, str]) -> ir.Va
     return write.op(EXTENSIONS, "StringJoin", [mapped, [""], [1]])[0]
 
 
-def _check(normalizer: dict[str, Any] | None, beside: Collection[str]) -> None:
-    """Refuse normalizers that do more than to map characters.
+def _check(steps: list[dict[str, Any]]) -> None:
+    """Refuse steps that reorder accents which stay.
 
     Raises:
         PackError: it is one.
     """
-    steps = normalizer.get("normalizers", [normalizer]) if normalizer else []
-    kinds = [step.get("type") for step in steps if step.get("type") not in beside]
+    kinds = [step["type"] for step in steps]
     for index, kind in enumerate(kinds):
-        if kind in DECOMPOSING and STRIPPING in kinds[index:]:
-            continue
-        if kind == STRIPPING and any(before in DECOMPOSING for before in kinds[:index]):
-            continue
-        if kind not in SINGLE:
+        if kind in DECOMPOSING and STRIPPING not in kinds[index:]:
+            raise PackError(f"the normalizer {kind} of the tokenizer has no operator without {STRIPPING} behind it")
+        if kind == STRIPPING and not any(before in DECOMPOSING for before in kinds[:index]):
             raise PackError(
-                f"the normalizer {kind} of the tokenizer has no operator; {', '.join(SINGLE)} and {STRIPPING} behind "
-                f"{' or '.join(DECOMPOSING)} have"
+                f"the normalizer {STRIPPING} of the tokenizer has no operator without {DECOMPOSING[0]} before it"
             )

@@ -42,7 +42,9 @@ def write_image_processor(write: GraphWriter, data: ir.Value, steps: Mapping[str
     """
     unknown = [name for name, value in steps.items() if name.startswith("do_") and value and name not in STEPS]
     if unknown:
-        raise PackError(f"the image processor has the step {unknown[0]}, which cannot be written; {', '.join(STEPS)} can")
+        raise PackError(
+            f"the image processor has the step {unknown[0]}, which cannot be written; {', '.join(STEPS)} can"
+        )
     image = write.Cast(write.Transpose(_decoded(write, data), perm=[2, 0, 1]), to=ir.DataType.DOUBLE)
     if steps.get("do_resize"):
         height, width = _size(write, image, steps["size"], steps.get("crop_pct"))
@@ -66,8 +68,10 @@ def _decoded(write: GraphWriter, data: ir.Value) -> ir.Value:
     """
     begin = write.Cast(write.Slice(data, [0], [3]), to=ir.DataType.INT64)
     png = _all(write, write.Equal(begin, list(PNG)))
-    pairs = [write.Equal(write.Cast(write.Slice(data, *span), to=ir.DataType.INT64), byte)
-             for span, byte in zip((([0], [-1]), ([1], [2**62])), END_OF_IMAGE, strict=True)]
+    pairs = [
+        write.Equal(write.Cast(write.Slice(data, *span), to=ir.DataType.INT64), byte)
+        for span, byte in zip((([0], [-1]), ([1], [2**62])), END_OF_IMAGE, strict=True)
+    ]
     ends = write.ReduceMax(write.Cast(write.And(*pairs), to=ir.DataType.INT64), keepdims=0)
     jpeg = write.And(_all(write, write.Equal(begin, list(JPEG))), write.Equal(ends, 1))
     whole = write.Or(png, jpeg)
@@ -97,7 +101,9 @@ def _size(
     if set(size) == {"height", "width"}:
         return write.Add(size["height"], 0), write.Add(size["width"], 0)
     if set(size) != {"shortest_edge"}:
-        raise PackError(f"the image processor resizes to {dict(size)}; height and width or shortest_edge can be written")
+        raise PackError(
+            f"the image processor resizes to {dict(size)}; height and width or shortest_edge can be written"
+        )
     shape = write.Slice(write.Shape(image), [1], [3])
     edges = write.Div(write.Mul(shape, size["shortest_edge"]), write.ReduceMin(shape, keepdims=0))
     return write.Gather(edges, 0), write.Gather(edges, 1)

@@ -101,7 +101,9 @@ def check_pixels(processor: Any, steps: Mapping[str, Any], opset: int) -> Packed
         made = run(file)
         height, width = pixels.shape[:2]
         if made.shape != wanted.shape:
-            raise PackError(f"an image of {height} x {width} would become {made.shape}, and {wanted.shape} by the processor")
+            raise PackError(
+                f"an image of {height} x {width} would become {made.shape}, and {wanted.shape} by the processor"
+            )
         difference = float(np.abs(made - wanted).max()) / level
         if difference > TOLERANCE:
             raise PackError(

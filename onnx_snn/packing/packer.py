@@ -19,11 +19,11 @@ from onnx_snn.graph.source_files import source_files
 from onnx_snn.output_files import PathLike
 from onnx_snn.output_paths import check_outputs
 from onnx_snn.packing.answers import write_answer
-from onnx_snn.packing.extensions import required
 from onnx_snn.data.processors import PREPROCESSOR
 from onnx_snn.packing.image_pack import pack_image
 from onnx_snn.packing.labels import read_config
 from onnx_snn.packing.text_pack import pack_text
+from onnx_snn.runtime.extensions import extensions_library
 from onnx_snn.packing.tokenizer_files import TOKENIZER
 
 CONFIG = "config.json"
@@ -100,7 +100,7 @@ def pack(
         OutputError: the output cannot be written.
         LibraryError: onnxruntime-extensions is not installed.
     """
-    required("onnxruntime_extensions")
+    extensions_library()
     read = {"model": source_files(model), "tokenizer": tokenizer, "processor": processor, "labels": labels}
     check_outputs({"output": output}, read)
     folder = only_model(Path(model)).parent

@@ -39,7 +39,9 @@ def _polynomial(write: GraphWriter, x: ir.Value, *coefficients: float) -> ir.Val
     return write.Add(value, _double(coefficients[-1]))
 
 
-def _within(write: GraphWriter, x: ir.Value, limit: float, inside: ir.Value, outside: ir.Value | None = None) -> ir.Value:
+def _within(
+    write: GraphWriter, x: ir.Value, limit: float, inside: ir.Value, outside: ir.Value | None = None
+) -> ir.Value:
     """`inside` where x is less than `limit`, else `outside`, 0 by default."""
     return write.Where(write.Less(x, _double(limit)), inside, _double(0.0) if outside is None else outside)
 

@@ -25,9 +25,6 @@ def sentencepiece_model(
     unknown: int,
     control: Collection[int],
     *,
-    charsmap: bytes = b"",
-    collapse: bool = False,
-    prefix: bool = False,
     bytes_of_unknown: bool = False,
 ) -> bytes:
     """The model as SentencePiece reads it.
@@ -36,9 +33,6 @@ def sentencepiece_model(
         vocabulary: Pieces and their scores, by id.
         unknown: Id of unknown characters.
         control: Ids of pieces that are never found.
-        charsmap: Table of a normalization that SentencePiece has compiled.
-        collapse: White space at both ends is dropped, and that between words is one space.
-        prefix: A space is put before a text.
         bytes_of_unknown: Unknown characters become pieces of their bytes.
     """
     pieces = []
@@ -53,7 +47,8 @@ def sentencepiece_model(
         pieces.append(_field(1, _field(1, piece.encode()) + _real(2, score) + _number(3, kind)))
     trainer = _number(3, UNIGRAM) + _number(35, bytes_of_unknown) + _number(40, unknown)
     trainer += b"".join(_number(field, -1) for field in (41, 42, 43)) + _field(45, vocabulary[unknown][0].encode())
-    normalizer = _field(2, charsmap) + _number(3, prefix) + _number(4, collapse) + _number(5, 1)
+    # Texts are read as they are: no normalization, no space before them, no white space removed.
+    normalizer = _field(2, b"") + _number(3, 0) + _number(4, 0) + _number(5, 1)
     return b"".join(pieces) + _field(2, trainer) + _field(3, normalizer)
 
 

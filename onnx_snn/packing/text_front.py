@@ -10,11 +10,12 @@ import onnx_ir as ir
 from onnx_snn.errors import PackError
 from onnx_snn.packing.added_tokens import Segments, join, split
 from onnx_snn.packing.byte_level_bpe import write_byte_level_bpe
-from onnx_snn.packing.character_map import write_character_map
+from onnx_snn.packing.extensions import required
 from onnx_snn.packing.frame import Encoded, frame, positions, segment_types
 from onnx_snn.packing.graph_writer import GraphWriter
+from onnx_snn.packing.normalization import write_normalizer
 from onnx_snn.packing.ragged import Rows
-from onnx_snn.packing.tokenizer_files import Framing, TokenizerFiles
+from onnx_snn.packing.tokenizer_files import AddedToken, Framing, TokenizerFiles
 from onnx_snn.packing.unigram import write_unigram
 from onnx_snn.packing.wordpiece import write_wordpiece
 
@@ -33,10 +34,19 @@ def write_tokenizer(
     Raises:
         PackError: the tokenizer cannot be expressed.
     """
-    segments = split(write, texts, files.added)
-    read = _read(write, segments, files)
+    segments = split(write, texts, [token for token in files.added if not token.normalized])
+    normal = write_normalizer(write, segments.texts, files.normalizer)
+    again = [token._replace(content=_normalized_content(token, files)) for token in files.added if token.normalized]
+    inner = split(write, normal, again, segments.first)
+    read = join(write, inner, _read(write, inner, files))
     encoded = frame(write, join(write, segments, read), framing)
     return {name: _input(write, name, encoded) for name in wanted}
+
+
+def _normalized_content(token: AddedToken, files: TokenizerFiles) -> str:
+    """The text of an added token as it stands in normalized text."""
+    normalizer = required("tokenizers").Tokenizer.from_file(str(files.path)).normalizer
+    return token.content if normalizer is None else str(normalizer.normalize_str(token.content))
 
 
 def _read(write: GraphWriter, segments: Segments, files: TokenizerFiles) -> Rows:
@@ -44,8 +54,6 @@ def _read(write: GraphWriter, segments: Segments, files: TokenizerFiles) -> Rows
     kind, texts = files.model.get("type"), segments.texts
     if kind == "Unigram":
         return write_unigram(write, segments, files)
-    if files.normalizer is not None:
-        texts = write_character_map(write, texts, files)
     if kind == "WordPiece":
         return write_wordpiece(write, texts, files)
     if kind == "BPE":

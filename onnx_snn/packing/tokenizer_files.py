@@ -25,12 +25,14 @@ class AddedToken(NamedTuple):
         id: Its id.
         lstrip: It takes white space before it along.
         rstrip: It takes white space behind it along.
+        normalized: It is looked for in normalized text, as its own text is normalized.
     """
 
     content: str
     id: int
     lstrip: bool
     rstrip: bool
+    normalized: bool
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,7 @@ def read_tokenizer(folder: Path, pad_id: int | None) -> TokenizerFiles:
         model=described["model"],
         normalizer=described.get("normalizer"),
         splitting=described.get("pre_tokenizer"),
-        added=tuple(_added(entry, described.get("normalizer")) for entry in described.get("added_tokens", ())),
+        added=tuple(_added(entry) for entry in described.get("added_tokens", ())),
         framing=Framing(
             prefix,
             suffix,
@@ -150,7 +152,7 @@ def check_agreement(described: dict[str, Any], config: dict[str, Any]) -> None:
             )
 
 
-def _added(entry: dict[str, Any], normalizer: dict[str, Any] | None) -> AddedToken:
+def _added(entry: dict[str, Any]) -> AddedToken:
     """An added token from its entry in tokenizer.json.
 
     Raises:
@@ -159,12 +161,8 @@ def _added(entry: dict[str, Any], normalizer: dict[str, Any] | None) -> AddedTok
     content = entry["content"]
     if entry.get("single_word"):
         raise PackError(f"added token {content!r} counts as a whole word only (single_word), which has no operator")
-    if entry.get("normalized") and normalizer is not None:
-        raise PackError(
-            f"added token {content!r} is looked for in normalized text (normalized), which is not supported; "
-            "add it with normalized=False"
-        )
-    return AddedToken(content, entry["id"], bool(entry.get("lstrip")), bool(entry.get("rstrip")))
+    flags = (bool(entry.get(name)) for name in ("lstrip", "rstrip", "normalized"))
+    return AddedToken(content, entry["id"], *flags)
 
 
 def _around(processor: dict[str, Any] | None) -> tuple[tuple[int, ...], tuple[int, ...]]:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +15,9 @@ from onnx_snn.graph.protobuf_weights import imported_domains
 DOMAINS = frozenset({"ai.onnx.contrib", "com.microsoft.extensions"})
 """Domains of its operators."""
 
+LIBRARY, SUFFIXES = "_extensions_pydll", (".so", ".pyd", ".dll")
+"""Name of its file in the package, and how names of libraries end."""
+
 REGISTERED = "onnx_snn.extensions"
 """Key of the configuration entry that marks session options into which the library is registered."""
 
@@ -25,14 +28,17 @@ def extensions_library() -> str:
     Raises:
         LibraryError: onnxruntime-extensions is not installed.
     """
-    try:
-        path: str = importlib.import_module("onnxruntime_extensions").get_library_path()
-    except ImportError as error:
-        raise LibraryError(
-            f"the network has operators of onnxruntime-extensions, which cannot be loaded ({error}); install it with: "
-            "pip install 'onnx-snn[text]'"
-        ) from error
-    return path
+    # The package imports Transformers where that is installed, which takes seconds; its library is all that is needed.
+    package = importlib.util.find_spec("onnxruntime_extensions")
+    folders = package.submodule_search_locations if package is not None else None
+    for folder in folders or ():
+        for library in sorted(Path(folder).glob(f"{LIBRARY}.*")):
+            if library.suffix in SUFFIXES:
+                return str(library)
+    raise LibraryError(
+        "the network has operators of onnxruntime-extensions, which is not installed; install it with: "
+        "pip install 'onnx-snn[text]'"
+    )
 
 
 def needs_extensions(path: Path) -> bool:
