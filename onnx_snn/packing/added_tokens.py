@@ -14,7 +14,7 @@ import onnx_ir as ir
 
 from onnx_snn.packing.graph_writer import EXTENSIONS, MACHINE_LEARNING, GraphWriter
 from onnx_snn.packing.patterns import WHITE_SPACE, escaped
-from onnx_snn.packing.ragged import Rows, differences, ends, filled, places
+from onnx_snn.packing.ragged import Rows, differences, ends, filled, pieces, places
 from onnx_snn.packing.tokenizer_files import AddedToken
 
 
@@ -49,8 +49,7 @@ def split(write: GraphWriter, texts: ir.Value, tokens: Sequence[AddedToken], fir
         added = write.Expand(-1, write.Shape(segments))
         return Segments(segments, added, bounds, _begins(write, added, bounds, first))
     longest_first = sorted(tokens, key=lambda token: -len(token.content))
-    pattern = f"({'|'.join(_pattern(token) for token in longest_first)})"
-    found, _, _, bounds = write.op(EXTENSIONS, "StringRegexSplitWithOffsets", [texts, [pattern], [pattern]], 4)
+    found, bounds = pieces(write, texts, "|".join(_pattern(token) for token in longest_first))
     segments = write.Concat(found, [""], axis=0)
     added = write.op(
         MACHINE_LEARNING,

@@ -14,7 +14,7 @@ import onnx_ir as ir
 
 from onnx_snn.errors import PackError
 from onnx_snn.packing.graph_writer import EXTENSIONS, GraphWriter
-from onnx_snn.packing.ragged import Rows, of_padded
+from onnx_snn.packing.ragged import Rows, differences, ends, of_padded, pieces
 
 PLAIN = {
     "dropout": (None, 0.0),
@@ -24,6 +24,11 @@ PLAIN = {
     "ignore_merges": (None, False),
 }
 """Options of the model of a tokenizer.json with the values that the operator has."""
+
+
+NEXT_LINE = r"\x{85}"
+"""The only white space that the operator takes for a sign, which it would join with spaces and signs around it. Split off
+before, it is what GPT-2's pattern makes of white space."""
 
 
 def write_byte_level_bpe(
@@ -54,8 +59,11 @@ def write_byte_level_bpe(
         texts = write.op(EXTENSIONS, "StringRegexReplace", [texts, [r"\A([^ ])"], [r" \1"]])[0]
     merges = [pair if isinstance(pair, str) else " ".join(pair) for pair in model["merges"]]
     vocabulary = json.dumps(model["vocab"], separators=(",", ":"))
-    ids, mask = write.op(EXTENSIONS, "GPT2Tokenizer", [texts], 2, vocab=vocabulary, merges="\n".join(merges))
-    return of_padded(write, ids, mask)
+    words, bounds = pieces(write, texts, NEXT_LINE)
+    words = write.Concat(words, [""], axis=0)  # the operator takes one text at least
+    ids, mask = write.op(EXTENSIONS, "GPT2Tokenizer", [words], 2, vocab=vocabulary, merges="\n".join(merges))
+    read = of_padded(write, ids, mask)
+    return Rows(read.ids, differences(write, write.Gather(ends(write, read.lengths), bounds)))
 
 
 def _byte_level(splitting: dict[str, Any] | None) -> dict[str, Any]:

@@ -23,8 +23,8 @@ from onnx_snn.packing.extensions import required
 CLUSTER_BYTES = 5
 """Bytes of the longest cluster that is replaced as a whole."""
 
-CONTROLS, JOINERS = ("Cc", "Cf", "Zl", "Zp"), "\u200c\u200d"
-"""Categories of characters that end a cluster, except for the joiners."""
+CONTROLS, IGNORABLE = ("Cc", "Cf", "Zl", "Zp"), range(0xE0000, 0xE1000)
+"""Categories of characters with which a cluster ends, and a block that is kept for such ones."""
 
 MAX_UNITS = 2**22
 """Units of the largest table that is read."""
@@ -69,20 +69,30 @@ def read_charsmap(compiled: bytes) -> Charsmap:
     longer = [entry for entry in clusters if entry[:2] not in pairs and len(entry.encode()) <= CLUSTER_BYTES]
     if longer:
         raise PackError(f"the compiled normalization has an entry of {len(longer[0])} characters, {longer[0]!r}")
-    extending = _extending(normalize, known, singles, [c for c in every if len(c.encode()) <= CLUSTER_BYTES - 2])
-    ending = [c for c in every if unicodedata.category(c) in CONTROLS and c not in JOINERS]
+    extending = _extending(normalize, known, singles, every)
+    extends = set(extending)
+    ending = [c for c in every if c not in extends and (unicodedata.category(c) in CONTROLS or ord(c) in IGNORABLE)]
     return Charsmap(singles, pairs, extending, ending)
 
 
 def _extending(
-    normalize: Callable[[str], str], known: Collection[str], singles: Mapping[str, str], candidates: Sequence[str]
+    normalize: Callable[[str], str], known: Collection[str], singles: Mapping[str, str], every: Sequence[str]
 ) -> list[str]:
-    """Those of `candidates` that belong to the cluster of a letter before them, which as an entry swallows them."""
+    """Characters that belong to the cluster of the one before them, told by what becomes of them behind an entry.
+
+    A letter of two bytes that is an entry swallows one of up to three bytes. One of four bytes makes the cluster so long
+    that an accent between them, which the letter would swallow, stays.
+    """
     base = next((c for c in sorted(known) if len(c.encode()) == 2 and unicodedata.category(c)[0] in "LN"), None)
     if base is None:
         return []
     alone = normalize(base)
-    return [c for c in candidates if singles.get(c, c) and normalize(base + c) == alone]
+    short = [c for c in every if len(c.encode()) < 4 and singles.get(c, c) and normalize(base + c) == alone]
+    accent = next((c for c in short if len(c.encode()) == 2), None)
+    if accent is None:
+        return short
+    long = (c for c in every if len(c.encode()) == 4)
+    return short + [c for c in long if normalize(base + accent + c) != alone + singles.get(c, c)]
 
 
 def _entries(compiled: bytes) -> Iterator[bytes]:

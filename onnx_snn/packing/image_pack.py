@@ -14,7 +14,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from onnx_snn.data.data_files import DataFiles
-from onnx_snn.data.processors import PREPROCESSOR, load_image_processor, preprocessor_folder, processed
+from onnx_snn.data.processors import load_image_processor, preprocessor_folder, processed
 from onnx_snn.errors import CalibrationError, PackError
 from onnx_snn.graph.map_types import to_proto
 from onnx_snn.packing.extensions import extensions_options, required
@@ -77,7 +77,7 @@ def _input(network: ir.Model) -> ir.Value:
     [value] = inputs
     shape = value.shape
     floating = value.dtype is not None and value.dtype.is_floating_point()
-    if not floating or shape is None or len(shape) != 4 or shape[0] not in (1,) and isinstance(shape[0], int):
+    if not floating or shape is None or len(shape) != 4 or (shape[0] not in (1,) and isinstance(shape[0], int)):
         raise PackError(
             f"the input '{value.name}' is {value.dtype} {shape}, and not one image of floats, [batch, channels, height, width]"
         )

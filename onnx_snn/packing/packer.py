@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import onnx_ir as ir
-
+from onnx_snn.data.processors import PREPROCESSOR
 from onnx_snn.errors import PackError
 from onnx_snn.graph.external_weights import external_tensors
 from onnx_snn.graph.model_folder import only_model
@@ -19,12 +18,11 @@ from onnx_snn.graph.source_files import source_files
 from onnx_snn.output_files import PathLike
 from onnx_snn.output_paths import check_outputs
 from onnx_snn.packing.answers import write_answer
-from onnx_snn.data.processors import PREPROCESSOR
 from onnx_snn.packing.image_pack import pack_image
 from onnx_snn.packing.labels import read_config
 from onnx_snn.packing.text_pack import pack_text
-from onnx_snn.runtime.extensions import extensions_library
 from onnx_snn.packing.tokenizer_files import TOKENIZER
+from onnx_snn.runtime.extensions import extensions_library
 
 CONFIG = "config.json"
 

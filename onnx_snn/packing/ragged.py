@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import onnx_ir as ir
 
-from onnx_snn.packing.graph_writer import GraphWriter
+from onnx_snn.packing.graph_writer import EXTENSIONS, GraphWriter
 
 
 class Rows(NamedTuple):
@@ -39,6 +39,19 @@ def places(write: GraphWriter, lengths: ir.Value) -> tuple[ir.Value, ir.Value]:
     taken = write.Less(write.Range(0, longest, 1), write.Unsqueeze(lengths, [1]))
     found = write.NonZero(taken)
     return write.Gather(found, 0, axis=0), write.Gather(found, 1, axis=0)
+
+
+def pieces(write: GraphWriter, texts: ir.Value, pattern: str, *, kept: bool = True) -> tuple[ir.Value, ir.Value]:
+    """What `pattern` of RE2 matches in `texts`, unless not `kept`, and what lies between, without empty pieces.
+
+    Returns:
+        The pieces, string [pieces], and where those of each text begin and end, int64 [texts + 1].
+    """
+    grouped = f"({pattern})"
+    found, _, _, bounds = write.op(
+        EXTENSIONS, "StringRegexSplitWithOffsets", [texts, [grouped], [grouped if kept else ""]], 4
+    )
+    return found, bounds
 
 
 def of_padded(write: GraphWriter, ids: ir.Value, mask: ir.Value) -> Rows:

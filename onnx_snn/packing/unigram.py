@@ -19,7 +19,7 @@ from onnx_snn.packing.added_tokens import Segments
 from onnx_snn.packing.character_map import replaced
 from onnx_snn.packing.graph_writer import EXTENSIONS, GraphWriter
 from onnx_snn.packing.patterns import WHITE_SPACE
-from onnx_snn.packing.ragged import Rows, differences
+from onnx_snn.packing.ragged import Rows, differences, pieces
 from onnx_snn.packing.sentencepiece_model import sentencepiece_model
 from onnx_snn.packing.tokenizer_files import TokenizerFiles
 
@@ -43,12 +43,15 @@ def write_unigram(write: GraphWriter, segments: Segments, files: TokenizerFiles)
         {token.id for token in files.added},
         bytes_of_unknown=bool(model.get("byte_fallback")),
     )
+    # Words are read one by one, as the library does: a tie between two readings of a word is then decided alike.
+    words, limits = pieces(write, texts, f"{SPACE}?[^{SPACE}]+|{SPACE}")
     off = np.array([False])
-    options = [[0], np.array([0.0], np.float32), off, off, off, off]
+    options = ([0], np.array([0.0], np.float32), off, off, off, off)
     tokens, bounds, _ = write.op(
-        EXTENSIONS, "SentencepieceTokenizer", [texts, *options], 3, model=base64.b64encode(made).decode()
+        EXTENSIONS, "SentencepieceTokenizer", [words, *options], 3, model=base64.b64encode(made).decode()
     )
-    return Rows(write.Cast(tokens, to=ir.DataType.INT64), differences(write, bounds))
+    ids = write.Cast(tokens, to=ir.DataType.INT64)
+    return Rows(ids, differences(write, write.Gather(bounds, limits)))
 
 
 def _spaced(write: GraphWriter, segments: Segments, files: TokenizerFiles) -> ir.Value:
@@ -62,6 +65,8 @@ def _spaced(write: GraphWriter, segments: Segments, files: TokenizerFiles) -> ir
     kinds = [step.get("type") for step in steps]
     if kinds not in (["Metaspace"], ["WhitespaceSplit", "Metaspace"]):
         raise PackError(f"a Unigram tokenizer that splits texts by {kinds} has no operator; Metaspace has one")
+    if not steps[-1].get("split", True):
+        raise PackError("Metaspace without split joins the words of a text, for which there is no operator")
     if steps[-1].get("replacement", SPACE) != SPACE:
         raise PackError(f"the tokenizer writes spaces as {steps[-1]['replacement']!r}; SentencePiece writes {SPACE!r}")
     texts = segments.texts

@@ -12,7 +12,7 @@ from onnx_snn.packing.character_classes import ranges, splitting
 from onnx_snn.packing.character_map import replaced
 from onnx_snn.packing.extensions import required
 from onnx_snn.packing.graph_writer import EXTENSIONS, MACHINE_LEARNING, GraphWriter
-from onnx_snn.packing.ragged import Rows, differences, ends, places
+from onnx_snn.packing.ragged import Rows, differences, ends, pieces, places
 from onnx_snn.packing.tokenizer_files import TokenizerFiles
 
 DEFAULT_LIMIT = 100
@@ -29,8 +29,7 @@ def write_wordpiece(write: GraphWriter, texts: ir.Value, files: TokenizerFiles) 
     vocabulary, unknown = model["vocab"], model.get("unk_token", "[UNK]")
     if unknown not in vocabulary:
         raise PackError(f"the vocabulary has no {unknown!r}, the token of unknown words")
-    spaced = _spaced(write, texts, files)
-    words, _, _, bounds = write.op(EXTENSIONS, "StringRegexSplitWithOffsets", [spaced, ["( +)"], [""]], 4)
+    words, bounds = pieces(write, _spaced(write, texts, files), " +", kept=False)
     tokens, limits, _, _ = write.op(
         EXTENSIONS,
         "WordpieceTokenizer",
