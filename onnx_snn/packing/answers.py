@@ -9,10 +9,10 @@ from typing import Any
 import onnx_ir as ir
 
 from onnx_snn.errors import PackError
-from onnx_snn.packing.extensions import required
 from onnx_snn.packing.graph_writer import GraphWriter
-from onnx_snn.packing.labels import is_decoder, read_labels, write_best, write_labels
+from onnx_snn.packing.labels import dimension, is_decoder, read_labels, write_best, write_labels
 from onnx_snn.packing.text_pack import PackedText
+from onnx_snn.packing.tokenizer_files import read_by_library
 
 NEXT, PROMPT = "next_id", "prompt_ids"
 """Outputs of a decoder beside label and score: ids of the next token, int64 [batch, top_k], and those of the prompt."""
@@ -57,14 +57,13 @@ def _write_next_token(write: GraphWriter, logits: ir.Value, packed: PackedText, 
     last = write.ArgMax(places, axis=1, keepdims=1)
     scores = write.Softmax(write.GatherND(logits, last, batch_dims=1), axis=-1)
     index = write_best(write, scores, _tokens(packed, shape[2]), top_k, shape[0])
-    batch = write.model.graph.outputs[0].shape
-    assert batch is not None, "the label has a shape"
-    write.output(2, NEXT, write.Identity(index), ir.DataType.INT64, list(batch))
-    write.output(3, PROMPT, write.Identity(packed.input_ids), ir.DataType.INT64, [batch[0], "prompt"])
+    batch = dimension(shape[0])
+    write.output(2, NEXT, write.Identity(index), ir.DataType.INT64, [batch, top_k])
+    write.output(3, PROMPT, write.Identity(packed.input_ids), ir.DataType.INT64, [batch, "prompt"])
 
 
 def _tokens(packed: PackedText, size: int) -> list[str]:
     """The text of each token; a vocabulary may be padded, and a token may be a part of a character."""
-    tokenizer = required("tokenizers").Tokenizer.from_file(str(packed.files.path))
+    tokenizer = read_by_library(packed.files.path)
     known = tokenizer.get_vocab_size(with_added_tokens=True)
     return [tokenizer.decode([token], skip_special_tokens=False) if token < known else "" for token in range(size)]

@@ -27,8 +27,8 @@ PLAIN = {
 
 
 NEXT_LINE = r"\x{85}"
-"""The only white space that the operator takes for a sign, which it would join with spaces and signs around it. Split off
-before, it is what GPT-2's pattern makes of white space."""
+"""The only white space that the operator takes for a sign, which it would join with spaces and signs around it. Split
+off before, it is what GPT-2's pattern makes of white space."""
 
 
 def write_byte_level_bpe(
@@ -86,7 +86,7 @@ def _byte_level(splitting: dict[str, Any] | None) -> dict[str, Any]:
 
 
 def byte_characters() -> list[str]:
-    """The printable character that stands for each byte: itself where it is printable in Latin-1, else from U+0100 on."""
+    """The character that stands for each byte: itself where it is printable in Latin-1, else one from U+0100 on."""
     printable = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
     others = iter(range(0x100, 0x200))
     return [chr(byte if byte in printable else next(others)) for byte in range(256)]

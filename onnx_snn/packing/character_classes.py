@@ -16,7 +16,7 @@ SURROGATES = range(0xD800, 0xE000)
 """Code points that are no characters."""
 
 NEUTRAL = "x"
-"""A character that every normalizer here leaves as it is, and no splitter drops or isolates; it is put between others."""
+"""A character that every normalizer here leaves as it is, and no splitter drops or isolates: put between others."""
 
 CHUNK = 256
 """Characters that are normalized in one call."""
@@ -91,7 +91,7 @@ class Splitting(NamedTuple):
 
 
 def splitting(split: Callable[[str], list[tuple[str, tuple[int, int]]]]) -> Splitting | None:
-    """What `split`, which returns words with their places, does to each character; None where that depends on others."""
+    """What `split`, which returns words and their places, does to each character; None where that depends on others."""
     every = characters()
     singles = {
         character: words for character, words in zip(every, _words(split, every), strict=True) if words is not None

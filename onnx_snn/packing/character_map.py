@@ -11,7 +11,7 @@ import onnx_ir as ir
 
 from onnx_snn.errors import PackError
 from onnx_snn.packing.character_classes import Normalized, normalized, ranges
-from onnx_snn.packing.extensions import required
+from onnx_snn.packing.extensions import described_tokenizer
 from onnx_snn.packing.graph_writer import EXTENSIONS, MACHINE_LEARNING, ONNXRUNTIME, GraphWriter
 
 SINGLE = ("BertNormalizer", "Lowercase")
@@ -41,12 +41,8 @@ def write_character_map(write: GraphWriter, texts: ir.Value, steps: list[dict[st
 @functools.lru_cache(maxsize=4)
 def _classes(steps: str) -> Normalized:
     """What normalizers, as a tokenizer.json has them, do to each character."""
-    described = {
-        "version": "1.0",
-        "normalizer": {"type": "Sequence", "normalizers": json.loads(steps)},
-        "model": {"type": "WordLevel", "vocab": {}, "unk_token": ""},
-    }
-    return normalized(required("tokenizers").Tokenizer.from_str(json.dumps(described)).normalizer.normalize_str)
+    sequence = {"type": "Sequence", "normalizers": json.loads(steps)}
+    return normalized(described_tokenizer(normalizer=sequence).normalizer.normalize_str)
 
 
 def replaced(write: GraphWriter, texts: ir.Value, pattern: str, replacement: str) -> ir.Value:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The normalization that SentencePiece compiles into a tokenizer, as the `tokenizers` library applies it.
 
-The library goes over grapheme clusters. Of a cluster under six bytes the shortest entry that it begins with replaces all of
-it, accents that the entry lacks included; in others each character is replaced by itself. Entries are read off the
-compiled table, what they become off the library.
+The library goes over grapheme clusters. Of a cluster under six bytes the shortest entry that it begins with replaces
+all of it, accents that the entry lacks included; in others each character is replaced by itself. Entries are read off
+the compiled table, what they become off the library.
 """
 
 from __future__ import annotations

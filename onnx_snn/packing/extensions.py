@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 from typing import Any
 
 import onnxruntime as ort
@@ -28,6 +29,12 @@ def required(module: str) -> Any:
         raise PackError(
             f"packing needs {module}; install it with: pip install 'onnx-snn[{EXTRA}]' ({error})"
         ) from error
+
+
+def described_tokenizer(**parts: Any) -> Any:
+    """A tokenizer of the `tokenizers` library with these parts, as a tokenizer.json describes them, and no vocabulary."""
+    model = {"type": "WordLevel", "vocab": {}, "unk_token": ""}
+    return required("tokenizers").Tokenizer.from_str(json.dumps({"version": "1.0", "model": model, **parts}))
 
 
 def extensions_options() -> ort.SessionOptions:

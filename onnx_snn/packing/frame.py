@@ -44,11 +44,11 @@ def frame(write: GraphWriter, rows: Rows, framing: Framing) -> Encoded:
     for place, token in enumerate(framing.suffix, before):
         ids = write.Where(write.Equal(column, write.Unsqueeze(write.Add(kept, place), [1])), token, ids)
 
-    row, place = places(write, rows.lengths)
+    row, within = places(write, rows.lengths)
     if framing.truncate_left:
-        place = write.Sub(place, write.Gather(write.Sub(rows.lengths, kept), row))
-    stays = write.And(write.GreaterOrEqual(place, 0), write.Less(place, write.Gather(kept, row)))
-    target = write.Add(write.Add(place, before), write.Gather(shift, row))
+        within = write.Sub(within, write.Gather(write.Sub(rows.lengths, kept), row))
+    stays = write.And(write.GreaterOrEqual(within, 0), write.Less(within, write.Gather(kept, row)))
+    target = write.Add(write.Add(within, before), write.Gather(shift, row))
     index = write.Concat(write.Unsqueeze(row, [1]), write.Unsqueeze(target, [1]), axis=1)
     ids = write.ScatterND(ids, write.Compress(index, stays, axis=0), write.Compress(rows.ids, stays, axis=0))
     return Encoded(ids, write.Cast(mask, to=ir.DataType.INT64))

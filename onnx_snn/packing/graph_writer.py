@@ -108,10 +108,12 @@ class GraphWriter:
         name = self._names.take(PREFIX + "constant")
         texts = isinstance(operand, (list, tuple)) and any(isinstance(entry, str) for entry in operand)
         if texts:
-            tensor: ir.TensorProtocol = ir.tensor(list(operand), name=name)  # type: ignore[arg-type, call-overload]
+            tensor: ir.TensorProtocol = ir.tensor(list(operand), name=name)  # type: ignore[arg-type]
         else:
             array = np.asarray(operand)
             tensor = ir.Tensor(array.astype(np.int64) if array.dtype.kind == "i" else array, name=name)
-        value = ir.Value(name=name, shape=tensor.shape, type=ir.TensorType(tensor.dtype), const_value=tensor)
+        value = ir.Value(
+            name=name, shape=ir.Shape(tensor.shape.numpy()), type=ir.TensorType(tensor.dtype), const_value=tensor
+        )
         self.model.graph.register_initializer(value)
         return value

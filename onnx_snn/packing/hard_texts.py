@@ -56,7 +56,7 @@ onnxruntime-extensions, as they do in onnxruntime's C interface."""
 
 
 def with_tokens(tokens: Sequence[str]) -> list[str]:
-    """`HARD_TEXTS`, and texts that contain `tokens` at the begin, inside and at the end, with and without white space."""
+    """`HARD_TEXTS`, and texts with `tokens` at the begin, inside and at the end, with and without white space."""
     few = [*tokens[:8], *tokens[-2:]]
     around = [
         form.format(token)

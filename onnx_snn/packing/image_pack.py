@@ -79,7 +79,8 @@ def _input(network: ir.Model) -> ir.Value:
     floating = value.dtype is not None and value.dtype.is_floating_point()
     if not floating or shape is None or len(shape) != 4 or (shape[0] not in (1,) and isinstance(shape[0], int)):
         raise PackError(
-            f"the input '{value.name}' is {value.dtype} {shape}, and not one image of floats, [batch, channels, height, width]"
+            f"the input '{value.name}' is {value.dtype} {shape}, and not one image of floats, [batch, channels, height, "
+            "width]"
         )
     return value
 
@@ -107,8 +108,8 @@ def check_pixels(processor: Any, steps: Mapping[str, Any], opset: int) -> Packed
         difference = float(np.abs(made - wanted).max()) / level
         if difference > TOLERANCE:
             raise PackError(
-                f"{type(processor).__name__} makes something else of an image of {height} x {width} than its steps written "
-                f"as a graph: pixels differ by up to {difference:.3g} of 255. No file is written"
+                f"{type(processor).__name__} makes something else of an image of {height} x {width} than its steps "
+                f"written as a graph: pixels differ by up to {difference:.3g} of 255. No file is written"
             )
         largest = max(largest, difference)
     return PackedImage(len(images), largest)

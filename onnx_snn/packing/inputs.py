@@ -15,8 +15,7 @@ def connect(write: GraphWriter, made: Mapping[str, ir.Value]) -> None:
     graph = write.model.graph
     for value in [value for value in graph.inputs if value.name in made]:
         new = made[str(value.name)]
-        if value.dtype is not ir.DataType.INT64 or new.dtype not in (None, value.dtype):
-            new = write.Cast(new, to=value.dtype)
-        new.dtype, new.shape = value.dtype, value.shape
+        new = write.Cast(new, to=value.dtype)
+        new.type, new.shape = value.type, value.shape
         ir.convenience.replace_all_uses_with(value, new, replace_graph_outputs=True)
         graph.inputs.remove(value)

@@ -87,7 +87,14 @@ def write_labels(write: GraphWriter, logits: ir.Value, labels: Labels, top_k: in
     write_best(write, scores, labels.names, top_k, shape[0])
 
 
-def write_best(write: GraphWriter, scores: ir.Value, names: Sequence[str], top_k: int, batch: Any) -> ir.Value:
+def dimension(batch: int | ir.SymbolicDim) -> int | str:
+    """Size of the first axis, or its name."""
+    return batch if isinstance(batch, int) else batch.value or "batch"
+
+
+def write_best(
+    write: GraphWriter, scores: ir.Value, names: Sequence[str], top_k: int, batch: int | ir.SymbolicDim
+) -> ir.Value:
     """Put the `top_k` largest of `scores` and their names first among the outputs; returns their indices.
 
     Raises:
@@ -96,7 +103,7 @@ def write_best(write: GraphWriter, scores: ir.Value, names: Sequence[str], top_k
     if not 1 <= top_k <= len(names):
         raise PackError(f"top_k is {top_k}, but there are {len(names)} classes")
     best, index = write.op("", "TopK", [scores, [top_k]], 2, axis=-1)
-    dim = batch if isinstance(batch, int) else getattr(batch, "value", None) or "batch"
+    dim = dimension(batch)
     write.output(0, LABEL, write.Gather(list(names), index, axis=0), ir.DataType.STRING, [dim, top_k])
     write.output(1, SCORE, write.Cast(best, to=ir.DataType.FLOAT), ir.DataType.FLOAT, [dim, top_k])
     return index

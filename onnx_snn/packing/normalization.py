@@ -60,6 +60,6 @@ def _step(write: GraphWriter, texts: ir.Value, step: dict[str, Any]) -> ir.Value
         return replaced(write, texts, SEVERAL_SPACES, content)
     what = f"{kind} of the pattern {pattern['Regex']!r}" if "Regex" in pattern else kind
     raise PackError(
-        f"the normalizer {what} of the tokenizer has no operator; {', '.join(MAPPING)}, Precompiled, Strip and Replace of a "
-        "text have"
+        f"the normalizer {what} of the tokenizer has no operator; {', '.join(MAPPING)}, Precompiled, Strip and Replace "
+        "of a text have"
     )

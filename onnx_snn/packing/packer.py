@@ -136,7 +136,8 @@ def _sources(
         processor = folder if (folder / PREPROCESSOR).is_file() else None
         if tokenizer is None and processor is None:
             raise PackError(
-                f"'{folder}' has neither a {TOKENIZER} nor a {PREPROCESSOR}; name a folder with --tokenizer or --processor"
+                f"'{folder}' has neither a {TOKENIZER} nor a {PREPROCESSOR}; name a folder with --tokenizer or "
+                "--processor"
             )
     if tokenizer is not None and processor is not None:
         raise PackError(

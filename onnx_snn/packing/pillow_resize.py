@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Resizing as Pillow does it: a product with a matrix of weights for each axis.
 
-Weights are those of Pillow's Resample.c, with antialiasing where an image becomes smaller. Of an axis with m pixels that
-becomes n, with the kernel k of a filter and s = m / n::
+Weights are those of Pillow's Resample.c, with antialiasing where an image becomes smaller. Of an axis with m pixels
+that becomes n, with the kernel k of a filter and s = m / n::
 
     w[i, j] = k((j - c[i] + 0.5) / max(s, 1)),    c[i] = (i + 0.5) s,    i < n, j < m,
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A model of SentencePiece, in its protobuf format, of a Unigram vocabulary.
 
-Field numbers are those of sentencepiece_model.proto; protobuf's wire format is a tag, field number and wire type, before
-each value.
+Field numbers are those of sentencepiece_model.proto; protobuf's wire format is a tag, field number and wire type,
+before each value.
 """
 
 from __future__ import annotations

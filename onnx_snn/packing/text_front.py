@@ -10,12 +10,11 @@ import onnx_ir as ir
 from onnx_snn.errors import PackError
 from onnx_snn.packing.added_tokens import Segments, join, split
 from onnx_snn.packing.byte_level_bpe import write_byte_level_bpe
-from onnx_snn.packing.extensions import required
 from onnx_snn.packing.frame import Encoded, frame, positions, segment_types
 from onnx_snn.packing.graph_writer import GraphWriter
 from onnx_snn.packing.normalization import write_normalizer
 from onnx_snn.packing.ragged import Rows
-from onnx_snn.packing.tokenizer_files import AddedToken, Framing, TokenizerFiles
+from onnx_snn.packing.tokenizer_files import AddedToken, Framing, TokenizerFiles, read_by_library
 from onnx_snn.packing.unigram import write_unigram
 from onnx_snn.packing.wordpiece import write_wordpiece
 
@@ -45,7 +44,7 @@ def write_tokenizer(
 
 def _normalized_content(token: AddedToken, files: TokenizerFiles) -> str:
     """The text of an added token as it stands in normalized text."""
-    normalizer = required("tokenizers").Tokenizer.from_file(str(files.path)).normalizer
+    normalizer = read_by_library(files.path).normalizer
     return token.content if normalizer is None else str(normalizer.normalize_str(token.content))
 
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from onnx_snn.errors import PackError
 from onnx_snn.json_files import read_object
+from onnx_snn.packing.extensions import required
 
 TOKENIZER, CONFIG = "tokenizer.json", "tokenizer_config.json"
 
@@ -100,14 +101,15 @@ def read_tokenizer(folder: Path, pad_id: int | None) -> TokenizerFiles:
     path = folder / TOKENIZER
     if not path.is_file():
         raise PackError(
-            f"'{folder}' has no {TOKENIZER}; transformers.AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER) "
-            "writes one where the tokenizer has a fast variant"
+            f"'{folder}' has no {TOKENIZER}; transformers.AutoTokenizer.from_pretrained(F).save_pretrained(F) writes "
+            "one into the folder F where the tokenizer has a fast variant"
         )
     try:
         described = read_object(path)
         config = read_object(folder / CONFIG) if (folder / CONFIG).is_file() else {}
     except (OSError, ValueError) as error:
         raise PackError(f"cannot read the tokenizer in '{folder}' as JSON objects: {error}") from error
+    read_by_library(path)
     prefix, suffix = _around(described.get("post_processor"))
     length = config.get("model_max_length") or UNLIMITED
     check_agreement(described, config)
@@ -126,6 +128,20 @@ def read_tokenizer(folder: Path, pad_id: int | None) -> TokenizerFiles:
             truncate_left=config.get("truncation_side") == "left",
         ),
     )
+
+
+def read_by_library(path: Path) -> Any:
+    """The tokenizer as the `tokenizers` library reads it.
+
+    Raises:
+        PackError: the library is not installed, or cannot read the file.
+    """
+    try:
+        return required("tokenizers").Tokenizer.from_file(str(path))
+    except PackError:
+        raise
+    except Exception as error:  # the library raises Exception itself
+        raise PackError(f"the tokenizers library cannot read '{path}': {error}") from error
 
 
 AGREEING = {
@@ -147,8 +163,8 @@ def check_agreement(described: dict[str, Any], config: dict[str, Any]) -> None:
         values = described.get(part) or {}
         if option in config and name in values and config[option] != values[name]:
             raise PackError(
-                f"{CONFIG} has {option}={config[option]!r}, but {part} of {TOKENIZER} has {name}={values[name]!r}: load "
-                "the tokenizer with Transformers and save it again"
+                f"{CONFIG} has {option}={config[option]!r}, but {part} of {TOKENIZER} has {name}={values[name]!r}: "
+                "load the tokenizer with Transformers and save it again"
             )
 
 

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from onnx_snn.errors import PackError
 from onnx_snn.graph.map_types import to_proto
-from onnx_snn.packing.extensions import extensions_options, required
+from onnx_snn.packing.extensions import extensions_options
 from onnx_snn.packing.graph_writer import GraphWriter
 from onnx_snn.packing.text_front import TEXT, write_tokenizer
-from onnx_snn.packing.tokenizer_files import Framing, TokenizerFiles
+from onnx_snn.packing.tokenizer_files import Framing, TokenizerFiles, read_by_library
 
 IR_VERSION = 8
 """Version of ONNX's format of the graph that is checked, which any supported onnxruntime reads."""
@@ -73,13 +73,9 @@ def reference_ids(files: TokenizerFiles, framing: Framing, texts: Sequence[str])
     """Ids of each text by the `tokenizers` library, special tokens included, cut off and not padded.
 
     Raises:
-        PackError: the library is not installed, or cannot read the file.
+        PackError: the library cannot read the file.
     """
-    tokenizers = required("tokenizers")
-    try:
-        tokenizer = tokenizers.Tokenizer.from_file(str(files.path))
-    except Exception as error:  # the library raises Exception itself
-        raise PackError(f"the tokenizers library cannot read '{files.path}': {error}") from error
+    tokenizer = read_by_library(files.path)
     tokenizer.no_padding()
     tokenizer.no_truncation()
     if framing.max_length is not None:

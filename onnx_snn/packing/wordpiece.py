@@ -3,14 +3,15 @@
 
 from __future__ import annotations
 
+import functools
 import json
 
 import onnx_ir as ir
 
 from onnx_snn.errors import PackError
-from onnx_snn.packing.character_classes import ranges, splitting
+from onnx_snn.packing.character_classes import Splitting, ranges, splitting
 from onnx_snn.packing.character_map import replaced
-from onnx_snn.packing.extensions import required
+from onnx_snn.packing.extensions import described_tokenizer
 from onnx_snn.packing.graph_writer import EXTENSIONS, MACHINE_LEARNING, GraphWriter
 from onnx_snn.packing.ragged import Rows, differences, ends, pieces, places
 from onnx_snn.packing.tokenizer_files import TokenizerFiles
@@ -62,19 +63,24 @@ def _whole_or_unknown(write: GraphWriter, words: Rows, unknown: int) -> Rows:
     return Rows(write.Compress(words.ids, stays, axis=0), write.Where(unread, 1, words.lengths))
 
 
+@functools.lru_cache(maxsize=4)
+def _splitting(described: str) -> Splitting | None:
+    """What a `pre_tokenizer` of tokenizer.json does to each character."""
+    return splitting(described_tokenizer(pre_tokenizer=json.loads(described)).pre_tokenizer.pre_tokenize_str)
+
+
 def _spaced(write: GraphWriter, texts: ir.Value, files: TokenizerFiles) -> ir.Value:
     """`texts` with a space wherever a word ends, and no other white space.
 
     Raises:
         PackError: words are not told apart character by character.
     """
-    splitter = required("tokenizers").Tokenizer.from_file(str(files.path)).pre_tokenizer
-    found = splitting(splitter.pre_tokenize_str) if splitter is not None else None
+    found = _splitting(json.dumps(files.splitting)) if files.splitting else None
     if found is None:
         kind = files.splitting.get("type") if files.splitting else None
         raise PackError(
-            f"the tokenizer splits words by {kind}, not character by character as BertPreTokenizer, WhitespaceSplit and "
-            "Punctuation do, for which there are operators"
+            f"the tokenizer splits words by {kind}, not character by character as BertPreTokenizer, WhitespaceSplit "
+            "and Punctuation do, for which there are operators"
         )
     dropped = [character for character in found.dropped if character != " "]
     if dropped:
