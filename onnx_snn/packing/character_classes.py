@@ -36,6 +36,10 @@ def characters() -> list[str]:
     return [chr(code) for code in itertools.chain(single, tags, (block[0] for block in UNIFORM), last)]
 
 
+FIRST = 127
+"""Characters that are looked at first, because most splitters that depend on neighbours show it there."""
+
+
 class Normalized(NamedTuple):
     """What becomes of characters; those in no field stay as they are.
 
@@ -93,18 +97,17 @@ class Splitting(NamedTuple):
 def splitting(split: Callable[[str], list[tuple[str, tuple[int, int]]]]) -> Splitting | None:
     """What `split`, which returns words and their places, does to each character; None where that depends on others."""
     every = characters()
-    singles = {
-        character: words for character, words in zip(every, _words(split, every), strict=True) if words is not None
-    }
-    doubles = _words(split, [character * 2 for character in singles])
     found = Splitting([], [])
-    for (character, single), double in zip(singles.items(), doubles, strict=True):
-        if single == double == ():
-            found.dropped.append(character)
-        elif single == (character,) and double == (character, character):
-            found.isolated.append(character)
-        else:
-            return None
+    for part in (every[:FIRST], every[FIRST:]):
+        singles = {c: words for c, words in zip(part, _words(split, part), strict=True) if words is not None}
+        doubles = _words(split, [character * 2 for character in singles])
+        for (character, single), double in zip(singles.items(), doubles, strict=True):
+            if single == double == ():
+                found.dropped.append(character)
+            elif single == (character,) and double == (character, character):
+                found.isolated.append(character)
+            else:
+                return None
     return found
 
 

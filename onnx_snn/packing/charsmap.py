@@ -80,8 +80,8 @@ def _extending(
 ) -> list[str]:
     """Characters that belong to the cluster of the one before them, told by what becomes of them behind an entry.
 
-    A letter of two bytes that is an entry swallows one of up to three bytes. One of four bytes makes the cluster so long
-    that an accent between them, which the letter would swallow, stays.
+    A letter of two bytes that is an entry swallows one of up to three bytes. One of four bytes makes the cluster so
+    long that an accent between them, which the letter would swallow, stays.
     """
     base = next((c for c in sorted(known) if len(c.encode()) == 2 and unicodedata.category(c)[0] in "LN"), None)
     if base is None:

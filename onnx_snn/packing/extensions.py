@@ -32,7 +32,7 @@ def required(module: str) -> Any:
 
 
 def described_tokenizer(**parts: Any) -> Any:
-    """A tokenizer of the `tokenizers` library with these parts, as a tokenizer.json describes them, and no vocabulary."""
+    """A tokenizer of the `tokenizers` library with parts as a tokenizer.json describes them, and no vocabulary."""
     model = {"type": "WordLevel", "vocab": {}, "unk_token": ""}
     return required("tokenizers").Tokenizer.from_str(json.dumps({"version": "1.0", "model": model, **parts}))
 

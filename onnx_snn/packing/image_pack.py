@@ -79,8 +79,8 @@ def _input(network: ir.Model) -> ir.Value:
     floating = value.dtype is not None and value.dtype.is_floating_point()
     if not floating or shape is None or len(shape) != 4 or (shape[0] not in (1,) and isinstance(shape[0], int)):
         raise PackError(
-            f"the input '{value.name}' is {value.dtype} {shape}, and not one image of floats, [batch, channels, height, "
-            "width]"
+            f"the input '{value.name}' is {value.dtype} {shape}, and not one image of floats, "
+            "[batch, channels, height, width]"
         )
     return value
 

@@ -140,7 +140,9 @@ def read_by_library(path: Path) -> Any:
         return required("tokenizers").Tokenizer.from_file(str(path))
     except PackError:
         raise
-    except Exception as error:  # the library raises Exception itself
+    except BaseException as error:  # the library raises Exception itself, and on damaged tables a panic that is none
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
         raise PackError(f"the tokenizers library cannot read '{path}': {error}") from error
 
 

@@ -37,16 +37,22 @@ def check_ids(files: TokenizerFiles, framing: Framing, opset: int, texts: Sequen
     Raises:
         PackError: ids or masks differ, or the tokenizer cannot be expressed.
     """
-    session = tokenizer_session(files, framing, opset)
-    wanted = [_padded([row], framing) for row in reference_ids(files, framing, texts)]
-    for text, expected in zip(texts, wanted, strict=True):
-        _compare(text, _run(session, [text]), expected)
-    together = _run(session, texts)
-    batch = _padded(reference_ids(files, framing, texts), framing)
-    for row, text in enumerate(texts):
-        _compare(
-            text, {name: array[[row]] for name, array in together.items()}, {n: a[[row]] for n, a in batch.items()}
-        )
+    compare_ids(tokenizer_session(files, framing, opset), files, framing, texts)
+
+
+def compare_ids(session: ort.InferenceSession, files: TokenizerFiles, framing: Framing, texts: Sequence[str]) -> None:
+    """Compare the ids that `session`, of `tokenizer_session`, gives for all `texts`, as `check_ids` does.
+
+    Raises:
+        PackError: ids or masks differ.
+    """
+    rows = reference_ids(files, framing, texts)
+    for text, row in zip(texts, rows, strict=True):
+        _compare(text, _run(session, [text]), _padded([row], framing))
+    together, batch = _run(session, texts), _padded(rows, framing)
+    for index, text in enumerate(texts):
+        each = ({name: array[[index]] for name, array in arrays.items()} for arrays in (together, batch))
+        _compare(text, *each)
 
 
 def tokenizer_session(files: TokenizerFiles, framing: Framing, opset: int) -> ort.InferenceSession:
