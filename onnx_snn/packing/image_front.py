@@ -66,13 +66,14 @@ def _decoded(write: GraphWriter, data: ir.Value) -> ir.Value:
 
     The decoder ends the process, or does not end, on what is no whole JPEG file, so that such bytes do not reach it.
     """
-    begin = write.Cast(write.Slice(data, [0], [3]), to=ir.DataType.INT64)
+    read = write.Cast(write.Concat(data, np.zeros(3, np.uint8), axis=0), to=ir.DataType.INT64)
+    begin = write.Slice(read, [0], [3])
     png = _all(write, write.Equal(begin, list(PNG)))
-    pairs = [
-        write.Equal(write.Cast(write.Slice(data, *span), to=ir.DataType.INT64), byte)
+    first, second = (
+        write.Equal(write.Slice(read, *span), byte)
         for span, byte in zip((([0], [-1]), ([1], [2**62])), END_OF_IMAGE, strict=True)
-    ]
-    ends = write.ReduceMax(write.Cast(write.And(*pairs), to=ir.DataType.INT64), keepdims=0)
+    )
+    ends = write.ReduceMax(write.Cast(write.And(first, second), to=ir.DataType.INT64), keepdims=0)
     jpeg = write.And(_all(write, write.Equal(begin, list(JPEG))), write.Equal(ends, 1))
     whole = write.Or(png, jpeg)
     # The index of the only row, or one that does not exist.

@@ -8,7 +8,8 @@ that becomes n, with the kernel k of a filter and s = m / n::
 
 each row divided by its sum and rounded to multiples of 2^-22. Sums of 8-bit pixels with such weights are exact in
 float64; they are rounded to 8 bits after each axis, the horizontal one first. Versions of Pillow that begin with the
-vertical one where this is cheaper give pixels that differ by at most one of the 256 levels there.
+vertical one where this is cheaper give pixels that differ by one of the 256 levels there, and by more where a filter
+with negative weights leaves the range of pixels.
 """
 
 from __future__ import annotations
@@ -123,9 +124,10 @@ def _rounded(write: GraphWriter, sums: ir.Value) -> ir.Value:
 
 
 def _nearest(write: GraphWriter, old: ir.Value, new: ir.Value) -> ir.Value:
-    """The pixel that each one is copied from, int64 [new]: floor((i + 0.5) old / new)."""
+    """The pixel that each one is copied from, int64 [new]: floor((i + 0.5) old / new), summed up as Pillow does."""
     scale = write.Div(_as_double(write, old), _as_double(write, new))
-    centre = write.Mul(write.Add(_as_double(write, write.Range(0, new, 1)), _double(0.5)), scale)
+    steps = write.Expand(scale, write.Reshape(write.Sub(new, 1), [1]))
+    centre = write.CumSum(write.Concat(write.Reshape(write.Mul(scale, _double(0.5)), [1]), steps, axis=0), 0)
     return write.Cast(write.Floor(centre), to=ir.DataType.INT64)
 
 
