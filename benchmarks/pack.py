@@ -88,7 +88,7 @@ def measured(case: Case, file: str, plain: Path, scratch: Path, samples: dict[st
         for kind, each in samples.items():
             found = [compared(one, other, sample) for sample in each]
             answers, bits, differences = zip(*found, strict=True)
-            counts = {"samples": len(each), "answers": sum(answers), "bits": sum(bits)}
+            counts = {"samples": len(each), "answers": int(sum(answers)), "bits": int(sum(bits))}
             yield {**row, "input": kind, "host": host, **counts, "difference": max(differences)}
     yield {**row, "input": next(iter(samples)), "host": "Node.js", "error": error_of_node(packed)}
 

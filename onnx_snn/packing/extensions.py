@@ -13,12 +13,12 @@ from onnx_snn.errors import PackError
 from onnx_snn.runtime.extensions import extensions_library
 from onnx_snn.runtime.session import session_options
 
-EXTRA = "text"
-"""Extra of this package that brings them."""
+EXTRA = "data,text"
+"""Extras of this package that bring them."""
 
 
 def required(module: str) -> Any:
-    """A module of the extra.
+    """A module of the extras.
 
     Raises:
         PackError: it is not installed.

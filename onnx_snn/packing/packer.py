@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import onnx_ir as ir
+
 from onnx_snn.data.processors import PREPROCESSOR
 from onnx_snn.errors import PackError
 from onnx_snn.graph.external_weights import external_tensors
@@ -106,18 +108,20 @@ def pack(
     network = load_model(model)
     beside = Path(tokenizer or processor or "")
     config = _config(labels, (folder, beside if beside.is_dir() else beside.parent))
-    difference = 0.0
     if tokenizer is not None:
-        packed = pack_text(network, Path(tokenizer), config, max_length, None if texts is None else list(texts))
-        reads, compared = "text", packed.compared
-        write_answer(network, config, top_k, packed)
-    else:
-        assert processor is not None, "there is a tokenizer or a processor"
-        if texts is not None:
-            raise PackError("texts are given, but the network reads images")
-        compared, difference = pack_image(network, Path(processor))
-        reads = "image"
-        write_answer(network, config, top_k, None)
+        text = pack_text(network, Path(tokenizer), config, max_length, None if texts is None else list(texts))
+        write_answer(network, config, top_k, text)
+        return _saved(network, output, "text", text.compared, 0.0)
+    assert processor is not None, "there is a tokenizer or a processor"
+    if texts is not None:
+        raise PackError("texts are given, but the network reads images")
+    image = pack_image(network, Path(processor))
+    write_answer(network, config, top_k, None)
+    return _saved(network, output, "image", image.compared, image.difference)
+
+
+def _saved(network: ir.Model, output: PathLike, reads: str, compared: int, difference: float) -> PackReport:
+    """Write the network, with its weights in a file of their own if they were; the report."""
     save_model(network, output, external_data=True if any(external_tensors(network)) else None)
     names = tuple(str(value.name) for value in network.graph.outputs)
     return PackReport(str(output), reads, compared, difference, names)

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Sequence
 from pathlib import Path
 
 import onnxruntime as ort
@@ -20,6 +19,10 @@ LIBRARY, SUFFIXES = "_extensions_pydll", (".so", ".pyd", ".dll")
 
 REGISTERED = "onnx_snn.extensions"
 """Key of the configuration entry that marks session options into which the library is registered."""
+
+
+CONFLICT = "Conflicting with a registered kernel"
+"""Part of onnxruntime's message when session options have the library registered twice."""
 
 
 def extensions_library() -> str:
@@ -46,17 +49,20 @@ def needs_extensions(path: Path) -> bool:
     return bool(DOMAINS & imported_domains(path))
 
 
-def missing_extensions(options: ort.SessionOptions, registered: Sequence[str | Path] = ()) -> list[str]:
-    """The library, unless it is one of those `registered` or `options` are marked to have it; marks them.
+def mark_extensions(options: ort.SessionOptions, library: str | Path) -> None:
+    """Mark `options`, with which `library` was registered, if it is that of onnxruntime-extensions."""
+    if Path(library).name.startswith(LIBRARY):
+        options.add_session_config_entry(REGISTERED, "1")
+
+
+def missing_extensions(options: ort.SessionOptions) -> list[str]:
+    """The library, unless `options` are marked to have it.
 
     Raises:
         LibraryError: onnxruntime-extensions is not installed.
     """
     try:
-        if options.get_session_config_entry(REGISTERED):
-            return []
+        registered = bool(options.get_session_config_entry(REGISTERED))
     except RuntimeError:  # there is no such entry
-        pass
-    options.add_session_config_entry(REGISTERED, "1")
-    library = extensions_library()
-    return [library] if library not in map(str, registered) else []
+        registered = False
+    return [] if registered else [extensions_library()]
