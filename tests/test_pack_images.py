@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -48,9 +49,9 @@ def test_resizing_one_axis_gives_pillows_pixels(resample: int, size: tuple[int, 
 @pytest.mark.parametrize("resample", [0, 1, 2, 3, 5])
 def test_resizing_both_axes_differs_by_one_level_at_most(resample: int) -> None:
     """Versions of Pillow differ in which axis comes first."""
-    for pixels, file in sample_images():
+    run = image_session({"do_resize": True, "size": {"height": 21, "width": 28}, "resample": resample}, OPSET)
+    for pixels, file in itertools.islice(sample_images(), 3):
         wanted = np.asarray(image.fromarray(pixels).resize((28, 21), resample=resample)).astype(int)
-        run = image_session({"do_resize": True, "size": {"height": 21, "width": 28}, "resample": resample}, OPSET)
         assert np.abs(run(file)[0].transpose(1, 2, 0) - wanted).max() <= (resample != 0)
 
 
