@@ -16,6 +16,7 @@ from packed_networks import byte_level, classifier, decoder, external, save
 import onnx_snn
 from onnx_snn.cli.main import main
 from onnx_snn.errors import LibraryError, PackError
+from onnx_snn.graph.model_reader import load_model
 from onnx_snn.graph.protobuf_weights import imported_domains
 from onnx_snn.runtime import extensions
 
@@ -73,7 +74,8 @@ def test_functions_and_metadata_stay_and_nothing_else_is_needed(folder: Path, tm
     packed = onnx.load(tmp_path / "packed.onnx")
     assert [function.name for function in packed.functions] == ["Scaled"]
     assert {entry.key: entry.value for entry in packed.metadata_props} == {"made": "here"}
-    onnx.checker.check_model(packed)
+    onnx.checker.check_model(packed, full_check=True)
+    assert load_model(tmp_path / "packed.onnx").graph.inputs[0].name == "text"
     options = ort.SessionOptions()
     options.register_custom_ops_library(extensions.extensions_library())
     session = ort.InferenceSession(tmp_path / "packed.onnx", options)

@@ -23,6 +23,23 @@ MACHINE_LEARNING, ONNXRUNTIME = "ai.onnx.ml", "com.microsoft"
 VERSIONS = {EXTENSIONS: 1, IMAGES: 1, MACHINE_LEARNING: 3, ONNXRUNTIME: 1}
 """The least version of each domain that has the operators which are written here."""
 
+_STRING, _INT64 = ir.DataType.STRING, ir.DataType.INT64
+
+OUTPUT_TYPES: dict[str, tuple[ir.DataType, ...]] = {
+    "DecodeImage": (ir.DataType.UINT8,),
+    "GPT2Tokenizer": (_INT64, _INT64),
+    "LabelEncoder": (_INT64,),
+    "SentencepieceTokenizer": (ir.DataType.INT32, _INT64, ir.DataType.INT32),
+    "StringConcat": (_STRING,),
+    "StringJoin": (_STRING,),
+    "StringRegexReplace": (_STRING,),
+    "StringRegexSplitWithOffsets": (_STRING, _INT64, _INT64, _INT64),
+    "Tokenizer": (_STRING,),
+    "WordpieceTokenizer": (_STRING, _INT64, _INT64, _INT64),
+}
+"""Element types of the outputs of operators that are no standard ones. They are declared in the file: onnx cannot infer
+them, and its inference of LabelEncoder reads a type that is not there."""
+
 PREFIX = "pack/"
 """How the names of all nodes and values begin that are written here."""
 
@@ -71,6 +88,8 @@ class GraphWriter:
         )
         for index, output in enumerate(node.outputs):
             output.name = self._names.take(f"{name}/output_{index}")
+            if domain:
+                output.dtype = OUTPUT_TYPES[op_type][index]
         if domain:
             imports = self.model.opset_imports
             imports[domain] = max(imports.get(domain, 0), VERSIONS[domain])
