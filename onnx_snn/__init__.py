@@ -24,6 +24,7 @@ from onnx_snn.errors import (
     NeuronError,
     OnnxSnnError,
     OutputError,
+    PackError,
     SaturationWarning,
 )
 from onnx_snn.evaluation.comparison import Evaluation, compare
@@ -36,6 +37,7 @@ from onnx_snn.exporter import export
 from onnx_snn.neurons.functions import ScalarFunction, register
 from onnx_snn.neurons.mbe import MbeNeuron
 from onnx_snn.neurons.opset import Body
+from onnx_snn.packing.packer import PackReport, pack
 from onnx_snn.profiling.activity import NeuronActivity, Operand, ProductActivity, ProductKind
 from onnx_snn.profiling.energy import EnergyCosts, EnergyFigure, EnergyReport, EnergyRule
 from onnx_snn.profiling.inspection import Inspection, inspect
@@ -81,6 +83,8 @@ __all__ = [
     "Operand",
     "OutputError",
     "OutputReport",
+    "PackError",
+    "PackReport",
     "Preset",
     "ProductActivity",
     "ProductKind",
@@ -101,6 +105,7 @@ __all__ = [
     "export",
     "get_library_path",
     "inspect",
+    "pack",
     "profile",
     "register",
     "replay",

@@ -26,6 +26,10 @@ class LibraryError(OnnxSnnError):
     """The library with the kernels is not installed, or onnxruntime cannot load it."""
 
 
+class PackError(OnnxSnnError):
+    """A tokenizer or image processor has no operators in ONNX, or these give other ids or pixels than it does."""
+
+
 class OutputError(OnnxSnnError):
     """The result cannot be written where it was asked for."""
 

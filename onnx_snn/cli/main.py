@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Command line: `onnx-snn export | convert | tune | inspect | compare | profile | replay | report | demo`.
+"""Command line: `onnx-snn export | convert | tune | inspect | compare | profile | replay | report | pack | demo`.
 
 Results go to standard output, progress and errors to standard error. The exit status is 0 on success, 1 when a command
 fails (one line says what is wrong and what to do), 2 when the arguments cannot be parsed.
@@ -16,6 +16,7 @@ from typing import Any
 
 from onnx_snn.cli.data_options import with_data_files
 from onnx_snn.cli.demo import demo
+from onnx_snn.cli.pack_command import run_pack
 from onnx_snn.cli.parser import parser_of
 from onnx_snn.cli.terminal import guarded, note, set_up, write
 from onnx_snn.cli.written_files import check_written
@@ -287,6 +288,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
     "profile": _profile,
     "replay": _replay,
     "report": _report,
+    "pack": run_pack,
     "demo": _demo,
 }
 """The function that runs each command, by the command's name."""

@@ -7,6 +7,7 @@ import argparse
 
 from onnx_snn.cli.data_options import DATA_HELP, add_data_options
 from onnx_snn.cli.options import DEFAULTS, Commands, add_choice, add_custom_ops, add_network
+from onnx_snn.cli.pack_command import add_pack
 from onnx_snn.cli.tune_parser import add_tune
 from onnx_snn.evaluation.metrics import METRICS
 from onnx_snn.evaluation.sensitivity import DEFAULT_SAMPLES
@@ -35,6 +36,7 @@ def parser_of(version: str) -> argparse.ArgumentParser:
         _add_profile,
         _add_replay,
         _add_report,
+        add_pack,
         _add_demo,
     ):
         add(commands, common)

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 Buffer: TypeAlias = "bytes | memoryview | mmap.mmap"
 
 GRAPH = onnx.ModelProto.GRAPH_FIELD_NUMBER
+OPSET_IMPORT = onnx.ModelProto.OPSET_IMPORT_FIELD_NUMBER
 INITIALIZER = onnx.GraphProto.INITIALIZER_FIELD_NUMBER
 RAW_DATA = onnx.TensorProto.RAW_DATA_FIELD_NUMBER
 
@@ -91,6 +92,23 @@ def write_model(proto: onnx.ModelProto, weights: Mapping[str, NDArray[Any]], pat
 
     with path.open("wb") as file:
         file.writelines(_with_initializers(buffer, filled))
+
+
+def imported_domains(path: Path) -> set[str]:
+    """Domains of the operator sets that the model in `path` imports, without reading its graph; none if it is no model.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    if not path.stat().st_size:
+        return set()
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as buffer:
+        try:
+            fields = [field for field in _fields(buffer, 0, len(buffer)) if field.number == OPSET_IMPORT]
+            sets = [onnx.OperatorSetIdProto.FromString(buffer[field.content : field.end]) for field in fields]
+        except DecodeError:
+            return set()
+    return {entry.domain for entry in sets}
 
 
 class _Field(NamedTuple):

@@ -19,6 +19,7 @@ import onnxruntime as ort
 
 from onnx_snn.errors import LibraryError, ModelError
 from onnx_snn.graph.custom_libraries import check_libraries
+from onnx_snn.runtime.extensions import CONFLICT, mark_extensions, missing_extensions, needs_extensions
 from onnx_snn.runtime.guarded_session import GuardedSession
 
 logger = logging.getLogger(__name__)
@@ -93,6 +94,7 @@ def add_libraries(options: ort.SessionOptions, libraries: Sequence[str | Path]) 
     check_libraries(libraries)
     for library in libraries:
         _register(options, library)
+        mark_extensions(options, library)
 
 
 def add_kernels(options: ort.SessionOptions) -> None:
@@ -120,7 +122,8 @@ def session(
     """An ordinary onnxruntime session on a converted file, with the kernels where they are installed.
 
     Of a file with a range guard it warns once, by a `SaturationWarning`, when a run has elements beyond the range of a
-    neuron (`onnx_snn.runtime.guarded_session`).
+    neuron (`onnx_snn.runtime.guarded_session`). The library of onnxruntime-extensions is registered as well where the
+    file has its operators, as packed ones have.
 
     Args:
         path: converted (or any other) .onnx file.
@@ -141,6 +144,8 @@ def session(
     if kernels:
         add_kernels(options)
     add_libraries(options, custom_ops)
+    if needs_extensions(Path(path)):
+        add_libraries(options, missing_extensions(options))
     try:
         return GuardedSession(str(path), options, providers=list(providers or CPU))
     except Exception as error:  # onnxruntime's exceptions share no base class of their own
@@ -148,6 +153,11 @@ def session(
             raise LibraryError(
                 "the session options had the library already; make new ones with onnx_snn.session_options(), "
                 "or register it yourself and give kernels=False"
+            ) from error
+        if CONFLICT in str(error):
+            raise LibraryError(
+                "the session options had the library of onnxruntime-extensions already; leave it out, since it is "
+                "registered where a file needs it"
             ) from error
         raise ModelError(f"{path}: onnxruntime cannot load it ({error})") from error
 
