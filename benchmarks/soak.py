@@ -141,16 +141,18 @@ class Usage(ctypes.Structure):
 class Allocator:
     """The allocator of glibc, made to return what is free.
 
-    Its thresholds grow by themselves with the sizes that are freed, up to 64 MiB for each arena of a thread, which
-    `malloc_trim` does not return. Here they stay at the values with which glibc starts.
+    Its thresholds grow by themselves with the sizes that are freed, up to 64 MiB for each arena, which `malloc_trim`
+    does not return. Here they stay at the values with which glibc starts. One arena serves all threads, as pages that
+    are free in many arenas would be taken from one after the other.
     """
 
     THRESHOLD = 128 * 1024
-    M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+    M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
 
     def __init__(self) -> None:
         self._libc = ctypes.CDLL("libc.so.6")
         self._libc.mallinfo2.restype = Usage
+        self._libc.mallopt(self.M_ARENA_MAX, 1)
         for parameter in (self.M_TRIM_THRESHOLD, self.M_MMAP_THRESHOLD):
             self._libc.mallopt(parameter, self.THRESHOLD)
 
@@ -164,9 +166,8 @@ class Allocator:
         return int(usage.uordblks + usage.hblkhd)
 
 
-def rounds(works: Sequence[Work], seconds: float) -> Iterator[dict[str, Any]]:
+def rounds(works: Sequence[Work], seconds: float, allocator: Allocator) -> Iterator[dict[str, Any]]:
     """What happens and what is resident in every round, until `seconds` have passed."""
-    allocator = Allocator()
     start, seeds = time.monotonic(), itertools.count()
     with ThreadPoolExecutor(THREADS) as pool:
         while (now := time.monotonic()) < start + seconds:
@@ -196,10 +197,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--models", type=Path, default=Path("models"), help="where the networks are")
     parser.add_argument("--output", type=Path, default=Path("docs/measurements/soak.md"))
     options = parser.parse_args(arguments)
+    allocator = Allocator()
     with tempfile.TemporaryDirectory() as scratch:
         works = [work_on(options.models, Path(scratch), name) for name in MODELS]
         rows = []
-        for row in rounds(works, 60.0 * options.minutes):
+        for row in rounds(works, 60.0 * options.minutes, allocator):
             rows.append(row)
             print(row, flush=True)
     machine = describe_machine()
@@ -232,10 +234,10 @@ def page(result: dict[str, Any]) -> str:
         f"sample. After the first minute the resident set at rest grows by {grown['at_rest']:.2%} (less than "
         f"{MOST:.0%} is demanded),\nand what is allocated by {grown['allocated']:.2%}.\n\n"
         "Every ten seconds the threads finish their sessions, and the allocator returns what is free: `malloc_trim`,\n"
-        "with both thresholds of glibc fixed at 128 KiB, because thresholds that grow let every arena keep up to\n"
-        "64 MiB, which is no leak but hides one. Allocated is what `mallinfo2` says is in use, at rest. Resident sets\n"
-        "are without mapped files; those of running sessions depend on which networks run at that moment. A line is\n"
-        "the last rest of a minute, with all sessions and runs of the minute.\n\n"
+        "with one arena and both thresholds of glibc fixed at 128 KiB, because thresholds that grow let every arena\n"
+        "keep up to 64 MiB, which is no leak but hides one. Allocated is what `mallinfo2` says is in use, at rest.\n"
+        "Resident sets are without mapped files; those of running sessions depend on which networks run at that\n"
+        "moment. A line is the last rest of a minute, with all sessions and runs of the minute.\n\n"
         f"Machine: {machine_in_words(machine)}.\nKernels: {instruction_set(machine)}.\n\n"
         f"```text\n{table(HEADER, lines)}\n```\n"
     )

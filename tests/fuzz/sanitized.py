@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Python under a sanitizer, so that an instrumented library of kernels can be loaded by onnxruntime."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+LIBRARY = "libonnx_snn_ops.so"
+
+SECONDS = 900
+"""Longest time of a program."""
+
+
+class Ended(NamedTuple):
+    """How a program ended, what it printed, and the reports of the sanitizer."""
+
+    status: int
+    output: str
+    reports: str
+
+
+def runtime_of(library: Path) -> Path | None:
+    """The runtime of the sanitizer that `library` was built with; None where it is no library of its own."""
+    listed = subprocess.run(["ldd", library], capture_output=True, text=True, check=True).stdout
+    found = re.search(r"lib[at]san\S* => (\S+)", listed)
+    return Path(found[1]) if found else None
+
+
+def run(library: Path, program: Sequence[str], scratch: Path) -> Ended:
+    """Run a Python `program`, which loads `library`, under the sanitizer.
+
+    Leaks are not searched for, as Python and onnxruntime keep what they have until the end.
+    """
+    runtime, log = runtime_of(library), scratch / f"{library.stem}.log"
+    assert runtime is not None, library
+    options = f"log_path={log}:detect_leaks=0:exitcode=66"
+    settings = {"LD_PRELOAD": str(runtime), "OMP_NUM_THREADS": "1", "PYTHONMALLOC": "malloc"}
+    settings |= {"ASAN_OPTIONS": options, "TSAN_OPTIONS": options, "UBSAN_OPTIONS": "print_stacktrace=1"}
+    command = [sys.executable, *program]
+    ended = subprocess.run(command, env=os.environ | settings, capture_output=True, text=True, timeout=SECONDS)
+    reports = "".join(file.read_text() for file in sorted(scratch.glob(f"{log.name}.*")))
+    for file in scratch.glob(f"{log.name}.*"):
+        file.unlink()
+    return Ended(ended.returncode, ended.stdout + ended.stderr, reports)
