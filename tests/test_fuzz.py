@@ -11,9 +11,21 @@ def test_damaged_models(capsys: pytest.CaptureFixture[str]) -> None:
     assert converter.main(["--cases", "300"]) == 0, capsys.readouterr().out
 
 
+@pytest.mark.parametrize("by", [kernels.KERNELS, *kernels.BODIES])
+def test_random_nodes(by: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert kernels.main(["--here", by, "--cases", "120"]) == 0, capsys.readouterr().out
+
+
 @pytest.mark.slow
-def test_random_kernels_by_every_instruction_set(capsys: pytest.CaptureFixture[str]) -> None:
-    assert kernels.main(["--cases", "300"]) == 0, capsys.readouterr().out
+def test_instruction_sets_run_in_processes_of_their_own(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(kernels, "INSTRUCTION_SETS", ("baseline", "none"))
+    monkeypatch.setattr(kernels, "BODIES", {})
+    assert kernels.main(["--cases", "20"]) == 0
+    said = capsys.readouterr().out
+    assert "baseline: 20 equal" in said
+    assert "none: skipped" in said
 
 
 def test_a_foreign_error_is_found(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -26,6 +38,6 @@ def test_a_foreign_error_is_found(monkeypatch: pytest.MonkeyPatch, capsys: pytes
 
 
 def test_a_difference_is_found(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(kernels, "differs", lambda _: True)
-    assert kernels.main(["--here", "--cases", "1", "--first", "1"]) == 1
+    monkeypatch.setattr(kernels, "differs", lambda *_: True)
+    assert kernels.main(["--here", "kernels", "--cases", "1", "--first", "1"]) == 1
     assert "seed 1 differs" in capsys.readouterr().out

@@ -32,7 +32,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from composites import COMPOSITES
 from portable import model_of, neuron_feeds, with_constants
 
-from fuzz.kernels import random_neuron
+from fuzz.nodes import random_neuron
 from fuzz.sanitized import LIBRARY, run, runtime_of
 from onnx_snn.neurons.opset import MBE_NEURON, Body
 
