@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Operators that show what ThreadSanitizer finds in a session of onnxruntime, whose pool of threads it does not see: one
-// whose tasks are ordered with the caller only, as those of the kernels are, and one whose tasks race. The library is
-// built twice, with what ort/hand_off.h tells and without.
+// Operators that show what sanitizers find in a session of onnxruntime, which is not instrumented: one whose tasks are
+// ordered with the caller only, as those of the kernels are, one whose tasks race, and one that writes beyond its
+// output. For ThreadSanitizer the library is built twice, with what ort/hand_off.h tells and without.
 #include <numeric>
 #include <vector>
 
@@ -46,6 +46,17 @@ struct RacyOp {
   }
 };
 
+// Writes one element after those of y.
+struct BeyondOp {
+  static constexpr Signature kSignature{"Beyond", kInputs, 1, 1};
+  explicit BeyondOp(const KernelInfo&) {}
+  void compute(const KernelContext& context) const {
+    const Tensor x = tensor_of(context.api(), context.input(0));
+    auto* const y = static_cast<float*>(data_of(context.api(), context.output(0, x.shape)));
+    for (std::size_t i = 0; i <= x.elements; ++i) y[i] = 0;
+  }
+};
+
 }  // namespace
 }  // namespace onnx_snn
 
@@ -56,10 +67,13 @@ extern "C" __attribute__((visibility("default"))) onnx_snn::OrtStatus* RegisterC
   return guarded(api, [&] {
     static const CustomOp<OrderedOp> ordered(api);
     static const CustomOp<RacyOp> racy(api);
+    static const CustomOp<BeyondOp> beyond(api);
     OrtCustomOpDomain* domain = nullptr;  // of the process
     check(api, api.CreateCustomOpDomain("control", &domain));
-    check(api, api.CustomOpDomain_Add(domain, &ordered));
-    check(api, api.CustomOpDomain_Add(domain, &racy));
+    for (const OrtCustomOp* op : {static_cast<const OrtCustomOp*>(&ordered), static_cast<const OrtCustomOp*>(&racy),
+                                  static_cast<const OrtCustomOp*>(&beyond)}) {
+      check(api, api.CustomOpDomain_Add(domain, op));
+    }
     check(api, api.AddCustomOpDomain(options, domain));
   });
 }

@@ -80,6 +80,7 @@ def run_at_once(library: str, model: onnx.ModelProto, x: np.ndarray) -> None:
     """Run a session from several threads at once."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = THREADS, 3
+    options.enable_cpu_mem_arena = False
     options.register_custom_ops_library(library)
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
@@ -123,7 +124,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"ran {options.run}")
         return 0
     kernels = options.build / LIBRARY
-    if runtime_of(kernels) is None:
+    if not runtime_of(kernels):
         print("skipped: the runtime of ThreadSanitizer is no shared library here, which Python could load")
         return 0
     with tempfile.TemporaryDirectory() as scratch:

@@ -25,11 +25,12 @@ class Ended(NamedTuple):
     reports: str
 
 
-def runtime_of(library: Path) -> Path | None:
-    """The runtime of the sanitizer that `library` was built with; None where it is no library of its own."""
+def runtime_of(library: Path) -> list[str]:
+    """What has to be loaded before Python: the runtime of the sanitizer of `library`, and that of C++, whose exceptions
+    it intercepts. Empty where the sanitizer has no library of its own."""
     listed = subprocess.run(["ldd", library], capture_output=True, text=True, check=True).stdout
-    found = re.search(r"lib[at]san\S* => (\S+)", listed)
-    return Path(found[1]) if found else None
+    sanitizers = re.findall(r"lib[at]san\S* => (\S+)", listed)
+    return [*sanitizers, *re.findall(r"libstdc\+\+\S* => (\S+)", listed)] if sanitizers else []
 
 
 def run(library: Path, program: Sequence[str], scratch: Path) -> Ended:
@@ -37,10 +38,9 @@ def run(library: Path, program: Sequence[str], scratch: Path) -> Ended:
 
     Leaks are not searched for, as Python and onnxruntime keep what they have until the end.
     """
-    runtime, log = runtime_of(library), scratch / f"{library.stem}.log"
-    assert runtime is not None, library
+    log = scratch / f"{library.stem}.log"
     options = f"log_path={log}:detect_leaks=0:exitcode=66"
-    settings = {"LD_PRELOAD": str(runtime), "OMP_NUM_THREADS": "1", "PYTHONMALLOC": "malloc"}
+    settings = {"LD_PRELOAD": " ".join(runtime_of(library)), "OMP_NUM_THREADS": "1", "PYTHONMALLOC": "malloc"}
     settings |= {"ASAN_OPTIONS": options, "TSAN_OPTIONS": options, "UBSAN_OPTIONS": "print_stacktrace=1"}
     command = [sys.executable, *program]
     ended = subprocess.run(command, env=os.environ | settings, capture_output=True, text=True, timeout=SECONDS)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What onnxruntime's pool of threads orders, told to ThreadSanitizer. The pool is not instrumented, so that a tool which
-// sees only our code takes each task for one that nothing orders with the thread which started it.
+// What onnxruntime's pool of threads orders, told to ThreadSanitizer. The pool is not instrumented, so that a tool
+// which sees only our code takes each task for one that nothing orders with the thread which started it.
 #pragma once
 
 #if defined(__has_feature)
@@ -18,8 +18,9 @@
 
 namespace onnx_snn {
 
-// The two promises of a parallel loop: each task begins after the call of the loop, and ends before the loop returns. No
-// task is ordered with another one, so that races between tasks are still found. Nothing in builds without the sanitizer.
+// The two promises of a parallel loop: each task begins after the call of the loop, and ends before the loop returns.
+// No task is ordered with another one, so that races between tasks are still found. Nothing in builds without the
+// sanitizer.
 class HandOff {
  public:
   void call() { release(&begin_); }
