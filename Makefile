@@ -59,7 +59,7 @@ fuzz-readers: .venv/dev.stamp
 	OMP_NUM_THREADS=1 $(BIN)/python tests/fuzz/readers.py --cases $(FUZZ_READERS)
 
 fuzz-kills: .venv/dev.stamp
-	ONNX_SNN_KILLS=100 $(PYTEST) tests/test_kills.py
+	ONNX_SNN_KILLS=100 ONNX_SNN_WRITERS=2 $(PYTEST) tests/test_kills.py
 
 build/sanitized-%: .venv/dev.stamp FORCE
 	$(BIN)/cmake -S custom_ops -B build/kernels-$* -D ONNX_SNN_TESTS=ON -D ONNX_SNN_SANITIZE=$*
