@@ -41,6 +41,9 @@ from onnx_snn.neurons.opset import Body
 MOST_ELEMENTS = 1 << 16
 """Elements of a tensor: a mutation must not ask for memory that nobody has."""
 
+AT_ONCE = 1000
+"""Cases of one process."""
+
 Mutation = Callable[[np.random.Generator, onnx.ModelProto, dict[str, np.ndarray[Any, Any]]], None]
 
 
@@ -209,20 +212,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     first, last, faults = options.first, options.first + options.cases, 0
     with tempfile.TemporaryDirectory() as scratch:
         control = library.parent / "tests" / "libcontrol_ops.so"
-        if (
-            "heap-buffer-overflow"
-            not in run(control, [race.__file__, "--run", "Beyond", str(control)], Path(scratch)).reports
-        ):
+        found = run(control, [race.__file__, "--run", "Beyond", str(control)], Path(scratch)).reports
+        if "heap-buffer-overflow" not in found:
             print("the control, which writes beyond its output, was not found")
             return 1
         print("control: found", flush=True)
         journal = Path(scratch) / "journal"
         while first < last:
-            program = [__file__, "--here", str(journal), "--cases", str(last - first), "--first", str(first)]
+            cases = min(AT_ONCE, last - first)
+            program = [__file__, "--here", str(journal), "--cases", str(cases), "--first", str(first)]
             ended = run(library, [*program, str(library)], Path(scratch))
             print(ended.output.strip()[-2000:], flush=True)
             if ended.status == 0:
-                break
+                first += cases
+                continue
             seed = int(journal.read_text())
             print(f"seed {seed} ended the process with {ended.status}\n{ended.reports[-4000:]}", flush=True)
             first, faults = seed + 1, faults + 1

@@ -160,6 +160,18 @@ def _powers(random: np.random.Generator, shape: tuple[int, ...]) -> Float32:
     return np.exp2(random.integers(-most, most + 1, sides)).astype(np.float32)
 
 
+CANCELLED = 2.0**24
+"""Sum of magnitudes over the magnitude of the sum, from which on the order of a sum may show in float32."""
+
+
+def cancels(node: Node) -> bool:
+    """Whether the mean of a row cancels so much that its bits depend on the order of summation, which is open."""
+    if node.operator is not SPIKING_LAYER_NORMALIZATION:
+        return False
+    x = node.feeds["x"].astype(np.float64)
+    return bool((CANCELLED * np.abs(x.sum(axis=-1)) < np.abs(x).sum(axis=-1)).any())
+
+
 class Counting:
     """A neuron that adds up its spikes, as `onnx_snn.neurons.composite` calls it."""
 

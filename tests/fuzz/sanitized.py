@@ -13,8 +13,11 @@ from typing import NamedTuple
 
 LIBRARY = "libonnx_snn_ops.so"
 
-SECONDS = 900
+SECONDS = 600
 """Longest time of a program."""
+
+TOO_LONG = 124
+"""Status of a program that takes longer."""
 
 
 class Ended(NamedTuple):
@@ -43,7 +46,11 @@ def run(library: Path, program: Sequence[str], scratch: Path) -> Ended:
     settings = {"LD_PRELOAD": " ".join(runtime_of(library)), "OMP_NUM_THREADS": "1", "PYTHONMALLOC": "malloc"}
     settings |= {"ASAN_OPTIONS": options, "TSAN_OPTIONS": options, "UBSAN_OPTIONS": "print_stacktrace=1"}
     command = [sys.executable, *program]
-    ended = subprocess.run(command, env=os.environ | settings, capture_output=True, text=True, timeout=SECONDS)
+    environment = os.environ | settings
+    try:
+        ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=SECONDS)
+    except subprocess.TimeoutExpired:
+        return Ended(TOO_LONG, f"longer than {SECONDS} s", "")
     reports = "".join(file.read_text() for file in sorted(scratch.glob(f"{log.name}.*")))
     for file in scratch.glob(f"{log.name}.*"):
         file.unlink()
