@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from onnx_snn.arrays import Float32
 from onnx_snn.metadata import IDENTITY, SOURCE_KEY
 from onnx_snn.neurons.mbe import MbeNeuron
-from onnx_snn.neurons.opset import OPERATORS, PARAMETERS
+from onnx_snn.neurons.opset import PARAMETERS, operator_of
 
 DOMINANT = 0.5
 """Share of an error from which on its source is named: most of it."""
@@ -86,7 +86,7 @@ def code_ranges(model: ir.Model) -> dict[tuple[str, str], Float32]:
     ranges = {}
     for node in model.graph:
         if node.metadata_props.get(SOURCE_KEY) == IDENTITY:
-            values = dict(zip(OPERATORS[node.op_type].inputs, node.inputs, strict=True))
+            values = dict(zip(operator_of(node).inputs, node.inputs, strict=True))
             names = (*PARAMETERS, "scale")
             stored = {name: value.const_value for name in names if (value := values[name]) is not None}
             tensors = {name: tensor.numpy() for name, tensor in stored.items() if tensor is not None}
