@@ -16,8 +16,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 JOBS ?= auto
-FUZZ_KERNELS ?= 40000
-FUZZ_GRAPHS ?= 10000
+FUZZ_KERNELS ?= 34000
+FUZZ_GRAPHS ?= 5000
 FUZZ_MODELS ?= 50000
 FUZZ_READERS ?= 10000
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadscope
@@ -59,7 +59,7 @@ fuzz-readers: .venv/dev.stamp
 	OMP_NUM_THREADS=1 $(BIN)/python tests/fuzz/readers.py --cases $(FUZZ_READERS)
 
 fuzz-kills: .venv/dev.stamp
-	ONNX_SNN_KILLS=100 ONNX_SNN_WRITERS=2 $(PYTEST) tests/test_kills.py
+	ONNX_SNN_KILLS=50 ONNX_SNN_WRITERS=2 $(PYTEST) tests/test_kills.py
 
 build/sanitized-%: .venv/dev.stamp FORCE
 	$(BIN)/cmake -S custom_ops -B build/kernels-$* -D ONNX_SNN_TESTS=ON -D ONNX_SNN_SANITIZE=$*
