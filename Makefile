@@ -2,7 +2,7 @@
 # make check           static checks and the tests not marked slow: what to run before every commit, 2 minutes on 2 cores
 # make test            static checks, the kernels under sanitizers and all tests: 10 minutes on 2 cores
 # make test-kernels    only the tests of the kernels under sanitizers
-# make fuzz            random kernels, damaged models and killed writers, for about ten minutes
+# make fuzz            random and mutated nodes, damaged files, races and killed writers, for about ten minutes
 # make docs            the user's guide and the API reference, into build/docs
 # make lock            write the versions that .venv has into requirements-dev.lock
 #
@@ -16,13 +16,16 @@
 PYTHON ?= python3
 BIN := .venv/bin
 JOBS ?= auto
-FUZZ_KERNELS ?= 40000
+FUZZ_KERNELS ?= 34000
+FUZZ_GRAPHS ?= 5000
 FUZZ_MODELS ?= 50000
+FUZZ_READERS ?= 10000
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadscope
 KERNELS := build/kernels-address,undefined build/kernels-thread
 BUILD := pyproject.toml custom_ops/CMakeLists.txt $(wildcard custom_ops/src/* custom_ops/src/*/*)
 
-.PHONY: demo check test test-kernels fuzz lint docs lock clean
+.PHONY: demo check test test-kernels fuzz fuzz-kernels fuzz-graphs fuzz-race fuzz-models fuzz-readers fuzz-kills lint docs
+.PHONY: lock clean
 
 demo: .venv/run.stamp
 	$(BIN)/onnx-snn demo --models models
@@ -37,10 +40,30 @@ test: .venv/dev.stamp tests/hosts/node_modules
 
 test-kernels: $(KERNELS)
 
-fuzz: .venv/dev.stamp
+# Sanitizers are loaded into Python, and instrument the kernels that onnxruntime runs.
+fuzz: .venv/dev.stamp $(addprefix fuzz-,kernels graphs race models readers kills)
+
+fuzz-kernels: .venv/dev.stamp
 	OMP_NUM_THREADS=1 $(BIN)/python tests/fuzz/kernels.py --cases $(FUZZ_KERNELS)
+
+fuzz-graphs: build/sanitized-address,undefined
+	OMP_NUM_THREADS=1 $(BIN)/python tests/fuzz/graphs.py build/kernels-address,undefined --cases $(FUZZ_GRAPHS)
+
+fuzz-race: build/sanitized-thread
+	OMP_NUM_THREADS=1 $(BIN)/python tests/fuzz/race.py build/kernels-thread
+
+fuzz-models: .venv/dev.stamp
 	OMP_NUM_THREADS=1 $(BIN)/python tests/fuzz/converter.py --cases $(FUZZ_MODELS)
-	ONNX_SNN_KILLS=100 $(PYTEST) tests/test_kills.py
+
+fuzz-readers: .venv/dev.stamp
+	OMP_NUM_THREADS=1 $(BIN)/python tests/fuzz/readers.py --cases $(FUZZ_READERS)
+
+fuzz-kills: .venv/dev.stamp
+	ONNX_SNN_KILLS=50 ONNX_SNN_WRITERS=2 $(PYTEST) tests/test_kills.py
+
+build/sanitized-%: .venv/dev.stamp FORCE
+	$(BIN)/cmake -S custom_ops -B build/kernels-$* -D ONNX_SNN_TESTS=ON -D ONNX_SNN_SANITIZE=$*
+	$(BIN)/cmake --build build/kernels-$* --target sanitized_libraries
 
 build/kernels-%: .venv/dev.stamp FORCE
 	$(BIN)/cmake -S custom_ops -B $@ -D ONNX_SNN_TESTS=ON -D ONNX_SNN_SANITIZE=$*

@@ -104,6 +104,20 @@ def _lock(folder: Path) -> int | None:
     return descriptor
 
 
+@contextmanager
+def sole_committer(folder: Path) -> Iterator[None]:
+    """Other processes wait that would put files into place in `folder` together, where folders can be locked."""
+    descriptor = None
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY) if fcntl else None
+        if descriptor is not None:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        _unlock(descriptor)
+
+
 def _unlock(lock: int | None) -> None:
     if lock is not None:
         os.close(lock)

@@ -179,6 +179,17 @@ def test_shapes(composite: Composite, shape: tuple[int, ...]) -> None:
     assert_runtimes_agree(composite, x)
 
 
+@pytest.mark.parametrize("body", Body)
+@pytest.mark.parametrize("name", COARSE)
+def test_rows_without_elements_fire_nothing(name: str, body: Body) -> None:
+    """Neither do the neurons of sums over such rows."""
+    composite, x = COARSE[name], np.zeros((2, 3, 0), np.float32)
+    model = portable(composite.operator, body, True, composite.polarity, OPSET)
+    outputs = model.onnxruntime(composite.feeds(x))
+    assert outputs.pop("y").shape == x.shape
+    assert not any(spikes.any() for spikes in outputs.values())
+
+
 @every_composite
 @pytest.mark.parametrize("value", SPECIAL, ids=[f"{bits:#010x}" for bits in SPECIAL.view(np.uint32)])
 def test_rows_with_special_values(composite: Composite, value: np.float32) -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import networks
@@ -91,3 +92,33 @@ def test_a_code_that_several_nodes_read_counts_once(tmp_path: Path) -> None:
     report = onnx_snn.convert(networks.transformer(), path, networks.tokens(), timesteps=7, progress=False, fast=True)
     assert [node.slots for node in report.nodes if node.kind == "synapse"].count(0) >= 2
     assert inspect(path).slots == report.slots
+
+
+def unknown_operator(model: onnx.ModelProto) -> None:
+    model.functions[0].name = "Newer"
+    for node in model.graph.node:
+        node.op_type = node.op_type.replace("MbeNeuron", "Newer")
+
+
+def missing_input(model: onnx.ModelProto) -> None:
+    for node in model.graph.node:
+        if node.op_type == "MbeNeuron":
+            del node.input[-1]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [(unknown_operator, "is of operator 'Newer'"), (missing_input, "has 8 inputs; MbeNeuron takes 9")],
+)
+def test_a_node_that_is_none_is_named(
+    spoil: Callable[[onnx.ModelProto], None],
+    says: str,
+    conversion: tuple[Path, onnx_snn.ConversionReport],
+    tmp_path: Path,
+) -> None:
+    model = onnx.load(conversion[0])
+    spoil(model)
+    onnx.save(model, tmp_path / "model.onnx")
+    for read in (inspect, lambda path: onnx_snn.profile(path, {"x": normal(8, 8)}, progress=False)):
+        with pytest.raises(ModelError, match=says):
+            read(tmp_path / "model.onnx")

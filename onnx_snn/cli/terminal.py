@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 
+from tqdm import tqdm
+
 from onnx_snn.errors import OnnxSnnError, OutputError
 from onnx_snn.formatting import printable
 
@@ -41,6 +43,7 @@ def set_up(verbose: int) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Formatter("%(name)s: %(message)s"))
     logging.basicConfig(level=logging.WARNING - 10 * min(verbose, 2), handlers=[handler])
+    tqdm.monitor_interval = 0  # no thread beside the bars, which warns where it cannot start
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -90,6 +93,8 @@ def guarded(command: Callable[[], None], *, verbose: bool) -> int:
         except KeyboardInterrupt:
             note("interrupted")
             return INTERRUPTED
+        except MemoryError as error:
+            note(f"error: memory ran out ({error}); use a smaller --batch-size, or let the process have more")
         except Exception as error:
             if verbose:
                 traceback.print_exc()

@@ -12,7 +12,7 @@ import onnx_ir as ir
 from onnx_snn.arrays import Float32
 from onnx_snn.graph.operator_lists import operators
 from onnx_snn.neurons.mbe import UNSCALED, MbeNeuron
-from onnx_snn.neurons.opset import DOMAIN, MBE_NEURON, OPERATORS, PARAMETERS, SPIKING_SOFTMAX
+from onnx_snn.neurons.opset import DOMAIN, MBE_NEURON, PARAMETERS, SPIKING_SOFTMAX, operator_of
 from onnx_snn.neurons.ramps import Ends
 from onnx_snn.neurons.roles import NeuronRole
 
@@ -44,8 +44,11 @@ def stored_neuron(node: ir.Node, role: NeuronRole | None = None) -> StoredNeuron
     Args:
         node: a node of one of the plain spiking ops.
         role: which of its neurons; the first one by default.
+
+    Raises:
+        ModelError: there is no such operator, or it takes another number of inputs.
     """
-    operator = OPERATORS[node.op_type]
+    operator = operator_of(node)
     role = role or operator.roles[0]
     values = dict(zip(operator.inputs, node.inputs, strict=True))
     names = (*PARAMETERS, *(["scale"] if role.is_scaled else []))

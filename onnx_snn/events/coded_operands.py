@@ -15,14 +15,14 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from onnx_snn.evaluation.stored_neurons import stored_neuron
 from onnx_snn.events.spike_events import SpikeEvents
 from onnx_snn.graph.node_builder import NodeBuilder
 from onnx_snn.graph.unique_names import UniqueNames
-from onnx_snn.metadata import IDENTITY
+from onnx_snn.metadata import IDENTITY, SOURCE_KEY
 from onnx_snn.neurons.mbe import MbeNeuron
 from onnx_snn.neurons.opset import DOMAIN, MBE_NEURON
 from onnx_snn.profiling.counted_nodes import CARRIERS
-from onnx_snn.profiling.spike_outputs import Meter
 
 CASTS = frozenset(("Cast", "CastLike"))
 """Carriers that round elements and do not move them."""
@@ -59,17 +59,17 @@ class CodedOperand:
             node = node.inputs[0].producer()
         if node is None or node.domain != DOMAIN or node.op_type != MBE_NEURON.name:
             return None
-        meter = Meter(node, "", "")
-        if meter.source != IDENTITY:
+        stored = stored_neuron(node) if node.metadata_props.get(SOURCE_KEY) == IDENTITY else None
+        if stored is None:
             return None
         argument, scale = node.inputs[0], node.inputs[-1]
         assert argument is not None, "all inputs of a neuron are required"
         assert scale is not None, "all inputs of a neuron are required"
-        wide = None if _is_one(scale) else _expanded(scale, argument, builder)
+        wide = None if (stored.scale == 1.0).all() else _expanded(scale, argument, builder)
         for move in reversed([each for each in moves if each.op_type not in CASTS]):
             argument = _moved(move, argument, builder)
             wide = wide and _moved(move, wide, builder)
-        return cls(node, meter.neuron, argument, wide)
+        return cls(node, stored.neuron, argument, wide)
 
     def events(self, tensors: Mapping[str, NDArray[Any]]) -> SpikeEvents:
         """The spikes in a run, from its tensors by name."""
@@ -86,10 +86,6 @@ class CodedOperand:
 def builder_of(model: ir.Model) -> NodeBuilder:
     """Appends nodes to the main graph of `model`."""
     return NodeBuilder(UniqueNames.of(model), model.graph)
-
-
-def _is_one(scale: ir.Value) -> bool:
-    return scale.const_value is not None and bool((scale.const_value.numpy() == 1.0).all())
 
 
 def _expanded(scale: ir.Value, like: ir.Value, builder: NodeBuilder) -> ir.Value:

@@ -19,10 +19,11 @@ from onnx_snn.data.data_files import with_model_folder
 from onnx_snn.data.feeds import Source, open_feeds
 from onnx_snn.data.specs import Feed, input_specs, sample_count
 from onnx_snn.errors import ModelError
+from onnx_snn.evaluation.range_guard import load_unguarded
 from onnx_snn.events.coded_operands import builder_of
 from onnx_snn.events.products import Outcome, ReplayableProduct
 from onnx_snn.events.report import Replay, replay_of
-from onnx_snn.graph.model_reader import ModelSource, load_model
+from onnx_snn.graph.model_reader import ModelSource
 from onnx_snn.profiling.counters import Counters
 from onnx_snn.rules.rule import name_of
 from onnx_snn.runtime.finite_outputs import JudgeOfModel
@@ -58,7 +59,7 @@ def replay(
         LibraryError: onnxruntime cannot load the library with the kernels, or one of `custom_ops`.
         CalibrationError: the data does not fit the model, or the model fails on it.
     """
-    network = load_model(model, custom_ops)
+    network = load_unguarded(model, custom_ops)
     name = str(model) if isinstance(model, (str, Path)) else type(model).__name__
     source, judge = with_model_folder(data, model), JudgeOfModel(network)
     feeds = open_feeds(source, input_specs(network), batch_size=batch_size, max_samples=samples, judge=judge)

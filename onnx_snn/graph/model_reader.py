@@ -124,7 +124,9 @@ def _read_without_weights(path: Path) -> tuple[onnx.ModelProto, dict[str, Span]]
     """The model in `path` without its large weights, and where in the file they lie, by name."""
     try:
         proto, spans = read_model(path)
-    except (DecodeError, OSError, ValueError) as error:
+    except OSError as error:
+        raise ModelError(f"'{path}' cannot be read: {error}") from error
+    except (DecodeError, ValueError) as error:
         raise ModelError(f"'{path}' is not an ONNX model, or is truncated{lfs_hint(path)}: {error}") from error
     if not proto.HasField("graph") or not proto.ir_version:
         raise ModelError(f"'{path}' is not an ONNX model{lfs_hint(path)}: it holds no graph")

@@ -6,7 +6,7 @@ from __future__ import annotations
 import glob
 import hashlib
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import onnx
@@ -17,7 +17,7 @@ from onnx_snn.graph.external_weights import external_tensors, large_weights, wit
 from onnx_snn.graph.map_types import restore_map_types, to_proto
 from onnx_snn.graph.protobuf_weights import write_model
 from onnx_snn.graph.tensor_messages import tensors_of
-from onnx_snn.output_files import PathLike, staged
+from onnx_snn.output_files import PathLike, sole_committer, staged
 
 MAX_INLINE_BYTES = 2**31 - 2**27
 """Largest size of all weights, in bytes, that are written into the .onnx file: a protobuf message is limited to 2 GiB,
@@ -49,15 +49,21 @@ def save_model(model: ir.Model, path: PathLike, *, external_data: bool | None = 
     elif not external_data and size > MAX_INLINE_BYTES:
         raise OutputError(f"{size} bytes of weights do not fit into '{path}'; use external data")
     kept = {Path(tensor.path).resolve() for tensor in external_tensors(model)}
-    with staged(path) as temporary:
-        if external_data:
-            kept.add(_write_with_external_data(model, temporary, path.parent).resolve())
-        else:
-            _write_one_file(model, temporary)
-    for file in weight_files(path):
-        if file.resolve() not in kept:
-            with suppress(OSError):  # the network is written, and what cannot be removed harms nobody
-                file.unlink()
+    with ExitStack() as commit:
+        with staged(path) as temporary:
+            if external_data:
+                weights, data = _write_with_external_data(model, temporary, path.parent)
+                kept.add(data.resolve())
+            else:
+                _write_one_file(model, temporary)
+            # Another writer would take the weights, while no graph reads them yet, for those of a former graph.
+            commit.enter_context(sole_committer(path.parent))
+            if external_data and weights.stat().st_size:
+                weights.replace(data)
+        for file in weight_files(path):
+            if file.resolve() not in kept:
+                with suppress(OSError):  # the network is written, and what cannot be removed harms nobody
+                    file.unlink()
 
 
 def weight_files(path: Path) -> list[Path]:
@@ -65,8 +71,12 @@ def weight_files(path: Path) -> list[Path]:
     return list(path.parent.glob(f"{glob.escape(path.name)}.{'[0-9a-f]' * DIGEST_DIGITS}.data"))
 
 
-def _write_with_external_data(model: ir.Model, path: Path, folder: Path) -> Path:
-    """Write the graph of `model` to `path`, and its weights to a file in `folder`, whose path is returned."""
+def _write_with_external_data(model: ir.Model, path: Path, folder: Path) -> tuple[Path, Path]:
+    """Write the graph of `model` to `path`, which reads a file in `folder`, and its weights beside it.
+
+    Returns:
+        The file of the weights, and the path in `folder` where it belongs.
+    """
     weights = path.with_name(f"{path.name}.weights")
     ir.save(model, path, external_data=weights.name)
     data = folder / f"{path.name}.{_digest(weights)}.data"
@@ -77,9 +87,7 @@ def _write_with_external_data(model: ir.Model, path: Path, folder: Path) -> Path
             if entry.key == "location":
                 entry.value = data.name
     path.write_bytes(written.SerializeToString())
-    if weights.stat().st_size:
-        weights.replace(data)
-    return data
+    return weights, data
 
 
 def _digest(path: Path) -> str:

@@ -26,6 +26,9 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
+import onnx_ir as ir
+
+from onnx_snn.errors import ModelError
 from onnx_snn.neurons.roles import NeuronRole
 
 DOMAIN = "onnx_snn"
@@ -105,3 +108,22 @@ GUARDED = {operator.name: f"Guarded{operator.name}" for operator in OPERATORS.va
 
 SATURATED_ELEMENTS = "SaturatedElements"
 """The function that counts elements beyond a range in the functions of guarded ops; it is no op of the domain."""
+
+
+def operator_of(node: ir.Node) -> Operator:
+    """The operator of a spiking `node`, which has its inputs.
+
+    Raises:
+        ModelError: there is no such operator, or it takes another number of inputs.
+    """
+    operator = OPERATORS.get(node.op_type)
+    if operator is None:
+        raise ModelError(
+            f"node {node.name!r} is of operator {node.op_type!r}, which domain {DOMAIN!r} does not have; was the file "
+            "written by a later version?"
+        )
+    if len(node.inputs) != len(operator.inputs):
+        raise ModelError(
+            f"node {node.name!r} has {len(node.inputs)} inputs; {operator.name} takes {len(operator.inputs)}"
+        )
+    return operator

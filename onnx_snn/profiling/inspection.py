@@ -100,7 +100,8 @@ def inspect(path: str | Path) -> Inspection:
     """Read the record of the conversion and the spiking nodes of the file `path`.
 
     Raises:
-        ModelError: the file cannot be read, or its record of the conversion is not a JSON object.
+        ModelError: the file cannot be read, its record of the conversion is not a JSON object, or a node of the domain
+            of spiking operators is none of them.
     """
     model = load_unguarded(path)
     nodes = list(ir.traversal.RecursiveGraphIterator(model.graph))
@@ -126,7 +127,6 @@ def _config(model: ir.Model, path: str | Path) -> dict[str, Any]:
 
 def _slots(node: ir.Node) -> int:
     """Time steps times bases, summed over the neurons of a spiking node: the elements of its thresholds [S, N]."""
-    names = opset.OPERATORS[node.op_type].inputs
+    names = opset.operator_of(node).inputs
     thresholds = [value for name, value in zip(names, node.inputs, strict=True) if name.endswith("threshold")]
-    shapes = [value.const_value.shape.numpy() for value in thresholds if value and value.const_value is not None]
-    return sum(steps * bases for steps, bases in shapes)
+    return sum(value.const_value.size for value in thresholds if value and value.const_value is not None)

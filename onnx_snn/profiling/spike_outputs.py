@@ -29,7 +29,7 @@ from onnx_snn.metadata import SOURCE_KEY
 from onnx_snn.neurons import function_bodies, opset
 from onnx_snn.neurons.bodies.guarantees import Guarantees
 from onnx_snn.neurons.mbe import MbeNeuron
-from onnx_snn.neurons.opset import DOMAIN, OPERATORS, PARAMETERS, Body
+from onnx_snn.neurons.opset import DOMAIN, OPERATORS, PARAMETERS, Body, operator_of
 from onnx_snn.neurons.roles import NeuronRole
 from onnx_snn.neurons.step_kernels import size_kernels
 
@@ -97,9 +97,16 @@ def spiking_nodes(model: ir.Model) -> list[ir.Node]:
 
 
 def countable_nodes(model: ir.Model) -> list[ir.Node]:
-    """The spiking nodes whose spikes can be counted: those of the main graph, and in bodies that always run."""
+    """The spiking nodes whose spikes can be counted: those of the main graph, and in bodies that always run.
+
+    Raises:
+        ModelError: one of them is of no spiking operator.
+    """
     graphs = unconditional_graphs(model)
-    return [node for node in model.graph.all_nodes() if node.domain == DOMAIN and node.graph in graphs]
+    nodes = [node for node in model.graph.all_nodes() if node.domain == DOMAIN and node.graph in graphs]
+    for node in nodes:
+        operator_of(node)
+    return nodes
 
 
 def is_count(value: ir.Value) -> bool:

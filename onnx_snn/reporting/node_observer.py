@@ -27,7 +27,7 @@ from onnx_snn.neurons import functions
 from onnx_snn.neurons.composite import spiking_layer_normalization, spiking_rms_normalization, spiking_softmax
 from onnx_snn.neurons.functions import ScalarFunction
 from onnx_snn.neurons.mbe import UNSCALED, MbeNeuron
-from onnx_snn.neurons.opset import MBE_NEURON, OPERATORS, SPIKING_LAYER_NORMALIZATION, SPIKING_SOFTMAX
+from onnx_snn.neurons.opset import MBE_NEURON, SPIKING_LAYER_NORMALIZATION, SPIKING_SOFTMAX, operator_of
 from onnx_snn.neurons.roles import NeuronRole
 from onnx_snn.profiling.activity import NeuronActivity
 from onnx_snn.profiling.spike_outputs import Meter
@@ -77,13 +77,13 @@ class NodeObserver:
         assert node.inputs[0] is not None, "a spiking node reads a tensor"
         self._node = node
         self.input, self.output = str(node.inputs[0].name), str(node.outputs[0].name)
-        self.meters = [Meter(node, role.prefix, "") for role in OPERATORS[node.op_type].roles]
+        self.meters = [Meter(node, role.prefix, "") for role in operator_of(node).roles]
         self._neurons = {meter.role: meter.neuron for meter in self.meters}
         self._source = self.meters[0].source
         self.reference = self.input if self._source == IDENTITY else self.output
         self._constants = {
             name: None if value is None or value.const_value is None else value.const_value.numpy()
-            for name, value in zip(OPERATORS[node.op_type].inputs, node.inputs, strict=True)
+            for name, value in zip(operator_of(node).inputs, node.inputs, strict=True)
         }
         self._random = np.random.default_rng(0)
         self._sums = _Observations()

@@ -12,6 +12,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "ort/hand_off.h"
 #include "ort/ort_abi.h"
 #include "ort/shape.h"
 
@@ -118,16 +119,21 @@ void KernelContext::parallel_for(std::size_t count, const Task& task) const {
   struct Job {
     const Task& task;
     std::atomic<bool> failed;
-  } job{task, false};
+    HandOff hand_off;
+  } job{task, false, {}};
   const auto run = [](void* user_data, std::size_t index) noexcept {
     Job& job = *static_cast<Job*>(user_data);
+    job.hand_off.begin_task();
     try {
       job.task(index);
     } catch (const std::exception&) {
       job.failed = true;
     }
+    job.hand_off.end_task();
   };
+  job.hand_off.call();
   check(api_, api_.KernelContext_ParallelFor(context_, run, count, 0, &job));
+  job.hand_off.returned();
   if (job.failed) throw std::bad_alloc();  // the only exception of a task
 }
 

@@ -14,12 +14,18 @@ CONSTANTS = """
 """Read by `reciprocal` and `reciprocal_square_root`."""
 
 
-def _through_mantissa(
-    result: str, divisor: str, unit: str, exceptional: str, call_of_neuron: str, metered: bool
-) -> str:
+def _through_mantissa(result: str, divisor: str, unit: str, exceptional: str, prefix: str, metered: bool) -> str:
     """result = neuron(v / divisor) / power where v is regular: positive and finite; `exceptional` elsewhere.
 
-    Only a metered neuron is given the mantissa `unit` of 1 in place of a v that is not regular: its spikes count.
+    Only a metered neuron is given the mantissa `unit` of 1 in place of a v that is not regular: its spikes count, but
+    for those of rows without elements.
+    """
+    neuron = call("of_mantissa", "mantissa", prefix, metered, spikes="spikes_of_rows")
+    if metered:
+        neuron += f"""
+    elements = Size (x)
+    any_elements = Sign (elements)
+    {prefix}spikes = Mul (spikes_of_rows, any_elements)
     """
     select = (
         f"mantissa_double = Where (regular, quotient, {unit})" if metered else "mantissa_double = Identity (quotient)"
@@ -29,7 +35,7 @@ def _through_mantissa(
     quotient = Div (v_double, {divisor})
     {select}
     mantissa = Cast <to = 1> (mantissa_double)
-    {call_of_neuron}
+    {neuron}
     unshifted = Cast <to = 11> (of_mantissa)
     shifted_double = Div (unshifted, power)
     shifted = Cast <to = 1> (shifted_double)
@@ -50,16 +56,7 @@ def reciprocal(result: str, metered: bool) -> str:
     v_shifted = Mul (v_double, two_to_53)
     {unit_of_last_place("power", "v_shifted", "double")}
     exceptional = Div (one_float, v)
-    {
-        _through_mantissa(
-            result,
-            "power",
-            "unit_mantissa",
-            "exceptional",
-            call("of_mantissa", "mantissa", "reciprocal_", metered),
-            metered,
-        )
-    }
+    {_through_mantissa(result, "power", "unit_mantissa", "exceptional", "reciprocal_", metered)}
     """
 
 
@@ -79,14 +76,5 @@ def reciprocal_square_root(result: str, metered: bool) -> str:
     power_squared = Mul (power, power)
     v_root = Sqrt (v)
     exceptional = Div (one_float, v_root)
-    {
-        _through_mantissa(
-            result,
-            "power_squared",
-            "unit_mantissa",
-            "exceptional",
-            call("of_mantissa", "mantissa", "rsqrt_", metered),
-            metered,
-        )
-    }
+    {_through_mantissa(result, "power_squared", "unit_mantissa", "exceptional", "rsqrt_", metered)}
     """

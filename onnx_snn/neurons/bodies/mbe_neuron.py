@@ -157,12 +157,17 @@ _READOUT = """
     """
 
 
-def call(result: str, x: str, prefix: str, metered: bool, *, scale: str | None = None) -> str:
-    """A call of `MbeNeuron` on `x` with the parameters `prefix`*; with a `scale`, by the polarity of the calling op."""
+def call(
+    result: str, x: str, prefix: str, metered: bool, *, scale: str | None = None, spikes: str | None = None
+) -> str:
+    """A call of `MbeNeuron` on `x` with the parameters `prefix`*; with a `scale`, by the polarity of the calling op.
+
+    The counts of a `metered` one are `spikes`, by default `prefix`spikes.
+    """
     polarity = "@polarity" if scale else "0"
     unscaled = "" if scale else f"{prefix}unit = Constant <value = float[1] {{1}}> ()"
     arguments = ", ".join([x, *(prefix + parameter for parameter in PARAMETERS), scale or f"{prefix}unit"])
-    results = f"{result}, {prefix}spikes" if metered else result
+    results = f"{result}, {spikes or f'{prefix}spikes'}" if metered else result
     return f"""
     {unscaled}
     {results} = {DOMAIN}.MbeNeuron <polarity: int = {polarity}> ({arguments})
