@@ -106,10 +106,13 @@ def _lock(folder: Path) -> int | None:
 
 @contextmanager
 def sole_committer(folder: Path) -> Iterator[None]:
-    """Other processes wait that would put files into place in `folder` together, where folders can be locked."""
+    """Other processes wait that would put files into place in `folder` together, where folders can be locked.
+
+    A temporary folder is that of one process, which holds a lock on it already.
+    """
     descriptor = None
     with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY) if fcntl else None
+        descriptor = os.open(folder, os.O_RDONLY) if fcntl and folder.suffix != IN_USE else None
         if descriptor is not None:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
     try:
