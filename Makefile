@@ -33,9 +33,9 @@ demo: .venv/run.stamp
 check: lint
 	$(PYTEST) -m 'not slow'
 
-# Static checks and the builds of the kernels share the cores.
-test: .venv/dev.stamp tests/hosts/node_modules
-	$(MAKE) --jobs 2 $(KERNELS) lint
+# The kernels are built while the development environment is installed.
+test: .venv/build.stamp
+	$(MAKE) --jobs 3 lint $(KERNELS) tests/hosts/node_modules
 	$(PYTEST)
 
 test-kernels: $(KERNELS)
@@ -65,7 +65,7 @@ build/sanitized-%: .venv/dev.stamp FORCE
 	$(BIN)/cmake -S custom_ops -B build/kernels-$* -D ONNX_SNN_TESTS=ON -D ONNX_SNN_SANITIZE=$*
 	$(BIN)/cmake --build build/kernels-$* --target sanitized_libraries
 
-build/kernels-%: .venv/dev.stamp FORCE
+build/kernels-%: .venv/build.stamp FORCE
 	$(BIN)/cmake -S custom_ops -B $@ -D ONNX_SNN_TESTS=ON -D ONNX_SNN_SANITIZE=$*
 	$(BIN)/cmake --build $@
 	$(BIN)/ctest --test-dir $@ --output-on-failure
@@ -88,9 +88,13 @@ docs: .venv/docs.stamp
 	$(BIN)/pip install --quiet --constraint requirements-dev.lock --editable '.[docs]'
 	touch $@
 
+.venv/build.stamp: requirements-dev.lock | $(BIN)/python
+	$(BIN)/pip install --quiet --constraint requirements-dev.lock cmake
+	touch $@
+
 # PyTorch is installed first: its CPU build is enough, and what comes later keeps it.
 # An installation without the kernels would test only half of the package.
-.venv/dev.stamp: $(BUILD) requirements-dev.lock | $(BIN)/python
+.venv/dev.stamp: $(BUILD) requirements-dev.lock .venv/build.stamp
 	$(BIN)/pip install --quiet --constraint requirements-dev.lock torch
 	$(BIN)/pip install --quiet --constraint requirements-dev.lock --editable '.[data,dev,export,text]'
 	$(BIN)/python -c 'import onnx_snn; onnx_snn.get_library_path()'

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, settings
 
 # The same examples everywhere, unless HYPOTHESIS_PROFILE says otherwise.
 settings.register_profile(
-    "ci", derandomize=True, deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow]
+    "ci", derandomize=True, deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.register_profile("brief", settings.get_profile("ci"), max_examples=15)
 settings.register_profile("search", deadline=None, max_examples=2000)

@@ -55,7 +55,13 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Survey:
     files = [folder / f"snn{timesteps}.onnx" for timesteps in (8, 4)]
     for file, timesteps in zip(files, (8, 4), strict=True):
         onnx_snn.convert(
-            folder / "model.onnx", file, tokens(16, seed=5), timesteps=timesteps, gate=timesteps == 8, progress=False
+            folder / "model.onnx",
+            file,
+            tokens(16, seed=5),
+            timesteps=timesteps,
+            gate=timesteps == 8,
+            fast=timesteps == 4,
+            progress=False,
         )
     return onnx_snn.survey(folder / "model.onnx", files[0], tokens(8), also=files[1:], progress=False)
 

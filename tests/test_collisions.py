@@ -51,7 +51,7 @@ def made_names(folder: Path) -> list[str]:
 @pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, {"fast": False}, {"meter": True}], ids=["by rule", "chosen", "metered"])
 def test_names_of_a_conversion_may_be_taken(options: dict[str, bool], tmp_path: Path) -> None:
-    names = [*made_names(tmp_path)[::18], *INTERNAL]
+    names = [*made_names(tmp_path)[::45], *INTERNAL]
     model = renamed(names)
     if options.get("meter"):
         _, report = converted(model, tmp_path, FEEDS, **options)

@@ -136,7 +136,7 @@ def test_it_is_close_on_other_batch_sizes_and_lengths(
     assert relative_error(expected, got) < TOLERANCE[8]
 
 
-@pytest.mark.parametrize("family", ["distilbert", "gpt2-with-past", "vit"])
+@pytest.mark.parametrize("family", ["gpt2-with-past", "vit"])
 def test_four_time_steps_stay_close(family: str, exported: Callable[[str], Path], tmp_path: Path) -> None:
     source = exported(family)
     report = onnx_snn.convert(source, tmp_path / "out", calibration(source), timesteps=4, body="closed", fast=True)

@@ -28,7 +28,7 @@ ROWS: dict[str, dict[str, Any]] = json.loads(TABLE.with_suffix(".json").read_tex
 
 BY_FAMILY = [list(group) for _, group in groupby(ENTRIES.values(), key=lambda entry: entry.family)]
 CONVERTED = [group[place % len(group)] for place, group in enumerate(BY_FAMILY)]
-EVERY = {8: 3, 4: 12}
+EVERY = {8: 4, 4: 16}
 """How many families go to one that is converted, by time steps: the fits of few time steps take longer."""
 
 FAMILIES, OF_SEVERAL_EXPORTERS = 28, 20

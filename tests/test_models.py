@@ -27,6 +27,9 @@ SAMPLES = 16
 FEW_TIMESTEPS = [("roberta-mr", 4), ("resnet-cifar10", 4)]
 """A network of each kind, Transformer and convolutional, also with few time steps, whose codes have many segments."""
 
+FAST = {("gpt2-war-and-peace", 8), ("roberta-mr", 4)}
+"""Conversions by rule: networks of which another conversion chooses its neurons."""
+
 Converted = Callable[..., tuple[Path, onnx_snn.ConversionReport]]
 
 
@@ -45,6 +48,7 @@ def converted(tmp_path_factory: pytest.TempPathFactory) -> Converted:
                 data,
                 timesteps=timesteps,
                 calibration_samples=16,
+                fast=(name, timesteps) in FAST,
                 body="closed",
                 progress=False,
             )

@@ -10,7 +10,7 @@ namespace onnx_snn {
 
 void test_answers() {
   Random random(1);
-  for (int repetition = 0; repetition < 150; ++repetition) {
+  for (int repetition = 0; repetition < 60; ++repetition) {
     for (const std::string& op : kOperators) {
       const Setting setting{random.chance(0.5), random.chance(0.5), random.chance(0.5) ? 1u : 3u};
       require_right_answer(draw_case(random, op), setting);
@@ -22,7 +22,7 @@ void test_answers() {
 void test_every_length() {
   Random random(6);
   for (std::int64_t length = 1; length <= 150; ++length) {
-    for (int repetition = 0; repetition < 6; ++repetition) {
+    for (int repetition = 0; repetition < 3; ++repetition) {
       require_right_answer(draw_case(random, "MbeNeuron", {length}), {random.chance(0.5), true, 1});
     }
   }
@@ -32,7 +32,7 @@ void test_every_length() {
 void test_many_elements() {
   Random random(7);
   constexpr std::int64_t kElements = LevelCounts::kMostGroups * LevelCounts::kRows * Row::kBytes;
-  for (int repetition = 0; repetition < 6; ++repetition) {
+  for (int repetition = 0; repetition < 3; ++repetition) {
     require_right_answer(draw_case(random, "MbeNeuron", {kElements + 1000}), {true, true, 1});
   }
 }

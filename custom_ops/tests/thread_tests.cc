@@ -34,7 +34,7 @@ void test_threads() {
     const Case small = draw_case(random, op, {2, 7});
     const Case large = draw_case(random, op, {5, 4096});
     for (const bool counted : {false, true}) {
-      run_concurrently(small, {true, counted, 1}, 500);
+      run_concurrently(small, {true, counted, 1}, 200);
       run_concurrently(large, {true, counted, 2}, 1);
     }
   }
