@@ -33,6 +33,7 @@ def test_thin_data_errs_by_a_multiple_that_matters(seen: float, unseen: float, t
         assert f"{unseen:.2%}" in held.warning()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("state", "warned"), [(np.zeros((8, 4, 8), np.float32), True), (normal(8, 4, 8), False)])
 def test_an_input_that_is_zero_in_all_data_is_told(state: np.ndarray, warned: bool, tmp_path: Path) -> None:
     model = graph(

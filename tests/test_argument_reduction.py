@@ -119,6 +119,7 @@ def test_angles_of_any_size_are_those_of_one_period(operator: str, tmp_path: Pat
         np.testing.assert_allclose(onnx_snn.session(path).run(None, {"x": angles})[0], expected(angles), atol=tolerance)
 
 
+@pytest.mark.slow
 def test_chosen_neurons_and_low_precision(tmp_path: Path) -> None:
     model = graph("l = Log(x) y = Sqrt(x)", outputs="float16[N,4,8] l, float16[N,4,8] y", inputs="float16[N,4,8] x")
     x = POSITIVE.astype(np.float16)

@@ -85,6 +85,7 @@ def test_products_in_any_notation(products: str, tmp_path: Path) -> None:
     check(attention(products, "boolean", "none"), HEADS | {"mask": SEEN}, tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mask", MASKS)
 def test_masks_of_any_kind(mask: str, tmp_path: Path) -> None:
     check(attention("MatMul", mask, "none"), HEADS | {"mask": SEEN}, tmp_path)

@@ -62,6 +62,7 @@ def cases() -> dict[str, Any]:
     return {case.name: case for case in _NodeTestCases}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for names in MODULES.values() for name in names])
 def test_no_node_test_ends_in_an_error_of_ours(name: str, cases: dict[str, Any], tmp_path: Path) -> None:
     result = backend_nodes.attempt(cases[name], tmp_path)

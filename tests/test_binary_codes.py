@@ -17,6 +17,7 @@ from onnx_snn.fitting.density import Density
 from onnx_snn.fitting.ratings import MARGIN
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=25)
 @given(densities, st.integers(1, 10), st.floats(1.0, 8.0), st.booleans(), st.booleans())
 def test_error_and_spikes_are_those_of_the_neuron(
@@ -45,6 +46,7 @@ def test_every_code_reaches_the_limit_and_no_farther_than_it_must(
         assert all(np.frexp(level / code.levels[0])[0] == 0.5 for level in code.levels)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=25)
 @given(densities, st.integers(2, 10))
 def test_along_the_front_spikes_rise_and_errors_fall(density: Density, timesteps: int) -> None:

@@ -86,6 +86,7 @@ def test_the_digest_of_data_depends_on_every_sample_and_not_on_their_batches() -
         assert opened(other).digest() != digest
 
 
+@pytest.mark.slow
 def test_a_conversion_with_other_data_refuses_the_cache(tmp_path: Path) -> None:
     def convert(data: NDArray[Any], name: str, **options: Any) -> None:
         onnx_snn.convert(
@@ -156,6 +157,7 @@ SPOILT = st.one_of(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(spoilt=SPOILT, place=st.integers(0, 1000), honest=st.booleans())
 def test_a_changed_one_is_refused_or_holds_counts(spoilt: Any, place: int, honest: bool, cache: Path) -> None:

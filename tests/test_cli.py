@@ -50,6 +50,7 @@ def test_missing_kernels_are_noted_once_and_off_the_results(
         assert capsys.readouterr().err == ""
 
 
+@pytest.mark.slow
 def test_quiet_says_nothing(good: Request, capfd: pytest.CaptureFixture[str]) -> None:
     assert main([*good.arguments(), "-q"]) == 0
     assert good.output.exists()
@@ -85,11 +86,13 @@ def test_flags_override_the_configuration_file(good: Request, tmp_path: Path) ->
     }
 
 
+@pytest.mark.slow
 def test_choice_of_nodes_takes_several_names(good: Request) -> None:
     assert main([*good.arguments(), "-q", "--include", "first", "gel.", "--exclude", "first"]) == 0
     assert onnx_snn.inspect(good.output).operators == {"MbeNeuron (gelu)": 1}
 
 
+@pytest.mark.slow
 def test_inspect_and_compare_speak_json(good: Request, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*good.arguments(), "-q"]) == 0
     assert main(["inspect", str(good.output), "--json"]) == 0
@@ -144,6 +147,7 @@ def test_a_network_with_an_operator_that_nobody_knows(
 # --- nodes and their settings --------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_compare_ranks_the_nodes(good: Request, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*good.arguments(), "-q"]) == 0
     command = ["compare", str(good.model), str(good.output), str(good.calibration), "--per-node", "--metric", "cosine"]
@@ -191,6 +195,7 @@ def test_arguments_that_cannot_be_parsed_exit_with_2(
     assert not good.output.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command",
     [
@@ -242,6 +247,7 @@ def test_export_without_a_model_is_an_error(tmp_path: Path, capsys: pytest.Captu
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "program", [[sys.executable, "-m", "onnx_snn"], [str(Path(sys.executable).with_name("onnx-snn"))]]
 )

@@ -92,6 +92,7 @@ def assert_runtimes_agree(composite: Composite, x: Float32, *, opset: int = OPSE
             assert_same_bits(spikes[name], count, name)
 
 
+@pytest.mark.slow
 @every_composite
 @settings(max_examples=25)
 @given(x=rows())

@@ -128,6 +128,7 @@ def test_values_become_arrays(value: Any, expected: np.ndarray) -> None:
     np.testing.assert_array_equal(as_array(value), expected)
 
 
+@pytest.mark.slow
 def test_a_network_of_sequences_inside_is_converted(tmp_path: Path) -> None:
     body = "t = Tanh (x) s = SplitToSequence <axis = 1> (t) c = ConcatFromSequence <axis = 1> (s) y = Sigmoid (c)"
     found = checked_conversion(graph(body, inputs="float[N,8] x", outputs="float[N,8] y"), tmp_path, FEEDS)

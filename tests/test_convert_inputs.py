@@ -25,6 +25,7 @@ from onnx_snn.graph import model_writer
 from onnx_snn.graph.model_writer import weight_files
 
 
+@pytest.mark.slow
 def test_the_model_that_is_given_stays_as_it_is(tmp_path: Path) -> None:
     proto, model = networks.classifier(), ir.from_proto(networks.classifier())
     before = proto.SerializeToString(deterministic=True), ir.to_proto(model).SerializeToString()

@@ -19,6 +19,7 @@ from onnx_snn import Status
 from onnx_snn.config.convert_config import DEFAULT_MAX_ERROR
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("body", SITES.values(), ids=SITES.keys())
 def test_every_kind_of_site_stays_close_and_keeps_its_output_name(body: str, tmp_path: Path) -> None:
     model = graph(body)

@@ -26,6 +26,7 @@ def spiking(original: onnx.ModelProto, tmp_path_factory: pytest.TempPathFactory)
     return converted(original, tmp_path_factory.mktemp("transformer"), tokens())
 
 
+@pytest.mark.slow
 def test_all_of_a_transformer_is_converted(spiking: tuple[Path, ConversionReport]) -> None:
     everything = [*networks.NONLINEAR, *networks.SYNAPSES]
     assert statuses(spiking[1]) == dict.fromkeys(everything, Status.CONVERTED)
@@ -94,6 +95,7 @@ def test_scope_nonlinear_leaves_the_weight_products(original: onnx.ModelProto, t
     assert all(as_written(node) in nodes for node in original.graph.node if node.name in networks.SYNAPSES)
 
 
+@pytest.mark.slow
 def test_loop_and_closed_bodies_give_the_same_bits(
     original: onnx.ModelProto, spiking: tuple[Path, ConversionReport], tmp_path: Path
 ) -> None:

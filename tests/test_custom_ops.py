@@ -42,6 +42,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Checked:
     return checked_conversion(network(), tmp_path_factory.mktemp("custom"), FEEDS, libraries=[LIBRARY], fast=False)
 
 
+@pytest.mark.slow
 def test_they_are_converted(found: Checked) -> None:
     kinds = statuses(found.report)
     assert {name for name, status in kinds.items() if status is Status.CONVERTED} == {"t", "m", "s"}
@@ -49,6 +50,7 @@ def test_they_are_converted(found: Checked) -> None:
     assert found.error < 0.02
 
 
+@pytest.mark.slow
 def test_all_that_runs_them_takes_the_library(found: Checked, tmp_path: Path) -> None:
     files, options = (found.original, found.spiking), {"custom_ops": [LIBRARY], "progress": False}
     assert onnx_snn.compare(*files, FEEDS, **options).relative_error < 0.02
@@ -61,6 +63,7 @@ def test_all_that_runs_them_takes_the_library(found: Checked, tmp_path: Path) ->
     assert tuned.conversion.count(Status.CONVERTED) == 3
 
 
+@pytest.mark.slow
 def test_the_command_line_takes_it(found: Checked, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data, output = str(tmp_path / "data.npz"), str(tmp_path / "s.onnx")
     np.savez(data, **DATA)

@@ -99,6 +99,7 @@ def saved(folder: Path, form: str, columns: dict[str, Any], features: Any = None
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["saved", "parquet"])
 def test_columns_with_the_names_of_inputs(form: str, tmp_path: Path) -> None:
     rows = np.random.default_rng(0).normal(size=(9, 5)).astype(np.float32)

@@ -88,6 +88,7 @@ def test_shapes_that_are_possible_stay(sizes: Sizes) -> None:
     assert (shapes(model)["t"] == ir.Shape(sizes)) is possible
 
 
+@pytest.mark.slow
 def test_sizes_of_minus_one_are_free(tmp_path: Path) -> None:
     model = graph("y = Tanh (x)")
     model.graph.inputs[0].shape, model.graph.outputs[0].shape = ir.Shape([-1, 4, 8]), ir.Shape([-1, 4, 8])

@@ -127,6 +127,7 @@ def scales(path: Path, name: str) -> list[np.ndarray]:
     return found
 
 
+@pytest.mark.slow
 def test_everything_is_converted_and_close(spiking: tuple[Path, onnx_snn.ConversionReport]) -> None:
     path, report = spiking
     assert report.count(Status.CONVERTED) == len(report.nodes)

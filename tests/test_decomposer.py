@@ -25,6 +25,7 @@ FUSED = """
 """
 
 
+@pytest.mark.slow
 def test_fused_operators_are_converted_and_named(tmp_path: Path) -> None:
     model = graph(FUSED)
     result, report = converted(model, tmp_path)

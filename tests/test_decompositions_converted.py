@@ -36,6 +36,7 @@ CONVERTED: dict[str, tuple[str, dict[str, Array], int]] = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("body", "feeds", "opset"), CONVERTED.values(), ids=CONVERTED.keys())
 def test_attention_becomes_spiking(body: str, feeds: dict[str, Array], opset: int, tmp_path: Path) -> None:
     outputs = " ".join(body.split(" = ")[0].split(", "))

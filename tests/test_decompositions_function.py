@@ -69,6 +69,7 @@ def test_what_a_function_makes_of_masks_and_tokens_is_no_activation(tmp_path: Pa
     assert {function.name for function in onnx.load(path).functions} == {"Hide", "Embed", "MbeNeuron"}
 
 
+@pytest.mark.slow
 def test_functions_in_which_nothing_can_be_converted_stay_with_the_reason(tmp_path: Path) -> None:
     model = network("[gate] a = local.Gate (x) [root] y = local.Root (a)")
     result, report = converted(model, tmp_path)

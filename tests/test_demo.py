@@ -27,6 +27,7 @@ def models(tmp_path: Path) -> Path:
     return tmp_path / "models"
 
 
+@pytest.mark.slow
 def test_every_model_is_converted_and_compared(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = sorted(models.rglob("*"))
     assert main(["demo", "--models", str(models), "-T", "8"]) == 0

@@ -67,6 +67,7 @@ def test_what_the_network_turns_into_finite_outputs_is_taken(text: str, feeds: l
     assert onnx_snn.profile(spiking, feeds, progress=False).samples > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_what_spoils_the_outputs_is_named(value: float, tmp_path: Path) -> None:
     path = saved(MASKED, tmp_path)

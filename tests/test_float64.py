@@ -40,6 +40,7 @@ ISLANDS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, {"fast": False}], ids=["by rule", "chosen"])
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES.keys())
 def test_float64_is_converted(body: str, options: dict[str, bool], tmp_path: Path) -> None:
@@ -50,6 +51,7 @@ def test_float64_is_converted(body: str, options: dict[str, bool], tmp_path: Pat
     assert f"converted nodes of float64: {len(found.report.nodes)}; their" in found.report.text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("body", ISLANDS.values(), ids=ISLANDS.keys())
 @pytest.mark.parametrize("options", [{}, {"fast": False}], ids=["by rule", "chosen"])
 def test_islands_of_float64_are_converted(body: str, options: dict[str, bool], tmp_path: Path) -> None:
@@ -58,6 +60,7 @@ def test_islands_of_float64_are_converted(body: str, options: dict[str, bool], t
     assert found.error < 0.02
 
 
+@pytest.mark.slow
 def test_branches_without_declared_types_are_converted(tmp_path: Path) -> None:
     body = """y = If (c) <then_branch = t () => (double[N,4,8] a) { p = MatMul (x, weight) q = Tanh (p) a = Neg (q) },
                          else_branch = e () => (double[N,4,8] b) { r = Sigmoid (x) b = Neg (r) }>"""
@@ -102,6 +105,7 @@ def test_values_beyond_float32_are_refused_alone(tmp_path: Path) -> None:
     assert statuses(found.report) == {"t": Status.REFUSED, "u": Status.CONVERTED}
 
 
+@pytest.mark.slow
 def test_float32_is_not_cast(tmp_path: Path) -> None:
     found = checked_conversion(graph("y = Tanh (x)"), tmp_path, NARROW)
     assert [node.cast_from for node in found.report.nodes] == [""]

@@ -94,6 +94,7 @@ def test_survey(files: Files) -> None:
     assert all(view.accumulated is not None for view in survey.nodes)
 
 
+@pytest.mark.slow
 def test_tune(files: Files, tmp_path: Path) -> None:
     result = tmp_path / "tuned.onnx"
     report = onnx_snn.tune(files.original, result, files.data, max_spikes=3.0, max_timesteps=4, progress=False)

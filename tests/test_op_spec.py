@@ -78,6 +78,7 @@ def javascript() -> Iterator[JavaScript]:
     assert process.returncode == 0
 
 
+@pytest.mark.slow
 @settings(max_examples=200)
 @given(case=cases())
 def test_neuron(javascript: JavaScript, case: Case) -> None:
@@ -131,6 +132,7 @@ def test_composites_of_equal_elements(javascript: JavaScript, composite: Composi
         check_composite(javascript, composite, np.full((2, 3), v, np.float32))
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(neurons(), neurons(), rows())
 def test_composites_of_any_neurons(javascript: JavaScript, first: MbeNeuron, second: MbeNeuron, x: Float32) -> None:

@@ -67,6 +67,7 @@ def check(folder: Path, texts: list[str] | None = None, **framing: Any) -> None:
     check_ids(files, changed, OPSET, texts or with_tokens([token.content for token in files.added]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_ids_of_hard_texts_are_those_of_the_library(kind: str, folders: dict[str, Path]) -> None:
     check(folders[kind])

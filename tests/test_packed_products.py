@@ -121,10 +121,12 @@ def assert_counted_alike(packed: Profile, dense: Profile) -> None:
     assert packed.uncounted == dense.uncounted == ()
 
 
+@pytest.mark.slow
 def test_profiles_count_packed_products(models: Pair) -> None:
     assert_counted_alike(*(onnx_snn.profile(file, UNSEEN, progress=False) for file in converted(models)))
 
 
+@pytest.mark.slow
 def test_reports_count_packed_products(models: Pair) -> None:
     surveys = [
         onnx_snn.survey(original, spiking, UNSEEN, progress=False)
@@ -149,6 +151,7 @@ def test_loads_of_packed_products(models: Pair) -> None:
     assert [(each.original, each.kept) for each in work[0]] == [(K * N, 0.0), (K * N, K * N)]
 
 
+@pytest.mark.slow
 def test_tuning_prices_packed_products(tmp_path: Path) -> None:
     """Energy of the choice over that of the original's: of the packed network as of that written out."""
     model = in_a_few_bits(8)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import itertools
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,6 +15,7 @@ TABLE = st.lists(st.tuples(st.integers(1, 99), st.integers(1, 99)), min_size=1, 
 TABLES = st.lists(TABLE, min_size=1, max_size=4)
 
 
+@pytest.mark.slow
 @given(TABLES)
 def test_costs_rise_and_distortions_fall_along_the_front(tables: list[list[tuple[int, int]]]) -> None:
     costs, distortions = ([[pair[i] for pair in table] for table in tables] for i in (0, 1))
@@ -23,6 +25,7 @@ def test_costs_rise_and_distortions_fall_along_the_front(tables: list[list[tuple
         assert total(distortions, one) >= total(distortions, other)
 
 
+@pytest.mark.slow
 @given(TABLES)
 def test_no_other_choice_is_better_than_one_on_the_front(tables: list[list[tuple[int, int]]]) -> None:
     costs, distortions = ([[pair[i] for pair in table] for table in tables] for i in (0, 1))

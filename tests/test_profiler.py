@@ -66,6 +66,7 @@ def test_counts_are_sums_over_the_runs(transformer: Path, kernels: bool) -> None
         np.testing.assert_array_equal(neuron.spikes, expected, err_msg=neuron.name)
 
 
+@pytest.mark.slow
 def test_elements_are_those_of_the_data(transformer: Path) -> None:
     """5 samples of 6 tokens, of width 8, in 2 heads; a norm or softmax has one mean or sum a row."""
     elements = {neuron.name: neuron.elements for neuron in profiled(transformer, tokens(5)).neurons}
@@ -76,6 +77,7 @@ def test_elements_are_those_of_the_data(transformer: Path) -> None:
     assert elements["softmax reciprocal"] % (5 * 6) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "gate"),
     [
@@ -218,6 +220,7 @@ def test_scope_nonlinear_keeps_multiplications_in_both(tmp_path: Path) -> None:
     assert figure.original == full.energy.figures()[0].original
 
 
+@pytest.mark.slow
 def test_what_is_kept_computes_the_same_in_both(tmp_path: Path) -> None:
     path = converted(networks.transformer(), tokens(16), tmp_path, exclude=["gelu", "norm_2"])
     nodes = {node.node: node for node in profiled(path, tokens(5)).energy.nodes}

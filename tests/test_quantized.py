@@ -72,6 +72,7 @@ def test_quantized_weights_stay_as_they_are(tmp_path: Path) -> None:
     assert set(integers) <= after.keys()
 
 
+@pytest.mark.slow
 def test_what_is_quantized_as_it_runs(tmp_path: Path) -> None:
     onnx.save(networks.transformer(), tmp_path / "float.onnx")
     path = tmp_path / "model.onnx"
@@ -113,6 +114,7 @@ def test_networks_of_products_and_selections_keep_every_bit(form: QuantFormat, t
     np.testing.assert_array_equal(unfused(onnx.load(result), unseen)["y"], unfused(onnx.load(path), unseen)["y"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("entry", ["bert.optimum", "flan-t5.optimum.encoder"])
 @pytest.mark.parametrize("quantized_by", ["dynamic", *QuantFormat])
 def test_every_product_of_a_transformer_is_found(entry: str, quantized_by: str | QuantFormat, tmp_path: Path) -> None:

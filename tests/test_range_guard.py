@@ -36,6 +36,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return guarded_files(tmp_path_factory.mktemp("guard"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("factor", [1, 10, 1000])
 def test_counts_and_outputs_are_the_same_everywhere(files: dict[str, Path], factor: int) -> None:
     feeds = {"x": X["x"] * np.float32(factor)}

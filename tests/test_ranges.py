@@ -70,6 +70,7 @@ def test_channels_that_are_louder_than_in_calibration(name: str, fast: bool, tmp
     assert {neuron.out_of_range for neuron in profile.neurons if neuron.is_code} == {0}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [1.0, 1.5, 2.0])
 def test_codes_clip_what_scaled_data_have_beyond_their_ranges(scale: float, tmp_path: Path) -> None:
     """Every code of the network, counted by element in NumPy; data of calibration reach the end of no range."""

@@ -60,6 +60,7 @@ def test_an_output_keeps_its_declaration(tmp_path: Path) -> None:
     assert statuses(found.report) == {"t": Status.CONVERTED, "y": Status.CONVERTED}
 
 
+@pytest.mark.slow
 def test_tuning_sees_the_rank(tmp_path: Path) -> None:
     checked = checked_conversion(model("t = Tanh (r) y = Softmax <axis = 1> (t)"), tmp_path, FEEDS)
     report = onnx_snn.tune(

@@ -55,6 +55,7 @@ def decomposed(model: onnx.ModelProto) -> tuple[ir.Model, list[str]]:
     return network, list(decompose(network).undecomposed.values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("direction", ["forward", "reverse", "bidirectional"])
 @pytest.mark.parametrize("operator", VARIANTS)
 def test_a_loop_computes_what_the_operator_does(operator: str, direction: str) -> None:
@@ -145,6 +146,7 @@ def loop(body: str) -> onnx.ModelProto:
     """)
 
 
+@pytest.mark.slow
 def test_the_body_of_a_loop_is_converted_and_counted(tmp_path: Path) -> None:
     path, spiking, data = tmp_path / "loop.onnx", tmp_path / "spiking.onnx", {"x": normal(32, 8)}
     onnx.save(loop(LOOP), path)
@@ -157,6 +159,7 @@ def test_the_body_of_a_loop_is_converted_and_counted(tmp_path: Path) -> None:
     assert sum(int(neuron.spikes.sum()) for neuron in activity.neurons) == sum(int(array.sum()) for array in counts)
 
 
+@pytest.mark.slow
 def test_the_body_of_a_loop_whose_tensors_grow_is_refused_with_the_reason(tmp_path: Path) -> None:
     model = loop("[before] x_1 = Tanh (x) " + GROWING.replace("(n, , x)", "(n, , x_1)"))
     report = onnx_snn.convert(model, tmp_path / "spiking.onnx", {"x": normal(32, 8)}, progress=False, batch_size=8)

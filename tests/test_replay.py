@@ -25,6 +25,7 @@ def transformer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kernels", [True, False], ids=["kernels", "functions"])
 def test_every_product_is_reproduced_and_counts_are_those_of_profile(transformer: Path, kernels: bool) -> None:
     data = tokens(5, seed=7)
@@ -68,6 +69,7 @@ def changed(path: Path, folder: Path, name: str, step: int) -> Path:
     return folder / "changed.onnx"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["threshold", "intensity", "reset"])
 def test_a_broken_neuron_is_found_and_named(transformer: Path, name: str, tmp_path: Path) -> None:
     broken = changed(transformer, tmp_path, name, step=2)

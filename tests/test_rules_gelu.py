@@ -42,6 +42,7 @@ FORMS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("function", "body"), FORMS)
 def test_form_is_found_in_every_order_of_operands(function: str, body: str) -> None:
     assert_found_in_every_order(function, body)

@@ -24,6 +24,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return guarded_files(tmp_path_factory.mktemp("guard"))
 
 
+@pytest.mark.slow
 def test_a_session_warns_once(files: dict[str, Path]) -> None:
     far, names = {"x": X["x"] * np.float32(1000)}, [output.name for output in onnx.load(files["plain"]).graph.output]
     session = onnx_snn.session(files["guarded"])

@@ -128,6 +128,7 @@ def test_an_output_of_unknown_rank_stays_where_its_elements_come_first() -> None
     assert reason == "the rank of 'y' is unknown"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("declared", [True, False], ids=["shapes", "no shapes"])
 def test_the_body_of_a_scan_is_converted_and_counted(declared: bool, tmp_path: Path) -> None:
     model = rnn(scan_input_directions="[1]", scan_output_axes="[1]")
@@ -150,6 +151,7 @@ def test_the_body_of_a_scan_is_converted_and_counted(declared: bool, tmp_path: P
     assert onnx_snn.compare(path, spiking, [unseen], progress=False).relative_error < 0.02
 
 
+@pytest.mark.slow
 def test_a_scan_that_holds_nothing_to_convert_stays_a_scan(tmp_path: Path) -> None:
     model = rnn()
     model.graph.node.insert(0, helper.make_node("Tanh", ["x"], ["x_1"], name="before"))

@@ -63,6 +63,7 @@ def report(files: Path) -> TuningReport:
     return tuned(files, files / "tuned.onnx", target_loss=0.05, minimize="spikes")
 
 
+@pytest.mark.slow
 def test_the_target_holds_and_the_front_goes_down(report: TuningReport) -> None:
     assert report.chosen in report.front
     assert report.chosen.loss <= report.chosen.bound <= 0.05
@@ -90,6 +91,7 @@ def test_convert_repeats_it_to_the_byte(report: TuningReport, files: Path, tmp_p
     assert (tmp_path / "again.onnx").read_bytes() == (files / "tuned.onnx").read_bytes()
 
 
+@pytest.mark.slow
 def test_a_rerun_gives_the_same_bytes(report: TuningReport, files: Path, tmp_path: Path) -> None:
     again = tuned(files, tmp_path / "again.onnx", target_loss=0.05, minimize="spikes")
     assert again.front == report.front
@@ -107,12 +109,14 @@ def test_spikes_are_those_of_the_conversion(report: TuningReport) -> None:
     assert report.chosen.energy == pytest.approx(products * 0.9 / ((8 * 16 + 16 * 5) * 4.6), rel=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("budget", [1.5, 2.5])
 def test_spikes_stay_within_a_budget(budget: float, files: Path, tmp_path: Path) -> None:
     found = tuned(files, tmp_path / "tuned.onnx", max_spikes=budget)
     assert 0.5 * budget < found.chosen.spikes <= budget
 
 
+@pytest.mark.slow
 def test_time_steps_stay_within_theirs(files: Path, tmp_path: Path) -> None:
     found = tuned(files, tmp_path / "tuned.onnx", max_spikes=4.0, max_timesteps=3)
     assert found.chosen.timesteps <= 3
@@ -121,6 +125,7 @@ def test_time_steps_stay_within_theirs(files: Path, tmp_path: Path) -> None:
     assert all(shapes[node.input[3]][0] <= 3 + 1 for node in nodes)
 
 
+@pytest.mark.slow
 def test_operations_are_saved_in_place_of_spikes(report: TuningReport, files: Path, tmp_path: Path) -> None:
     """Within a tenth, because single decisions decide which choice keeps the target."""
     saved = tuned(files, tmp_path / "tuned.onnx", target_loss=0.05, minimize="operations")
@@ -195,6 +200,7 @@ def test_what_cannot_be_is_refused(options: dict[str, Any], says: str, files: Pa
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_warning_names_range_where_clipped_values_make_the_error(files: Path, tmp_path: Path) -> None:
     """Calibration data are quieter than those of the loss."""
     quiet = {"x": normal(SAMPLES, 8) * np.float32(0.05)}
@@ -209,6 +215,7 @@ def test_labels_must_fit(files: Path, tmp_path: Path) -> None:
         tuned(files, tmp_path / "tuned.onnx", target_loss=0.01, labels=np.arange(3))
 
 
+@pytest.mark.slow
 def test_the_command_writes_the_file_and_its_configuration(
     files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], report: TuningReport
 ) -> None:
@@ -245,6 +252,7 @@ BRANCH = """
 """
 
 
+@pytest.mark.slow
 def test_what_lies_in_a_branch_is_tuned_too_and_may_be_left_out(tmp_path: Path) -> None:
     body = "[outer] g = Sigmoid(x) total = ReduceSum<keepdims = 0>(x)" + BRANCH
     onnx.save(ir.to_proto(graph(body)), tmp_path / "model.onnx")

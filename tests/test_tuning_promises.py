@@ -63,6 +63,7 @@ def doubtful(files: Path) -> TuningReport:
     return tuned(files, files / "doubtful.onnx", target_loss=0.005)
 
 
+@pytest.mark.slow
 def test_a_network_is_written_although_the_target_is_not_certified(doubtful: TuningReport, files: Path) -> None:
     assert (files / "doubtful.onnx").exists()
     assert not doubtful.certified
@@ -109,6 +110,7 @@ def test_the_reach_is_known_before_any_run(files: Path) -> None:
     assert easy.needed < 64 < hard.needed
 
 
+@pytest.mark.slow
 def test_no_reach_is_told_for_scores_that_do_not_count_predictions(files: Path, tmp_path: Path) -> None:
     found = tuned(files, tmp_path / "tuned.onnx", target_loss=0.05, metric="cosine")
     assert found.reach is None
@@ -131,6 +133,7 @@ def test_calibration_data_tell_how_often_predictions_flip(files: Path) -> None:
     assert len(runner.expected) == len(few.batches) + len(few.unlabelled)
 
 
+@pytest.mark.slow
 def test_strict_tuning_writes_nothing(files: Path, tmp_path: Path) -> None:
     config = ConvertConfig(body="closed", strict=True)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="the target is not certified"):
@@ -139,6 +142,7 @@ def test_strict_tuning_writes_nothing(files: Path, tmp_path: Path) -> None:
     assert tuned(files, tmp_path / "tuned.onnx", target_loss=0.1, config=config).certified
 
 
+@pytest.mark.slow
 def test_the_sparsest_network_is_written_where_none_is_within_the_spikes(files: Path, tmp_path: Path) -> None:
     found = tuned(files, tmp_path / "tuned.onnx", max_spikes=1e-6)
     assert "max_spikes is 1e-06, but the sparsest neurons, which are taken, fire" in found.warning
@@ -149,6 +153,7 @@ def test_the_sparsest_network_is_written_where_none_is_within_the_spikes(files: 
     assert "more than 0.8 spikes per element may help" in both.warning
 
 
+@pytest.mark.slow
 def test_the_most_exact_network_is_written_where_nothing_seems_within(files: Path, tmp_path: Path) -> None:
     found = tuned(files, tmp_path / "tuned.onnx", target_loss=1e-9, max_timesteps=2)
     assert "the most exact neurons with up to 2 time steps lose" in found.warning
@@ -205,6 +210,7 @@ def test_the_report_numbers_the_points(doubtful: TuningReport) -> None:
     assert doubtful.configurations[number - 1] == doubtful.config
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "says"),
     [

@@ -31,6 +31,7 @@ def found(profile: Profile) -> set[tuple[str, str, str]]:
     return {(node.node, node.operator, node.reason) for node in profile.uncounted}
 
 
+@pytest.mark.slow
 def test_a_network_that_is_counted_whole(tmp_path: Path) -> None:
     profile = profiled(networks.transformer(), tokens(8), tmp_path)
     assert profile.uncounted == ()
@@ -38,6 +39,7 @@ def test_a_network_that_is_counted_whole(tmp_path: Path) -> None:
     assert "not counted" not in profile.text()
 
 
+@pytest.mark.slow
 def test_networks_in_the_qdq_format_are_counted_whole(tmp_path: Path) -> None:
     """Products, and what quantization itself computes."""
     path = quantized(networks.transformer(), tmp_path, tokens())
@@ -57,6 +59,7 @@ def dynamically_quantized(folder: Path) -> Path:
     return folder / "model.onnx"
 
 
+@pytest.mark.slow
 def test_networks_that_are_quantized_as_they_run_are_counted_whole(tmp_path: Path) -> None:
     profile = profiled(dynamically_quantized(tmp_path), tokens(8), tmp_path, **FULL_BASES)
     assert profile.uncounted == ()

@@ -113,6 +113,7 @@ def test_what_counts_for_a_profile_is_named_beside_inputs_and_initializers(initi
 # --- observed tensors ------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["n/deviation", "n/divisor", "n/divisor/mean", "n/deviation/mean/axes"])
 def test_a_normalization_is_observed_beside_tensors_of_its_names(name: str, tmp_path: Path) -> None:
     """The tensor of that name is coded itself, by the Gelu that reads it."""

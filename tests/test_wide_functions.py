@@ -43,6 +43,7 @@ def fits(*values: float) -> NeuronFits:
     return NeuronFits(CalibratedSignals(calibration, Preset.DEFAULT))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("low", "high"), [(-1.0, 5.0), (-1.0, 20.0), (65.0, 80.0)])
 def test_fast_growth_is_exact_relative_to_its_largest_values(low: float, high: float, tmp_path: Path) -> None:
     found = checked_conversion(MODEL, tmp_path, between(low, high))
@@ -50,6 +51,7 @@ def test_fast_growth_is_exact_relative_to_its_largest_values(low: float, high: f
     assert found.error < 0.02
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("high", "says"), [(50.0, "vanish in the errors"), (85.0, "has the magnitude"), (100.0, "has the magnitude")]
 )
