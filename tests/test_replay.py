@@ -54,6 +54,21 @@ def test_a_padded_convolution_accumulates_less_at_its_border(tmp_path: Path) -> 
     assert product.spikes * 9 < product.accumulations < product.spikes * 27
 
 
+def test_products_in_float16_are_reproduced(tmp_path: Path) -> None:
+    """Behind the code a Cast rounds the operand, which the spikes are not asked to show."""
+    network = graph(
+        "a = Cast <to = 1> (x) t = Tanh (a) c = Cast <to = 10> (t) h = Cast <to = 10> (w) m = MatMul (c, h) "
+        "y = Cast <to = 1> (m)",
+        inputs="float16[N,4,8] x",
+        initializers=f"float[8,8] w = {{{', '.join(str(0.25 * (i % 5) - 0.5) for i in range(64))}}}",
+    )
+    data = {"x": normal(8, 4, 8).astype(np.float16)}
+    onnx_snn.convert(network, tmp_path / "s.onnx", data, fast=True, progress=False)
+    replayed = onnx_snn.replay(tmp_path / "s.onnx", data, progress=False)
+    assert len(replayed.products) == 1
+    assert replayed.reproduced, replayed.text()
+
+
 def changed(path: Path, folder: Path, name: str, step: int) -> Path:
     """The network of `path` with another value in the input `name` of its first code, at time step `step`."""
     model = onnx.load(path)

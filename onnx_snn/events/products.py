@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
@@ -76,9 +77,12 @@ class ReplayableProduct:
             accumulated=_largest_ratio(
                 accumulated - self.bilinear.dense(_decoded(first, a), _decoded(second, b)), magnitude
             ),
-            written=_largest_ratio(written - (accumulated + summands), magnitude + np.abs(summands)),
+            written=_largest_ratio(written - (accumulated + summands), magnitude + np.abs(summands))
+            / _roundoff(self.node.outputs[0], tensors),
             decoded=all(
-                _decodes(events, operand) for events, operand in ((first, a), (second, b)) if events is not None
+                np.array_equal(_rounded(events, value, tensors), operand)
+                for events, value, operand in zip((first, second), operands_of(self.node), (a, b), strict=True)
+                if events is not None
             ),
             spikes=tuple(spikes),
             accumulations=made,
@@ -111,7 +115,8 @@ class Outcome:
     Attributes:
         accumulated: largest difference of the sums by spikes from the product of the decoded operands, both float64,
             relative to the product of their magnitudes.
-        written: largest difference of the file's result from the sums by spikes, relative to the same.
+        written: largest difference of the file's result from the sums by spikes, relative to the same, in units of the
+            roundoff of the file's result.
         decoded: whether the spikes of every operand decode to the bits that the file computes.
         spikes: spikes of each operand.
         accumulations: accumulations that the spikes cause.
@@ -168,6 +173,17 @@ def _decoded(events: SpikeEvents | None, operand: Float64) -> Float64:
     return decoded
 
 
-def _decodes(events: SpikeEvents, operand: Float64) -> bool:
-    """Whether the spikes decode to `operand`, rounded once to float32."""
-    return bool(np.array_equal(_decoded(events, operand).astype(np.float32).astype(np.float64), operand))
+def _rounded(events: SpikeEvents, operand: ir.Value, tensors: Mapping[str, NDArray[Any]]) -> Float64:
+    """What the spikes decode to, rounded to float32 by the neuron and to the type of `operand` behind it."""
+    decoded = _decoded(events, np.empty(0)).astype(np.float32)
+    return decoded.astype(_type_of(operand, tensors)).astype(np.float64)
+
+
+def _roundoff(value: ir.Value, tensors: Mapping[str, NDArray[Any]]) -> float:
+    """Unit roundoff of the type of `value`."""
+    return float(ml_dtypes.finfo(_type_of(value, tensors)).eps) / 2.0  # type: ignore[no-untyped-call]
+
+
+def _type_of(value: ir.Value, tensors: Mapping[str, NDArray[Any]]) -> np.dtype[Any]:
+    """Type of the elements of `value`, which a run may have widened."""
+    return np.dtype(value.dtype.numpy() if value.dtype is not None else tensors[str(value.name)].dtype)

@@ -27,8 +27,8 @@ FLOAT64_ROUNDINGS = 1024 * 2.0**-53
 NAMED = 5
 """Largest number of products that an error message names."""
 
-FLOAT32 = 2.0**-24
-"""Unit roundoff of the file's products."""
+OPERAND_ROUNDINGS = 2
+"""Roundings of a term of the file's product before it is summed: those of its operands."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class ReplayedProduct:
             those of the readout.
         error: largest difference from the product of the decoded operands, in units of 2**-53 of the product of their
             magnitudes.
-        ulps: largest difference of the file's float32 result, in units of 2**-24 of the same.
+        ulps: largest difference of the file's result, in units of its roundoff (2**-24 in float32) of the same.
         faults: what a spike-by-spike execution does otherwise than the file; empty where it is reproduced.
     """
 
@@ -166,7 +166,6 @@ def _others(counters: Counters, products: Mapping[str, ProductActivity]) -> dict
 def _replayed(product: ReplayableProduct, outcome: Outcome, counted: ProductActivity) -> ReplayedProduct:
     codes = [code for code in product.codes if code is not None]
     padded = product.node.op_type == "Conv"
-    expected = counted.synaptic_operations
     spikes, made = sum(outcome.spikes), outcome.accumulations
     by_mean = [
         _rounded(own * counted.multiply_accumulates, operand.elements)
@@ -178,11 +177,11 @@ def _replayed(product: ReplayableProduct, outcome: Outcome, counted: ProductActi
         neurons=tuple(name_of(code.node) for code in codes),
         spikes=spikes,
         accumulations=made,
-        counted=expected,
+        counted=counted.synaptic_operations,
         factors=product.factors * outcome.outputs,
         error=outcome.accumulated / 2.0**-53,
-        ulps=outcome.written / FLOAT32,
-        faults=tuple(_faults(codes, outcome, sum(by_mean) if padded else made, expected)),
+        ulps=outcome.written,
+        faults=tuple(_faults(codes, outcome, sum(by_mean) if padded else made, counted)),
     )
 
 
@@ -201,8 +200,9 @@ def _coded(spikes: Sequence[int], product: ReplayableProduct) -> list[int]:
     return [own for own, code in zip(spikes, product.codes, strict=True) if code is not None]
 
 
-def _faults(codes: Sequence[CodedOperand], outcome: Outcome, made: int, counted: int) -> Iterator[str]:
-    """What spikes do otherwise than the file."""
+def _faults(codes: Sequence[CodedOperand], outcome: Outcome, made: int, counted: ProductActivity) -> Iterator[str]:
+    """What spikes do otherwise than the file, of which they made so many accumulations."""
+    terms = counted.multiply_accumulates / max(outcome.outputs, 1)
     for code in codes:
         step = _unequal_step(code.neuron)
         if step is not None:
@@ -211,8 +211,10 @@ def _faults(codes: Sequence[CodedOperand], outcome: Outcome, made: int, counted:
         yield f"the spikes of {[name_of(code.node) for code in codes]} decode to other values than the file computes"
     if outcome.accumulated > FLOAT64_ROUNDINGS:
         yield f"the sums by spikes differ by {outcome.accumulated:.1e} of the magnitudes"
-    if made != counted:
-        yield f"{made} accumulations, but profile counts {counted}"
+    if outcome.written > terms + OPERAND_ROUNDINGS:
+        yield f"the file's result differs by {outcome.written:.0f} roundings in sums of {terms:.0f} terms"
+    if made != counted.synaptic_operations:
+        yield f"{made} accumulations, but profile counts {counted.synaptic_operations}"
 
 
 def _unequal_step(neuron: MbeNeuron) -> str | None:
