@@ -59,6 +59,16 @@ def resolved_ends(neuron: MbeNeuron) -> Ends:
     return Ends(-highest if neuron.polarity else float(starts[first] - width[first]), highest)
 
 
+def is_silent_beyond_an_end(neuron: MbeNeuron) -> bool:
+    """Whether all bases of a code with step sizes are silent beyond one end of its range.
+
+    A code of values that are not negative, whose output does not change below 0, has no range there.
+    """
+    lowest, highest = outermost(neuron)
+    starts, _ = _bounds(neuron)
+    return highest is None or (lowest is None and float(starts.min()) < 0.0)
+
+
 def disjoint(neuron: MbeNeuron) -> bool:
     """Whether for every input all bases but one are silent or saturated; False for kernels that are not halving."""
     if neuron.halving is None:

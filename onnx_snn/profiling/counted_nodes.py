@@ -25,7 +25,7 @@ from onnx_snn.graph.shapes import Shapes
 from onnx_snn.metadata import IDENTITY
 from onnx_snn.neurons.mbe import MbeNeuron
 from onnx_snn.neurons.opset import MBE_NEURON
-from onnx_snn.neurons.ramps import outermost
+from onnx_snn.neurons.ramps import is_silent_beyond_an_end, outermost
 from onnx_snn.neurons.roles import NeuronRole
 from onnx_snn.profiling.activity import NeuronActivity, ProductKind
 from onnx_snn.profiling.spike_outputs import Meter
@@ -101,13 +101,13 @@ class CountedNeuron:
             return None
         if self.meter.role.is_primitive:
             return 0  # its arguments are fractions or mantissas, all within the range that it is fitted to
-        lowest, highest = outermost(self.neuron)
-        if (self.is_code or self.meter.role.is_code) and highest is None:
+        is_code = self.is_code or self.meter.role.is_code
+        if is_code and is_silent_beyond_an_end(self.neuron):
             return None
-        limits = range_of(self.neuron, self.meter.source, is_code=self.is_code or self.meter.role.is_code)
+        limits = range_of(self.neuron, self.meter.source, is_code=is_code)
         if isinstance(limits, str):
             return None
-        reached = zip((lowest, highest), limits, strict=True)
+        reached = zip(outermost(self.neuron), limits, strict=True)
         ends = [basis for basis, limit in reached if basis is not None and not math.isinf(limit)]
         return int(counts[0, ends].sum())
 
