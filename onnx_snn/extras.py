@@ -6,23 +6,28 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from onnx_snn.errors import ConfigError
+from onnx_snn.errors import ConfigError, OnnxSnnError
 
 
-def required(module: str, purpose: str, extra: str) -> Any:
+def required(
+    module: str, purpose: str, extra: str, *, package: str = "", error: type[OnnxSnnError] = ConfigError
+) -> Any:
     """The module `module`.
 
     Args:
         module: dotted name of the module.
         purpose: what needs it, as the subject of a sentence.
         extra: the extra of this package that installs it.
+        package: name of the package that has it; the first part of `module` by default.
+        error: type of the error.
 
     Raises:
-        ConfigError: it is not installed.
+        ConfigError: it is not installed; an `error`, where that is another one.
     """
     try:
         return importlib.import_module(module)
-    except ImportError as error:
-        raise ConfigError(
-            f"{purpose} needs {module.partition('.')[0]} ({error}); install it with: pip install 'onnx-snn[{extra}]'"
-        ) from error
+    except ImportError as missing:
+        name = package or module.partition(".")[0]
+        raise error(
+            f"{purpose} needs {name} ({missing}); install it with: pip install 'onnx-snn[{extra}]'"
+        ) from missing

@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+from onnx_snn import extras
 from onnx_snn.data.specs import InputSpec
 from onnx_snn.errors import CalibrationError
 
@@ -106,13 +106,7 @@ def required(module: str, package: str, purpose: str) -> Any:
     Raises:
         CalibrationError: it is not installed.
     """
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise CalibrationError(
-            f"{purpose} needs the package {package} ({error}); install it: pip install {package}, or all that data "
-            "in files may need: pip install 'onnx-snn[data]'"
-        ) from error
+    return extras.required(module, purpose, "data", package=package, error=CalibrationError)
 
 
 def files_in(path: Path, suffixes: frozenset[str]) -> list[Path]:
