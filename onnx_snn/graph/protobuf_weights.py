@@ -150,19 +150,20 @@ def _varint(buffer: Buffer, start: int) -> tuple[int, int]:
     raise DecodeError(f"truncated protobuf message: no whole integer at byte {start}")
 
 
-def _encoded(value: int) -> bytes:
-    """`value` as a protobuf integer, seven bits a byte from the lowest on."""
-    encoded = bytearray()
+def encoded(value: int) -> bytes:
+    """`value` as a protobuf integer, seven bits a byte from the lowest on; a negative number as 64 bits."""
+    value &= (1 << 64) - 1
+    content = bytearray()
     while value >= 0x80:
-        encoded.append(value & 0x7F | 0x80)
+        content.append(value & 0x7F | 0x80)
         value >>= 7
-    encoded.append(value)
-    return bytes(encoded)
+    content.append(value)
+    return bytes(content)
 
 
 def _message(number: int, parts: list[Buffer]) -> list[Buffer]:
     """A field with `parts` as its content."""
-    return [_encoded(number << 3 | LENGTH_DELIMITED), _encoded(sum(map(len, parts))), *parts]
+    return [encoded(number << 3 | LENGTH_DELIMITED), encoded(sum(map(len, parts))), *parts]
 
 
 def _with_initializers(buffer: Buffer, replace: Callable[[int, int], list[Buffer]]) -> list[Buffer]:

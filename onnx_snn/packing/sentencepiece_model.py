@@ -10,6 +10,8 @@ from __future__ import annotations
 import struct
 from collections.abc import Collection, Sequence
 
+from onnx_snn.graph.protobuf_weights import encoded
+
 NORMAL, UNKNOWN, CONTROL, BYTE = 1, 2, 3, 6
 """Types of pieces. Control pieces are never found in a text."""
 
@@ -52,24 +54,13 @@ def sentencepiece_model(
     return b"".join(pieces) + _field(2, trainer) + _field(3, normalizer)
 
 
-def _varint(value: int) -> bytes:
-    """Seven bits a byte from the lowest on; a negative number as 64 bits."""
-    value &= (1 << 64) - 1
-    encoded = bytearray()
-    while value >= 0x80:
-        encoded.append(value & 0x7F | 0x80)
-        value >>= 7
-    encoded.append(value)
-    return bytes(encoded)
-
-
 def _number(field: int, value: int) -> bytes:
-    return _varint(field << 3 | VARINT) + _varint(value)
+    return encoded(field << 3 | VARINT) + encoded(value)
 
 
 def _real(field: int, value: float) -> bytes:
-    return _varint(field << 3 | FIXED32) + struct.pack("<f", value)
+    return encoded(field << 3 | FIXED32) + struct.pack("<f", value)
 
 
 def _field(field: int, content: bytes) -> bytes:
-    return _varint(field << 3 | LENGTH_DELIMITED) + _varint(len(content)) + content
+    return encoded(field << 3 | LENGTH_DELIMITED) + encoded(len(content)) + content
