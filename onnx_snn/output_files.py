@@ -25,6 +25,9 @@ PathLike: TypeAlias = "str | os.PathLike[str]"
 IN_USE = ".part"
 """Suffix of temporary folders."""
 
+_OWNED: set[Path] = set()
+"""Temporary folders of this process, which holds their locks."""
+
 
 @contextmanager
 def staged(path: PathLike) -> Iterator[Path]:
@@ -64,9 +67,11 @@ def temporary_folder(path: Path) -> Iterator[Path]:
                 shutil.rmtree(abandoned, ignore_errors=True)
                 _unlock(lock)
     folder, lock = _new_locked_folder(path)
+    _OWNED.add(folder.resolve())
     try:
         yield folder
     finally:
+        _OWNED.discard(folder.resolve())
         shutil.rmtree(folder, ignore_errors=True)
         _unlock(lock)
 
@@ -83,18 +88,18 @@ def _new_locked_folder(path: Path) -> tuple[Path, int | None]:
             _unlock(lock)
 
 
-def _lock(folder: Path) -> int | None:
+def _lock(folder: Path, *, wait: bool = False) -> int | None:
     """Lock a folder until `_unlock`, or the end of the process; None where folders cannot be locked.
 
     Raises:
-        BlockingIOError: another process holds the lock.
+        BlockingIOError: another process holds the lock, and this one does not `wait` for it.
         OSError: the folder cannot be opened.
     """
     if fcntl is None:
         return None
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(descriptor)
         raise
@@ -108,17 +113,16 @@ def _lock(folder: Path) -> int | None:
 def sole_committer(folder: Path) -> Iterator[None]:
     """Other processes wait that would put files into place in `folder` together, where folders can be locked.
 
-    A temporary folder is that of one process, which holds a lock on it already.
+    In a temporary folder of this process, which holds its lock already, no other one does.
     """
-    descriptor = None
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY) if fcntl and folder.suffix != IN_USE else None
-        if descriptor is not None:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+    lock = None
+    if folder.resolve() not in _OWNED:
+        with suppress(OSError):
+            lock = _lock(folder, wait=True)
     try:
         yield
     finally:
-        _unlock(descriptor)
+        _unlock(lock)
 
 
 def _unlock(lock: int | None) -> None:
