@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
@@ -15,6 +16,9 @@ from onnx_snn.neurons.mbe import time_loop
 from onnx_snn.neurons.opset import MBE_NEURON, Body, Operator
 
 Feeds = Mapping[str, NDArray[Any]]
+
+NARROWER = ["baseline", "avx2"] if platform.machine() in ("x86_64", "AMD64") else ["baseline"]
+"""Instruction sets below the widest one of the processor, whose kernels this process has."""
 
 TASK = 1 << 14
 """Elements that one thread takes at a time."""

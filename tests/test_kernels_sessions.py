@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from composites import COMPOSITES
-from native import native, native_constant, without_x
+from native import NARROWER, native, native_constant, without_x
 from numpy.typing import NDArray
 from portable import model_of, neuron_feeds, session_of
 from strategies import sample_case
@@ -26,8 +26,6 @@ from onnx_snn.neurons.opset import MBE_NEURON, OPERATORS, Body
 # --- instruction sets ----------------------------------------------------------------------------
 
 MODULES = [str(Path(__file__).with_name(f"test_kernels_{part}.py")) for part in ("neuron", "composite")]
-NARROWER = ["baseline", "avx2"] if platform.machine() in ("x86_64", "AMD64") else ["baseline"]
-"""This process has the widest kernels that its processor runs."""
 
 
 @pytest.mark.slow
