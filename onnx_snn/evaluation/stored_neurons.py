@@ -57,7 +57,8 @@ def stored_neuron(node: ir.Node, role: NeuronRole | None = None) -> StoredNeuron
     if len(tensors) < len(names):
         return None
     scale = tensors.pop("scale", UNSCALED)
-    return StoredNeuron(MbeNeuron(**tensors, polarity=node.attributes.get_int("polarity", 0)), scale)
+    polarity = node.attributes.get_int("polarity", 0) if role.is_scaled else 0
+    return StoredNeuron(MbeNeuron(**tensors, polarity=polarity), scale)
 
 
 def answers(value: ir.Value | None) -> Ends | None:

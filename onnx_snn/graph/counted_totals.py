@@ -14,7 +14,7 @@ import numpy as np
 import onnx_ir as ir
 
 from onnx_snn.graph.node_builder import NodeBuilder, SharedInitializers
-from onnx_snn.graph.subgraphs import BODIES, BRANCHES, around, graph_of, graphs_in, places
+from onnx_snn.graph.subgraphs import BODIES, BRANCHES, Place, around, graph_of, graphs_in, passed_out, places
 from onnx_snn.graph.unique_names import UniqueNames
 
 
@@ -67,17 +67,10 @@ class Totals:
     def _passed_out(self, node: ir.Node, attribute: str, total: ir.Value, name: str) -> ir.Value:
         """What holds `total`, a value of the subgraph of `node`, in the graph of the node."""
         size = _size([total])
-        node.attributes[attribute].as_graph().outputs.append(total)
-        node.resize_outputs(len(node.outputs) + 1)
-        output = node.outputs[-1]
-        output.name, output.dtype = self._names.take(f"{name}/{node.name}/{attribute}"), ir.DataType.INT64
+        zeros, way = ir.Tensor(np.zeros(size, np.int64)), Place(node, attribute)
+        output = passed_out(total, way, f"{name}/{node.name}/{attribute}", self._names, otherwise=zeros)
         if attribute in BRANCHES:
-            (other,) = set(BRANCHES) - {attribute}
-            builder = NodeBuilder(self._names, node.attributes[other].as_graph())
-            zeros = ir.Tensor(np.zeros(size, np.int64))
-            none = builder.named(f"{name}/none", "Constant", [], {"value": zeros}, dtype=ir.DataType.INT64)
-            none.shape = output.shape = ir.Shape([size])
-            node.attributes[other].as_graph().outputs.append(none)
+            output.shape = ir.Shape([size])
             return output
         output.shape = ir.Shape([None, size])
         axis = self._constants.get([0], ir.DataType.INT64, "onnx_snn.constant")

@@ -141,18 +141,23 @@ def lifted(model: ir.Model, values: Sequence[ir.Value]) -> list[ir.Value]:
 def _lifted(value: ir.Value, known: Places, names: UniqueNames) -> ir.Value:
     name = f"{LIFTED}{value.name}"
     for depth, place in enumerate(around(graph_of(value), known)):
-        value = _passed_out(value, place, f"{name}.{depth}", names)
+        value = passed_out(value, place, f"{name}.{depth}", names, otherwise=_empty(value.dtype or ir.DataType.FLOAT))
     return value
 
 
-def _passed_out(value: ir.Value, place: Place, name: str, names: UniqueNames) -> ir.Value:
-    """The new output `name` of the node at `place` that holds `value`, a value of the graph there, or is empty."""
+def passed_out(
+    value: ir.Value, place: Place, name: str, names: UniqueNames, *, otherwise: ir.TensorProtocol
+) -> ir.Value:
+    """The new output `name` of the node at `place` that holds `value`, a value of the graph there.
+
+    Where that is a branch which is not taken, the output holds `otherwise`.
+    """
     dtype = value.dtype or ir.DataType.FLOAT
     # By Identity, because a value can be an output only once.
     given = {place.attribute: ir.node("Identity", [value])}
     if place.attribute in BRANCHES:
         (other,) = set(BRANCHES) - {place.attribute}
-        given[other] = ir.node("Constant", [], {"value": _empty(dtype)})
+        given[other] = ir.node("Constant", [], {"value": otherwise})
     for attribute, node in given.items():
         graph = place.node.attributes[attribute].as_graph()
         graph.append(node)
