@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 from onnx_snn.arrays import Float64
 from onnx_snn.events.sparse_spikes import batched, spike_rows
 from onnx_snn.events.spike_events import Events
-
-Shape = tuple[int, ...]
+from onnx_snn.graph.shapes import Shape
 
 
 class Bilinear(Protocol):

@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from onnx_snn.arrays import Float64
 from onnx_snn.events.sparse_spikes import spikes_at
 from onnx_snn.events.spike_events import Events
-
-Shape = tuple[int, ...]
+from onnx_snn.graph.shapes import Shape
 
 
 class _Window(NamedTuple):

@@ -68,15 +68,14 @@ class ReplayableProduct:
         accumulated = self._accumulated(first, second, a, b)
         summands = _summands(self.node, tensors, accumulated.ndim)
         written = _array(self.node.outputs[0], tensors)
+        expected = self.bilinear.dense(a if first is None else first.value, b if second is None else second.value)
         magnitude = np.abs(self.bilinear.dense(np.abs(a), np.abs(b)))
         spikes, made = [], 0
         for place, (events, other) in enumerate(((first, b), (second, a))):
             spikes.append(0 if events is None else events.spikes)
             made += 0 if events is None else self._synapses(place, events, other.shape)
         return Outcome(
-            accumulated=_largest_ratio(
-                accumulated - self.bilinear.dense(_decoded(first, a), _decoded(second, b)), magnitude
-            ),
+            accumulated=_largest_ratio(accumulated - expected, magnitude),
             written=_largest_ratio(written - (accumulated + summands), magnitude + np.abs(summands))
             / _roundoff(self.node.outputs[0], tensors),
             decoded=all(
@@ -165,18 +164,9 @@ def _largest_ratio(difference: Float64, magnitude: Float64) -> float:
     return float(ratio.max(initial=0.0))
 
 
-def _decoded(events: SpikeEvents | None, operand: Float64) -> Float64:
-    """What the spikes of an operand decode to, before the rounding to float32; `operand` where it is not coded."""
-    if events is None:
-        return operand
-    *_, decoded = events.decoded()
-    return decoded
-
-
 def _rounded(events: SpikeEvents, operand: ir.Value, tensors: Mapping[str, NDArray[Any]]) -> Float64:
     """What the spikes decode to, rounded to float32 by the neuron and to the type of `operand` behind it."""
-    decoded = _decoded(events, np.empty(0)).astype(np.float32)
-    return decoded.astype(_type_of(operand, tensors)).astype(np.float64)
+    return events.value.astype(np.float32).astype(_type_of(operand, tensors)).astype(np.float64)
 
 
 def _roundoff(value: ir.Value, tensors: Mapping[str, NDArray[Any]]) -> float:

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from onnx_snn.arrays import Float64
 from onnx_snn.events.spike_events import Events
 from onnx_snn.extras import required
-
-Shape = tuple[int, ...]
+from onnx_snn.graph.shapes import Shape
 
 
 def spike_rows(events: Events, shape: Shape) -> Any:

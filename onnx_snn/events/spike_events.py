@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -48,6 +49,12 @@ class SpikeEvents:
         self._unit = np.where(mirrored, -1.0, 1.0) * scale.ravel().astype(np.float64)
         self._trains = spike_trains(neuron, argument)
         self.offset = (float(neuron.bias) * self._unit).reshape(x.shape)
+
+    @cached_property
+    def value(self) -> Float64:
+        """The operand as decoded after the last time step, float64, before the rounding to float32."""
+        *_, value = self.decoded()
+        return value
 
     @property
     def spikes(self) -> int:
