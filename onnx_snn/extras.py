@@ -18,7 +18,7 @@ def required(
         module: dotted name of the module.
         purpose: what needs it, as the subject of a sentence.
         extra: the extra of this package that installs it.
-        package: name of the package that has it; the first part of `module` by default.
+        package: name of the package that has it, where that suffices; the first part of `module` by default.
         error: type of the error.
 
     Raises:
@@ -27,7 +27,8 @@ def required(
     try:
         return importlib.import_module(module)
     except ImportError as missing:
-        name = package or module.partition(".")[0]
+        alone = f"pip install {package}, or with all of its extra: " if package else ""
         raise error(
-            f"{purpose} needs {name} ({missing}); install it with: pip install 'onnx-snn[{extra}]'"
+            f"{purpose} needs {package or module.partition('.')[0]} ({missing}); install it with: {alone}"
+            f"pip install 'onnx-snn[{extra}]'"
         ) from missing

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from onnx_snn.data import data_files
+from onnx_snn import extras
 from onnx_snn.data.data_files import DataFiles
 from onnx_snn.data.drawing import evenly_spaced, spread
 from onnx_snn.data.feeds import open_feeds
@@ -172,7 +172,7 @@ def test_a_missing_package_is_named_with_its_command(tmp_path: Path, monkeypatch
     def missing(name: str) -> None:
         raise ModuleNotFoundError(f"No module named {name!r}")
 
-    monkeypatch.setattr(data_files.importlib, "import_module", missing)
+    monkeypatch.setattr(extras.importlib, "import_module", missing)
     with wave.open(str(tmp_path / "a.wav"), "wb") as file:
         file.setparams((1, 2, 8000, 0, "NONE", ""))
     with pytest.raises(CalibrationError, match=r"soundfile.*pip install soundfile"):
