@@ -50,12 +50,7 @@ class Page:
 
     def call(self, method: str, *, session: str | None = None, **parameters: Any) -> dict[str, Any]:
         """The result of a method of the protocol."""
-        self._sent += 1
-        number, target = self._sent, self._session if session is None else session
-        message = {"id": number, "method": method, "params": parameters, **({"sessionId": target} if target else {})}
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(message).encode() + b"\0")
-        self._process.stdin.flush()
+        number = self._send(method, self._session if session is None else session, parameters)
         for answer in self._messages():
             if answer.get("id") == number:
                 assert "error" not in answer, f"{method}: {answer['error']}"
@@ -106,15 +101,26 @@ class Page:
         self.call("Page.navigate", url=address)
         self.wait("document.readyState === 'complete'")
 
+    def _send(self, method: str, session: str, parameters: dict[str, Any]) -> int:
+        self._sent += 1
+        message = {"id": self._sent, "method": method, "params": parameters} | (
+            {"sessionId": session} if session else {}
+        )
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(message).encode() + b"\0")
+        self._process.stdin.flush()
+        return self._sent
+
     def _watch(self, session: str) -> None:
-        self.call("Runtime.enable", session=session)
-        self.call("Log.enable", session=session)
-        self.call("Target.setAutoAttach", session=session, autoAttach=True, waitForDebuggerOnStart=False, flatten=True)
+        """Have a page or a worker say what it writes, and name the workers that it starts."""
+        self._send("Runtime.enable", session, {})
+        self._send("Log.enable", session, {})
+        attaching = {"autoAttach": True, "waitForDebuggerOnStart": False, "flatten": True}
+        self._send("Target.setAutoAttach", session, attaching)
 
     def _messages(self) -> Iterator[dict[str, Any]]:
         """Messages of the browser; what scripts write is kept, and workers are watched too."""
         assert self._process.stdout is not None
-        workers = []
         while True:
             text, found, rest = self._rest.partition(b"\0")
             if not found:
@@ -128,8 +134,8 @@ class Page:
             self._rest = rest
             message = json.loads(text)
             self._note(message)
-            if message.get("method") == "Target.attachedToTarget":
-                workers.append(message["params"]["sessionId"])
+            if message.get("method") == "Target.attachedToTarget" and message.get("sessionId"):
+                self._watch(message["params"]["sessionId"])
             yield message
 
     def _note(self, message: dict[str, Any]) -> None:

@@ -24,18 +24,19 @@ const busy = (id, value) => element(id).setAttribute("aria-busy", value);
 // --- input ---------------------------------------------------------------------------------------
 
 function ask() {
+  if (!network) return;
   if (!network.image) return submit({ text: element("text").value });
   const source = camera.running ? camera.frame : picture && [picture, picture.width, picture.height];
   if (!source || !network.processor) return;
   const input = pixelsOf(...source, network.processor, element("seen"));
   element("seeing").hidden = false;
-  element("seen-size").textContent = `What the network sees: ${input.width} × ${input.height} pixels`;
+  element("seen-size").textContent = `What the network sees: ${input.width}\u00a0×\u00a0${input.height}\u00a0pixels`;
   submit(input);
 }
 
 function submit(input) {
   busy("answer", true);
-  busy("spikes", network.metered);
+  busy("spikes", network.metered && !camera.running);
   network.ask(input);
 }
 
@@ -178,15 +179,15 @@ function heard(from, message) {
   }
   if (message.state === "answer") {
     answers[message.which] = message;
-    if (message.which !== "metered") return showAnswer(message.which);
-    busy("spikes", !network.isLatest(message));
+    if (message.which !== "metered") return camera.running || showAnswer(message.which);
+    busy("spikes", !camera.running && !network.isLatest(message));
     return showSpikes(!camera.running);
   }
   if (message.state === "done") {
     showClasses();
     busy("answer", !network.isLatest(message));
     element("spikes").hidden = !network.metered;
-    if (network.metered) element("firing").textContent = "The metered network counts …";
+    if (network.metered && !answers.metered) element("firing").textContent = "The metered network counts …";
     if (camera.running) requestAnimationFrame(ask);
     return;
   }
@@ -195,15 +196,6 @@ function heard(from, message) {
 }
 
 async function start() {
-  networks = (await (await fetch("/networks.json")).json()).map((info, index) => new Network(info, index, heard));
-  for (const each of networks) {
-    const choice = Object.assign(document.createElement("input"), { type: "radio", name: "network", className: "hidden" });
-    choice.addEventListener("change", () => choose(each));
-    const label = document.createElement("label");
-    label.append(choice, `${each.image ? "Image" : "Text"}: ${each.name}`);
-    element("networks").append(label);
-  }
-  document.querySelector("#networks input").checked = true;
   watchPictures((bitmap) => {
     if (camera.running) camera.stop();
     picture = bitmap;
@@ -216,7 +208,16 @@ async function start() {
   const redraw = () => answers.metered && showSpikes(false);
   addEventListener("resize", redraw);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
-  setInterval(() => network.ready || WHICH.forEach(showState), 100);
+  setInterval(() => network && (network.ready || WHICH.forEach(showState)), 100);
+  networks = (await (await fetch("/networks.json")).json()).map((info, index) => new Network(info, index, heard));
+  for (const each of networks) {
+    const choice = Object.assign(document.createElement("input"), { type: "radio", name: "network", className: "hidden" });
+    choice.addEventListener("change", () => choose(each));
+    const label = document.createElement("label");
+    label.append(choice, `${each.image ? "Image" : "Text"}: ${each.name}`);
+    element("networks").append(label);
+  }
+  document.querySelector("#networks input").checked = true;
   choose(networks[0]);
 }
 
