@@ -9,7 +9,7 @@
 #
 # The demo needs Python 3.10 or later, and is faster with a C++17 compiler. The rest needs Python 3.11 or later, for
 # which the versions are locked, and the compiler; `make test` also needs Node.js. Where Chromium is installed
-# (apt-get install chromium), it opens a report in it as well. Everything else is installed into .venv.
+# (apt-get install chromium), it opens a report and examples/web in it as well. Everything else is installed into .venv.
 #
 # Slow are tests of which one case takes a second or all cases take several, among them all that export with PyTorch,
 # run Node.js or a browser, or convert a trained network. Tests run in JOBS processes, one for each core by default.

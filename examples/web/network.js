@@ -4,7 +4,10 @@
 
 const THREADS = crossOriginIsolated ? Math.max(1, Math.min(4, navigator.hardwareConcurrency - 1)) : 1;
 
-/** A worker with sessions. Inputs carry an `id`, which comes back with their answers. While it answers, of the inputs that come only the newest waits. */
+/**
+ * A worker with sessions. Inputs carry an `id`, which comes back with their answers. While it answers, of the inputs that
+ * come only the newest waits.
+ */
 class Sessions {
   ready = false;
   #worker = new Worker("worker.js", { type: "module" });

@@ -105,7 +105,9 @@ function rowOf(label, cells, shares) {
     bar.style.setProperty("--share", share);
     bars.append(bar);
   }
-  const numbers = cells.map((text) => Object.assign(document.createElement("td"), { className: "number", textContent: text }));
+  const numbers = cells.map((text) =>
+    Object.assign(document.createElement("td"), { className: "number", textContent: text }),
+  );
   row.append(header, bars, ...numbers);
   return row;
 }
@@ -139,7 +141,9 @@ function showSpikes(animated) {
   const sums = layers.map((layer) => total(layer.counts));
   const [all, most] = [total(counts), Math.max(...sums)];
   const share = (sum) => (all ? percent(sum / all) : "");
-  const rows = layers.map(({ layer }, i) => rowOf(layer, [integer.format(sums[i]), share(sums[i])], { spiking: sums[i] / most }));
+  const rows = layers.map(({ layer }, i) =>
+    rowOf(layer, [integer.format(sums[i]), share(sums[i])], { spiking: sums[i] / most }),
+  );
   element("layers").tBodies[0].replaceChildren(...rows);
   const style = getComputedStyle(document.body);
   const probe = Object.assign(document.createElement("i"), { hidden: true });
@@ -211,7 +215,11 @@ async function start() {
   setInterval(() => network && (network.ready || WHICH.forEach(showState)), 100);
   networks = (await (await fetch("/networks.json")).json()).map((info, index) => new Network(info, index, heard));
   for (const each of networks) {
-    const choice = Object.assign(document.createElement("input"), { type: "radio", name: "network", className: "hidden" });
+    const choice = Object.assign(document.createElement("input"), {
+      type: "radio",
+      name: "network",
+      className: "hidden",
+    });
     choice.addEventListener("change", () => choose(each));
     const label = document.createElement("label");
     label.append(choice, `${each.image ? "Image" : "Text"}: ${each.name}`);

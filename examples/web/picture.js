@@ -50,7 +50,11 @@ export function watchPictures(use, fail) {
     target.value = "";
   });
   drop.addEventListener("dragover", (event) => event.preventDefault());
-  for (const [name, over] of [["dragenter", true], ["dragleave", false], ["drop", false]]) {
+  for (const [name, over] of [
+    ["dragenter", true],
+    ["dragleave", false],
+    ["drop", false],
+  ]) {
     drop.addEventListener(name, () => drop.classList.toggle("over", over));
   }
   drop.addEventListener("drop", (event) => {

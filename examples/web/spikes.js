@@ -21,7 +21,10 @@ export const total = (counts) => counts.reduce((sum, { steps }) => sum + steps.r
 
 // The folders of a name such as /encoder/layer.0/attention/Softmax, up to the first that is numbered.
 function layerOf(node) {
-  const folders = node.replace(/\/code$/, "").split("/").filter(Boolean);
+  const folders = node
+    .replace(/\/code$/, "")
+    .split("/")
+    .filter(Boolean);
   const name = folders.pop();
   const numbered = folders.findIndex((folder) => /\d$/.test(folder));
   return numbered < 0 ? (folders.at(-1) ?? name) : folders[numbered];

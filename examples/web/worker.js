@@ -51,7 +51,9 @@ async function open({ folder, image, which, threads }) {
     processor = await json(`${folder}/preprocessor_config.json`);
     feedsOf = ({ pixels, width, height }, names) => feedsOfPixels(ort, pixels, width, height, processor, names);
   } else {
-    const [file, settings] = await Promise.all(["tokenizer", "tokenizer_config"].map((n) => json(`${folder}/${n}.json`)));
+    const [file, settings] = await Promise.all(
+      ["tokenizer", "tokenizer_config"].map((n) => json(`${folder}/${n}.json`)),
+    );
     const tokenizer = new Tokenizer(file, settings);
     feedsOf = ({ text }, names) => feedsOfIds(ort, idsOf(tokenizer, text, longest(file, settings)), names);
   }
