@@ -5,8 +5,8 @@
 const THREADS = crossOriginIsolated ? Math.max(1, Math.min(4, navigator.hardwareConcurrency - 1)) : 1;
 
 /**
- * A worker with sessions. Inputs carry an `id`, which comes back with their answers. While it answers, of the inputs that
- * come only the newest waits.
+ * A worker with sessions. Inputs carry an `id`, which comes back with their answers. While it answers, only the newest
+ * of the inputs that come waits.
  */
 class Sessions {
   ready = false;
@@ -46,6 +46,7 @@ export class Network {
   /** What is known of each file: { state, loaded, total, since, seconds }. */
   files = { original: { state: "waiting" }, spiking: { state: "waiting" } };
   processor = undefined;
+  failed = false; // sessions could not be created
   #answers;
   #counts;
   #latest = { id: 0 };
@@ -79,6 +80,7 @@ export class Network {
   #note(message) {
     const { state, which } = message;
     if (state === "ready") this.processor = message.processor;
+    if (state === "error") this.failed = !this.ready;
     if (which && state !== "answer") this.files[which] = { ...message, since: performance.now() };
     this.heard(this, message);
     if (state === "done" && this.metered) {

@@ -73,9 +73,10 @@ function choose(chosen) {
 // --- answers -------------------------------------------------------------------------------------
 
 function showState(which) {
-  const { state, loaded, total: size, since, seconds } = network.files[which];
+  const { state: known, loaded, total: size, since, seconds } = network.files[which];
+  const state = network.failed && known !== "created" ? "failed" : known;
   const progress = element(`progress-${which}`);
-  progress.hidden = state === "created";
+  progress.hidden = ["created", "failed"].includes(state);
   if (state === "loading") Object.assign(progress, { max: size, value: loaded });
   else progress.removeAttribute("value");
   if (answers[which]) return;
@@ -84,6 +85,7 @@ function showState(which) {
     waiting: "waits",
     loading: `${megabytes(loaded)} of ${megabytes(size)} MB`,
     creating: `creates its session, ${((performance.now() - since) / 1000).toFixed(1)} s`,
+    failed: "has no session",
     created: `session created in ${seconds?.toFixed(1)} s`,
   }[state];
 }
@@ -179,6 +181,7 @@ function heard(from, message) {
   if (from !== network) return;
   if (message.state === "error") {
     for (const id of ["answer", "spikes"]) busy(id, false);
+    WHICH.forEach(showState);
     return trouble(message.message);
   }
   if (message.state === "answer") {
@@ -212,7 +215,7 @@ async function start() {
   const redraw = () => answers.metered && showSpikes(false);
   addEventListener("resize", redraw);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
-  setInterval(() => network && (network.ready || WHICH.forEach(showState)), 100);
+  setInterval(() => network && (network.ready || network.failed || WHICH.forEach(showState)), 100);
   networks = (await (await fetch("/networks.json")).json()).map((info, index) => new Network(info, index, heard));
   for (const each of networks) {
     const choice = Object.assign(document.createElement("input"), {
