@@ -26,6 +26,7 @@ from onnx_snn.errors import (
     OutputError,
     PackError,
     SaturationWarning,
+    WorkerError,
 )
 from onnx_snn.evaluation.comparison import Evaluation, compare
 from onnx_snn.evaluation.metrics import Metric
@@ -52,6 +53,8 @@ from onnx_snn.tuning.trial_runner import TuningPoint
 from onnx_snn.tuning.tuner import tune
 from onnx_snn.tuning.tuning_report import TuningReport
 from onnx_snn.version import __version__
+from onnx_snn.workers.local_pool import LocalPool
+from onnx_snn.workers.shards import Workers
 
 __all__ = [
     "Body",
@@ -68,6 +71,7 @@ __all__ = [
     "Evaluation",
     "Inspection",
     "LibraryError",
+    "LocalPool",
     "MbeNeuron",
     "Metric",
     "Minimize",
@@ -99,6 +103,8 @@ __all__ = [
     "Survey",
     "TuningPoint",
     "TuningReport",
+    "WorkerError",
+    "Workers",
     "__version__",
     "compare",
     "convert",

@@ -30,6 +30,10 @@ class PackError(OnnxSnnError):
     """A tokenizer or image processor has no operators in ONNX, or these give other ids or pixels than it does."""
 
 
+class WorkerError(OnnxSnnError):
+    """Workers were lost twice with the same piece of work, or the work cannot be sent to them."""
+
+
 class OutputError(OnnxSnnError):
     """The result cannot be written where it was asked for."""
 

@@ -11,11 +11,14 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, TypeAlias
+from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias
 
 import onnx_ir as ir
+import onnxruntime as ort
 from numpy.typing import NDArray
 from tqdm import tqdm
 
@@ -26,7 +29,11 @@ from onnx_snn.data.specs import Feed, sample_count
 from onnx_snn.errors import CalibrationError
 from onnx_snn.graph.shapes import Shapes
 from onnx_snn.graph.subgraphs import EMPTY
-from onnx_snn.runtime.tap_session import Observer, OptionsFactory
+from onnx_snn.runtime.finite_outputs import JudgeOfModel
+from onnx_snn.runtime.tap_session import Observer, OptionsFactory, quiet_options
+from onnx_snn.workers.shards import Shard, Workers, with_threads
+from onnx_snn.workers.shared_feeds import SharedFeeds
+from onnx_snn.workers.shared_model import SharedModel
 
 logger = logging.getLogger(__name__)
 
@@ -81,6 +88,36 @@ class Calibration:
         for axes in channel_axes:
             self._add_channels(value, axes, array)
 
+    def merge(self, other: Calibration) -> None:
+        """Add the counts of `other`, whose histograms may become part of this; exact, in any order.
+
+        Raises:
+            CalibrationError: a tensor has another number of channels there.
+        """
+        self.samples += other.samples
+        for value, shapes in other.shapes.items():
+            self.shapes.setdefault(value, set()).update(shapes)
+        for value, signed in other.signed.items():
+            if self.signed.setdefault(value, signed) is not signed:
+                self.signed[value].merge(signed)
+        for key, channels in other.channels.items():
+            if self.channels.setdefault(key, channels) is not channels:
+                self._merge_channels(key, channels)
+
+    def _merge_channels(self, key: tuple[str, Axes], other: ChannelHistogram) -> None:
+        try:
+            self.channels[key].merge(other)
+        except ValueError as error:
+            raise CalibrationError(f"axes {key[1]} of tensor '{key[0]}' cannot be its channels: {error}") from error
+
+    def sort(self, values: Sequence[str]) -> None:
+        """Bring the tensors into the order of `values`, in place of that in which the data shows them."""
+        place = {value: number for number, value in enumerate(values)}
+        self.signed = {value: self.signed[value] for value in sorted(self.signed, key=place.__getitem__)}
+        self.shapes = {value: self.shapes[value] for value in sorted(self.shapes, key=place.__getitem__)}
+        asked = sorted(self.channels, key=lambda key: place[key[0]])
+        self.channels = {key: self.channels[key] for key in asked}
+
     def _add_channels(self, value: str, axes: Axes, array: NDArray[Any]) -> None:
         try:
             if (value, axes) not in self.channels:
@@ -100,6 +137,7 @@ def calibrate(
     providers: Sequence[str] | None = None,
     session_options: OptionsFactory | None = None,
     progress: bool = True,
+    workers: Workers | None = None,
 ) -> Calibration:
     """Run `model` on all of `feeds` and count what the observed tensors hold.
 
@@ -111,10 +149,12 @@ def calibrate(
         providers: onnxruntime's execution providers; None for the CPU.
         session_options: Makes the options of a session, for instance to register custom operators.
         progress: Show a bar on a terminal.
+        workers: Who runs the model; this process by default.
 
     Raises:
         CalibrationError: a tensor cannot be observed, or the model fails on the data.
         ModelError: onnxruntime does not accept the model.
+        WorkerError: a worker is lost twice, or cannot be given the work.
     """
     observations = list(observations)
     channel_axes: dict[str, list[Axes]] = {observation.value: [] for observation in observations}
@@ -127,29 +167,93 @@ def calibrate(
     groups = _groups([Shapes.of_stacked(shapes_of(feed)) for feed in typical or [feeds.first()]])
     logger.info("observing %s tensors in %s passes over the data", len(channel_axes), len(groups))
     steps = None if feeds.batches is None else feeds.batches * len(groups)
-    with tqdm(desc="calibrate", total=steps, unit="batch", disable=None if progress else True) as bar:
+    with ExitStack() as stack:
+        bar = stack.enter_context(tqdm(desc="calibrate", total=steps, unit="batch", disable=None if progress else True))
+        shared = None if workers is None else _Shared.of(workers, model, feeds, stack)
         for group in groups:
-            # The session goes with the call, so that the next one does not find two sets of weights.
-            calibration.samples = _observe(observer(group), feeds, channel_axes, calibration, bar)
+            asked = {value: channel_axes[value] for value in group}
+            if shared is not None:
+                found = shared.observed(asked, providers, session_options, bar)
+            else:
+                # The session goes with the call, so that the next one does not find two sets of weights.
+                found = _observed(observer(group), feeds, asked, bar)
+            calibration.samples = 0  # each group sees all of them
+            calibration.merge(found)
+    calibration.sort(list(channel_axes))
     return calibration
 
 
-def _observe(
-    observer: Observer,
-    feeds: Feeds,
-    channel_axes: Mapping[str, Sequence[Axes]],
-    calibration: Calibration,
-    bar: tqdm[Any],
-) -> int:
-    """Count one group of tensors over all feeds; returns the number of samples."""
-    samples = 0
+def _observed(
+    observer: Observer, feeds: Iterable[Feed], channel_axes: Mapping[str, Sequence[Axes]], bar: tqdm[Any]
+) -> Calibration:
+    """The statistics of one group of tensors over `feeds`."""
+    calibration = Calibration()
     for feed in feeds:
         for value, array in observer(feed).items():
             if array.shape != EMPTY:
                 calibration.add(value, channel_axes[value], array)
-        samples += sample_count(feed)
+        calibration.samples += sample_count(feed)
         bar.update()
-    return samples
+    return calibration
+
+
+class _Shared(NamedTuple):
+    """A model and its data where workers find them."""
+
+    workers: Workers
+    folder: Path
+    model: SharedModel
+    feeds: SharedFeeds
+
+    @classmethod
+    def of(cls, workers: Workers, model: ir.Model, feeds: Feeds, stack: ExitStack) -> _Shared:
+        folder = stack.enter_context(workers.folder_of_work())
+        return cls(workers, folder, SharedModel.of(model, folder), SharedFeeds.of(feeds, folder))
+
+    def observed(
+        self,
+        channel_axes: Mapping[str, Sequence[Axes]],
+        providers: Sequence[str] | None,
+        session_options: OptionsFactory | None,
+        bar: tqdm[Any],
+    ) -> Calibration:
+        """The statistics of one group of tensors."""
+        calibration = Calibration()
+        task = ObservationTask(self.model, self.feeds, channel_axes, providers, session_options)
+        for _, (batches, part) in self.workers.run(task, self.folder, bar):
+            calibration.merge(part)
+            bar.update(batches)
+        return calibration
+
+
+@dataclass(frozen=True)
+class ObservationTask:
+    """Statistics of one group of tensors, as a task for workers."""
+
+    model: SharedModel
+    feeds: SharedFeeds
+    channel_axes: Mapping[str, Sequence[Axes]]
+    providers: Sequence[str] | None
+    session_options: OptionsFactory | None
+
+    def open(self, threads: int) -> Shard[tuple[int, Calibration]]:
+        """A shard gives its number of batches, and their statistics."""
+        model = self.model.load()
+        options = partial(_with_threads, self.session_options or quiet_options, threads)
+        observer = Observer(model, list(self.channel_axes), providers=self.providers, session_options=options)
+        feeds = self.feeds.open(JudgeOfModel(model))
+
+        def shard(index: int, shards: int) -> tuple[int, Calibration]:
+            with tqdm(disable=True) as bar:
+                part = (feed for _, _, feed in feeds.part(index, shards))
+                calibration = _observed(observer, part, self.channel_axes, bar)
+                return int(bar.n), calibration
+
+        return shard
+
+
+def _with_threads(session_options: OptionsFactory, threads: int) -> ort.SessionOptions:
+    return with_threads(session_options(), threads)
 
 
 def _groups(shapes: Sequence[Shapes]) -> list[list[str]]:

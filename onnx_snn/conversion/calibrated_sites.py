@@ -125,7 +125,8 @@ def calibrate_sites(examined: Examined, feeds: Feeds, run: RunOptions) -> Calibr
     key = None if run.cache is None else cache_key(observed, needed, feeds)
     if key is not None and Path(str(run.cache)).exists():
         return CalibratedSites(static, load_cache(str(run.cache), key), paths, unobserved)
-    calibration = calibrate(observed, needed, feeds, typical=list(paths.values()), progress=run.progress)
+    typical = list(paths.values())
+    calibration = calibrate(observed, needed, feeds, typical=typical, progress=run.progress, workers=run.workers)
     if key is not None:
         save_cache(calibration, str(run.cache), key)
     return CalibratedSites(static, calibration, paths, unobserved)

@@ -67,6 +67,7 @@ from onnx_snn.graph.custom_libraries import check_libraries
 from onnx_snn.graph.model_reader import ModelSource
 from onnx_snn.graph.model_writer import save_model
 from onnx_snn.profiling.gain import measured_gain
+from onnx_snn.workers.shards import ExecutorLike, Workers
 
 PROFILED_SAMPLES = 4
 """Number of calibration samples on which the spikes of the network are counted for its report."""
@@ -89,6 +90,7 @@ def convert(
     dry_run: bool = False,
     progress: bool = True,
     custom_ops: Sequence[str | Path] = (),
+    executor: ExecutorLike = None,
     **options: Any,
 ) -> ConversionReport:
     """Convert a pretrained network into a spiking one.
@@ -109,6 +111,8 @@ def convert(
         dry_run: stop after selection and report what would be converted: needs no data and writes nothing.
         progress: show progress bars on a terminal.
         custom_ops: libraries of custom operators that the model needs, as onnxruntime registers them.
+        executor: who runs the network on the data: any executor of `concurrent.futures`, such as `LocalPool(2)`, or
+            `Workers`. The result does not depend on how the data is divided, nor on the number of workers.
         **options: fields of `ConvertConfig`, when `config` is not given.
 
     Returns:
@@ -120,6 +124,7 @@ def convert(
         CalibrationError: the data does not fit the model, is empty or is not finite.
         OutputError: the output cannot be written.
         LibraryError: onnxruntime cannot load the library with the kernels, or one of `custom_ops`.
+        WorkerError: workers of `executor` are lost twice with the same work, or cannot be given it.
     """
     if not isinstance(model, (str, os.PathLike, onnx.ModelProto, ir.Model)):
         raise ModelError(f"model is a {type(model).__name__}; expected a path, a ModelProto or an onnx_ir.Model")
@@ -127,7 +132,8 @@ def convert(
     common = _config(None if isinstance(config, Mapping) else config, options)
     check_libraries(custom_ops)
     cache, samples = calibration_cache, calibration_samples
-    run = RunOptions(common, cache, samples, batch_size, dry_run, progress, tuple(custom_ops))
+    workers = Workers.of(executor)
+    run = RunOptions(common, cache, samples, batch_size, dry_run, progress, tuple(custom_ops), workers)
     if isinstance(model, (str, os.PathLike)) and Path(model).is_dir():
 
         def convert_file(file: Path, written: Path | None, data: Source | None, run: RunOptions) -> ConversionReport:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from onnx_snn.config.convert_config import ConvertConfig
+from onnx_snn.workers.shards import Workers
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class RunOptions:
         dry_run: stop after selection.
         progress: show progress bars on a terminal.
         custom_ops: libraries of custom operators that the model needs.
+        workers: who runs the network where runs can be divided; None for this process.
     """
 
     config: ConvertConfig
@@ -30,3 +32,4 @@ class RunOptions:
     dry_run: bool = False
     progress: bool = True
     custom_ops: tuple[str | Path, ...] = ()
+    workers: Workers | None = None

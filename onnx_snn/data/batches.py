@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onnx_snn.data.drawing import evenly_spaced
-from onnx_snn.data.specs import Feed, InputSpec, suggestion
+from onnx_snn.data.specs import Feed, InputSpec, NumberedFeed, suggestion
 from onnx_snn.errors import CalibrationError
 
 logger = logging.getLogger(__name__)
@@ -111,8 +111,14 @@ class Batches:
         return len(self._spans())
 
     def __iter__(self) -> Iterator[Feed]:
-        for start, stop in self._spans():
-            yield {name: self._slice(name, start, stop) for name in self._arrays}
+        return (feed for _, _, feed in self.part(0, 1))
+
+    def part(self, index: int, parts: int) -> Iterator[NumberedFeed]:
+        """Every feed whose number is `index` modulo `parts`."""
+        spans = self._spans()
+        for number in range(index, len(spans), parts):
+            start, stop = spans[number]
+            yield NumberedFeed(number, start, {name: self._slice(name, start, stop) for name in self._arrays})
 
     def _slice(self, name: str, start: int, stop: int) -> NDArray[Any]:
         """The array of input `name` for samples `start` to `stop`; one element for an input that they share."""

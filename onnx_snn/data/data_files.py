@@ -90,6 +90,24 @@ def data_paths(data: object) -> list[str | os.PathLike[str]]:
     return [path for path in named if path is not None]
 
 
+def absolute(data: Given) -> Given | DataFiles:
+    """`data`, if it is a path with absolute paths in place of relative ones; else `data` as it is."""
+    if not isinstance(data, (str, os.PathLike)):
+        return data
+    files = data if isinstance(data, DataFiles) else DataFiles(data)
+
+    def of(path: str | os.PathLike[str] | None) -> Path | None:
+        return None if path is None else Path(path).absolute()
+
+    return dataclasses.replace(
+        files,
+        path=Path(files.path).absolute(),
+        processor=of(files.processor),
+        tokenizer=of(files.tokenizer),
+        model_folder=of(files.model_folder),
+    )
+
+
 def moved(data: Any, path: Path) -> DataFiles:
     """`data`, a path, with the file or folder `path` in its place."""
     return dataclasses.replace(data, path=path) if isinstance(data, DataFiles) else DataFiles(path)

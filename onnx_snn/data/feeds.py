@@ -21,18 +21,18 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from onnx_snn.data.batches import Batches, shared_inputs
-from onnx_snn.data.data_files import DataFiles, Request
+from onnx_snn.data.data_files import DataFiles, Request, absolute
 from onnx_snn.data.kinds import KINDS, open_files
 from onnx_snn.data.kinds.archives import Archives
 from onnx_snn.data.replay import Replay
 from onnx_snn.data.sample_sets import DrawnFeeds, SampleSet
-from onnx_snn.data.specs import Feed, InputSpec, check_feed, non_finite, sample_count
+from onnx_snn.data.specs import Feed, InputSpec, NumberedFeed, check_feed, non_finite, sample_count
 from onnx_snn.errors import CalibrationError
 
 
@@ -52,6 +52,34 @@ Judge: TypeAlias = "Callable[[Feed], str | None]"
 either; None where all are finite."""
 
 
+@runtime_checkable
+class Partitioned(Protocol):
+    """Feeds of which any part can be read without the others, by any process that unpickles the object."""
+
+    def __iter__(self) -> Iterator[Feed]:
+        """All feeds."""
+
+    def part(self, index: int, parts: int) -> Iterator[tuple[int, int, Feed]]:
+        """Every feed whose number is `index` modulo `parts`: its number, the number of samples before it, and itself.
+
+        The parts together are all feeds, whatever their number.
+        """
+
+
+class Opening(NamedTuple):
+    """The arguments of `open_feeds` with which other processes open the same data.
+
+    Attributes:
+        source: a path, or `Partitioned`.
+        batch_size, max_samples, evenly: as of `open_feeds`.
+    """
+
+    source: Source
+    batch_size: int = 8
+    max_samples: int | None = None
+    evenly: bool = False
+
+
 class Feeds:
     """A sequence of feeds, checked as they are read, that can be iterated over again and again.
 
@@ -66,6 +94,7 @@ class Feeds:
         judge: Judge of feeds that are not finite.
         order: int64 [samples], the index in the source of each sample; None where they are in the order of the source.
         splits: whether the model runs on each sample of a feed alone.
+        opening: how another process opens the same feeds; None where it cannot, or not read them by parts.
     """
 
     def __init__(
@@ -83,6 +112,7 @@ class Feeds:
         self._specs = specs
         self._max_samples = max_samples
         self.splits = True
+        self.opening: Opening | None = None
         self._labelled = source if isinstance(source, (Archives, Batches, DrawnFeeds, Feeds)) else None
         self.order: NDArray[np.int64] | None = None if self._labelled is None else self._labelled.order
 
@@ -94,7 +124,7 @@ class Feeds:
         """
         batches = samples = 0
         for feed in self._source:
-            checked = self._checked(feed, batches)
+            checked = self._checked(feed, batches, samples)
             batches += 1
             samples += sample_count(checked)
             yield checked
@@ -104,11 +134,26 @@ class Feeds:
             raise CalibrationError("the data is empty; give at least one sample")
         self.batches = batches
 
-    def _checked(self, feed: Mapping[str, Any], number: int) -> Feed:
-        """`feed`, the one with this number, with exactly the model's inputs."""
+    def part(self, index: int, parts: int) -> Iterator[NumberedFeed]:
+        """Every feed whose number is `index` modulo `parts`, of a source that can be read by parts (`Partitioned`).
+
+        Raises:
+            CalibrationError: a feed does not fit the model.
+        """
+        assert isinstance(self._source, Partitioned), "other sources are stored for workers"
+        for number, start, feed in self._source.part(index, parts):
+            yield NumberedFeed(number, start, self._checked(feed, number, start))
+
+    @property
+    def specs(self) -> Sequence[InputSpec]:
+        """The model's inputs."""
+        return self._specs
+
+    def _checked(self, feed: Mapping[str, Any], number: int, start: int) -> Feed:
+        """`feed`, the one with this number, before which there are `start` samples, with exactly the model's inputs."""
         where = f"feed {number} of the data"
         checked = check_feed(feed, self._specs, where=where, finite=self.judge is None)
-        found = None if self.judge is None or number in self._accepted else non_finite(checked)
+        found = None if self.judge is None or start in self._accepted else non_finite(checked)
         if found is not None and self.judge is not None:
             outputs = self.judge(checked)
             if outputs is not None:
@@ -116,7 +161,7 @@ class Feeds:
                     f"{where}: input {found}, of which the network makes an output that is not finite: {outputs}; "
                     "expected finite inputs, or such as the network turns into finite outputs"
                 )
-            self._accepted.add(number)
+            self._accepted.add(start)
         return checked
 
     @property
@@ -215,6 +260,7 @@ def open_feeds(
     if batch_size < 1 or (max_samples is not None and max_samples < 1):
         raise CalibrationError(f"batch_size {batch_size} and max_samples {max_samples} must be at least 1")
     opened: Any = source
+    opening = Opening(absolute(source), batch_size, max_samples, evenly)
     if isinstance(source, (str, os.PathLike)):
         files = source if isinstance(source, DataFiles) else DataFiles(source)
         opened = open_files(Request(files, model_inputs, batch_size, max_samples, evenly))
@@ -230,5 +276,7 @@ def open_feeds(
             f"of arrays, or the path of {', '.join(kind.name for kind in KINDS)}"
         )
     feeds = Feeds(opened, model_inputs, max_samples=max_samples, judge=judge)
+    if isinstance(source, (str, os.PathLike, Partitioned)) and isinstance(opened, Partitioned) and max_samples is None:
+        feeds.opening = opening
     feeds.first()
     return feeds

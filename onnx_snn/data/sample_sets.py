@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from onnx_snn.data.batches import whole_batches
 from onnx_snn.data.drawing import evenly_spaced, spread
-from onnx_snn.data.specs import Feed, InputSpec
+from onnx_snn.data.specs import Feed, InputSpec, NumberedFeed, sample_count
 
 
 class SampleSet(ABC):
@@ -78,8 +78,15 @@ class DrawnFeeds:
         return -(-len(self.order) // self._step)
 
     def __iter__(self) -> Iterator[Feed]:
-        for start in range(0, len(self.order), self._step):
-            yield from self._samples.feeds([int(i) for i in self.order[start : start + self._step]])
+        return (feed for _, _, feed in self.part(0, 1))
+
+    def part(self, index: int, parts: int) -> Iterator[NumberedFeed]:
+        """The feeds of every batch whose number is `index` modulo `parts`; no other sample is read."""
+        for number in range(index, len(self), parts):
+            start = number * self._step
+            for feed in self._samples.feeds([int(i) for i in self.order[start : start + self._step]]):
+                yield NumberedFeed(number, start, feed)
+                start += sample_count(feed)
 
 
 def stacked(samples: Iterable[Feed]) -> Iterator[Feed]:

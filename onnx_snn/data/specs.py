@@ -18,6 +18,20 @@ from onnx_snn.errors import CalibrationError, ModelError
 Feed: TypeAlias = dict[str, NDArray[Any]]
 
 
+class NumberedFeed(NamedTuple):
+    """A feed of a sequence.
+
+    Attributes:
+        number: its number in the sequence; feeds of one number follow one another.
+        start: number of samples before it.
+        feed: the feed.
+    """
+
+    number: int
+    start: int
+    feed: Feed
+
+
 class InputSpec(NamedTuple):
     """A model input.
 
