@@ -28,7 +28,8 @@ from onnx_snn.errors import (
     SaturationWarning,
     WorkerError,
 )
-from onnx_snn.evaluation.comparison import Evaluation, compare
+from onnx_snn.evaluation.comparison import compare
+from onnx_snn.evaluation.evaluation import Evaluation
 from onnx_snn.evaluation.metrics import Metric
 from onnx_snn.evaluation.node_sensitivity import NodeSensitivity, Sensitivity
 from onnx_snn.evaluation.sensitivity import sensitivity

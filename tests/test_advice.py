@@ -16,7 +16,7 @@ from networks import normal
 import onnx_snn
 from onnx_snn.conversion import pipeline
 from onnx_snn.conversion.held_back import HeldBack
-from onnx_snn.evaluation.comparison import Evaluation
+from onnx_snn.evaluation.evaluation import Evaluation
 from onnx_snn.evaluation.node_sensitivity import NodeSensitivity, Sensitivity
 from onnx_snn.evaluation.remedies import remedies
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import onnx_ir as ir
@@ -20,98 +22,19 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from onnx_snn.data.data_files import with_model_folder
-from onnx_snn.data.element_types import widened
 from onnx_snn.data.feeds import Feeds, Source, open_feeds
 from onnx_snn.data.specs import Feed, sample_count, session_specs
 from onnx_snn.errors import CalibrationError, ModelError
 from onnx_snn.evaluation.class_scores import file_has_class_scores
 from onnx_snn.evaluation.error_stats import Difference
-from onnx_snn.evaluation.metrics import METRICS, Metric, MetricLike, Score, metric_of
-from onnx_snn.evaluation.saturation import Saturation, WatchedNetwork, saturation_warning
-from onnx_snn.formatting import json_values, screen_table, wrapped
-from onnx_snn.runtime.execution import counted_parts, run
+from onnx_snn.evaluation.evaluation import Evaluation
+from onnx_snn.evaluation.metrics import Metric, MetricLike, Score, metric_of
+from onnx_snn.evaluation.network_pair import NetworkFiles
+from onnx_snn.evaluation.saturation import Saturation, summed
+from onnx_snn.runtime.execution import counted_parts
 from onnx_snn.runtime.finite_outputs import JudgeOfSession
-from onnx_snn.runtime.session import session, session_options
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Result of the comparison of a spiking network with its original.
-
-    Attributes:
-        output: name of the output that was compared.
-        samples: number of samples.
-        metric: name of the task metric, such as "accuracy" or "perplexity"; "" without labels.
-        original: value of the metric for the original network; NaN without a metric.
-        spiking: value of the metric for the spiking network; NaN without a metric.
-        relative_loss: by how much the spiking network is worse, divided by the original's value; negative if it is
-            better, NaN without a metric.
-        agreement: fraction of rows whose argmax over the last axis is the same in both networks; NaN for an output
-            that has no class scores (`onnx_snn.evaluation.class_scores`).
-        relative_error: Frobenius norm of the difference of the outputs divided by that of the original's output.
-        maximum_error: largest absolute difference of the outputs.
-        compared: what of an output that is no tensor is compared; empty for tensors.
-        saturation: the nodes of the spiking network at which values are beyond their range, and how many.
-    """
-
-    output: str
-    samples: int
-    metric: str
-    original: float
-    spiking: float
-    relative_loss: float
-    agreement: float
-    relative_error: float
-    maximum_error: float
-    compared: str = ""
-    saturation: tuple[Saturation, ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        """The figures as JSON values; null for NaN and infinity."""
-        return json_values(self)
-
-    def text(self) -> str:
-        """The figures for a terminal."""
-        rows = [
-            *([("agreement of predictions", f"{self.agreement:.2%}")] if math.isfinite(self.agreement) else []),
-            ("relative error of output", f"{self.relative_error:.2e}"),
-            ("maximum error of output", f"{self.maximum_error:.2e}"),
-        ]
-        if self.metric:
-            rows = [
-                (f"{self.metric}, original", self._figure(self.original)),
-                (f"{self.metric}, spiking", self._figure(self.spiking)),
-                ("relative loss", f"{self.relative_loss:.3%}"),
-                *rows,
-            ]
-        what = f" ({self.compared})" if self.compared else ""
-        table = screen_table((f"{self.output}{what}, {self.samples} samples", ""), rows)
-        warning = saturation_warning(self.saturation)
-        return f"{table}\n\n{wrapped(warning)}" if warning else table
-
-    def loss_text(self) -> str:
-        """What the spiking network lost, in words."""
-        parts = [f"relative error {self.relative_error:.1e} of output {self.output!r}"]
-        if math.isfinite(self.agreement):
-            parts.append(f"{self.agreement:.2%} of predictions equal")
-        if self.metric:
-            parts.insert(0, f"{self.relative_loss:.3%} of {self.metric}" if self.relative_loss > 0 else "nothing")
-        return f"{', '.join(parts)}, on {self.samples} samples"
-
-    def next_text(self) -> str:
-        """What to do next, in words."""
-        if self.metric and self.relative_loss > LARGE_LOSS:
-            return "find the nodes that cost most (--per-node), or convert with a smaller --max-error"
-        if not self.metric:
-            return "add an array `labels` to the data for a task metric"
-        return "spend fewer spikes: onnx-snn tune --target-loss, or convert with a larger --max-error"
-
-    def _figure(self, score: float) -> str:
-        return METRICS[self.metric].figure(score) if self.metric in METRICS else f"{score:.4g}"
-
-
-LARGE_LOSS = 0.005
-"""Relative loss of a task metric from which a network is no longer called near-lossless."""
+from onnx_snn.workers.shards import ExecutorLike, Shard, Workers
+from onnx_snn.workers.shared_feeds import SharedFeeds
 
 
 def compare(
@@ -127,6 +50,7 @@ def compare(
     progress: bool = True,
     kernels: bool = True,
     custom_ops: Sequence[str | Path] = (),
+    executor: ExecutorLike = None,
 ) -> Evaluation:
     """Run both networks on `data` and compare them.
 
@@ -143,33 +67,37 @@ def compare(
         progress: show a progress bar on a terminal.
         kernels: use the kernels where they are installed; the figures do not depend on them.
         custom_ops: libraries of custom operators that the networks need.
+        executor: who runs the networks: any executor of `concurrent.futures`, or `Workers`; this process by default.
 
     Raises:
         ModelError: a file cannot be loaded or has no such output, or the output shapes of the networks differ.
         LibraryError: onnxruntime cannot load the library with the kernels, or one of `custom_ops`.
         ConfigError: no metric has that name.
         CalibrationError: data or labels do not fit the model, or the model fails on them.
+        WorkerError: workers of `executor` are lost twice with the same work, or cannot be given it.
     """
-    options = session_options(quiet=True, kernels=kernels, custom_ops=custom_ops)
-    network = session(original, session_options=options, kernels=kernels)
-    watched = WatchedNetwork(spiking, options, kernels=kernels, custom_ops=custom_ops)
-    networks = network, watched.session
-    name = output_name([[value.name for value in each.get_outputs()] for each in networks], output)
+    workers, files = Workers.of(executor), NetworkFiles(original, spiking, kernels, tuple(custom_ops))
+    pair = files.open()
+    name = output_name([[value.name for value in each.get_outputs()] for each in pair.sessions], output)
     data = with_model_folder(data, original)
-    judge = JudgeOfSession(network)
-    feeds = open_feeds(data, session_specs(network), batch_size=batch_size, max_samples=samples, judge=judge)
+    judge = JudgeOfSession(pair.original)
+    feeds = open_feeds(data, session_specs(pair.original), batch_size=batch_size, max_samples=samples, judge=judge)
     labels = feeds.labels_or(labels)
     task = metric_of(metric, labels)
-    score = Comparison(name, task, has_classes=_reads_classes(task) or file_has_class_scores(original, name))
+    has_classes = _reads_classes(task) or file_has_class_scores(original, name)
+    score = Comparison(name, task, has_classes=has_classes)
     bar = {"desc": "compare", "total": feeds.batches, "disable": None if progress else True, "unit": "batch"}
-    for feed, target in tqdm(labelled(feeds, labels), **bar):
-        expected, got = (widened(outputs[name]) for outputs in (run(network, [name], feed), watched.run([name], feed)))
-        score.add(sample_count(feed), expected, got, target)
+    if workers is not None:
+        task_on = partial(ComparisonTask, files, labels, metric, name, has_classes)
+        saturation = _compared_by(workers, task_on, feeds, score, bar)
+    else:
+        for feed, target in tqdm(labelled(feeds, labels), **bar):
+            score.add(sample_count(feed), *pair.run(name, feed), target)
+        saturation = pair.spiking.saturation()
     if labels is not None and samples is None and len(labels) != score.samples:
         raise CalibrationError(f"there are {len(labels)} labels for {score.samples} samples; give one per sample")
-    types = {value.name: value.type for value in network.get_outputs()}
-    evaluation = dataclasses.replace(score.evaluation(), saturation=watched.saturation())
-    return dataclasses.replace(evaluation, compared=counted_parts(types[name]))
+    types = {value.name: value.type for value in pair.original.get_outputs()}
+    return dataclasses.replace(score.evaluation(), saturation=saturation, compared=counted_parts(types[name]))
 
 
 def _reads_classes(metric: Metric | None) -> bool:
@@ -219,6 +147,13 @@ class Comparison:
         for score, output in zip(self.scores, (expected, got), strict=False):
             score.add(output, expected, labels)
 
+    def merge(self, other: Comparison) -> None:
+        """Add what comes after the batches so far; where `other` has one batch, with the bits that `add` gives."""
+        self.samples += other.samples
+        self.difference.merge(other.difference)
+        for score, further in zip(self.scores, other.scores, strict=True):
+            score.batches += further.batches
+
     def evaluation(self) -> Evaluation:
         """The figures over all batches."""
         original, spiking = [score.value for score in self.scores] or [math.nan, math.nan]
@@ -236,6 +171,63 @@ class Comparison:
         )
 
 
+NumberedComparison: TypeAlias = tuple[int, Comparison]
+"""The number of a batch, and its comparison alone."""
+
+
+@dataclass(frozen=True)
+class ComparisonTask:
+    """The comparison of two networks, as a task for workers; attributes as the arguments of `compare`.
+
+    Attributes:
+        has_classes: whether the output has scores of classes.
+    """
+
+    files: NetworkFiles
+    labels: NDArray[Any] | None
+    metric: MetricLike | None
+    output: str
+    has_classes: bool
+    feeds: SharedFeeds
+
+    def open(self, threads: int) -> Shard[tuple[list[NumberedComparison], tuple[Saturation, ...]]]:
+        """A shard gives the comparison of each of its batches, and what saturates in them."""
+        pair, metric = self.files.open(threads), metric_of(self.metric, self.labels)
+        feeds = self.feeds.open(JudgeOfSession(pair.original))
+
+        def shard(index: int, shards: int) -> tuple[list[NumberedComparison], tuple[Saturation, ...]]:
+            found = []
+            pair.spiking.reset()
+            for number, start, feed in feeds.part(index, shards):
+                one = Comparison(self.output, metric, has_classes=self.has_classes)
+                labels = _labels_of(feed, start, self.labels)
+                one.add(sample_count(feed), *pair.run(self.output, feed), labels)
+                found.append((number, one))
+            return found, pair.spiking.saturation()
+
+        return shard
+
+
+def _compared_by(
+    workers: Workers,
+    task_on: Callable[[SharedFeeds], ComparisonTask],
+    feeds: Feeds,
+    score: Comparison,
+    progress: Mapping[str, Any],
+) -> tuple[Saturation, ...]:
+    """Let workers compare all batches, add them to `score` in their order, and return what saturates."""
+    compared: list[NumberedComparison] = []
+    saturations = []
+    with workers.folder_of_work() as folder, tqdm(**progress) as bar:
+        for _, (batches, saturation) in workers.run(task_on(SharedFeeds.of(feeds, folder)), folder, bar):
+            compared += batches
+            saturations.append(saturation)
+            bar.update(len(batches))
+    for _, one in sorted(compared, key=itemgetter(0)):
+        score.merge(one)
+    return summed(saturations)
+
+
 def labelled(feeds: Feeds, labels: NDArray[Any] | None) -> Iterator[tuple[Feed, NDArray[Any] | None]]:
     """Every feed with the labels of its samples, or with None if there are no labels.
 
@@ -244,11 +236,16 @@ def labelled(feeds: Feeds, labels: NDArray[Any] | None) -> Iterator[tuple[Feed, 
     """
     start = 0
     for feed in feeds:
-        stop = start + sample_count(feed)
-        if labels is not None and stop > len(labels):
-            raise CalibrationError(f"there are {len(labels)} labels for at least {stop} samples; give one per sample")
-        yield feed, None if labels is None else labels[start:stop]
-        start = stop
+        yield feed, _labels_of(feed, start, labels)
+        start += sample_count(feed)
+
+
+def _labels_of(feed: Feed, start: int, labels: NDArray[Any] | None) -> NDArray[Any] | None:
+    """The labels of `feed`, before which there are `start` samples; None if there are none at all."""
+    stop = start + sample_count(feed)
+    if labels is not None and stop > len(labels):
+        raise CalibrationError(f"there are {len(labels)} labels for at least {stop} samples; give one per sample")
+    return None if labels is None else labels[start:stop]
 
 
 def output_name(networks: Sequence[Sequence[str]], output: str | None) -> str:

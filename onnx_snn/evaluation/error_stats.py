@@ -53,6 +53,15 @@ class Difference:
             self.agreeing += int(agree[predictions].sum())
             self.rows += int(predictions.sum())
 
+    def merge(self, other: Difference) -> None:
+        """Add the sums of `other`."""
+        self.signal += other.signal
+        self.error += other.error
+        self.worst = max(self.worst, other.worst)
+        self.largest = max(self.largest, other.largest)
+        self.agreeing += other.agreeing
+        self.rows += other.rows
+
     @property
     def relative_error(self) -> float:
         """Frobenius norm of the difference over that of the original; infinite if only the original is all zeros."""

@@ -122,17 +122,23 @@ class Score:
 
 def _custom(function: Callable[[Array, Array | None], Any]) -> Metric:
     """The metric that a function of output and labels defines by its mean."""
-
-    def evidence(output: Array, _: Array, labels: Array | None) -> Float64:
-        scores = np.atleast_1d(np.asarray(function(output, labels), np.float64)).ravel()
-        if not np.isfinite(scores).all():
-            raise CalibrationError(
-                f"the metric {name!r} returned {scores[~np.isfinite(scores)][0]} for a batch; expected finite scores"
-            )
-        return scores
-
     name = getattr(function, "__name__", type(function).__name__)
-    return Metric(name, evidence, _mean, needs_labels=False)
+    return Metric(name, _Scores(name, function), _mean, needs_labels=False)
+
+
+@dataclass(frozen=True)
+class _Scores:
+    """The evidence of a metric that a function of output and labels gives; it can be pickled where the function can."""
+
+    name: str
+    function: Callable[[Array, Array | None], Any]
+
+    def __call__(self, output: Array, _: Array, labels: Array | None) -> Float64:
+        scores = np.atleast_1d(np.asarray(self.function(output, labels), np.float64)).ravel()
+        if not np.isfinite(scores).all():
+            invalid = scores[~np.isfinite(scores)][0]
+            raise CalibrationError(f"the metric {self.name!r} returned {invalid} for a batch; expected finite scores")
+        return scores
 
 
 def _mean(evidence: Float64) -> float:

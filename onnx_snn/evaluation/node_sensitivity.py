@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from onnx_snn.evaluation.comparison import Evaluation
+from onnx_snn.evaluation.evaluation import Evaluation
 from onnx_snn.formatting import json_values, screen_table, wrapped
 
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,15 @@ def saturation_warning(nodes: Sequence[Saturation]) -> str:
     )
 
 
+def summed(parts: Iterable[Sequence[Saturation]]) -> tuple[Saturation, ...]:
+    """The counts of each node over several parts of the data, of which those without runs have none."""
+    nodes = zip(*(part for part in parts if part), strict=True)
+    return tuple(
+        Saturation(same[0].node, sum(one.saturated for one in same), sum(one.elements for one in same))
+        for same in nodes
+    )
+
+
 class WatchedNetwork:
     """A network whose saturated elements are counted while it runs, in a file with a range guard or without one.
 
@@ -99,6 +108,10 @@ class WatchedNetwork:
         for counter in counters:
             self._counts[counter] = self._counts.get(counter, np.zeros(1, np.int64)) + found[counter]
         return found
+
+    def reset(self) -> None:
+        """Forget the runs so far."""
+        self._counts = {}
 
     def saturation(self) -> tuple[Saturation, ...]:
         """The counts of all guarded nodes over the runs so far."""

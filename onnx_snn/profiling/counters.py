@@ -7,6 +7,7 @@ import itertools
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import onnx_ir as ir
@@ -27,6 +28,20 @@ from onnx_snn.profiling.shape_table import ShapeTable, Signature
 from onnx_snn.profiling.spike_outputs import Meter, add_gates, meter
 from onnx_snn.profiling.uncounted import UncountedNode, uncounted_nodes
 from onnx_snn.rules.rule import name_of
+
+
+class Totals(NamedTuple):
+    """Counts of a network over some runs, by the shapes of their inputs.
+
+    Attributes:
+        runs: number of runs.
+        counts: int64, spikes of all neurons.
+        shapes: shapes of the values on which figures depend.
+    """
+
+    runs: Mapping[Signature, int]
+    counts: Mapping[Signature, NDArray[np.int64]]
+    shapes: Mapping[Signature, Shapes]
 
 
 class Counters:
@@ -78,6 +93,22 @@ class Counters:
             self._counts[signature] += self._buffer.counts
         else:
             self._counts[signature] = self._buffer.counts.copy()
+
+    def totals(self) -> Totals:
+        """The counts so far."""
+        known = {signature: self._shapes.at(signature) for signature in self._runs}
+        return Totals(dict(self._runs), self._counts, known)
+
+    def merge(self, totals: Totals) -> None:
+        """Add counts of the same network."""
+        for signature, counts in totals.counts.items():
+            self._shapes.learn(signature, totals.shapes[signature])
+            self._runs[signature] += totals.runs[signature]
+            self._counts[signature] = self._counts.get(signature, 0) + counts
+
+    def reset(self) -> None:
+        """Forget the runs so far."""
+        self._runs, self._counts = Counter(), {}
 
     def neurons(self) -> tuple[NeuronActivity, ...]:
         """Spikes of every neuron, in graph order."""

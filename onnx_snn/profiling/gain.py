@@ -102,7 +102,7 @@ def measured_gain(network: ir.Model, feeds: Iterable[Feed], *, kernels: bool = T
     profiler = Profiler(network, session_options(quiet=True, kernels=kernels), kernels=kernels)
     for feed in feeds:
         profiler.add(feed)
-    return Gain.of(profiler.profile("", EnergyCosts()))
+    return Gain.of(profiler.counts.profile("", EnergyCosts()))
 
 
 def verdict(lost: str, gain: Gain | None, next_step: str) -> str:

@@ -25,7 +25,6 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +35,7 @@ import onnxruntime as ort
 from tqdm import tqdm
 
 from onnx_snn.data.data_files import with_model_folder
-from onnx_snn.data.feeds import Source, open_feeds
+from onnx_snn.data.feeds import Feeds, Source, open_feeds
 from onnx_snn.data.specs import Feed, input_specs, sample_count
 from onnx_snn.errors import ModelError
 from onnx_snn.evaluation.range_guard import load_unguarded
@@ -48,13 +47,16 @@ from onnx_snn.neurons.opset import DOMAIN
 from onnx_snn.output_files import write_json
 from onnx_snn.profiling import profile_tables as tables
 from onnx_snn.profiling.activity import NeuronActivity, ProductActivity
-from onnx_snn.profiling.counters import Counters
+from onnx_snn.profiling.counters import Counters, Totals
 from onnx_snn.profiling.energy import EnergyCosts, EnergyReport
 from onnx_snn.profiling.spike_outputs import countable_nodes
 from onnx_snn.profiling.uncounted import UncountedNode
 from onnx_snn.runtime.execution import BoundOutputs
 from onnx_snn.runtime.finite_outputs import JudgeOfModel
 from onnx_snn.runtime.session import add_libraries, session, session_options
+from onnx_snn.workers.shards import ExecutorLike, Shard, Workers, with_threads
+from onnx_snn.workers.shared_feeds import SharedFeeds
+from onnx_snn.workers.shared_model import SharedModel
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,6 +124,7 @@ def profile(
     progress: bool = True,
     kernels: bool = True,
     custom_ops: Sequence[str | Path] = (),
+    executor: ExecutorLike = None,
 ) -> Profile:
     """Run a converted network on `data` and count its spikes and operations.
 
@@ -134,11 +137,13 @@ def profile(
         progress: show a progress bar on a terminal.
         kernels: use the kernels where they are installed; the counts do not depend on them.
         custom_ops: libraries of custom operators that the network needs.
+        executor: who runs the network: any executor of `concurrent.futures`, or `Workers`; this process by default.
 
     Raises:
         ModelError: the model cannot be loaded, or has no spiking node.
         LibraryError: onnxruntime cannot load the library with the kernels, or one of `custom_ops`.
         CalibrationError: the data does not fit the model, or the model fails on it.
+        WorkerError: workers of `executor` are lost twice with the same work, or cannot be given it.
     """
     network = load_unguarded(model, custom_ops)
     name = str(model) if isinstance(model, (str, Path)) else type(model).__name__
@@ -149,10 +154,86 @@ def profile(
     data = with_model_folder(data, model)
     judge = JudgeOfModel(network)
     feeds = open_feeds(data, input_specs(network), batch_size=batch_size, max_samples=samples, judge=judge)
-    profiler = Profiler(network, session_options(quiet=True, kernels=kernels), kernels=kernels)
-    for feed in tqdm(feeds, "profile", total=feeds.batches, disable=None if progress else True, unit="batch"):
-        profiler.add(feed)
-    return profiler.profile(name, costs or EnergyCosts())
+    workers, costs = Workers.of(executor), costs or EnergyCosts()
+    with tqdm(desc="profile", total=feeds.batches, disable=None if progress else True, unit="batch") as bar:
+        if workers is not None:
+            return _profiled_by(workers, network, feeds, kernels, bar).profile(name, costs)
+        profiler = Profiler(network, session_options(quiet=True, kernels=kernels), kernels=kernels)
+        for feed in feeds:
+            profiler.add(feed)
+            bar.update()
+    return profiler.counts.profile(name, costs)
+
+
+def _profiled_by(workers: Workers, network: ir.Model, feeds: Feeds, kernels: bool, bar: tqdm[Any]) -> RunCounts:
+    """The counts of all feeds, by workers; `network` is changed."""
+    with workers.folder_of_work() as folder:
+        task = ProfilingTask(SharedModel.of(network, folder), SharedFeeds.of(feeds, folder), kernels)
+        counts = RunCounts(Counters(network))
+        for _, (samples, batches, totals) in workers.run(task, folder, bar):
+            counts.samples += samples
+            counts.batches += batches
+            counts.counters.merge(totals)
+            bar.update(batches)
+    return counts
+
+
+@dataclass(frozen=True)
+class ProfilingTask:
+    """The profile of a network, as a task for workers.
+
+    Attributes:
+        network: the network.
+        feeds: the data.
+        kernels: use the kernels where they are installed.
+    """
+
+    network: SharedModel
+    feeds: SharedFeeds
+    kernels: bool
+
+    def open(self, threads: int) -> Shard[tuple[int, int, Totals]]:
+        """A shard gives its numbers of samples and of batches, and their counts."""
+        network = self.network.load()
+        feeds = self.feeds.open(JudgeOfModel(network.clone()))
+        options = with_threads(session_options(quiet=True, kernels=self.kernels), threads)
+        profiler = Profiler(network, options, kernels=self.kernels)
+
+        def shard(index: int, shards: int) -> tuple[int, int, Totals]:
+            profiler.reset()
+            for _, _, feed in feeds.part(index, shards):
+                profiler.add(feed)
+            counts = profiler.counts
+            return counts.samples, counts.batches, counts.counters.totals()
+
+        return shard
+
+
+@dataclass
+class RunCounts:
+    """The counts of a network over some runs.
+
+    Attributes:
+        counters: spikes and shapes.
+        samples: number of samples.
+        batches: number of runs.
+    """
+
+    counters: Counters
+    samples: int = 0
+    batches: int = 0
+
+    def profile(self, name: str, costs: EnergyCosts) -> Profile:
+        """Activity over all runs.
+
+        Args:
+            name: name of the model in the profile.
+            costs: energy of each operation.
+        """
+        counters = self.counters
+        energy = EnergyReport(counters.work(), costs)
+        neurons, products = counters.neurons(), counters.products()
+        return Profile(name, self.samples, self.batches, neurons, products, energy, counters.uncounted)
 
 
 class Profiler:
@@ -162,13 +243,15 @@ class Profiler:
         network: the network, changed in place.
         options: options of its onnxruntime session, which get the libraries of custom operators of the network.
         kernels: use the kernels where they are installed.
+
+    Attributes:
+        counts: the counts so far.
     """
 
     def __init__(self, network: ir.Model, options: ort.SessionOptions, *, kernels: bool = True) -> None:
         add_libraries(options, libraries_of(network))
-        self._counters = Counters(network)
-        self._counting = BoundOutputs(_session(network, options, kernels), self._counters.outputs)
-        self._seen: Counter[str] = Counter()
+        self.counts = RunCounts(Counters(network))
+        self._counting = BoundOutputs(_session(network, options, kernels), self.counts.counters.outputs)
 
     def add(self, feed: Feed) -> None:
         """Run on `feed` and add its counts.
@@ -177,27 +260,14 @@ class Profiler:
             CalibrationError: the run fails.
         """
         self._counting.run(feed)
-        self._counters.add(feed)
-        self._seen.update(samples=sample_count(feed), batches=1)
+        self.counts.counters.add(feed)
+        self.counts.samples += sample_count(feed)
+        self.counts.batches += 1
 
-    def profile(self, name: str, costs: EnergyCosts) -> Profile:
-        """Activity over all feeds so far.
-
-        Args:
-            name: name of the model in the profile.
-            costs: energy of each operation.
-        """
-        counters, seen = self._counters, self._seen
-        energy = EnergyReport(counters.work(), costs)
-        return Profile(
-            name,
-            seen["samples"],
-            seen["batches"],
-            counters.neurons(),
-            counters.products(),
-            energy,
-            counters.uncounted,
-        )
+    def reset(self) -> None:
+        """Forget the runs so far."""
+        self.counts.counters.reset()
+        self.counts.samples = self.counts.batches = 0
 
 
 def _session(model: ir.Model, options: ort.SessionOptions, kernels: bool) -> ort.InferenceSession:

@@ -53,6 +53,10 @@ class ShapeTable:
             self._known[signature] = self._session(feed)
         return signature
 
+    def learn(self, signature: Signature, shapes: Shapes) -> None:
+        """Take `shapes`, which a table of the same values has found, for those of a signature."""
+        self._known[signature] = shapes
+
     def at(self, signature: Signature) -> Shapes:
         """The shapes for a signature that was looked up."""
         return self._known[signature]

@@ -16,7 +16,8 @@ from onnx_snn.data.data_files import with_model_folder
 from onnx_snn.data.feeds import Feeds, Source, open_feeds
 from onnx_snn.data.specs import Feed, input_specs
 from onnx_snn.errors import ConfigError
-from onnx_snn.evaluation.comparison import Evaluation, compare
+from onnx_snn.evaluation.comparison import compare
+from onnx_snn.evaluation.evaluation import Evaluation
 from onnx_snn.evaluation.metrics import MetricLike
 from onnx_snn.evaluation.range_guard import load_unguarded
 from onnx_snn.graph.model_reader import load_model

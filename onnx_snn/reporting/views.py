@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from onnx_snn.arrays import Float32
-from onnx_snn.evaluation.comparison import Evaluation
 from onnx_snn.evaluation.error_stats import Difference
+from onnx_snn.evaluation.evaluation import Evaluation
 from onnx_snn.neurons.functions import ScalarFunction
 from onnx_snn.neurons.mbe import MbeNeuron
 from onnx_snn.profiling.activity import NeuronActivity

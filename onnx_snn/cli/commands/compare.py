@@ -12,7 +12,8 @@ from onnx_snn.cli.run_options import add_networks, add_runs, run_arguments
 from onnx_snn.cli.terminal import write
 from onnx_snn.data.feeds import open_feeds
 from onnx_snn.data.specs import input_specs
-from onnx_snn.evaluation.comparison import Evaluation, compare
+from onnx_snn.evaluation.comparison import compare
+from onnx_snn.evaluation.evaluation import Evaluation
 from onnx_snn.evaluation.node_sensitivity import Sensitivity
 from onnx_snn.evaluation.range_guard import load_unguarded
 from onnx_snn.evaluation.sensitivity import DEFAULT_SAMPLES, sensitivity

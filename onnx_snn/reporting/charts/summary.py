@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from onnx_snn.evaluation.comparison import Evaluation
+from onnx_snn.evaluation.evaluation import Evaluation
 from onnx_snn.metadata import IDENTITY
 from onnx_snn.profiling.energy import EnergyFigure
 from onnx_snn.reporting.charts import families, losses
