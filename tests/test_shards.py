@@ -3,12 +3,9 @@
 
 from __future__ import annotations
 
-import os
-import signal
-from collections.abc import Iterator
-from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
+import pickle
+from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +22,10 @@ from onnx_snn import CalibrationError, ConfigError, LocalPool, WorkerError, Work
 from onnx_snn.calibration.cache import CacheKey, save_cache
 from onnx_snn.calibration.statistics import Calibration, calibrate
 from onnx_snn.data.feeds import open_feeds
-from onnx_snn.data.specs import input_specs
+from onnx_snn.data.specs import InputSpec, input_specs
 from onnx_snn.runtime.tap_session import quiet_options
 from onnx_snn.workers.shards import with_threads
+from onnx_snn.workers.shared_feeds import SharedFeeds
 
 SHARDINGS = [1, 2, 3, 7]
 
@@ -60,13 +58,13 @@ def test_a_conversion_has_the_same_bytes(tmp_path: Path) -> None:
     onnx.save(networks.classifier(), original)
     np.savez(data, x=normal(40, 8))
     contents = []
+    options: dict[str, Any] = {"fast": True, "progress": False}
     for shards in (1, 3):
         with Shuffled(shards) as executor:
-            onnx_snn.convert(
-                original, tmp_path / "snn.onnx", data, executor=Workers(executor, shards=shards), progress=False
-            )
+            workers = Workers(executor, shards=shards)
+            onnx_snn.convert(original, tmp_path / "snn.onnx", data, executor=workers, **options)
         contents.append((tmp_path / "snn.onnx").read_bytes())
-    onnx_snn.convert(original, tmp_path / "snn.onnx", data, progress=False)
+    onnx_snn.convert(original, tmp_path / "snn.onnx", data, **options)
     assert contents == [(tmp_path / "snn.onnx").read_bytes()] * 2
 
 
@@ -105,3 +103,137 @@ def test_profiles_have_the_same_counts(shards: int, pair: tuple[Path, Path]) -> 
     with Shuffled(shards, seed=shards) as executor:
         parts = onnx_snn.profile(pair[1], data, batch_size=4, progress=False, executor=Workers(executor, shards=shards))
     assert parts.to_json() == whole.to_json()
+
+
+# --- data ----------------------------------------------------------------------------------------
+
+
+def collected(source: Any, folder: Path, **options: Any) -> list[bytes]:
+    """Feeds of `source` by three workers, in their order."""
+    specs = [InputSpec("x", np.dtype(np.float32), (None, 8))]
+    shared = SharedFeeds.of(open_feeds(source, specs, **options), folder)
+    opened = pickle.loads(pickle.dumps(shared)).open(None)
+    found = sorted((number, start, feed["x"].tobytes()) for i in range(3) for number, start, feed in opened.part(i, 3))
+    assert [start for _, start, _ in found] == list(np.cumsum([0, *(len(data) // 32 for *_, data in found)])[:-1])
+    return [data for *_, data in found]
+
+
+@pytest.mark.parametrize("kind", ["dict", "list", "generator", "reader", "npz", "folder", "partitioned"])
+def test_every_source_is_read_by_parts(kind: str, tmp_path: Path) -> None:
+    x = normal(10, 8)
+    batches = [{"x": x[start : start + 4]} for start in range(0, 10, 4)]
+    (tmp_path / "archives").mkdir()
+    np.savez(tmp_path / "archives" / "a.npz", x=x[:4])
+    np.savez(tmp_path / "archives" / "b.npz", x=x[4:])
+    np.savez(tmp_path / "data.npz", x=x)
+    sources: dict[str, Any] = {
+        "dict": {"x": x},
+        "list": batches,
+        "generator": iter(batches),
+        "reader": Reader(batches),
+        "npz": tmp_path / "data.npz",
+        "folder": tmp_path / "archives",
+        "partitioned": KillsOnce([{"x": row[None]} for row in x], tmp_path),
+    }
+    found = collected(sources[kind], tmp_path, batch_size=4)
+    assert b"".join(found) == x.tobytes()
+    if kind in ("npz", "partitioned"):
+        assert not (tmp_path / "feeds").exists()
+
+
+@dataclass
+class Reader:
+    """A reader as onnxruntime's tools have it."""
+
+    feeds: list[Any]
+
+    def get_next(self) -> Any:
+        return self.feeds.pop(0) if self.feeds else None
+
+
+# --- failures ------------------------------------------------------------------------------------
+
+
+def single_rows(samples: int) -> list[dict[str, Any]]:
+    return [{"x": row[None], "flag": np.array(True)} for row in normal(samples, 5, 32)]
+
+
+def calibrated_by(executor: Any, tmp_path: Path, source: Any = None, *, shards: int = 3) -> bytes:
+    model = network()
+    data = feeds(model) if source is None else open_feeds(source, input_specs(model))
+    return in_bytes(
+        calibrate(model, OBSERVATIONS, data, progress=False, workers=Workers(executor, shards=shards)), tmp_path
+    )
+
+
+def test_a_shard_that_fails_is_run_again(tmp_path: Path) -> None:
+    whole = calibrated_by(Failing(set(), OSError()), tmp_path)
+    executor = Failing({1}, BrokenExecutor("a process was lost"))
+    assert calibrated_by(executor, tmp_path) == whole
+    assert executor.submitted == 4
+
+
+@pytest.mark.parametrize(
+    ("error", "raised", "message"),
+    [
+        (BrokenExecutor("a process was lost"), WorkerError, "lost 2 times while they ran shard 1 of 3"),
+        (OSError("no space"), WorkerError, "shard 1 of 3 failed 2 times: OSError: no space"),
+        (CalibrationError("feed 3 is empty"), CalibrationError, "feed 3 is empty"),
+    ],
+)
+def test_a_shard_that_fails_twice_ends_with_its_error(
+    error: Exception, raised: type[Exception], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(raised, match=message):
+        calibrated_by(Failing(set(range(10)), error), tmp_path)
+
+
+def test_nothing_is_written_where_workers_fail(tmp_path: Path) -> None:
+    with pytest.raises(WorkerError):
+        onnx_snn.convert(
+            networks.classifier(),
+            tmp_path / "snn.onnx",
+            {"x": normal(8, 8)},
+            calibration_cache=tmp_path / "cache.npz",
+            executor=Failing(set(range(99)), OSError("no space")),
+            progress=False,
+        )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_bad_data_is_named_as_in_one_process(tmp_path: Path) -> None:
+    rows = single_rows(10)
+    rows[7]["x"][:] = np.nan
+    with pytest.raises(CalibrationError, match=r"feed 7 of the data: input 'x' holds nan"):
+        calibrated_by(Failing(set(), OSError()), tmp_path, rows)
+
+
+def test_work_that_cannot_be_sent_is_refused(pair: tuple[Path, Path]) -> None:
+    with pytest.raises(WorkerError, match="define functions and classes, such as a metric, in a module"):
+        onnx_snn.compare(
+            *pair,
+            {"x": normal(4, 8)},
+            metric=lambda output, _: output[:, 0],
+            executor=Failing(set(), OSError()),
+            progress=False,
+        )
+
+
+@pytest.mark.parametrize(("options", "message"), [({"threads": 0}, "threads is 0"), ({"shards": -1}, "shards is -1")])
+def test_numbers_of_workers_are_checked(options: dict[str, int], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Workers(Failing(set(), OSError()), **options)
+    with pytest.raises(ConfigError, match="0 workers"):
+        LocalPool(0)
+    with pytest.raises(ConfigError, match="executor is a int"):
+        Workers.of(2)  # type: ignore[arg-type]
+
+
+@pytest.mark.slow
+def test_a_process_that_is_killed_is_replaced(tmp_path: Path) -> None:
+    rows = single_rows(6)
+    whole = calibrated_by(Failing(set(), OSError()), tmp_path, rows)
+    (tmp_path / "killed").unlink(missing_ok=True)
+    with LocalPool(2) as pool:
+        assert calibrated_by(pool, tmp_path, KillsOnce(rows, tmp_path / "killed"), shards=2) == whole
+    assert (tmp_path / "killed").exists()

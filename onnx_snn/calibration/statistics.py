@@ -220,7 +220,7 @@ class _Shared(NamedTuple):
         """The statistics of one group of tensors."""
         calibration = Calibration()
         task = ObservationTask(self.model, self.feeds, channel_axes, providers, session_options)
-        for _, (batches, part) in self.workers.run(task, self.folder, bar):
+        for _, (batches, part) in self.workers.run(task, self.folder):
             calibration.merge(part)
             bar.update(batches)
         return calibration

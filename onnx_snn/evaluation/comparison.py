@@ -219,7 +219,7 @@ def _compared_by(
     compared: list[NumberedComparison] = []
     saturations = []
     with workers.folder_of_work() as folder, tqdm(**progress) as bar:
-        for _, (batches, saturation) in workers.run(task_on(SharedFeeds.of(feeds, folder)), folder, bar):
+        for _, (batches, saturation) in workers.run(task_on(SharedFeeds.of(feeds, folder)), folder):
             compared += batches
             saturations.append(saturation)
             bar.update(len(batches))

@@ -170,7 +170,7 @@ def _profiled_by(workers: Workers, network: ir.Model, feeds: Feeds, kernels: boo
     with workers.folder_of_work() as folder:
         task = ProfilingTask(SharedModel.of(network, folder), SharedFeeds.of(feeds, folder), kernels)
         counts = RunCounts(Counters(network))
-        for _, (samples, batches, totals) in workers.run(task, folder, bar):
+        for _, (samples, batches, totals) in workers.run(task, folder):
             counts.samples += samples
             counts.batches += batches
             counts.counters.merge(totals)

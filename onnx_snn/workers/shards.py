@@ -17,14 +17,13 @@ import tempfile
 import threading
 import zlib
 from collections.abc import Callable, Iterator
-from concurrent.futures import BrokenExecutor, Executor, Future, as_completed
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 import onnxruntime as ort
-from tqdm import tqdm
 
 from onnx_snn.errors import ConfigError, OnnxSnnError, WorkerError
 
@@ -89,19 +88,18 @@ class Workers:
         with tempfile.TemporaryDirectory(prefix="onnx-snn-", dir=self.folder) as folder:
             yield Path(folder).absolute()
 
-    def run(self, task: Task[Result], folder: Path, bar: tqdm[Any]) -> Iterator[tuple[int, Result]]:
+    def run(self, task: Task[Result], folder: Path) -> Iterator[tuple[int, Result]]:
         """Index and result of every shard of `task`, as they end.
 
         Args:
             task: the work.
             folder: a folder from `folder_of_work`.
-            bar: progress bar, which is refreshed; results say how far it moves.
 
         Raises:
             WorkerError: the task cannot be sent, or workers were lost twice with the same shard.
             OnnxSnnError: a shard failed twice; this is its error.
         """
-        return _Round(self, task, folder).results(bar)
+        return _Round(self, task, folder).results()
 
 
 ExecutorLike: TypeAlias = "Executor | Workers | None"
@@ -123,25 +121,25 @@ class _Round(Generic[Result]):
                 ) from error
         self._file = file.name
 
-    def results(self, bar: tqdm[Any]) -> Iterator[tuple[int, Result]]:
+    def results(self) -> Iterator[tuple[int, Result]]:
         shards = range(self._workers.shards)
         waiting: dict[Future[bytes], int] = {}
         tries = dict.fromkeys(shards, 0)
         try:
             waiting |= {self._submitted(index): index for index in shards}
             while waiting:
-                future = next(as_completed(waiting))
-                index = waiting.pop(future)
-                error = future.exception()
-                if error is None:
-                    yield index, pickle.loads(zlib.decompress(future.result()))
-                    continue
-                tries[index] += 1
-                if tries[index] == TRIES or not isinstance(error, Exception):
-                    raise self._failure(index, error)
-                logger.warning("shard %s of %s failed (%s); it is run again", index + 1, len(shards), error)
-                bar.refresh()
-                waiting[self._submitted(index)] = index
+                done, _ = wait(waiting, return_when=FIRST_COMPLETED)
+                for future in sorted(done, key=waiting.__getitem__):
+                    index = waiting.pop(future)
+                    error = future.exception()
+                    if error is None:
+                        yield index, pickle.loads(zlib.decompress(future.result()))
+                        continue
+                    tries[index] += 1
+                    if tries[index] == TRIES or not isinstance(error, Exception):
+                        raise self._failure(index, error)
+                    logger.warning("shard %s of %s failed (%s); it is run again", index + 1, len(shards), error)
+                    waiting[self._submitted(index)] = index
         finally:
             for future in waiting:
                 future.cancel()

@@ -10,8 +10,10 @@ from onnx_snn.cli.installed_kernels import note_missing_kernels
 from onnx_snn.cli.options import Commands
 from onnx_snn.cli.run_options import add_networks, add_runs, run_arguments
 from onnx_snn.cli.terminal import write
+from onnx_snn.cli.worker_options import add_workers, workers
 from onnx_snn.data.feeds import open_feeds
 from onnx_snn.data.specs import input_specs
+from onnx_snn.errors import ConfigError
 from onnx_snn.evaluation.comparison import compare
 from onnx_snn.evaluation.evaluation import Evaluation
 from onnx_snn.evaluation.node_sensitivity import Sensitivity
@@ -32,6 +34,7 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
     add_networks(parser)
     parser.add_argument("--output", help="output to compare (default: the first)")
     add_runs(parser)
+    add_workers(parser)
     parser.add_argument(
         "--per-node",
         action="store_true",
@@ -46,10 +49,14 @@ def run(options: argparse.Namespace) -> None:
     arguments = {"output": options.output, "metric": options.metric, **run_arguments(options)}
     result: Evaluation | Sensitivity
     if options.per_node:
+        if options.workers or options.dask:
+            raise ConfigError("--per-node runs in this process; leave --workers and --dask out")
         samples = options.samples or DEFAULT_SAMPLES
         result = sensitivity(options.original, options.spiking, options.data, samples=samples, **arguments)
     else:
-        result = compare(options.original, options.spiking, options.data, samples=options.samples, **arguments)
+        with workers(options) as executor:
+            arguments |= {"samples": options.samples, "executor": executor}
+            result = compare(options.original, options.spiking, options.data, **arguments)
     if options.kernels:
         note_missing_kernels(options)
     if options.json:

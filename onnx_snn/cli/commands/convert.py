@@ -10,6 +10,7 @@ from onnx_snn.cli.installed_kernels import note_missing_kernels
 from onnx_snn.cli.options import DEFAULTS, Commands, add_choice, add_custom_ops, add_network
 from onnx_snn.cli.settings import network_settings
 from onnx_snn.cli.terminal import write
+from onnx_snn.cli.worker_options import add_workers, workers
 from onnx_snn.cli.written_files import check_written
 from onnx_snn.conversion.pipeline import convert
 from onnx_snn.neurons.mbe import MAX_TIMESTEPS
@@ -62,24 +63,27 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
     )
     work.add_argument("--batch-size", type=int, default=8, help="samples in one run (default: 8)")
     add_custom_ops(work)
+    add_workers(work)
     work.add_argument("--nodes", dest="every_node", action="store_true", help="report every node")
 
 
 def run(options: argparse.Namespace) -> None:
     """Run the command."""
     check_written(options, WRITTEN)
-    report = convert(
-        options.model,
-        options.output,
-        options.calibration,
-        config=network_settings(options),
-        calibration_cache=options.calibration_cache,
-        calibration_samples=options.calibration_samples,
-        batch_size=options.batch_size,
-        dry_run=options.dry_run,
-        progress=not options.quiet,
-        custom_ops=options.custom_ops,
-    )
+    with workers(options) as executor:
+        report = convert(
+            options.model,
+            options.output,
+            options.calibration,
+            config=network_settings(options),
+            calibration_cache=options.calibration_cache,
+            calibration_samples=options.calibration_samples,
+            batch_size=options.batch_size,
+            dry_run=options.dry_run,
+            progress=not options.quiet,
+            custom_ops=options.custom_ops,
+            executor=executor,
+        )
     if options.report:
         report.save(options.report)
     if not options.dry_run:

@@ -10,6 +10,7 @@ from onnx_snn.cli.installed_kernels import note_missing_kernels
 from onnx_snn.cli.options import Commands
 from onnx_snn.cli.run_options import add_costs, add_runs, energy_costs, run_arguments
 from onnx_snn.cli.terminal import write
+from onnx_snn.cli.worker_options import add_workers, workers
 from onnx_snn.cli.written_files import check_written
 from onnx_snn.profiling.profiler import profile
 
@@ -28,6 +29,7 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
     parser.add_argument("data", help=DATA_HELP)
     add_data_options(parser)
     add_runs(parser)
+    add_workers(parser)
     parser.add_argument("--nodes", action="store_true", help="report every node")
     parser.add_argument("--json", metavar="FILE", help="write all counts as JSON")
     add_costs(parser)
@@ -36,13 +38,15 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Run the command."""
     check_written(options, WRITTEN)
-    result = profile(
-        options.model,
-        options.data,
-        costs=energy_costs(options.cost),
-        samples=options.samples,
-        **run_arguments(options),
-    )
+    with workers(options) as executor:
+        result = profile(
+            options.model,
+            options.data,
+            costs=energy_costs(options.cost),
+            samples=options.samples,
+            executor=executor,
+            **run_arguments(options),
+        )
     if options.kernels:
         note_missing_kernels(options)
     if options.json:
