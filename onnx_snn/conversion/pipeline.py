@@ -135,14 +135,15 @@ def convert(
     workers = Workers.of(executor)
     run = RunOptions(common, cache, samples, batch_size, dry_run, progress, tuple(custom_ops), workers)
     if isinstance(model, (str, os.PathLike)) and Path(model).is_dir():
-
-        def convert_file(file: Path, written: Path | None, data: Source | None, run: RunOptions) -> ConversionReport:
-            return convert_model(file, written, data, run=run)
-
-        return convert_folder(Path(model), output, calibration, run, convert_file, configs)
+        return convert_folder(Path(model), output, calibration, run, _convert_file, configs)
     if configs is not None:
         raise ConfigError(f"the configuration has options for the files {sorted(configs)} of a folder; name the folder")
     return convert_model(model, output, calibration, run=run)
+
+
+def _convert_file(file: Path, written: Path | None, data: Source | None, run: RunOptions) -> ConversionReport:
+    """`convert_model`, for the models of a folder."""
+    return convert_model(file, written, data, run=run)
 
 
 def _config(config: ConvertConfig | None, options: dict[str, Any]) -> ConvertConfig:

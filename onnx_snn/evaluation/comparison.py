@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from operator import itemgetter
@@ -29,7 +29,7 @@ from onnx_snn.evaluation.class_scores import file_has_class_scores
 from onnx_snn.evaluation.error_stats import Difference
 from onnx_snn.evaluation.evaluation import Evaluation
 from onnx_snn.evaluation.metrics import Metric, MetricLike, Score, metric_of
-from onnx_snn.evaluation.network_pair import NetworkFiles
+from onnx_snn.evaluation.network_pair import NetworkFiles, Pair
 from onnx_snn.evaluation.saturation import Saturation, summed
 from onnx_snn.runtime.execution import counted_parts
 from onnx_snn.runtime.finite_outputs import JudgeOfSession
@@ -86,18 +86,27 @@ def compare(
     task = metric_of(metric, labels)
     has_classes = _reads_classes(task) or file_has_class_scores(original, name)
     score = Comparison(name, task, has_classes=has_classes)
-    bar = {"desc": "compare", "total": feeds.batches, "disable": None if progress else True, "unit": "batch"}
+    bar = tqdm(desc="compare", total=feeds.batches, disable=None if progress else True, unit="batch")
     if workers is not None:
         task_on = partial(ComparisonTask, files, labels, metric, name, has_classes)
         saturation = _compared_by(workers, task_on, feeds, score, bar)
     else:
-        for feed, target in tqdm(labelled(feeds, labels), **bar):
-            score.add(sample_count(feed), *pair.run(name, feed), target)
-        saturation = pair.spiking.saturation()
+        saturation = _compared_here(pair, labelled(feeds, labels), score, bar)
     if labels is not None and samples is None and len(labels) != score.samples:
         raise CalibrationError(f"there are {len(labels)} labels for {score.samples} samples; give one per sample")
     types = {value.name: value.type for value in pair.original.get_outputs()}
     return dataclasses.replace(score.evaluation(), saturation=saturation, compared=counted_parts(types[name]))
+
+
+def _compared_here(
+    pair: Pair, batches: Iterable[tuple[Feed, NDArray[Any] | None]], score: Comparison, bar: tqdm[Any]
+) -> tuple[Saturation, ...]:
+    """Add all batches to `score`, and return what saturates."""
+    with bar:
+        for feed, labels in batches:
+            score.add(sample_count(feed), *pair.run(score.output, feed), labels)
+            bar.update()
+    return pair.spiking.saturation()
 
 
 def _reads_classes(metric: Metric | None) -> bool:
@@ -213,12 +222,12 @@ def _compared_by(
     task_on: Callable[[SharedFeeds], ComparisonTask],
     feeds: Feeds,
     score: Comparison,
-    progress: Mapping[str, Any],
+    bar: tqdm[Any],
 ) -> tuple[Saturation, ...]:
     """Let workers compare all batches, add them to `score` in their order, and return what saturates."""
     compared: list[NumberedComparison] = []
     saturations = []
-    with workers.folder_of_work() as folder, tqdm(**progress) as bar:
+    with workers.folder_of_work() as folder, bar:
         for _, (batches, saturation) in workers.run(task_on(SharedFeeds.of(feeds, folder)), folder):
             compared += batches
             saturations.append(saturation)
