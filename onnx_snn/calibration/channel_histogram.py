@@ -209,7 +209,7 @@ class ChannelHistogram:
         if other.channels != self.channels:
             raise ValueError(f"cannot merge {other.channels} channels into {self.channels}")
         self._widen(other._rows)
-        self._bins += other._bins.astype(self._bins.dtype)
+        self._bins += other._bins.astype(self._bins.dtype, copy=False)
         np.maximum(self._maximum, other._maximum, out=self._maximum)
         self.nonfinite_count += other.nonfinite_count
 
@@ -217,6 +217,18 @@ class ChannelHistogram:
         """Everything the histogram holds, as arrays for an .npz file."""
         scalars = np.array([self._rows, self.nonfinite_count])
         return {"bins": self._bins, "maximum": self._maximum, "scalars": scalars}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The attributes, with the bins from the first occupied one to the last, few of which are used by one tensor."""
+        occupied = np.flatnonzero(self._bins.any(axis=0))
+        first, end = (int(occupied[0]), int(occupied[-1]) + 1) if occupied.size else (0, 0)
+        return self.__dict__ | {"_bins": self._bins[:, first:end], "first": first}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        first, cropped = state.pop("first"), state["_bins"]
+        self.__dict__ |= state
+        self._bins = np.zeros((self.channels, self.BINS), cropped.dtype)
+        self._bins[:, first : first + cropped.shape[1]] = cropped
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> ChannelHistogram:

@@ -104,6 +104,9 @@ class SignedHistogram:
             "nonfinite": np.array([self.nan_count, self.inf_count]),
         }
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return SignedHistogram.from_arrays, (self.to_arrays(),)
+
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> SignedHistogram:
         """The histogram that `to_arrays` turned into `arrays`.

@@ -48,4 +48,4 @@ def workers(options: argparse.Namespace) -> Iterator[Workers | None]:
             yield Workers(cluster, threads=threads)
     else:
         with LocalPool(options.workers) as pool:
-            yield Workers(pool, threads=threads, shards=max(Workers.shards, 4 * options.workers))
+            yield Workers(pool, threads=threads, shards=2 * options.workers)

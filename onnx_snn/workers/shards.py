@@ -29,9 +29,9 @@ from onnx_snn.errors import ConfigError, OnnxSnnError, WorkerError
 
 logger = logging.getLogger(__name__)
 
-SHARDS = 16
-"""Default number of shards: several for each of a few workers, so that all end at about the same time and a lost one
-costs little."""
+SHARDS = 8
+"""Default number of shards: a few for each of some workers, so that a lost one costs little, but not many, since each
+has a result that is sent and merged."""
 
 TRIES = 2
 """Number of times that a shard is run before its error ends the work."""
