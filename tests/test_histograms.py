@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -133,8 +134,10 @@ def test_blocks_views_and_other_types() -> None:
 @given(arrays(FLOATS), st.data())
 def test_arrays_restore_both_histograms(x: np.ndarray, data: st.DataObject) -> None:
     assert_equal(SignedHistogram.from_arrays(signed(x).to_arrays()), signed(x))
+    assert_equal(pickle.loads(pickle.dumps(signed(x))), signed(x))
     histogram = channels(x, data.draw(st.integers(0, x.ndim - 1)))
     assert_equal(ChannelHistogram.from_arrays(histogram.to_arrays()), histogram)
+    assert_equal(pickle.loads(pickle.dumps(histogram)), histogram)
 
 
 @given(arrays(FLOATS), st.data())

@@ -53,12 +53,14 @@ def test_statistics_have_the_same_bytes_for_every_sharding(shards: int, tmp_path
     assert parts.samples == whole.samples
 
 
-def test_a_conversion_has_the_same_bytes(tmp_path: Path) -> None:
+@pytest.mark.slow
+@pytest.mark.parametrize("fast", [True, False], ids=["by rule", "within a budget"])
+def test_a_conversion_has_the_same_bytes(fast: bool, tmp_path: Path) -> None:
     original, data = tmp_path / "original.onnx", tmp_path / "data.npz"
     onnx.save(networks.classifier(), original)
     np.savez(data, x=normal(40, 8))
     contents = []
-    options: dict[str, Any] = {"fast": True, "progress": False}
+    options: dict[str, Any] = {"fast": fast, "progress": False}
     for shards in (1, 3):
         with Shuffled(shards) as executor:
             workers = Workers(executor, shards=shards)

@@ -24,6 +24,7 @@ from onnx_snn.allocation.candidates import Candidate, CodeFamily
 from onnx_snn.allocation.output_error import OutputErrors
 from onnx_snn.allocation.price import Indices, Tables, predicted_front, spike_costs, total
 from onnx_snn.allocation.sensitivities import distortions, proportional
+from onnx_snn.allocation.shared_trials import SharedTrials
 from onnx_snn.allocation.trial_network import TrialNetwork
 from onnx_snn.data.specs import Feed, sample_count
 
@@ -80,11 +81,20 @@ class Budget:
         names: outputs whose errors count.
         max_error: largest relative error of each of these outputs.
         progress: show progress bars on a terminal.
+        shared: workers that run the network on `feeds`; None for this process.
     """
 
     def __init__(
-        self, network: TrialNetwork, feeds: Sequence[Feed], names: Sequence[str], max_error: float, *, progress: bool
+        self,
+        network: TrialNetwork,
+        feeds: Sequence[Feed],
+        names: Sequence[str],
+        max_error: float,
+        *,
+        progress: bool,
+        shared: SharedTrials | None = None,
     ) -> None:
+        self._shared = shared
         self.network, self.feeds, self.max_error, self.progress = network, feeds, max_error, progress
         self._errors = OutputErrors([network.original(feed, names) for feed in feeds])
         self._tried: dict[tuple[int, ...], Allocation] = {}
@@ -105,13 +115,23 @@ class Budget:
         groups = max(1, probes // sum(map(sample_count, self._probed)))
         rounds = any(isinstance(knob.family, CodeFamily) and knob.family.tensor.grid for knob in knobs)
         errors = [PROBE_ERROR, ROUNDED_PROBE_ERROR] if rounds else [PROBE_ERROR]
-        predicted = distortions(knobs, self._probe, errors, groups=groups, progress=self.progress, table=proportional)
+        together = None if self._shared is None else self._probes
+        predicted = distortions(
+            knobs, self._probe, errors, groups=groups, progress=self.progress, table=proportional, together=together
+        )
         return self._cheapest(predicted_front(costs, predicted), predicted)
 
     def _probe(self, choice: Sequence[Candidate], alone: Collection[int]) -> float:
         """Sum of the squared relative errors of all outputs, with only the knobs `alone` spiking."""
         outputs = (self.network.spiking(feed, self._errors.names, choice, alone) for feed in self._probed)
         return sum(self._errors.squares(outputs).values())
+
+    def _probes(self, runs: Sequence[tuple[Sequence[Candidate], Collection[int]]], bar: tqdm[Any]) -> list[float]:
+        """What `_probe` gives for each of `runs`, by workers."""
+        assert self._shared is not None, "there are workers"
+        trials = [self.network.trial(choice, alone) for choice, alone in runs]
+        found = self._shared.probes(trials, len(self._probed), self._errors.names, bar)
+        return [sum(self._errors.combined(rows).values()) for rows in found]
 
     def _cheapest(self, front: Sequence[Indices], predicted: Tables) -> Allocation:
         """The cheapest choice whose measured error is within the budget, else one about as exact as the most exact."""
@@ -180,8 +200,14 @@ class Budget:
 
     def _measured(self, indices: Indices) -> Allocation:
         choice = [knob.candidates[index] for knob, index in zip(self.network.knobs, indices, strict=True)]
-        outputs = (self.network.spiking(feed, self._errors.names, choice) for feed in self.feeds)
-        error = math.sqrt(max(self._errors.squares(outputs, share=WORST).values(), default=0.0))
+        names = self._errors.names
+        if self._shared is not None:
+            rows = self._shared.whole(self.network.trial(choice), len(self.feeds), names)
+            squares = self._errors.combined(rows, share=WORST)
+        else:
+            outputs = (self.network.spiking(feed, names, choice) for feed in self.feeds)
+            squares = self._errors.squares(outputs, share=WORST)
+        error = math.sqrt(max(squares.values(), default=0.0))
         logger.info("tried a choice on the predicted front: relative error %.3g", error)
         return Allocation(choice, error, error <= self.max_error)
 

@@ -51,16 +51,24 @@ class OutputErrors:
             actual: outputs of the spiking network by name, run by run.
             share: share of the rows over which errors are averaged: those of the largest ones.
         """
-        errors: dict[str, list[Float64]] = {name: [] for name in self.names}
-        signals: dict[str, list[Float64]] = {name: [] for name in self.names}
-        for exact, outputs in zip(self.expected, actual, strict=False):
-            for name in self.names:
-                errors[name].append(_difference(exact[name], outputs[name]))
-                signals[name].append(_squares(exact[name]))
+        runs = zip(self.expected, actual, strict=False)
+        return self.combined([row_errors(exact, outputs, self.names) for exact, outputs in runs], share=share)
+
+    def combined(self, rows: Sequence[Mapping[str, Float64]], *, share: float = 1.0) -> dict[str, float]:
+        """As `squares`, from the `row_errors` of the first runs."""
+        signals = {name: [_squares(exact[name]) for exact in self.expected[: len(rows)]] for name in self.names}
         return {
-            name: _ratio(_worst(np.concatenate(errors[name]), share), float(np.concatenate(signals[name]).mean()))
+            name: _ratio(
+                _worst(np.concatenate([errors[name] for errors in rows]), share),
+                float(np.concatenate(signals[name]).mean()),
+            )
             for name in self.names
         }
+
+
+def row_errors(exact: Outputs, actual: Outputs, names: Iterable[str]) -> dict[str, Float64]:
+    """Squared error of each row of the outputs `names` of one run, float64 [rows]; infinite where decisions differ."""
+    return {name: _difference(exact[name], actual[name]) for name in names}
 
 
 def _worst(squares: Float64, share: float) -> float:

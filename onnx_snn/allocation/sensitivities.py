@@ -12,6 +12,8 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -28,6 +30,9 @@ PROHIBITIVE = 1e30
 Probe = Callable[[Sequence[Candidate], Collection[int]], float]
 """Distortion of the output with a candidate for each knob, of which only those with the given indices spike."""
 
+Probes = Callable[["Sequence[tuple[Sequence[Candidate], Collection[int]]]", "tqdm[Any]"], list[float]]
+"""Distortions of several runs, pairs of the arguments of a probe; a bar shows how many have ended."""
+
 Table = Callable[[Knob, Sequence[tuple[int, float]]], list[float]]
 """Distortions of all candidates of a knob from those of some, pairs of an index and a distortion."""
 
@@ -40,6 +45,7 @@ def distortions(
     groups: int | None = None,
     progress: bool,
     table: Table | None = None,
+    together: Probes | None = None,
 ) -> list[list[float]]:
     """The distortion of every candidate of every knob.
 
@@ -50,20 +56,37 @@ def distortions(
         groups: largest number of probes for each of `errors`; None for one for each knob.
         progress: show a progress bar on a terminal.
         table: gives the distortions of all candidates of a knob by those of the probes: `interpolated` by default.
+        together: runs all probes, in place of `probe`.
     """
     table = table or interpolated
     open_ = [i for i, knob in enumerate(knobs) if len(knob.candidates) > 1]
     members = grouped(knobs, open_, len(open_) if groups is None else groups)
     measured: dict[int, list[tuple[int, float]]] = {i: [] for i in range(len(knobs))}
     probes = list(itertools.product(errors, members))
-    for error, group in tqdm(probes, "sensitivity", disable=None if progress else True, unit="probe"):
-        indices = [nearest(knob.candidates, error) for knob in knobs]
-        choice = [knob.candidates[index] for knob, index in zip(knobs, indices, strict=True)]
-        distortion, shares = probe(choice, group), sum(choice[i].error for i in group)
+    near = {error: [nearest(knob.candidates, error) for knob in knobs] for error in errors}
+    choices = {
+        error: [knob.candidates[index] for knob, index in zip(knobs, indices, strict=True)]
+        for error, indices in near.items()
+    }
+    with tqdm(desc="sensitivity", total=len(probes), disable=None if progress else True, unit="probe") as bar:
+        found = (together or partial(_one_by_one, probe))([(choices[error], group) for error, group in probes], bar)
+    for (error, group), distortion in zip(probes, found, strict=True):
+        choice = choices[error]
+        shares = sum(choice[i].error for i in group)
         for i in group:
             share = choice[i].error / shares if shares else 1.0 / len(group)
-            measured[i].append((indices[i], _rounded(distortion * share)))
+            measured[i].append((near[error][i], _rounded(distortion * share)))
     return [table(knob, measured[i]) if measured[i] else [0.0] for i, knob in enumerate(knobs)]
+
+
+def _one_by_one(
+    probe: Probe, runs: Sequence[tuple[Sequence[Candidate], Collection[int]]], bar: tqdm[Any]
+) -> list[float]:
+    distortions = []
+    for choice, alone in runs:
+        distortions.append(probe(choice, alone))
+        bar.update()
+    return distortions
 
 
 def grouped(knobs: Sequence[Knob], indices: Sequence[int], most: int) -> list[list[int]]:

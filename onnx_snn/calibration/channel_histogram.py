@@ -219,7 +219,7 @@ class ChannelHistogram:
         return {"bins": self._bins, "maximum": self._maximum, "scalars": scalars}
 
     def __getstate__(self) -> dict[str, Any]:
-        """The attributes, with the bins from the first occupied one to the last, few of which are used by one tensor."""
+        """The attributes, with the bins from the first occupied one to the last: few of all, for most tensors."""
         occupied = np.flatnonzero(self._bins.any(axis=0))
         first, end = (int(occupied[0]), int(occupied[-1]) + 1) if occupied.size else (0, 0)
         return self.__dict__ | {"_bins": self._bins[:, first:end], "first": first}

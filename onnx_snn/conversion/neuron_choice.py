@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import onnx_ir as ir
@@ -20,6 +21,7 @@ from onnx_snn.allocation.expected_gain import expected_gain
 from onnx_snn.allocation.fit_sites import Fitter, supported_sites
 from onnx_snn.allocation.knobs import Knob, knobs_of
 from onnx_snn.allocation.plan import Coding, SitePlan
+from onnx_snn.allocation.shared_trials import SharedTrials
 from onnx_snn.allocation.trial_network import TrialNetwork
 from onnx_snn.config.convert_config import ConvertConfig
 from onnx_snn.conversion.calibrated_sites import CalibratedSites
@@ -34,6 +36,7 @@ from onnx_snn.evaluation.switched_model import SwitchedModel
 from onnx_snn.neurons.roles import NeuronRole
 from onnx_snn.profiling.gain import Gain
 from onnx_snn.rules.site import Site
+from onnx_snn.workers.shards import Workers
 
 logger = logging.getLogger(__name__)
 
@@ -127,9 +130,15 @@ def plans_of(sites: Iterable[Site], codings: Mapping[int, Coding], knobs: Iterab
 
 
 def choose_neurons(
-    examined: Examined, calibrated: CalibratedSites, fitter: Fitter, feeds: Feeds, *, progress: bool
+    examined: Examined,
+    calibrated: CalibratedSites,
+    fitter: Fitter,
+    feeds: Feeds,
+    *,
+    progress: bool,
+    workers: Workers | None = None,
 ) -> ChosenNeurons:
-    """Choose the neurons of a network, whose model is rewritten on the way.
+    """Choose the neurons of a network, whose model is rewritten on the way; `workers` run it, or this process.
 
     Raises:
         ConfigError: settings of single nodes name a neuron that a site does not have.
@@ -142,7 +151,13 @@ def choose_neurons(
     found = find_knobs(examined, calibrated, fitter, progress=progress)
     candidates, allocation = [knob.candidates[-1] for knob in found.knobs], None
     if any(len(knob.candidates) > 1 for knob in found.knobs):
-        allocation = _allocation(examined.model, found, calibrated, feeds, config.error_budget, progress=progress)
+        work = max(found.products.original, 1.0)
+        trial_feeds = _trial_feeds(
+            calibrated, feeds, int(min(max(TRIAL_WORK / work, TRIAL_SAMPLES[0]), TRIAL_SAMPLES[-1]))
+        )
+        allocation = _allocation(
+            examined.model, found, trial_feeds, config.error_budget, progress=progress, workers=workers
+        )
         candidates = allocation.choice
     codings = {id(knob): one.coding for knob, one in zip(found.knobs, candidates, strict=True)}
     plans = plans_of(found.sites, codings, found.knobs)
@@ -152,18 +167,17 @@ def choose_neurons(
 
 
 def _allocation(
-    model: ir.Model, found: Knobs, calibrated: CalibratedSites, feeds: Feeds, max_error: float, *, progress: bool
+    model: ir.Model, found: Knobs, feeds: Sequence[Feed], max_error: float, *, progress: bool, workers: Workers | None
 ) -> Allocation:
     """The cheapest neurons within the budget."""
-    network, work = trial_network(model, found), max(found.products.original, 1.0)
-    budget = Budget(
-        network,
-        _trial_feeds(calibrated, feeds, int(min(max(TRIAL_WORK / work, TRIAL_SAMPLES[0]), TRIAL_SAMPLES[-1]))),
-        judged_outputs(network.outputs),
-        max_error,
-        progress=progress,
-    )
-    return budget.allocate(int(PROBE_WORK / work))
+    with ExitStack() as stack:
+        reference = None if workers is None else model.clone()
+        network, shared = trial_network(model, found), None
+        if workers is not None and reference is not None:
+            shared = SharedTrials(workers, reference, model, network.idle, feeds, stack)
+        names = judged_outputs(network.outputs)
+        budget = Budget(network, feeds, names, max_error, progress=progress, shared=shared)
+        return budget.allocate(int(PROBE_WORK / max(found.products.original, 1.0)))
 
 
 def judged_outputs(names: Sequence[str]) -> list[str]:

@@ -101,8 +101,8 @@ def convert(
         calibration: real inputs: a `CalibrationDataReader`, an iterable of feeds (dicts from input name to
             array), a dict of arrays with one per model input (first axis: samples), or the path of such data, or of
             images, texts, recordings or tables (`DataFiles` names what these need beside the model).
-            For a folder of several models, a dict from file name to such a source, or a folder with NAME.npz
-            for each NAME.onnx; decoders may be left out where the encoder has data.
+            For a folder of several models, a dict from file name to such a source, or a folder with NAME.npz for each
+            NAME.onnx; decoders may be left out where the encoder has data.
         config: options; alternatively give the fields of `ConvertConfig` as keywords, such as `timesteps=4`. For a
             folder also a dict from file name to options.
         calibration_cache: .npz file with the calibration histograms; read when it exists, else written.
@@ -131,8 +131,7 @@ def convert(
     configs = config if isinstance(config, Mapping) else None
     common = _config(None if isinstance(config, Mapping) else config, options)
     check_libraries(custom_ops)
-    cache, samples = calibration_cache, calibration_samples
-    workers = Workers.of(executor)
+    cache, samples, workers = calibration_cache, calibration_samples, Workers.of(executor)
     run = RunOptions(common, cache, samples, batch_size, dry_run, progress, tuple(custom_ops), workers)
     if isinstance(model, (str, os.PathLike)) and Path(model).is_dir():
         return convert_folder(Path(model), output, calibration, run, _convert_file, configs)
@@ -182,7 +181,9 @@ def convert_model(
     error = gain = None
     if config.allocates:
         with stopwatch("choose"):
-            chosen = choose_neurons(next(networks), calibrated, fitter, feeds, progress=run.progress)
+            chosen = choose_neurons(
+                next(networks), calibrated, fitter, feeds, progress=run.progress, workers=run.workers
+            )
         converted, error, gain = converted_with(chosen.plans), chosen.error, chosen.gain
     else:
         converted = by_rule(converted_with, fitter)

@@ -9,10 +9,12 @@ neurons are inputs of the session too, so that other neurons can be tried in the
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
+import onnxruntime as ort
 from numpy.typing import NDArray
 
 from onnx_snn.data.specs import Feed
@@ -41,6 +43,7 @@ class SwitchedModel:
         kernels: run spiking nodes by the kernels where they are installed.
         cuts: largest number of suffixes.
         cut_for: name of the output that suffixes compute.
+        threads: number of threads of its sessions; 0 for what onnxruntime chooses.
 
     Attributes:
         nodes: the spiking nodes by name, in graph order.
@@ -64,6 +67,7 @@ class SwitchedModel:
         kernels: bool = True,
         cuts: int = 0,
         cut_for: str = "",
+        threads: int = 0,
     ) -> None:
         switched = SwitchedGraph(original, with_mapped_weights(spiking))
         self.nodes = {node.name: node for node in switched.nodes}
@@ -71,7 +75,7 @@ class SwitchedModel:
         self._switches = switched.switches
         self.parameters = switched.free_parameters() if adjustable else {}
         taps = [name for node in self.nodes.values() for name in (node.output, node.original)]
-        options = quiet_options_with_kernels if kernels else quiet_options
+        options = partial(_options, kernels, threads)
         found = cuts_of(switched.model.graph, [cut_for], cuts) if cuts else []
         self._names = list(dict.fromkeys([*self.outputs, *taps, *(cut.tensor for cut in found)]))
         self._observer = Observer(switched.model, self._names, session_options=options)
@@ -161,6 +165,12 @@ class Suffix:
             CalibrationError: the run fails.
         """
         return self._observer({**feed, **_positions(self._switches, on), self._input: start}, names)
+
+
+def _options(kernels: bool, threads: int) -> ort.SessionOptions:
+    options = quiet_options_with_kernels() if kernels else quiet_options()
+    options.intra_op_num_threads = threads
+    return options
 
 
 def _positions(switches: Mapping[str, str], on: Collection[str]) -> dict[str, NDArray[Any]]:

@@ -16,7 +16,7 @@ import pickle
 import tempfile
 import threading
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -39,8 +39,8 @@ TRIES = 2
 Result_co = TypeVar("Result_co", covariant=True)
 Result = TypeVar("Result")
 
-Shard: TypeAlias = Callable[[int, int], Result]
-"""Runs the shard of an index among a number of shards."""
+Shard: TypeAlias = Callable[..., Result]
+"""Runs a shard, by the arguments that tell which one it is."""
 
 
 class Task(Protocol[Result_co]):
@@ -89,7 +89,7 @@ class Workers:
             yield Path(folder).absolute()
 
     def run(self, task: Task[Result], folder: Path) -> Iterator[tuple[int, Result]]:
-        """Index and result of every shard of `task`, as they end.
+        """Index and result of every shard of `task`, as they end; a shard is called with its index and their number.
 
         Args:
             task: the work.
@@ -99,18 +99,28 @@ class Workers:
             WorkerError: the task cannot be sent, or workers were lost twice with the same shard.
             OnnxSnnError: a shard failed twice; this is its error.
         """
-        return _Round(self, task, folder).results()
+        with SentTask(self, task, folder) as sent:
+            yield from sent.run([(index, self.shards) for index in range(self.shards)])
 
 
 ExecutorLike: TypeAlias = "Executor | Workers | None"
 """Who runs a piece of work: an executor with one thread for each session, `Workers`, or None for this process."""
 
 
-class _Round(Generic[Result]):
-    """One task on its way through an executor."""
+class SentTask(Generic[Result]):
+    """A task that workers keep open from one round of shards to the next, until the block ends.
+
+    Args:
+        workers: who runs it.
+        task: the work.
+        folder: a folder from `Workers.folder_of_work`.
+
+    Raises:
+        WorkerError: the task cannot be sent.
+    """
 
     def __init__(self, workers: Workers, task: Task[Result], folder: Path) -> None:
-        self._workers, self._name = workers, type(task).__name__
+        self._workers = workers
         with tempfile.NamedTemporaryFile(dir=folder, suffix=".task", delete=False) as file:
             try:
                 pickle.dump(task, file, protocol=pickle.HIGHEST_PROTOCOL)
@@ -121,12 +131,23 @@ class _Round(Generic[Result]):
                 ) from error
         self._file = file.name
 
-    def results(self) -> Iterator[tuple[int, Result]]:
-        shards = range(self._workers.shards)
+    def __enter__(self) -> SentTask[Result]:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for thread in [thread for thread, (opened, _) in list(_OPENED.items()) if opened == self._file]:
+            _OPENED.pop(thread, None)
+
+    def run(self, shards: Sequence[tuple[Any, ...]]) -> Iterator[tuple[int, Result]]:
+        """Index and result of every shard, as they end; `shards` are the arguments of each.
+
+        Raises:
+            WorkerError, OnnxSnnError: as of `Workers.run`.
+        """
         waiting: dict[Future[bytes], int] = {}
-        tries = dict.fromkeys(shards, 0)
+        tries = [0] * len(shards)
         try:
-            waiting |= {self._submitted(index): index for index in shards}
+            waiting |= {self._submitted(arguments): index for index, arguments in enumerate(shards)}
             while waiting:
                 done, _ = wait(waiting, return_when=FIRST_COMPLETED)
                 for future in sorted(done, key=waiting.__getitem__):
@@ -137,43 +158,41 @@ class _Round(Generic[Result]):
                         continue
                     tries[index] += 1
                     if tries[index] == TRIES or not isinstance(error, Exception):
-                        raise self._failure(index, error)
+                        raise _failure(index, len(shards), error)
                     logger.warning("shard %s of %s failed (%s); it is run again", index + 1, len(shards), error)
-                    waiting[self._submitted(index)] = index
+                    waiting[self._submitted(shards[index])] = index
         finally:
             for future in waiting:
                 future.cancel()
-            _forget(self._file)
 
-    def _submitted(self, index: int) -> Future[bytes]:
+    def _submitted(self, arguments: tuple[Any, ...]) -> Future[bytes]:
         try:
-            return self._workers.executor.submit(
-                run_shard, self._file, index, self._workers.shards, self._workers.threads
-            )
+            return self._workers.executor.submit(run_shard, self._file, arguments, self._workers.threads)
         except BrokenExecutor as error:
             raise WorkerError(
                 f"a worker was lost, and its executor takes no more work ({error}); onnx_snn.LocalPool starts new "
                 "processes in such a case"
             ) from error
 
-    def _failure(self, index: int, error: BaseException) -> BaseException:
-        """What ends the work after the last try of a shard."""
-        if isinstance(error, OnnxSnnError) or not isinstance(error, Exception):
-            return error
-        where = f"shard {index + 1} of {self._workers.shards}"
-        if isinstance(error, BrokenExecutor):
-            return WorkerError(
-                f"workers were lost {TRIES} times while they ran {where} ({error}); memory may have run out: use fewer "
-                "workers, or smaller batches"
-            )
-        return WorkerError(f"{where} failed {TRIES} times: {type(error).__name__}: {error}")
+
+def _failure(index: int, shards: int, error: BaseException) -> BaseException:
+    """What ends the work after the last try of a shard."""
+    if isinstance(error, OnnxSnnError) or not isinstance(error, Exception):
+        return error
+    where = f"shard {index + 1} of {shards}"
+    if isinstance(error, BrokenExecutor):
+        return WorkerError(
+            f"workers were lost {TRIES} times while they ran {where} ({error}); memory may have run out: use fewer "
+            "workers, or smaller batches"
+        )
+    return WorkerError(f"{where} failed {TRIES} times: {type(error).__name__}: {error}")
 
 
 _OPENED: dict[int, tuple[str, Shard[Any]]] = {}
 """The task that each thread of this process has open, by its file: one, whose sessions go when the next is opened."""
 
 
-def run_shard(file: str, index: int, shards: int, threads: int) -> bytes:
+def run_shard(file: str, arguments: tuple[Any, ...], threads: int) -> bytes:
     """Run one shard of the task in `file`, in a worker; returns its pickled and compressed result."""
     thread = threading.get_ident()
     if _OPENED.get(thread, ("",))[0] != file:
@@ -181,13 +200,7 @@ def run_shard(file: str, index: int, shards: int, threads: int) -> bytes:
         with Path(file).open("rb") as opened:
             task: Task[Any] = pickle.load(opened)
         _OPENED[thread] = file, task.open(threads)
-    return zlib.compress(pickle.dumps(_OPENED[thread][1](index, shards), protocol=pickle.HIGHEST_PROTOCOL), 1)
-
-
-def _forget(file: str) -> None:
-    """Close the task in `file` where threads of this process ran it."""
-    for thread in [thread for thread, (opened, _) in list(_OPENED.items()) if opened == file]:
-        _OPENED.pop(thread, None)
+    return zlib.compress(pickle.dumps(_OPENED[thread][1](*arguments), protocol=pickle.HIGHEST_PROTOCOL), 1)
 
 
 def with_threads(options: ort.SessionOptions, threads: int) -> ort.SessionOptions:
