@@ -79,29 +79,27 @@ def halving_layer_normalization(opset: int, halving_code: bool) -> str:
 
     Args:
         opset: version of the standard operators.
-        halving_code: whether the deviation is coded by a halving neuron as well, and not by a call. A row that holds a
-            number that is not finite has such a mean, by which it becomes NaN.
+        halving_code: whether the deviation is coded by a halving neuron as well, and not by a call.
     """
     if not halving_code:
-        return _by_halving_root(deviation(opset) + _coded_by_call("deviation"), "epsilon", _AFFINE, opset)
+        return _by_halving_root(deviation(opset) + _coded_by_call("deviation"), _AFFINE, opset)
     code = f"""
     {_HALVING_CODE}
     {deviation(opset)}
-    {halving.signed_numbers("coded", "deviation", "deviation_", "deviation_scale", opset)}
-    reading = Mul (mean, zero)
+    {halving.signed_elements("coded", "deviation", "deviation_", "deviation_scale", opset)}
     """
-    return _by_halving_root(code, "epsilon, reading", _AFFINE, opset)
+    return _by_halving_root(code, _AFFINE, opset)
 
 
 def halving_rms_normalization(opset: int, halving_code: bool) -> str:
     """Root-mean-square normalization like `halving_layer_normalization`."""
     if not halving_code:
-        return _by_halving_root(_coded_by_call("x"), "epsilon", _SCALED, opset)
+        return _by_halving_root(_coded_by_call("x"), _SCALED, opset)
     code = f"""
     {_HALVING_CODE}
     {halving.signed_elements("coded", "x", "deviation_", "deviation_scale", opset)}
     """
-    return _by_halving_root(code, "epsilon", _SCALED, opset)
+    return _by_halving_root(code, _SCALED, opset)
 
 
 _HALVING_CODE = halving.SIGN_CONSTANTS + halving.elements_parameters("deviation_")
@@ -111,8 +109,8 @@ def _coded_by_call(deviation: str) -> str:
     return call("coded", deviation, "deviation_", metered=False, scale="deviation_scale")
 
 
-def _by_halving_root(code: str, added: str, affine: str, opset: int) -> str:
-    """y = affine(normalized), where normalized = coded / sqrt(mean(coded**2) + `added`); `code` computes coded."""
+def _by_halving_root(code: str, affine: str, opset: int) -> str:
+    """y = affine(normalized), where normalized = coded / sqrt(mean(coded**2) + epsilon); `code` computes coded."""
     statements = f"""
     {_AXIS}
     {halving.CONSTANTS}
@@ -120,7 +118,7 @@ def _by_halving_root(code: str, added: str, affine: str, opset: int) -> str:
     {halving.rows_parameters("rsqrt_")}
     {code}
     {_variance(opset)}
-    v = Sum (variance, {added})
+    v = Sum (variance, epsilon)
     {halving.inverse_root("inverse_deviation", "v")}
     normalized = Mul (coded, inverse_deviation)
     {affine}
