@@ -98,7 +98,9 @@ class Arithmetic:
         """
         if self._double:
             return self.Sub(v, self.Mul(n, step))
-        leading = round(step * _EXACT / 2.0 ** math.floor(math.log2(step))) * 2.0 ** math.floor(math.log2(step)) / _EXACT
+        leading = (
+            round(step * _EXACT / 2.0 ** math.floor(math.log2(step))) * 2.0 ** math.floor(math.log2(step)) / _EXACT
+        )
         return self.Sub(self.Sub(v, self.Mul(n, leading)), self.Mul(n, step - leading))
 
     def times_power(self, x: ir.Value, exponent: ir.Value) -> ir.Value:

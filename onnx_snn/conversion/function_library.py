@@ -36,17 +36,17 @@ def attach(model: ir.Model, plans: Sequence[SitePlan], used: Iterable[str], conf
     """
     if config.body is Body.CLOSED and not _have_closed_forms(plans):
         raise ConfigError("body 'closed' needs one basis, or thresholds that halve at every step; use body 'loop'")
-    body = Body.LOOP if _has_low_precision(model) else config.body
+    body = Body.LOOP if has_low_precision(model) else config.body
     if config.meter:
-        meter(model, body)
+        meter(model, body, config.precision)
     else:
-        add_functions(model, used, body, metered=False)
+        add_functions(model, used, body, metered=False, precision=config.precision)
     model.ir_version = max(model.ir_version, MIN_IR_VERSION)
     model.metadata_props[VERSION_KEY] = __version__
     model.metadata_props[CONFIG_KEY] = json.dumps(config.to_json(), sort_keys=True)
 
 
-def _has_low_precision(model: ir.Model) -> bool:
+def has_low_precision(model: ir.Model) -> bool:
     """Whether `model` holds float16 or bfloat16.
 
     Between standard nodes onnxruntime drops casts to such a type and back, as in a closed body, and so rounds less

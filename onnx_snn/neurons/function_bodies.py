@@ -116,11 +116,11 @@ def _text(operator: Operator, target: Target, body: Body, metered: bool, guarant
 def _halving_text(operator: Operator, target: Target, guarantees: Guarantees) -> str | None:
     """The statements of `operator` of halving neurons; None if `guarantees` do not allow them."""
     if operator is MBE_NEURON:
-        return halving.mbe_neuron(target) if guarantees.halving_neurons else None
+        return halving.mbe_neuron(target, guarantees) if guarantees.halving_neurons else None
     if not guarantees.halving_primitives:
         return None
     return {
         SPIKING_SOFTMAX.name: lambda: halving.softmax(target),
-        SPIKING_LAYER_NORMALIZATION.name: lambda: halving_layer_normalization(target, guarantees.halving_neurons),
-        SPIKING_RMS_NORMALIZATION.name: lambda: halving_rms_normalization(target, guarantees.halving_neurons),
+        SPIKING_LAYER_NORMALIZATION.name: lambda: halving_layer_normalization(target, guarantees),
+        SPIKING_RMS_NORMALIZATION.name: lambda: halving_rms_normalization(target, guarantees),
     }[operator.name]()

@@ -112,7 +112,7 @@ def inspect(path: str | Path) -> Inspection:
         version=model.metadata_props.get(VERSION_KEY, ""),
         config=_config(model, path),
         operators=dict(sorted(operators.items())),
-        slots=sum(_slots(node) for node in spiking),
+        slots=sum(slots_of(node) for node in spiking),
         nodes=len(nodes),
         functions=tuple(name for domain, name, _ in model.functions if domain == opset.DOMAIN),
     )
@@ -125,7 +125,7 @@ def _config(model: ir.Model, path: str | Path) -> dict[str, Any]:
         raise ModelError(f"{path}: its metadata {CONFIG_KEY!r} is not a JSON object ({error})") from error
 
 
-def _slots(node: ir.Node) -> int:
+def slots_of(node: ir.Node) -> int:
     """Time steps times bases, summed over the neurons of a spiking node: the elements of its thresholds [S, N]."""
     names = opset.operator_of(node).inputs
     thresholds = [value for name, value in zip(names, node.inputs, strict=True) if name.endswith("threshold")]

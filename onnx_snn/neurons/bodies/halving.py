@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 
+from onnx_snn.neurons.bodies.guarantees import Guarantees
 from onnx_snn.neurons.bodies.statements import Target, allowzero, in_subgraph, reduced, root_power, unit_of_last_place
 
 _BELOW_TWO = 2.0 - 2.0**-23
@@ -27,24 +28,31 @@ CONSTANTS = f"""
     """
 """Read by all statements of this module."""
 
-SIGN_CONSTANTS = f"""
+_SIGN_CONSTANTS = f"""
     odd_int = Constant <value_int: int = @polarity> ()
     one = Constant <value = float {{1}}> ()
     slope = Constant <value = float {{{_STEEPEST!r}}}> ()
     signs = Constant <value = float[2] {{1, -1}}> ()
     lowest_sign = Gather (signs, odd_int)
-    lowest = Constant <value_float: float = -inf> ()
     """
-"""Read by `signed_elements`. Only odd neurons can have a sign of -1."""
 
 
-def mbe_neuron(target: Target) -> str:
+def sign_constants(guarantees: Guarantees) -> str:
+    """Read by `signed_elements`. Only odd neurons can have a sign of -1."""
+    lowest = "lowest = Constant <value_float: float = -inf> ()"
+    return lowest if guarantees.one_population else lowest + _SIGN_CONSTANTS
+
+
+def mbe_neuron(target: Target, guarantees: Guarantees) -> str:
     """y = neuron(x) for neurons silent at rest; the last Reshape removes the axis that scale adds to scalars."""
+    parameters = CONSTANTS + sign_constants(guarantees) + elements_parameters("")
+    if guarantees.unscaled:
+        return in_subgraph(parameters + signed_elements("y", "x", "", "scale", target, guarantees), {"y": "x"})
     statements = f"""
-    {signed_elements("y_ranked", "x", "", "scale", target)}
+    {signed_elements("y_ranked", "x", "", "scale", target, guarantees)}
     y = Reshape {allowzero(target)} (y_ranked, shape)
     """
-    return in_subgraph(CONSTANTS + SIGN_CONSTANTS + elements_parameters("") + statements, {"y": "x"})
+    return in_subgraph(parameters + statements, {"y": "x"})
 
 
 def elements_parameters(prefix: str) -> str:
@@ -78,24 +86,30 @@ def _bits(prefix: str) -> str:
     """
 
 
-def signed_elements(result: str, x: str, prefix: str, scale: str, target: Target) -> str:
+def signed_elements(result: str, x: str, prefix: str, scale: str, target: Target, guarantees: Guarantees) -> str:
     """result = neuron(x / scale) * scale by the polarity of the calling op, and x with all its bits where it is NaN.
 
     Max and Min select, and give a NaN back: the lesser of x and -inf is -inf, or the NaN. IsNaN and Where would take as
     long as eight of these statements. The readout is negated, so that the difference from 0 that turns it back leaves
     no -0.
     """
-    return f"""
-    {prefix}scaled = Div ({x}, {scale})
-    {prefix}steep = Mul ({prefix}scaled, slope)
+    scaled, answer = (x, f"{prefix}signed") if guarantees.unscaled else (f"{prefix}scaled", f"{prefix}answer")
+    odd = not guarantees.one_population
+    magnitude, turned = (f"{prefix}magnitude", f"{prefix}turned") if odd else (scaled, f"{prefix}negative")
+    sign = f"""
+    {prefix}steep = Mul ({scaled}, slope)
     {prefix}sign = Clip ({prefix}steep, lowest_sign, one)
-    {prefix}magnitude = Mul ({prefix}scaled, {prefix}sign)
-    {_elements(f"{prefix}negative", f"{prefix}magnitude", x, prefix, -1.0, target)}
-    {prefix}turned = Mul ({prefix}negative, {prefix}sign)
-    {prefix}signed = Sub (zero, {prefix}turned)
-    {prefix}answer = Mul ({prefix}signed, {scale})
+    {prefix}magnitude = Mul ({scaled}, {prefix}sign)
+    """
+    return f"""
+    {"" if guarantees.unscaled else f"{scaled} = Div ({x}, {scale})"}
+    {sign if odd else ""}
+    {_elements(f"{prefix}negative", magnitude, x, prefix, -1.0, target)}
+    {f"{turned} = Mul ({prefix}negative, {prefix}sign)" if odd else ""}
+    {prefix}signed = Sub (zero, {turned})
+    {"" if guarantees.unscaled else f"{answer} = Mul ({prefix}signed, {scale})"}
     {prefix}missing = Min ({x}, lowest)
-    {result} = Max ({prefix}missing, {prefix}answer)
+    {result} = Max ({prefix}missing, {answer})
     """
 
 

@@ -31,9 +31,7 @@ def _through_mantissa(
     any_elements = Sign (elements)
     {prefix}spikes = Mul (spikes_of_rows, any_elements)
     """
-    select = (
-        f"mantissa_wide = Where (regular, quotient, {unit})" if metered else "mantissa_wide = Identity (quotient)"
-    )
+    select = f"mantissa_wide = Where (regular, quotient, {unit})" if metered else "mantissa_wide = Identity (quotient)"
     return f"""
     regular = Greater (power, zero_wide)
     quotient = Div (v_wide, {divisor})

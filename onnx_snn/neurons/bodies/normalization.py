@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from onnx_snn.neurons.bodies import halving
+from onnx_snn.neurons.bodies.guarantees import Guarantees
 from onnx_snn.neurons.bodies.mantissas import constants, reciprocal_square_root
 from onnx_snn.neurons.bodies.mbe_neuron import call
 from onnx_snn.neurons.bodies.statements import Target, in_subgraph, reduced
@@ -74,35 +75,36 @@ def rms_normalization(target: Target, metered: bool) -> str:
     return _normalized("deviation = Identity (x)", _SCALED, target, metered)
 
 
-def halving_layer_normalization(target: Target, halving_code: bool) -> str:
+def halving_layer_normalization(target: Target, guarantees: Guarantees) -> str:
     """Layer normalization whose root is computed by a halving neuron, where variances are finite.
 
     Args:
         target: what the body is written for.
-        halving_code: whether the deviation is coded by a halving neuron as well, and not by a call.
+        guarantees: whether the deviation is coded by a halving neuron as well, and not by a call, and of which kind.
     """
-    if not halving_code:
+    if not guarantees.halving_neurons:
         return _by_halving_root(deviation(target) + _coded_by_call("deviation"), _AFFINE, target)
     code = f"""
-    {_HALVING_CODE}
+    {_code_parameters(guarantees)}
     {deviation(target)}
-    {halving.signed_elements("coded", "deviation", "deviation_", "deviation_scale", target)}
+    {halving.signed_elements("coded", "deviation", "deviation_", "deviation_scale", target, guarantees)}
     """
     return _by_halving_root(code, _AFFINE, target)
 
 
-def halving_rms_normalization(target: Target, halving_code: bool) -> str:
+def halving_rms_normalization(target: Target, guarantees: Guarantees) -> str:
     """Root-mean-square normalization like `halving_layer_normalization`."""
-    if not halving_code:
+    if not guarantees.halving_neurons:
         return _by_halving_root(_coded_by_call("x"), _SCALED, target)
     code = f"""
-    {_HALVING_CODE}
-    {halving.signed_elements("coded", "x", "deviation_", "deviation_scale", target)}
+    {_code_parameters(guarantees)}
+    {halving.signed_elements("coded", "x", "deviation_", "deviation_scale", target, guarantees)}
     """
     return _by_halving_root(code, _SCALED, target)
 
 
-_HALVING_CODE = halving.SIGN_CONSTANTS + halving.elements_parameters("deviation_")
+def _code_parameters(guarantees: Guarantees) -> str:
+    return halving.sign_constants(guarantees) + halving.elements_parameters("deviation_")
 
 
 def _coded_by_call(deviation: str) -> str:
