@@ -163,6 +163,8 @@ OPTIONS = [
     "strict",
     "meter",
     "guard",
+    "inline",
+    "precision",
     "nodes",
 ]
 

@@ -15,7 +15,7 @@ from onnx_snn.config.convert_config import (
     Preset,
     Scope,
 )
-from onnx_snn.neurons.opset import Body
+from onnx_snn.neurons.opset import Body, Precision
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
@@ -59,6 +59,17 @@ def add_network(network: argparse._ArgumentGroup) -> None:
         action="store_true",
         default=None,
         help="add an output that counts, for each neuron, the elements beyond the range that it represents",
+    )
+    network.add_argument(
+        "--inline",
+        action="store_true",
+        default=None,
+        help="write spiking nodes as standard operators, for hosts that refuse functions; no kernel runs them",
+    )
+    network.add_argument(
+        "--precision",
+        choices=[precision.value for precision in Precision],
+        help="single: functions in the file without float64, for hosts without it",
     )
     network.add_argument(
         "--headroom",

@@ -208,7 +208,7 @@ class ConvertConfig:
         return NeuronSettings(self.timesteps, self.gate, self.headroom)
 
     def to_json(self) -> dict[str, Any]:
-        """The options as JSON values; `from_json` restores them. Those of `_UNLISTED` are left out where they are defaults."""
+        """The options as JSON values, but for defaults of `_UNLISTED`; `from_json` restores them."""
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         values["nodes"] = [entry.to_json() for entry in self.nodes]
         values |= {name: values[name].value for name in ("scope", "preset", "body", "precision")}

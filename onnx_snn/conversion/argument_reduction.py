@@ -10,10 +10,11 @@
     sin, cos     v = r + 2 pi n,    sin(v)      = neuron(r)                  r in [-pi, pi]
 
 Mantissas and exponents are split as in docs/op_spec.md, in float64, where every float32 is a normal number: a power of
-two is the unit in the last place of a multiple. In single precision, the multiple of a number from 2**104 on is
-infinite, and so is 2**(a*e) where it exceeds the float32 numbers. Where v is 0, not finite or outside the domain of the function, the
-result is that of the standard operators; so it is for such multiples. An argument that the network computes may have erred across the border of the
-domain, as a sum of squares by neurons does near 0: of roots and logarithms of such, the magnitude is the argument.
+two is the unit in the last place of a multiple. Where v is 0, not finite or outside the domain of the function, the
+result is that of the standard operators. In single precision it is so as well from 2**104 on, as such a multiple is
+infinite, and a whole power that comes near the largest float32 may overflow. An argument that the network computes may
+have erred across the border of the domain, as a sum of squares by neurons does near 0: of roots and logarithms of such,
+the magnitude is the argument.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ from onnx_snn.neurons.bodies.guarantees import Guarantees
 from onnx_snn.neurons.bodies.statements import SINGLE_PASS
 from onnx_snn.neurons.function_bodies import function_protos
 from onnx_snn.neurons.opset import DOMAIN, OPERATORS, Body, Precision
-from onnx_snn.profiling.inspection import slots_of
+from onnx_snn.profiling.inspection import spiking_records
 from onnx_snn.profiling.spike_outputs import guarantees_of
 from onnx_snn.rules.rule import name_of
 
@@ -45,17 +45,7 @@ def inlined(model: ir.Model, body: Body, precision: Precision) -> ir.Model:
     """
     copy = model.clone()
     others, spiking = set(copy.graph.all_nodes()), _spiking_nodes(copy)
-    copy.metadata_props[INLINED_KEY] = json.dumps(
-        [
-            {
-                "name": name_of(node),
-                "operator": node.op_type,
-                "source": node.metadata_props.get(SOURCE_KEY, "?"),
-                "slots": slots_of(node),
-            }
-            for node in spiking
-        ]
-    )
+    copy.metadata_props[INLINED_KEY] = json.dumps(spiking_records(spiking))
     low_precision = has_low_precision(copy)
     if body is Body.CLOSED and not low_precision:
         _add_own_functions(copy, spiking, precision)
@@ -114,7 +104,8 @@ def _open_single_passes(model: ir.Model) -> None:
         if body is None or body.name != SINGLE_PASS or PART_OF_KEY not in loop.metadata_props:
             continue
         for inner, outer in zip(body.inputs[2:], loop.inputs[2:], strict=True):
-            ir.convenience.replace_all_uses_with(inner, outer)
+            assert outer is not None, "a Loop reads what it carries"
+            inner.replace_all_uses_with(outer)
         results, nodes = list(body.outputs)[1:], list(body)
         body.outputs.clear()
         body.remove(nodes)

@@ -46,11 +46,13 @@ from onnx_snn.conversion.examination import (
     name_of_source,
 )
 from onnx_snn.conversion.folder import Configurations, convert_folder
-from onnx_snn.conversion.function_library import attach, closed_body_copy
+from onnx_snn.conversion.function_library import attach, closed_body_copy, have_closed_forms
 from onnx_snn.conversion.fused_reference import reference_note
+from onnx_snn.conversion.inlining import inlined
 from onnx_snn.conversion.neuron_choice import choose_neurons
 from onnx_snn.conversion.neuron_rules import PlansOf, by_rule
-from onnx_snn.conversion.report import ConversionReport
+from onnx_snn.conversion.precision import single_precision_error
+from onnx_snn.conversion.report import ConversionReport, OutputReport
 from onnx_snn.conversion.rewriter import rewrite
 from onnx_snn.conversion.run_options import RunOptions
 from onnx_snn.conversion.silent_data import silent_inputs_warning
@@ -66,6 +68,7 @@ from onnx_snn.evaluation.range_guard import Guard, add_guard
 from onnx_snn.graph.custom_libraries import check_libraries
 from onnx_snn.graph.model_reader import ModelSource
 from onnx_snn.graph.model_writer import save_model
+from onnx_snn.neurons.opset import Body, Precision
 from onnx_snn.profiling.gain import measured_gain
 
 PROFILED_SAMPLES = 4
@@ -181,12 +184,17 @@ def convert_model(
         converted = by_rule(converted_with, fitter)
     with stopwatch("save"):
         guard = _save(converted.model, original, str(output), config)
+    single: tuple[OutputReport, ...] = ()
+    if config.precision is Precision.SINGLE:
+        with stopwatch("single"):
+            body = Body.CLOSED if have_closed_forms(converted.coverage.plans) else Body.LOOP
+            single = single_precision_error(converted.model, verified, body)
     if weight_count(original) < PROFILED_WEIGHTS:
         with stopwatch("profile"):
             gain = measured_gain(converted.model, verified[:PROFILED_SAMPLES]) or gain
     samples, comparison = calibrated.calibration.samples, converted.comparison
     report = converted.coverage.report(str(output), config, stopwatch.seconds, comparison, samples, error, gain)
-    report = dataclasses.replace(_with_upgrade(report, upgrade), guard=guard)
+    report = dataclasses.replace(_with_upgrade(report, upgrade), guard=guard, single=single)
     if weight_count(original) >= PROFILED_WEIGHTS:
         return report
     with stopwatch("advise"):
@@ -203,11 +211,14 @@ def convert_model(
 
 
 def _save(model: ir.Model, original: ir.Model, output: str, config: ConvertConfig) -> Guard | None:
-    """Write the network, with a range guard where `config` asks for one, which is returned."""
+    """Write the network, inlined and with a range guard where `config` asks for it; the guard is returned."""
     guard = None
     if config.guard:
         model = model.clone()
-        guard = add_guard(model)
+        guard = add_guard(model, config.precision)
+    if config.inline:
+        model = inlined(model, config.body, config.precision)
+    if config.guard or config.inline:
         check_valid(model, original)
     save_model(model, output)
     return guard
@@ -265,7 +276,7 @@ def _converted(
             coverage.check_complete()
     decomposed = model.clone()
     with stopwatch("rewrite"):
-        attach(model, coverage.plans, rewrite(model, coverage.plans), config)
+        attach(model, coverage.plans, rewrite(model, coverage.plans, config.precision), config)
         forget_ranks(model, examined.ranks)
     with stopwatch("verify"):
         check_invariants(original, model)

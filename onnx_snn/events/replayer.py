@@ -23,6 +23,7 @@ from onnx_snn.evaluation.range_guard import load_unguarded
 from onnx_snn.events.coded_operands import builder_of
 from onnx_snn.events.products import Outcome, ReplayableProduct
 from onnx_snn.events.report import Replay, replay_of
+from onnx_snn.graph.inlined import refuse_inlined
 from onnx_snn.graph.model_reader import ModelSource
 from onnx_snn.profiling.counters import Counters
 from onnx_snn.rules.rule import name_of
@@ -60,6 +61,7 @@ def replay(
         CalibrationError: the data does not fit the model, or the model fails on it.
     """
     network = load_unguarded(model, custom_ops)
+    refuse_inlined(network, str(model) if isinstance(model, (str, Path)) else type(model).__name__)
     name = str(model) if isinstance(model, (str, Path)) else type(model).__name__
     source, judge = with_model_folder(data, model), JudgeOfModel(network)
     feeds = open_feeds(source, input_specs(network), batch_size=batch_size, max_samples=samples, judge=judge)

@@ -11,6 +11,7 @@ import onnx_ir as ir
 
 from onnx_snn.data.specs import Feed
 from onnx_snn.formatting import wrapped
+from onnx_snn.graph.inlined import is_inlined
 from onnx_snn.neurons.opset import DOMAIN
 from onnx_snn.profiling.activity import ProductKind
 from onnx_snn.profiling.energy import EnergyCosts
@@ -92,11 +93,13 @@ def measured_gain(network: ir.Model, feeds: Iterable[Feed], *, kernels: bool = T
         kernels: use the kernels where they are installed.
 
     Returns:
-        The gain; None for a network with spiking nodes in branches, whose spikes cannot be counted.
+        The gain; None for a network with spiking nodes in branches, or inlined, whose spikes cannot be counted.
 
     Raises:
         CalibrationError: a run fails.
     """
+    if is_inlined(network):
+        return None
     if any(node.domain == DOMAIN and node.graph is not network.graph for node in network.graph.all_nodes()):
         return None
     profiler = Profiler(network, session_options(quiet=True, kernels=kernels), kernels=kernels)

@@ -42,6 +42,7 @@ from onnx_snn.errors import ModelError
 from onnx_snn.evaluation.range_guard import load_unguarded
 from onnx_snn.formatting import wrapped
 from onnx_snn.graph.custom_libraries import libraries_of
+from onnx_snn.graph.inlined import refuse_inlined
 from onnx_snn.graph.model_reader import ModelSource
 from onnx_snn.graph.model_writer import save_model
 from onnx_snn.neurons.opset import DOMAIN
@@ -136,12 +137,13 @@ def profile(
         custom_ops: libraries of custom operators that the network needs.
 
     Raises:
-        ModelError: the model cannot be loaded, or has no spiking node.
+        ModelError: the model cannot be loaded, or has no spiking node, or they are inlined.
         LibraryError: onnxruntime cannot load the library with the kernels, or one of `custom_ops`.
         CalibrationError: the data does not fit the model, or the model fails on it.
     """
     network = load_unguarded(model, custom_ops)
     name = str(model) if isinstance(model, (str, Path)) else type(model).__name__
+    refuse_inlined(network, name)
     if not countable_nodes(network):
         if any(node.domain == DOMAIN for node in network.graph.all_nodes()):
             raise ModelError(f"{name}: its spiking nodes all lie in branches, where spikes are not counted")
