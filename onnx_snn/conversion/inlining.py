@@ -47,8 +47,7 @@ def inlined(model: ir.Model, body: Body, precision: Precision) -> ir.Model:
     others, spiking = set(copy.graph.all_nodes()), _spiking_nodes(copy)
     copy.metadata_props[INLINED_KEY] = json.dumps(spiking_records(spiking))
     low_precision = has_low_precision(copy)
-    if body is Body.CLOSED and not low_precision:
-        _add_own_functions(copy, spiking, precision)
+    _add_own_functions(copy, spiking, Body.LOOP if low_precision else body, precision)
     for node in spiking:
         node.metadata_props[PART_OF_KEY] = name_of(node)
     outputs = {str(value.name) for node in spiking for value in node.outputs}
@@ -72,25 +71,28 @@ def _spiking_nodes(model: ir.Model) -> list[ir.Node]:
     return [node for node in model.graph.all_nodes() if node.domain == DOMAIN]
 
 
-def _add_own_functions(model: ir.Model, spiking: list[ir.Node], precision: Precision) -> None:
-    """Let each plain spiking node call overloads of its functions that are written for its own neurons."""
-    overloads: dict[Guarantees, str] = {}
+def _add_own_functions(model: ir.Model, spiking: list[ir.Node], body: Body, precision: Precision) -> None:
+    """Let each spiking node, but for guarded ones, call overloads of functions that are written for its own neurons."""
+    overloads: dict[tuple[Guarantees, Body, bool], str] = {}
     for node in spiking:
-        if node.op_type not in OPERATORS or len(node.outputs) > 1:
+        if node.op_type not in OPERATORS:
             continue
-        guarantees = guarantees_of([node])
-        node.overload = overloads.setdefault(guarantees, str(len(overloads) + 1))
+        metered, guarantees = len(node.outputs) > 1, guarantees_of([node])
+        own = body if guarantees.closed else Body.LOOP
+        node.overload = overloads.setdefault((guarantees, own, metered), str(len(overloads) + 1))
         if node.op_identifier() in model.functions:
             continue
-        for proto in function_protos(
+        protos = function_protos(
             [node.op_type],
             opset=model.graph.opset_imports[""],
-            body=Body.CLOSED,
+            body=own,
+            metered=metered,
             guarantees=guarantees,
             precision=precision,
-        ):
-            proto.overload = node.overload
+        )
+        for proto in protos:
             function = ir.serde.deserialize_function(proto)
+            function.overload = node.overload
             for call in function.all_nodes():
                 if call.domain == DOMAIN:
                     call.overload = node.overload
@@ -132,6 +134,8 @@ def _fold(model: ir.Model, parts: list[ir.Node]) -> None:
 def _value(node: ir.Node, opset: int) -> np.ndarray | None:
     """What `node` computes where it reads constants alone, in ONNX's reference; None where it does not."""
     if len(node.outputs) != 1 or any(value is None or value.is_graph_input() for value in node.inputs):
+        return None
+    if any(attribute.type == ir.AttributeType.GRAPH for attribute in node.attributes.values()):
         return None
     if node.op_type == "Constant":
         tensor = constant(node.outputs[0])

@@ -44,7 +44,9 @@ class Guarantees:
             positive numbers, and codes of deviations are so small that variances are finite: what is inverted is never
             infinite, and 0 in rows of zeros only.
         one_population: no neuron is odd, so that none has a sign.
+        closed: closed bodies compute all neurons.
         unscaled: every channel scale is 1.
+        one_basis: whether all neurons have one basis, or all have several; None where neither is so.
     """
 
     float32_sums: bool = False
@@ -53,7 +55,9 @@ class Guarantees:
     halving: bool = False
     regular_primitives: bool = False
     one_population: bool = False
+    closed: bool = False
     unscaled: bool = False
+    one_basis: bool | None = None
 
     @property
     def halving_neurons(self) -> bool:
@@ -82,12 +86,15 @@ class Guarantees:
         """
         roles = list(neurons)
         listed = [neuron for _, neuron in roles]
+        singles = {neuron.bases == 1 for neuron in listed}
         return cls(
             float32_sums=all(map(_sums_in_float32, listed)),
             silent_at_rest=all(map(_is_silent_at_rest, listed)),
             halving=all(neuron.halving is not None for role, neuron in roles if not role.is_primitive),
             regular_primitives=all(_is_regular(role, neuron, largest_scale) for role, neuron in roles),
             one_population=all(neuron.polarity == 0 for neuron in listed),
+            one_basis=singles.pop() if len(singles) == 1 else None,
+            closed=all(map(has_closed_form, listed)),
             unscaled=largest_scale == smallest_scale == 1.0,
             ungated_singles=all(neuron.bases > 1 or np.isfinite(neuron.reset).all() for neuron in listed),
         )

@@ -28,7 +28,7 @@ def mbe_neuron(target: Target, body: Body, guarantees: Guarantees, metered: bool
         "scaled = Div (x, scale)",
         sign,
         _MEMBRANE,
-        closed_form.weighted_sum(product, guarantees.float32_sums)
+        closed_form.weighted_sum(product, guarantees)
         if closed
         else _time_loop(metered) + product.replace("RESULT", "sum"),
         rounded,
