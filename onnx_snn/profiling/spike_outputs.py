@@ -70,13 +70,13 @@ class Meter(NamedTuple):
 
     @property
     def scales(self) -> tuple[float, float]:
-        """The smallest and the largest channel scale of the neuron, 1 where it has none.
+        """The smallest and the largest channel scale of the neuron; 1 where it has none, or is given no elements.
 
         Raises:
             ModelError: the scale is not stored, but computed.
         """
         scale = self._stored("scale") if self._scaled else UNSCALED
-        return float(scale.min()), float(scale.max())
+        return (float(scale.min()), float(scale.max())) if scale.size else (1.0, 1.0)
 
     @property
     def _scaled(self) -> bool:
