@@ -23,5 +23,5 @@ def refuse_inlined(model: ir.Model, name: str) -> None:
     if is_inlined(model):
         raise ModelError(
             f"{name}: its spiking nodes are written as standard operators (convert --inline), so that their spikes "
-            "cannot be told apart; give the file of the same options without --inline, which has the same outputs"
+            "cannot be told apart; give the file of the same options without --inline"
         )
