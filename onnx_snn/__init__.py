@@ -31,8 +31,13 @@ from onnx_snn.evaluation.comparison import Evaluation, compare
 from onnx_snn.evaluation.metrics import Metric
 from onnx_snn.evaluation.node_sensitivity import NodeSensitivity, Sensitivity
 from onnx_snn.evaluation.sensitivity import sensitivity
+from onnx_snn.events.neurobench import NeuroBench
+from onnx_snn.events.neurobench_meter import neurobench
 from onnx_snn.events.replayer import replay
 from onnx_snn.events.report import Replay, ReplayedProduct
+from onnx_snn.events.spike_export import SpikeExport, export_spikes
+from onnx_snn.events.spike_exporter import WrittenNeuron
+from onnx_snn.events.spike_record import SpikeRecord, read_spikes
 from onnx_snn.exporter import export
 from onnx_snn.neurons.functions import ScalarFunction, register
 from onnx_snn.neurons.mbe import MbeNeuron
@@ -72,6 +77,7 @@ __all__ = [
     "Metric",
     "Minimize",
     "ModelError",
+    "NeuroBench",
     "NeuronActivity",
     "NeuronError",
     "NeuronView",
@@ -95,18 +101,24 @@ __all__ = [
     "ScalarFunction",
     "Scope",
     "Sensitivity",
+    "SpikeExport",
+    "SpikeRecord",
     "Status",
     "Survey",
     "TuningPoint",
     "TuningReport",
+    "WrittenNeuron",
     "__version__",
     "compare",
     "convert",
     "export",
+    "export_spikes",
     "get_library_path",
     "inspect",
+    "neurobench",
     "pack",
     "profile",
+    "read_spikes",
     "register",
     "replay",
     "sensitivity",

@@ -14,14 +14,13 @@ from graphs import graph
 from networks import normal, tokens
 
 import onnx_snn
-from onnx_snn import ModelError
+from onnx_snn import ModelError, NeuroBench
 from onnx_snn.cli.main import main
-from onnx_snn.events.neurobench import BY_BASIS, BY_ELEMENT, NeuroBench
-from onnx_snn.events.neurobench_meter import neurobench
+from onnx_snn.events.neurobench import BY_BASIS, BY_ELEMENT
 from onnx_snn.graph.model_reader import load_model
 from onnx_snn.neurons.mbe import spike_trains
-from onnx_snn.profiling.spike_outputs import meter
 from onnx_snn.neurons.opset import Body
+from onnx_snn.profiling.spike_outputs import meter
 
 SAMPLES = 6
 
@@ -50,7 +49,7 @@ def layer(folder: Path) -> Path:
 
 
 def measured(path: Path, data: Any, **options: Any) -> NeuroBench:
-    return neurobench(path, data, progress=False, **options)
+    return onnx_snn.neurobench(path, data, progress=False, **options)
 
 
 def figures(result: NeuroBench) -> dict[str, float]:
@@ -66,9 +65,8 @@ def figures(result: NeuroBench) -> dict[str, float]:
 
 def of_package(path: Path, x: np.ndarray[Any, Any]) -> dict[str, float]:
     """The same of NeuroBench's own metrics: a Linear behind a spiking layer, one call for each time step and basis."""
+    pytest.importorskip("neurobench", reason="neurobench is not installed: pip install neurobench")
     torch = pytest.importorskip("torch")
-    for name in ("neurobench", "snntorch"):
-        pytest.importorskip(name, reason=f"{name} is not installed: pip install neurobench")
     from neurobench.metrics.static import ConnectionSparsity
     from neurobench.metrics.workload import ActivationSparsity, MembraneUpdates, SynapticOperations
     from neurobench.models import TorchModel
@@ -156,7 +154,7 @@ def test_both_denominators_are_named(linear: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_transformer_counts_as_its_profile(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_transformer_counts_as_its_profile(tmp_path: Path) -> None:
     """No weight is 0, so that operations are those of `profile`; products of activations are apart."""
     path = tmp_path / "s.onnx"
     onnx_snn.convert(networks.transformer(), path, tokens(8), fast=True, progress=False)
@@ -175,7 +173,9 @@ def test_a_transformer_counts_as_its_profile(tmp_path: Path, capsys: pytest.Capt
     }
     slots = sum(neuron.elements * neuron.slots for neuron in profile.neurons)
     assert values["ActivationSparsity"] == 1 - sum(neuron.total for neuron in profile.neurons) / slots
-    assert values["Footprint"] == sum(value.const_value.nbytes for value in load_model(path).graph.initializers.values())
+    assert values["Footprint"] == sum(
+        value.const_value.nbytes for value in load_model(path).graph.initializers.values()
+    )
 
 
 def test_a_spike_at_the_border_has_the_synapses_of_its_place(tmp_path: Path) -> None:

@@ -67,6 +67,11 @@ class ObservedNode:
         return name_of(self.node)
 
     @property
+    def input(self) -> str:
+        """Name of the tensor that the node reads."""
+        return str(self._read()["x"].name)
+
+    @property
     def observed(self) -> list[str]:
         """Names of the tensors of a run that `fired` reads."""
         return [str(value.name) for value in self._read().values() if value.const_value is None]

@@ -7,7 +7,20 @@ import argparse
 from collections.abc import Callable
 from typing import Protocol
 
-from onnx_snn.cli.commands import compare, convert, demo, export, inspect, pack, profile, replay, report, tune
+from onnx_snn.cli.commands import (
+    compare,
+    convert,
+    demo,
+    export,
+    inspect,
+    pack,
+    profile,
+    raster,
+    replay,
+    report,
+    spikes,
+    tune,
+)
 from onnx_snn.cli.options import Commands
 
 
@@ -31,6 +44,8 @@ COMMANDS: dict[str, Command] = {
     "compare": compare,
     "profile": profile,
     "replay": replay,
+    "spikes": spikes,
+    "raster": raster,
     "report": report,
     "pack": pack,
     "demo": demo,
