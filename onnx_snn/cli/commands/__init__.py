@@ -20,6 +20,7 @@ from onnx_snn.cli.commands import (
     report,
     spikes,
     tune,
+    unroll,
 )
 from onnx_snn.cli.options import Commands
 
@@ -46,6 +47,7 @@ COMMANDS: dict[str, Command] = {
     "replay": replay,
     "spikes": spikes,
     "raster": raster,
+    "unroll": unroll,
     "report": report,
     "pack": pack,
     "demo": demo,
