@@ -56,6 +56,7 @@ from onnx_snn.tuning.solver import Minimize
 from onnx_snn.tuning.trial_runner import TuningPoint
 from onnx_snn.tuning.tuner import tune
 from onnx_snn.tuning.tuning_report import TuningReport
+from onnx_snn.unrolling.unroller import Unrolled, unroll
 from onnx_snn.version import __version__
 
 __all__ = [
@@ -107,6 +108,7 @@ __all__ = [
     "Survey",
     "TuningPoint",
     "TuningReport",
+    "Unrolled",
     "WrittenNeuron",
     "__version__",
     "compare",
@@ -127,6 +129,7 @@ __all__ = [
     "survey",
     "tune",
     "tune_folder",
+    "unroll",
     "write_html",
     "write_images",
 ]

@@ -58,6 +58,7 @@ NAMES = [
     "Survey",
     "TuningPoint",
     "TuningReport",
+    "Unrolled",
     "WrittenNeuron",
     "__version__",
     "compare",
@@ -78,6 +79,7 @@ NAMES = [
     "survey",
     "tune",
     "tune_folder",
+    "unroll",
     "write_html",
     "write_images",
 ]

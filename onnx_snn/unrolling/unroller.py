@@ -119,16 +119,15 @@ class _Unroller:
                 self._spikes[node.outputs[0]] = self._of_neuron(node)
             elif product_operator(node) is not None:
                 self._write_product(node)
-        for node in neurons:
-            write = self._writer(node)
-            answer = self._spikes[node.outputs[0]].decoded(write)
+        # An answer may be the argument of another neuron, so that all are written before any is replaced.
+        answers = [self._answer(node) for node in neurons]
+        for node, (write, answer) in zip(neurons, answers, strict=True):
             self._replace(node, write, answer)
         network = self._network
         for identifier in [each for each in network.functions if each[0] == DOMAIN]:
             del network.functions[identifier]
         InlinePass()(network)
         RemoveUnusedNodesPass()(network)
-        self._constants.remove_unused()
         network.graph.opset_imports.pop(DOMAIN, None)
         count = sum(1 for _ in network.graph.all_nodes())
         return Unrolled(count, len(neurons), tuple(self._products), self._dense)
@@ -146,6 +145,13 @@ class _Unroller:
         spikes = SpikeTensor.of(write, stored.neuron, argument, wide, self._rank(argument))
         self._network.graph.insert_before(node, write.taken())
         return spikes
+
+    def _answer(self, node: ir.Node) -> tuple[GraphWriter, ir.Value]:
+        """The decoded answer of a neuron, in nodes before it."""
+        write = self._writer(node)
+        answer = self._spikes[node.outputs[0]].decoded(write)
+        self._network.graph.insert_before(node, write.taken())
+        return write, answer
 
     def _write_product(self, node: ir.Node) -> None:
         """Replace a product by sums over the spikes of its first coded operand."""
