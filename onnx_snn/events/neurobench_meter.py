@@ -26,7 +26,7 @@ from onnx_snn.evaluation.range_guard import load_unguarded
 from onnx_snn.events.bilinear import Bilinear
 from onnx_snn.events.coded_operands import CodedOperand, builder_of
 from onnx_snn.events.neurobench import Activity, NeuroBench, SynapticOperations
-from onnx_snn.events.observed_neurons import ObservedNode, full_name
+from onnx_snn.events.observed_neurons import ObservedNode
 from onnx_snn.events.products import BILINEAR
 from onnx_snn.graph.model_reader import ModelSource
 from onnx_snn.graph.node_builder import NodeBuilder
@@ -166,7 +166,7 @@ class _Meter:
             self._effective[name] = self._effective.get(name, SynapticOperations()) + layer.operations(tensors)
         for node in self._nodes:
             for fired in node.fired(tensors):
-                own, trains = full_name(node.name, fired.role), fired.trains()
+                own, trains = fired.role.within(node.name), fired.trains()
                 steps = Activity(steps=trains[:, 0].size, active_steps=int(trains.any(axis=1).sum()))
                 self._active[own] = self._active.get(own, Activity()) + steps
         if not self._weights:

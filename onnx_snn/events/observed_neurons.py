@@ -94,8 +94,3 @@ class ObservedNode:
         inputs = zip(operator_of(self.node).inputs, self.node.inputs, strict=True)
         wanted = ("x", "scale", "deviation_scale", "epsilon")
         return {name: value for name, value in inputs if name in wanted and value is not None}
-
-
-def full_name(node: str, role: NeuronRole) -> str:
-    """Name of a neuron: that of its node, followed by its own where the node has several."""
-    return node if role is NeuronRole.FUNCTION else f"{node} {role.value}"

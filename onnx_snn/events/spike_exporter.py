@@ -16,7 +16,7 @@ import onnx_ir as ir
 
 from onnx_snn.data.specs import Feed
 from onnx_snn.errors import ConfigError, ModelError, OutputError
-from onnx_snn.events.observed_neurons import ObservedNode, full_name
+from onnx_snn.events.observed_neurons import ObservedNode
 from onnx_snn.events.spike_files import Expected, Format, SpikeWriter
 from onnx_snn.events.spike_record import SampleEvents
 from onnx_snn.neurons.mbe import MbeNeuron
@@ -108,7 +108,7 @@ class SpikeExporter:
         if not nodes:
             raise ModelError("the network has no spiking nodes in its main graph; convert it with: onnx-snn convert")
         found = [
-            _Neuron(full_name(node.name, role), node, role.sees_rows, neuron, meters[node.node, role], Expected())
+            _Neuron(role.within(node.name), node, role.sees_rows, neuron, meters[node.node, role], Expected())
             for node in nodes
             for role, neuron in node.neurons.items()
         ]
@@ -177,7 +177,7 @@ class SpikeExporter:
         tensors = self._observer(feed)
         for node in self._nodes:
             for fired in node.fired(tensors):
-                if (name := full_name(node.name, fired.role)) in self._neurons:
+                if (name := fired.role.within(node.name)) in self._neurons:
                     yield name, SampleEvents.of(fired)
 
     def _written(self, name: str, file: str, events: int) -> WrittenNeuron:
