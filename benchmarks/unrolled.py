@@ -113,7 +113,7 @@ def cells(row: dict[str, Any]) -> tuple[str, ...]:
 PAGE = """# Unrolled networks
 
 Written by `python benchmarks/unrolled.py`; do not edit. The CIFAR-10 networks of models/, scope full, T={timesteps}, on
-{samples} test samples: converted, and unrolled into standard operators with a boolean tensor of spikes for every neuron.
+{samples} test samples: converted, and unrolled into standard operators with boolean tensors of spikes for all neurons.
 Nodes are those of the file, the converted one's without those of its functions. The difference is the norm of that of
 the logits over the norm of the logits of the first row.
 

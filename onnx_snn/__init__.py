@@ -44,7 +44,8 @@ from onnx_snn.neurons.mbe import MbeNeuron
 from onnx_snn.neurons.opset import Body
 from onnx_snn.packing.packer import PackReport, pack
 from onnx_snn.profiling.activity import NeuronActivity, Operand, ProductActivity, ProductKind
-from onnx_snn.profiling.energy import EnergyCosts, EnergyFigure, EnergyReport, EnergyRule
+from onnx_snn.profiling.energy import EnergyCosts, EnergyRule
+from onnx_snn.profiling.energy_report import EnergyFigure, EnergyReport
 from onnx_snn.profiling.inspection import Inspection, inspect
 from onnx_snn.profiling.profiler import Profile, profile
 from onnx_snn.reporting.charts.page import write_html, write_images
