@@ -11,7 +11,7 @@ import networks
 import numpy as np
 import pytest
 from graphs import graph
-from networks import normal, tokens
+from networks import normal
 
 import onnx_snn
 from onnx_snn import ModelError, NeuroBench
@@ -153,19 +153,19 @@ def test_both_denominators_are_named(linear: Path) -> None:
     assert dense == {BY_BASIS: 40 * entry.neuron.slots, BY_ELEMENT: 40 * entry.neuron.timesteps}
 
 
-@pytest.mark.slow
-def test_a_transformer_counts_as_its_profile(tmp_path: Path) -> None:
+def test_attention_counts_as_its_profile(tmp_path: Path) -> None:
     """No weight is 0, so that operations are those of `profile`; products of activations are apart."""
     path = tmp_path / "s.onnx"
-    onnx_snn.convert(networks.transformer(), path, tokens(8), fast=True, progress=False)
-    np.savez(tmp_path / "data.npz", **tokens(5, seed=2))
+    data = {"x": normal(5, 4, 8, seed=2)}
+    onnx_snn.convert(networks.attention(), path, {"x": normal(8, 4, 8)}, fast=True, progress=False)
+    np.savez(tmp_path / "data.npz", **data)
     command = ["profile", str(path), str(tmp_path / "data.npz"), "-q", "--neurobench", str(tmp_path / "n.json")]
     assert main(command) == 0
     values = json.loads((tmp_path / "n.json").read_text())
-    profile = onnx_snn.profile(path, tokens(5, seed=2), progress=False)
+    profile = onnx_snn.profile(path, data, progress=False)
     operations = {product.node: product.synaptic_operations / 5 for product in profile.products}
     assert {name: each["Effective_ACs"] for name, each in values["layers"].items()} == {
-        name: operations[name] for name in networks.SYNAPSES
+        name: operations[name] for name in ["head"]
     }
     extension = values["extension: products of two activations"]["nodes"]
     assert {name: each["Effective_ACs"] for name, each in extension.items()} == {

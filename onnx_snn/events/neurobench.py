@@ -110,7 +110,7 @@ class NeuroBench:
         layers: operations of every product with weights, by name.
         extension: operations of every product of activations, by name.
         assumed_dense: products whose zero weights count as operations, with the reason.
-        unobserved: spiking nodes whose spikes are not counted, with the reason.
+        unobserved: neurons whose spikes are not seen one by one, with the reason.
     """
 
     model: str
@@ -148,7 +148,7 @@ class NeuroBench:
             },
             "layers": {name: each.to_json(self.samples) for name, each in self.layers.items()},
             "zero weights counted": dict(self.assumed_dense),
-            "spikes not counted": dict(self.unobserved),
+            "spikes not seen one by one": dict(self.unobserved),
         }
 
     def save(self, path: str | Path) -> None:

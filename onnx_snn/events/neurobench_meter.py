@@ -28,6 +28,7 @@ from onnx_snn.events.coded_operands import CodedOperand, builder_of
 from onnx_snn.events.neurobench import Activity, NeuroBench, SynapticOperations
 from onnx_snn.events.observed_neurons import ObservedNode
 from onnx_snn.events.products import BILINEAR
+from onnx_snn.events.report import why_left
 from onnx_snn.graph.model_reader import ModelSource
 from onnx_snn.graph.node_builder import NodeBuilder
 from onnx_snn.graph.product_operators import operands_of
@@ -143,7 +144,7 @@ class _Meter:
         self._nodes = [each for node in spiking if (each := ObservedNode.of(node)) is not None]
         layers = [_Layer.of(node, builder) for node in list(observed.graph)]
         self._layers = {name_of(layer.node): layer for layer in layers if layer is not None}
-        self._counters = Counters(observed)
+        self._counters, self._graph = Counters(observed), observed.graph
         names = [name for node in self._nodes for name in node.observed]
         names += [name for layer in self._layers.values() for name in layer.observed]
         names = [*dict.fromkeys(names), *self._counters.outputs]
@@ -194,9 +195,13 @@ class _Meter:
             activity=sum((self._activity(activity) for activity in neurons), Activity()),
             layers={node: each for node, each in operations.items() if node in weighted},
             extension={node: each for node, each in operations.items() if node not in weighted},
-            assumed_dense=dict.fromkeys(sorted(weighted - self._layers.keys()), "in a body, or of packed weights"),
+            assumed_dense={
+                each.node: why_left(each, self._graph)
+                for each in products
+                if each.node in weighted - self._layers.keys()
+            },
             unobserved={
-                activity.name: f"in a body: counts in {BODY_COUNTS}"
+                activity.name: "in the body of a Loop: it counts in all figures but those by element"
                 for activity in neurons
                 if activity.name not in self._active
             },
@@ -224,10 +229,6 @@ class _Meter:
             updates=activity.elements * activity.bases + int(activity.spikes[1:].sum()),
         )
         return counted + self._active.get(activity.name, Activity())
-
-
-BODY_COUNTS = "every denominator but that by element"
-"""Where neurons in the body of a Loop count."""
 
 
 def _footprint(network: ir.Model) -> int:

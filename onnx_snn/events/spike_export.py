@@ -78,7 +78,8 @@ def export_spikes(
 
     Args:
         model: path of a converted .onnx file, `ModelProto` or `onnx_ir.Model`; it is not changed.
-        data: inputs, in any form that `onnx_snn.convert` takes for calibration.
+        data: inputs, in any form that `onnx_snn.convert` takes for calibration. Files and arrays are taken sample by
+            sample; a feed of an iterable, and one of a network that fixes the size of a batch, counts as one sample.
         folder: folder to write; made, or empty.
         nodes: names of nodes or of neurons, or patterns with * and ?; all by default.
         format: "npz", or "hdf5" in the layout of NIRData (extra: events).
@@ -107,7 +108,7 @@ def export_spikes(
     feeds = open_feeds(source, input_specs(network), batch_size=1, max_samples=samples, judge=judge)
     exporter = SpikeExporter(network, nodes, WRITERS[format], kernels=kernels)
     bar = partial(tqdm, disable=None if progress else True, unit="sample")
-    size = exporter.count(bar(feeds.singles(), "count"))
+    size = exporter.count(bar(feeds, "count"))
     what = f"{exporter.files} files of about {size:,} bytes in all"
     if size > max_bytes:
         raise OutputError(
@@ -115,7 +116,7 @@ def export_spikes(
         )
     if announce is not None:
         announce(f"writing {what}{' before compression' if format == 'hdf5' else ''} to {folder}")
-    written = exporter.write(bar(feeds.singles(), "spikes"), folder)
+    written = exporter.write(bar(feeds, "spikes"), folder)
     return SpikeExport(folder, exporter.samples, written)
 
 
