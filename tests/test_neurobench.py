@@ -196,7 +196,7 @@ def test_a_spike_at_the_border_has_the_synapses_of_its_place(tmp_path: Path) -> 
 
 def test_a_product_that_stays_multiplies_what_is_not_zero(tmp_path: Path) -> None:
     network = graph(
-        "h = MatMul (x, w) y = Gelu (h)",
+        "h = MatMul (x, w) y = Relu (h)",
         inputs="float[N,8] x",
         outputs="float[N,5] y",
         initializers=f"float[8,5] w = {{{', '.join(str(float(i % 3)) for i in range(40))}}}",

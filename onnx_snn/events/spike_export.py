@@ -112,7 +112,8 @@ def export_spikes(
     what = f"{exporter.files} files of about {size:,} bytes in all"
     if size > max_bytes:
         raise OutputError(
-            f"'{folder}': {what}, more than {max_bytes:,}; take fewer samples or nodes, or allow more with max_bytes"
+            f"'{folder}': {what}, more than {max_bytes:,}; take fewer samples or nodes, or allow more with --max-bytes "
+            "(max_bytes)"
         )
     if announce is not None:
         announce(f"writing {what}{' before compression' if format == 'hdf5' else ''} to {folder}")
