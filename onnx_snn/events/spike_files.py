@@ -3,8 +3,8 @@
 
 npz    one file a neuron, with the arrays of `onnx_snn.events.spike_record.SpikeRecord`, not compressed
 hdf5   one file a neuron in the layout of `nir.read_data` (NIRData): EventData with indices and times [samples, events],
-       -1 and infinity where a sample has fewer events; the node is called as the file, and has the other arrays as
-       attributes
+       -1 and infinity where a sample has fewer events; the node is called as the file, and its group `neuron` has the
+       other arrays
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ class Hdf5Writer:
         self._index = events.create_dataset("idx", size, index, fillvalue=-1, **packed)
         self._time = events.create_dataset("time", size, np.float32, fillvalue=np.inf, **packed)
         for key, array in fixed_arrays(name, source, neuron).items():
-            node.attrs[key] = array if array.dtype.kind != "U" else str(array)
+            node.create_dataset(f"neuron/{key}", data=array if array.dtype.kind != "U" else str(array))
         self._samples = 0
 
     @staticmethod
