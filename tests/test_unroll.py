@@ -60,7 +60,7 @@ NORM = "y = LayerNormalization(x, gamma, beta)"
         (GELU, {}),
         (SOFTMAX, {}),
         (NORM, {"gate": True, "timesteps": 4}),
-        ("t = Tanh(x) y = Mul(t, x)", {"nodes": [{"name": ".*", "decay": 0.75}]}),
+        ("t = Relu(x) y = Mul(t, x)", {"nodes": [{"name": ".*", "decay": 0.75}]}),
     ],
 )
 @pytest.mark.filterwarnings("ignore:invalid value encountered")
