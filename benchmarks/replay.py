@@ -91,7 +91,7 @@ def page(lines: Sequence[tuple[str, ...]], samples: int) -> str:
         "decoded operands, in units of 2^-53, and of the file's float32 result from the\nsums by spikes, in units of "
         "2^-24. A product counts as reproduced if its spikes decode to the bits of the file's operand,\nthe first "
         "error is at most 1024, and the accumulations are those that `profile` counts. Tuned are networks of `tune` "
-        "with labels,\nfor a loss of at most 0.5 %.\n\n"
+        "with\nlabels, for a loss of at most 0.5 %.\n\n"
         f"```text\n{table(HEADER, lines)}\n```\n"
     )
 
