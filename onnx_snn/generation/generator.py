@@ -102,6 +102,8 @@ class TextGenerator:
         spoken = bool(options.stop) or any(isinstance(prompt, str) for prompt in prompts)
         tokenizer = self.tokenizer if spoken or self._has_tokenizer else None
         ends = self.settings.ends if options.stop_tokens is None else frozenset(options.stop_tokens)
+        if not prompts:
+            raise ConfigError("there is no prompt; give a text, or tokens")
         found = []
         for index, prompt in enumerate(prompts):
             tokens = self.tokenizer.tokens(prompt) if isinstance(prompt, str) else [int(token) for token in prompt]
