@@ -17,11 +17,9 @@ from networks import run
 import onnx_snn
 from onnx_snn import ConfigError, GenerationOptions, ModelError, TextGenerator
 from onnx_snn.cli.main import main
-from onnx_snn.conversion.genai_folder import fit_genai_config
 from onnx_snn.generation.decoder import Decoder
 from onnx_snn.generation.decoder_files import decoder_files
 from onnx_snn.generation.prompt import Side
-from onnx_snn.runtime.session import find_library
 
 ROOT = Path(__file__).parents[1]
 GPT2 = ROOT / "models" / "gpt2-war-and-peace" / "with-past"
@@ -243,56 +241,3 @@ def test_the_command_names_what_is_wrong(
 ) -> None:
     assert main(["generate", "-m", str(GPT2), *arguments]) == 1
     assert message in capsys.readouterr().err
-
-
-# --- onnxruntime-genai ----------------------------------------------------------------------------------------
-
-
-def converted_for_genai(folder: Path, output: Path) -> None:
-    random = np.random.default_rng(0)
-    feeds = [
-        {
-            "tokens": random.integers(VOCABULARY, size=(1, 8)),
-            "mask": np.ones((1, 8), np.int64),
-            **dict.fromkeys(("key.0.old", "value.0.old"), np.zeros((1, 1, 0, 16), np.float32)),
-        }
-        for _ in range(4)
-    ]
-    onnx_snn.convert(folder, output, feeds, fast=True, body="closed", progress=False)
-
-
-def test_genai_generates_the_same_tokens(folders: dict[str, Path], tmp_path: Path) -> None:
-    genai = pytest.importorskip("onnxruntime_genai", reason="onnxruntime-genai is not installed")
-    converted_for_genai(folders["genai"], tmp_path / "spiking")
-    model = genai.Model(str(tmp_path / "spiking"))
-    for prompt in PROMPTS:
-        parameters = genai.GeneratorParams(model)
-        parameters.set_search_options(max_length=len(prompt) + 8, do_sample=False)
-        generator = genai.Generator(model, parameters)
-        generator.append_tokens(np.array(prompt, np.int32))
-        while not generator.is_done():
-            generator.generate_next_token()
-        result = onnx_snn.generate(tmp_path / "spiking", prompt, max_new_tokens=8)
-        kept = result.tokens[0][: -1 if result.endings == ("stop",) else None]  # it leaves out what ends a text
-        assert np.array(generator.get_sequence(0)).tolist()[len(prompt) :] == list(kept)
-
-
-def test_a_folder_for_genai_names_the_kernels_in_it(folders: dict[str, Path], tmp_path: Path) -> None:
-    library = find_library()
-    (tmp_path / "genai_config.json").write_text((folders["genai"] / "genai_config.json").read_text())
-    fit_genai_config(tmp_path)
-    config = json.loads((tmp_path / "genai_config.json").read_text())
-    assert config["search"]["past_present_share_buffer"] is False
-    named = config["model"]["decoder"]["session_options"].get("custom_ops_library")
-    assert named == (None if library is None else library.name)
-    assert library is None or (tmp_path / named).read_bytes() == library.read_bytes()
-
-
-def test_a_library_of_others_stays(folders: dict[str, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    config = json.loads((folders["genai"] / "genai_config.json").read_text())
-    config["model"]["decoder"]["session_options"]["custom_ops_library"] = "theirs.so"
-    (tmp_path / "genai_config.json").write_text(json.dumps(config))
-    fit_genai_config(tmp_path)
-    config = json.loads((tmp_path / "genai_config.json").read_text())
-    assert config["model"]["decoder"]["session_options"]["custom_ops_library"] == "theirs.so"
-    assert (find_library() is None) or "takes no second one" in caplog.text
