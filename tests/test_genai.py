@@ -12,11 +12,13 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 import pytest
-from decoders import GENAI_CONFIG, VOCABULARY, WIDTH, write_genai_folder
+from decoders import GENAI_CONFIG, POSITIONS, VOCABULARY, WIDTH, write_genai_folder
 
 import onnx_snn
-from onnx_snn import ModelError, SaturationWarning
+from onnx_snn import DataFiles, ModelError, SaturationWarning
 from onnx_snn.conversion.genai_folder import fit_genai_config
+from onnx_snn.data.kinds.texts import TextReader
+from onnx_snn.data.specs import InputSpec
 from onnx_snn.runtime.session import find_library
 
 ROOT = Path(__file__).parents[1]
@@ -121,6 +123,23 @@ def test_values_beyond_the_range_of_a_guarded_decoder_are_warned_of_once(decoder
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert generator.generate([5, 6, 7]).tokens == guarded.tokens
+
+
+class Letters:
+    """A tokenizer of Transformers, as far as it is asked: a token for each letter."""
+
+    model_max_length, pad_token = 10**30, "0"
+
+    def __call__(self, texts: list[str], *, max_length: int, **_: Any) -> dict[str, np.ndarray]:
+        ids = np.array([[ord(letter) for letter in text[:max_length]] for text in texts])
+        return {"input_ids": ids, "attention_mask": np.ones_like(ids)}
+
+
+def test_calibration_texts_are_cut_to_the_context(decoder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("onnx_snn.data.kinds.texts.load_tokenizer", lambda _: Letters())
+    specs = [InputSpec(name, np.dtype(np.int64), ("batch", "length")) for name in ("input_ids", "attention_mask")]
+    (feed,) = TextReader(DataFiles("texts.txt", model_folder=decoder), specs).feeds(["war and peace" * 9], ["it"])
+    assert feed["input_ids"].shape == (1, POSITIONS)
 
 
 # --- the page --------------------------------------------------------------------------------------
