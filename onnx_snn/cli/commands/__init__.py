@@ -7,7 +7,22 @@ import argparse
 from collections.abc import Callable
 from typing import Protocol
 
-from onnx_snn.cli.commands import compare, convert, demo, export, generate, inspect, pack, profile, replay, report, tune
+from onnx_snn.cli.commands import (
+    compare,
+    convert,
+    demo,
+    export,
+    generate,
+    inspect,
+    pack,
+    profile,
+    raster,
+    replay,
+    report,
+    spikes,
+    tune,
+    unroll,
+)
 from onnx_snn.cli.options import Commands
 
 
@@ -31,6 +46,9 @@ COMMANDS: dict[str, Command] = {
     "compare": compare,
     "profile": profile,
     "replay": replay,
+    "spikes": spikes,
+    "raster": raster,
+    "unroll": unroll,
     "report": report,
     "pack": pack,
     "generate": generate,
