@@ -39,6 +39,9 @@ from onnx_snn.events.spike_export import SpikeExport, export_spikes
 from onnx_snn.events.spike_record import SpikeRecord, read_spikes
 from onnx_snn.events.spike_source import WrittenNeuron
 from onnx_snn.exporter import export
+from onnx_snn.generation.generator import TextGenerator, TextStream, generate
+from onnx_snn.generation.options import GenerationOptions
+from onnx_snn.generation.result import Generation
 from onnx_snn.neurons.functions import ScalarFunction, register
 from onnx_snn.neurons.mbe import MbeNeuron
 from onnx_snn.neurons.opset import Body
@@ -73,6 +76,8 @@ __all__ = [
     "EnergyReport",
     "EnergyRule",
     "Evaluation",
+    "Generation",
+    "GenerationOptions",
     "Inspection",
     "LibraryError",
     "MbeNeuron",
@@ -107,6 +112,8 @@ __all__ = [
     "SpikeRecord",
     "Status",
     "Survey",
+    "TextGenerator",
+    "TextStream",
     "TuningPoint",
     "TuningReport",
     "Unrolled",
@@ -116,6 +123,7 @@ __all__ = [
     "convert",
     "export",
     "export_spikes",
+    "generate",
     "get_library_path",
     "inspect",
     "neurobench",

@@ -12,6 +12,7 @@ from onnx_snn.cli.commands import (
     convert,
     demo,
     export,
+    generate,
     inspect,
     pack,
     profile,
@@ -50,6 +51,7 @@ COMMANDS: dict[str, Command] = {
     "unroll": unroll,
     "report": report,
     "pack": pack,
+    "generate": generate,
     "demo": demo,
 }
 """The commands by name, in the order of the help text."""
