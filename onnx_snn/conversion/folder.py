@@ -11,6 +11,7 @@ from typing import Any
 from onnx_snn.config.convert_config import ConvertConfig
 from onnx_snn.conversion.destination import staged_folder
 from onnx_snn.conversion.folder_data import data_by_file
+from onnx_snn.conversion.genai_folder import fit_genai_config
 from onnx_snn.conversion.merged_report import merged
 from onnx_snn.conversion.report import ConversionReport
 from onnx_snn.conversion.run_options import RunOptions
@@ -66,6 +67,7 @@ def convert_folder(
     with staged_folder(Path(output), source) as stage:
         reports = [convert_model(file, stage / file.name, sources[file.name], runs[file.name]) for file in files]
         copy_sidecars(source, stage)
+        fit_genai_config(stage)
         write_json(stage / SNN_CONFIG, run.config.to_json() if configs is None else configurations_to_json(configs))
     return merged(str(source), str(output), reports)
 

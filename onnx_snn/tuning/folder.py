@@ -13,6 +13,7 @@ from onnx_snn.config.convert_config import ConvertConfig
 from onnx_snn.conversion.decoder_feeds import ENCODER
 from onnx_snn.conversion.destination import staged_folder
 from onnx_snn.conversion.folder import SNN_CONFIG, configurations_to_json, sources_by_file
+from onnx_snn.conversion.genai_folder import fit_genai_config
 from onnx_snn.conversion.run_options import RunOptions
 from onnx_snn.data.data_files import with_model_folder
 from onnx_snn.data.feeds import Source, open_feeds
@@ -64,6 +65,7 @@ def tune_folder(
             conversion = dataclasses.replace(report.conversion, output=str(Path(output) / name))
             reports[name] = dataclasses.replace(report, conversion=conversion)
         copy_sidecars(folder, stage)
+        fit_genai_config(stage)
         configs = {name: report.config for name, report in reports.items()}
         write_json(stage / SNN_CONFIG, configurations_to_json(configs))
     return reports
