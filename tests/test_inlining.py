@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,22 +15,23 @@ import pytest
 from conversions import SITES, converted
 from golden.compare import differences, files
 from graphs import graph
-from guarded_networks import X, guarded_files, outputs
 from hypothesis import given, settings
 from networks import normal, run
 from portable import assert_same_bits, model_of, neuron_feeds, session_of, with_constants
 from strategies import Case, cases
 
 import onnx_snn
-from onnx_snn import ModelError
+from onnx_snn import ModelError, SaturationWarning
 from onnx_snn.cli.main import main
 from onnx_snn.conversion.inlining import inlined
+from onnx_snn.evaluation.range_guard import add_guard
 from onnx_snn.graph.map_types import to_proto
 from onnx_snn.graph.model_reader import load_model
 from onnx_snn.graph.model_writer import save_model
 from onnx_snn.metadata import INLINED_KEY
 from onnx_snn.neurons.mbe import time_loop
 from onnx_snn.neurons.opset import MBE_NEURON, Body, Precision
+from onnx_snn.profiling.spike_outputs import meter
 
 LOOPS = {"branch", "codes", "float16", "loop", "paper", "transformer"}
 """Golden files of which the time loops are inlined too."""
@@ -104,24 +106,27 @@ def test_comparison_works(product: dict[str, Path], capsys: pytest.CaptureFixtur
     assert "not counted here" in capsys.readouterr().out
 
 
-def test_a_guard_counts_as_before(tmp_path: Path) -> None:
-    paths = guarded_files(tmp_path)
-    feeds = {"x": X["x"] * np.float32(100)}
-    expected = outputs(paths["guarded"], feeds)
-    assert expected["saturated"].any()
-    save_model(inlined(load_model(paths["guarded"]), Body.CLOSED, Precision.DOUBLE), tmp_path / "inlined.onnx")
-    for name, array in outputs(tmp_path / "inlined.onnx", feeds, kernels=False).items():
-        assert_same_bits(array, expected[name], name)
-    with pytest.warns(match="range"):
-        onnx_snn.session(tmp_path / "inlined.onnx").run(None, feeds)
+def _guarded(model: ir.Model) -> None:
+    assert add_guard(model).nodes
 
 
-def test_spikes_are_counted_as_before(tmp_path: Path) -> None:
-    model, feeds = graph(SITES["function"]), {"x": normal(2, 4, 8)}
-    expected, counts = (run(converted(model, tmp_path, meter=True, inline=each)[0], feeds) for each in (False, True))
-    assert len(expected) > 1
+def _metered(model: ir.Model) -> None:
+    assert meter(model, Body.CLOSED)
+
+
+@pytest.mark.parametrize("add", [_guarded, _metered])
+def test_counts_are_as_before(add: Callable[[ir.Model], None], product: dict[str, Path], tmp_path: Path) -> None:
+    """Those of saturated elements, which `onnx_snn.session` warns of, and those of spikes."""
+    model, feeds = load_model(product["functions"]), {"x": 100 * normal(2, 4, 8)}
+    add(model)
+    save_model(inlined(model, Body.CLOSED, Precision.DOUBLE), tmp_path / "inlined.onnx")
+    expected, counted = (run(each, feeds) for each in (model, tmp_path / "inlined.onnx"))
+    assert any(array.dtype == np.int64 and array.any() for array in expected.values())
     for name, array in expected.items():
-        assert_same_bits(counts[name], array, name)
+        assert_same_bits(counted[name], array, name)
+    if add is _guarded:
+        with pytest.warns(SaturationWarning):
+            onnx_snn.session(tmp_path / "inlined.onnx").run(None, feeds)
 
 
 def test_a_function_of_another_operator_set_is_refused() -> None:
