@@ -90,7 +90,14 @@ def test_inspection_knows_the_spiking_nodes(product: dict[str, Path]) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["profile SPIKING DATA", "replay SPIKING DATA", "compare ORIGINAL SPIKING DATA --per-node"]
+    "command",
+    [
+        "profile SPIKING DATA",
+        "replay SPIKING DATA",
+        "spikes SPIKING DATA -o MADE",
+        "unroll SPIKING -o MADE",
+        "compare ORIGINAL SPIKING DATA --per-node",
+    ],
 )
 def test_what_needs_spiking_nodes_says_so(
     command: str, product: dict[str, Path], capsys: pytest.CaptureFixture[str]

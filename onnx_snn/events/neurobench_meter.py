@@ -29,6 +29,7 @@ from onnx_snn.events.neurobench import Activity, NeuroBench, SynapticOperations
 from onnx_snn.events.observed_neurons import ObservedNode
 from onnx_snn.events.products import BILINEAR
 from onnx_snn.events.report import why_left
+from onnx_snn.graph.inlined import refuse_inlined
 from onnx_snn.graph.model_reader import ModelSource
 from onnx_snn.graph.node_builder import NodeBuilder
 from onnx_snn.graph.product_operators import operands_of
@@ -70,6 +71,7 @@ def neurobench(
     """
     network = load_unguarded(model, custom_ops)
     name = str(model) if isinstance(model, (str, Path)) else type(model).__name__
+    refuse_inlined(network, name)
     if not countable_nodes(network):
         raise ModelError(f"{name}: no spiking nodes that always run; convert it with: onnx-snn convert")
     source, judge = with_model_folder(data, model), JudgeOfModel(network)

@@ -24,6 +24,7 @@ from onnx_snn.events.spike_files import WRITERS
 from onnx_snn.events.spike_source import SpikeSource, WrittenNeuron
 from onnx_snn.extras import required
 from onnx_snn.formatting import wrapped
+from onnx_snn.graph.inlined import refuse_inlined
 from onnx_snn.graph.model_reader import ModelSource
 from onnx_snn.runtime.finite_outputs import JudgeOfModel
 
@@ -104,6 +105,7 @@ def export_spikes(
     folder = Path(folder)
     _check_folder(folder)
     network = load_unguarded(model, custom_ops)
+    refuse_inlined(network, str(model) if isinstance(model, (str, Path)) else type(model).__name__)
     source, judge = with_model_folder(data, model), JudgeOfModel(network)
     feeds = open_feeds(source, input_specs(network), batch_size=1, max_samples=samples, judge=judge)
     trains = SpikeSource(network, nodes, WRITERS[format], kernels=kernels)

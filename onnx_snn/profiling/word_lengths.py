@@ -14,6 +14,7 @@ from onnx_snn.errors import ModelError
 from onnx_snn.evaluation.range_guard import load_unguarded
 from onnx_snn.evaluation.stored_neurons import stored_neuron
 from onnx_snn.formatting import screen_table, wrapped
+from onnx_snn.graph.inlined import refuse_inlined
 from onnx_snn.neurons.fixed_point import FixedPoint, Word, fixed_point
 from onnx_snn.neurons.mbe import MbeNeuron
 from onnx_snn.neurons.opset import DOMAIN, operator_of
@@ -95,6 +96,7 @@ def word_lengths(path: str | Path) -> WordLengths:
     """
     model = load_unguarded(path)
     spiking = [node for node in ir.traversal.RecursiveGraphIterator(model.graph) if node.domain == DOMAIN]
+    refuse_inlined(model, str(path))
     if not spiking:
         raise ModelError(f"{path}: no spiking nodes; convert it with: onnx-snn convert")
     neurons, unknown = [], []

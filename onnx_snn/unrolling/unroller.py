@@ -20,6 +20,7 @@ from onnx_snn.evaluation.range_guard import load_unguarded
 from onnx_snn.evaluation.stored_neurons import stored_neuron
 from onnx_snn.events.coded_operands import CodedOperand
 from onnx_snn.formatting import wrapped
+from onnx_snn.graph.inlined import refuse_inlined
 from onnx_snn.graph.model_reader import ModelSource
 from onnx_snn.graph.model_writer import save_model
 from onnx_snn.graph.node_builder import NodeBuilder, SharedInitializers
@@ -74,6 +75,7 @@ def unroll(model: ModelSource, output: str | Path) -> Unrolled:
     check_outputs({"output": output}, {"the model": model})
     network = load_unguarded(model).clone()
     name = str(model) if isinstance(model, (str, Path)) else type(model).__name__
+    refuse_inlined(network, name)
     _check(network, name)
     write_out_composites(network)
     unroller = _Unroller(network, name)
