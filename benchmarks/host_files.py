@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every kind of file in every host: is the answer that of Python, and what does it cost over the original there?
 
-    python benchmarks/hosts.py                              # writes docs/hosts.md
-    python benchmarks/hosts.py --openvino OTHER/bin/python  # of an environment that has OpenVINO
-    python benchmarks/hosts.py --only vit-cifar10 --samples 4 --runs 3
+    python benchmarks/host_files.py                              # writes docs/hosts.md
+    python benchmarks/host_files.py --openvino OTHER/bin/python  # of an environment that has OpenVINO
+    python benchmarks/host_files.py --only vit-cifar10 --samples 4 --runs 3
 
 The networks of models/ are converted into `--folder`, where the files stay, with closed bodies: with functions,
 without them (--inline), and without them and float64 (--precision single). Each host creates a session of each file in
@@ -134,7 +134,7 @@ original show how far such sums differ. Files: `functions` as converted, `inline
 float32, which bodies with float64 do not bear: it takes `single`. A C program runs onnxruntime's own library, as Python
 does; `tests/test_c_api.py` compares its answers.
 
-`python benchmarks/hosts.py`, {machine}, onnxruntime-node and onnxruntime-web {javascript}{openvino}; one thread,
+`python benchmarks/host_files.py`, {machine}, onnxruntime-node and onnxruntime-web {javascript}{openvino}; one thread,
 {samples} samples for outputs, one for times. Seconds are those of the processor, in Chromium of the clock, where
 creation includes the compilation of onnxruntime-web; the least of all rounds.
 
