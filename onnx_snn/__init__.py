@@ -19,6 +19,7 @@ from onnx_snn.data.data_files import DataFiles
 from onnx_snn.errors import (
     CalibrationError,
     ConfigError,
+    DeployError,
     LibraryError,
     ModelError,
     NeuronError,
@@ -61,6 +62,7 @@ __all__ = [
     "ConversionReport",
     "ConvertConfig",
     "DataFiles",
+    "DeployError",
     "EnergyCosts",
     "EnergyFigure",
     "EnergyReport",

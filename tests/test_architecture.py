@@ -33,6 +33,7 @@ LAYERS = [
         "neurons",
         "data",
         "runtime",
+        "deployment",
     ),
     *(
         "rules",

@@ -17,6 +17,7 @@ NAMES = [
     "ConversionReport",
     "ConvertConfig",
     "DataFiles",
+    "DeployError",
     "EnergyCosts",
     "EnergyFigure",
     "EnergyReport",

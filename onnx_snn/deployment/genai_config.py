@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The configuration of a folder of onnxruntime-genai, and the library of kernels in it.
+
+`genai_config.json` describes the models of a folder. Each of them may have `session_options`, whose entry
+`custom_ops_library` names one library of operators; models without `session_options` have those of the decoder.
+onnxruntime-genai looks for a relative path in the folder itself (0.10 and later), and refuses paths that lead out of
+the folder (0.18), so the library lies in the folder and is named without a path: the folder can be moved.
+"""
+
+from __future__ import annotations
+
+import copy
+import shutil
+from collections.abc import Iterator
+from pathlib import Path, PureWindowsPath
+from typing import Any
+
+from onnx_snn.errors import DeployError
+from onnx_snn.json_files import read_object
+from onnx_snn.output_files import staged, write_json
+
+GENAI_CONFIG = "genai_config.json"
+"""Name of the configuration in a folder of onnxruntime-genai."""
+
+LIBRARY_KEY = "custom_ops_library"
+"""Entry of session options that names a library of operators."""
+
+
+def add_library(folder: Path, library: Path) -> None:
+    """Copy `library` into a folder of onnxruntime-genai, and name it in its configuration.
+
+    Raises:
+        DeployError: the configuration cannot be read, has no decoder, or names a library of others.
+        OutputError: a file cannot be written.
+    """
+    path = folder / GENAI_CONFIG
+    try:
+        config = read_object(path)
+    except (OSError, ValueError) as error:
+        raise DeployError(f"cannot read '{path}': {error}") from error
+    try:
+        config = with_library(config, library.name)
+    except DeployError as error:
+        raise DeployError(f"'{path}': {error}") from None
+    with staged(folder / library.name) as temporary:
+        shutil.copyfile(library, temporary)
+    write_json(path, config)
+
+
+def with_library(config: dict[str, Any], library: str) -> dict[str, Any]:
+    """A copy of `config`, the value of a genai_config.json, whose sessions all register `library`.
+
+    Raises:
+        DeployError: it has no `model.decoder`, or a session registers another library.
+    """
+    config = copy.deepcopy(config)
+    model = config.get("model")
+    decoder = model.get("decoder") if isinstance(model, dict) else None
+    if not isinstance(decoder, dict):
+        raise DeployError("it has no 'model.decoder', whose session needs the library; give the folder of a decoder")
+    decoder.setdefault("session_options", {})
+    for options in list(_session_options(model)):
+        other = options.get(LIBRARY_KEY, library)
+        if _base_name(str(other)) != _base_name(library):
+            raise DeployError(
+                f"'{LIBRARY_KEY}' is {other!r}, and onnxruntime-genai takes one library a session; "
+                "convert networks that need no library of others"
+            )
+        options[LIBRARY_KEY] = library
+    return config
+
+
+def _base_name(library: str) -> str:
+    """The name of a library that is the same on all systems, such as "onnx_snn_ops" of "/opt/libonnx_snn_ops.so"."""
+    return PureWindowsPath(library).stem.removeprefix("lib")  # such paths may have slashes of both kinds
+
+
+def _session_options(value: Any) -> Iterator[dict[str, Any]]:
+    """All objects called `session_options` within `value`: of a model, or of the stages of a pipeline of models."""
+    if isinstance(value, list):
+        for entry in value:
+            yield from _session_options(entry)
+    elif isinstance(value, dict):
+        for key, entry in value.items():
+            if key == "session_options" and isinstance(entry, dict):
+                yield entry
+            else:
+                yield from _session_options(entry)
