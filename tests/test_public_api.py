@@ -103,6 +103,7 @@ PARAMETERS = {
         "dry_run",
         "progress",
         "custom_ops",
+        "layout",
         "options",
     ],
     "compare": COMPARISON,
@@ -145,7 +146,7 @@ PARAMETERS = {
         "progress",
         "custom_ops",
     ],
-    "tune_folder": ["folder", "output", "calibration", "data", "options"],
+    "tune_folder": ["folder", "output", "calibration", "data", "layout", "options"],
     "write_html": ["survey", "path"],
     "write_images": ["survey", "folder"],
 }

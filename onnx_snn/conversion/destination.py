@@ -61,11 +61,13 @@ def staged_folder(folder: Path, source: Path) -> Iterator[Path]:
         try:
             folder.mkdir(exist_ok=True)
             # Weights before the graphs that read them, so that no graph is ever there without its weights.
-            moved = sorted(stage.iterdir(), key=lambda file: (file.suffix == ".onnx", file.name))
+            files = [file for file in stage.rglob("*") if file.is_file()]
+            moved = [file.relative_to(stage) for file in sorted(files, key=lambda file: (file.suffix == ".onnx", file))]
             for file in moved:
-                file.replace(folder / file.name)
-            names = {file.name for file in moved}
-            for stale in (file for name in names for file in weight_files(folder / name) if file.name not in names):
+                (folder / file).parent.mkdir(exist_ok=True)
+                (stage / file).replace(folder / file)
+            written = {folder / file for file in moved}
+            for stale in (weights for file in written for weights in weight_files(file) if weights not in written):
                 stale.unlink(missing_ok=True)
         except OSError as error:
             raise OutputError(f"output folder '{folder}' cannot be written ({error})") from error

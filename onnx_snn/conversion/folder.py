@@ -12,12 +12,13 @@ from onnx_snn.config.convert_config import ConvertConfig
 from onnx_snn.conversion.destination import staged_folder
 from onnx_snn.conversion.folder_data import data_by_file
 from onnx_snn.conversion.merged_report import merged
+from onnx_snn.conversion.model_card import MODEL_CARD, model_card
 from onnx_snn.conversion.report import ConversionReport
 from onnx_snn.conversion.run_options import RunOptions
 from onnx_snn.data.feeds import Source
 from onnx_snn.errors import ConfigError
 from onnx_snn.graph.model_folder import copy_sidecars, model_files
-from onnx_snn.output_files import write_json
+from onnx_snn.output_files import write_json, write_text
 
 SNN_CONFIG = "snn_config.json"
 """Name of the file in a converted folder that records the options, like Optimum's `ort_config.json`."""
@@ -37,7 +38,7 @@ def convert_folder(
     convert_model: ConvertModel,
     configs: Configurations | None = None,
 ) -> ConversionReport:
-    """Convert every model of an Optimum folder by `convert_model`, and copy its sidecar files.
+    """Convert every model of an Optimum folder by `convert_model`, copy its sidecar files and write a model card.
 
     Args:
         source: the folder.
@@ -64,10 +65,14 @@ def convert_folder(
         raise ConfigError("output is missing; name the folder to write, or ask for a dry run")
     sources = sources_by_file(source, names, data, run)
     with staged_folder(Path(output), source) as stage:
-        reports = [convert_model(file, stage / file.name, sources[file.name], runs[file.name]) for file in files]
+        paths = {name: run.layout.place(stage, name) for name in names}
+        reports = {
+            file.name: convert_model(file, paths[file.name], sources[file.name], runs[file.name]) for file in files
+        }
         copy_sidecars(source, stage)
         write_json(stage / SNN_CONFIG, run.config.to_json() if configs is None else configurations_to_json(configs))
-    return merged(str(source), str(output), reports)
+        write_text(stage / MODEL_CARD, model_card(source, reports, run.layout))
+    return merged(str(source), str(output), list(reports.values()))
 
 
 def configurations_to_json(configs: Configurations) -> dict[str, Any]:

@@ -46,6 +46,7 @@ from onnx_snn.conversion.examination import (
     name_of_source,
 )
 from onnx_snn.conversion.folder import Configurations, convert_folder
+from onnx_snn.conversion.folder_layout import Layout
 from onnx_snn.conversion.function_library import attach, closed_body_copy
 from onnx_snn.conversion.fused_reference import reference_note
 from onnx_snn.conversion.neuron_choice import choose_neurons
@@ -89,6 +90,7 @@ def convert(
     dry_run: bool = False,
     progress: bool = True,
     custom_ops: Sequence[str | Path] = (),
+    layout: Layout | str = Layout.OPTIMUM,
     **options: Any,
 ) -> ConversionReport:
     """Convert a pretrained network into a spiking one.
@@ -109,6 +111,7 @@ def convert(
         dry_run: stop after selection and report what would be converted: needs no data and writes nothing.
         progress: show progress bars on a terminal.
         custom_ops: libraries of custom operators that the model needs, as onnxruntime registers them.
+        layout: where the models of a folder are written: beside its other files, or for transformers.js in `onnx/`.
         **options: fields of `ConvertConfig`, when `config` is not given.
 
     Returns:
@@ -127,7 +130,8 @@ def convert(
     common = _config(None if isinstance(config, Mapping) else config, options)
     check_libraries(custom_ops)
     cache, samples = calibration_cache, calibration_samples
-    run = RunOptions(common, cache, samples, batch_size, dry_run, progress, tuple(custom_ops))
+    arranged = Layout.of(layout)
+    run = RunOptions(common, cache, samples, batch_size, dry_run, progress, tuple(custom_ops), arranged)
     if isinstance(model, (str, os.PathLike)) and Path(model).is_dir():
 
         def convert_file(file: Path, written: Path | None, data: Source | None, run: RunOptions) -> ConversionReport:
@@ -136,6 +140,8 @@ def convert(
         return convert_folder(Path(model), output, calibration, run, convert_file, configs)
     if configs is not None:
         raise ConfigError(f"the configuration has options for the files {sorted(configs)} of a folder; name the folder")
+    if arranged is not Layout.OPTIMUM:
+        raise ConfigError(f"layout is {arranged.value!r}, but the model is a file; layouts are for folders")
     return convert_model(model, output, calibration, run=run)
 
 
