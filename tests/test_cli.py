@@ -24,7 +24,7 @@ from onnx_snn.cli.main import main
 def test_convert_writes_the_file_and_reports(
     good: Request, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("onnx_snn.cli.main.find_library", lambda: Path("library"))
+    monkeypatch.setattr("onnx_snn.cli.installed_kernels.find_library", lambda: Path("library"))
     assert main([*good.arguments(), "-T", "8", "--body", "closed"]) == 0
     printed = capsys.readouterr()
     assert [node.op_type for node in spiking_nodes(good.output)] == ["MbeNeuron"] * 3
@@ -37,7 +37,7 @@ def test_convert_writes_the_file_and_reports(
 def test_missing_kernels_are_noted_once_and_off_the_results(
     good: Request, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("onnx_snn.cli.main.find_library", lambda: None)
+    monkeypatch.setattr("onnx_snn.cli.installed_kernels.find_library", lambda: None)
     comparison = ["compare", *map(str, (good.model, good.output, good.calibration)), "--json"]
     for arguments in (good.arguments(), comparison):
         assert main(arguments) == 0

@@ -19,8 +19,8 @@ import pytest
 from networks import normal
 from onnx import helper
 
-import onnx_snn.cli.main as commands
 from onnx_snn.cli import terminal
+from onnx_snn.cli.commands import inspect
 from onnx_snn.cli.main import main
 from onnx_snn.formatting import printable, screen_table, wrapped
 
@@ -154,7 +154,7 @@ def test_an_unforeseen_error_is_one_line(
     def fail(_: object) -> None:
         raise ZeroDivisionError("by\nnought")
 
-    monkeypatch.setitem(commands.COMMANDS, "inspect", fail)
+    monkeypatch.setattr(inspect, "run", fail)
     assert main(["inspect", str(folder / "model.onnx"), *(["-v"] if verbose else [])]) == terminal.FAILED
     err = capsys.readouterr().err
     assert "onnx-snn: error: unforeseen ZeroDivisionError in test_terminal.py" in err

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command line.
 
-Begin with `main`: one function for each command; `parser` defines the arguments.
+Begin with `main`; `commands/` holds the commands, one a file, and the other modules are what several of them share.
 May import everything else.
 """

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 
 from onnx_snn.cli.data_options import SOURCES
@@ -12,21 +13,6 @@ from onnx_snn.data.data_files import data_paths
 from onnx_snn.graph.source_files import source_files
 from onnx_snn.output_paths import check_output_folder, check_outputs
 
-WRITTEN = {
-    "convert": {"output": "output", "report": "report", "calibration_cache": "calibration cache"},
-    "tune": {
-        "output": "output",
-        "settings": "configuration",
-        "report": "report",
-        "front": "Pareto front",
-        "calibration_cache": "calibration cache",
-    },
-    "profile": {"json": "JSON file"},
-    "replay": {"json": "JSON file"},
-    "report": {"html": "page"},
-}
-"""What commands write, by the name of the argument."""
-
 MODELS = ("model", "original", "spiking", "also")
 """Arguments that are models which are read."""
 
@@ -34,13 +20,17 @@ OTHERS = {"config": "the configuration", "custom_ops": "custom operators"}
 """Other arguments that are files which are read, and what they are."""
 
 
-def check_written(options: argparse.Namespace) -> None:
+def check_written(options: argparse.Namespace, written: Mapping[str, str]) -> None:
     """Refuse arguments whose files would overwrite what is read or one another; checked before any work is done.
+
+    Args:
+        options: the arguments.
+        written: names of the arguments that are files to write, and what they are.
 
     Raises:
         OutputError: an output cannot be written, is an input, or is another output.
     """
-    roles = {"report": "report"} if getattr(options, "dry_run", False) else WRITTEN[options.command]
+    roles = {"report": "report"} if getattr(options, "dry_run", False) else written
     outputs = {role: getattr(options, name) for name, role in roles.items()}
     inputs = {role: getattr(options, name, None) for name, role in OTHERS.items()}
     models = [model for name in MODELS for model in _all(getattr(options, name, None))]

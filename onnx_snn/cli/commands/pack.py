@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command `pack`: its arguments, and what it does."""
+"""The command `pack`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from onnx_snn.errors import PackError
 from onnx_snn.packing.packer import pack
 
 
-def add_pack(commands: Commands, common: argparse.ArgumentParser) -> None:
+def add(commands: Commands, common: argparse.ArgumentParser) -> None:
     """Add the command."""
     parser = commands.add_parser(
         "pack",
@@ -43,7 +43,7 @@ def add_pack(commands: Commands, common: argparse.ArgumentParser) -> None:
     )
 
 
-def run_pack(options: argparse.Namespace) -> None:
+def run(options: argparse.Namespace) -> None:
     """Pack a network as the arguments say.
 
     Raises:

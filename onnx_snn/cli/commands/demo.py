@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The demonstration: converts the models of the repository and compares each with its original."""
+"""The command `demo`: converts the models of the repository and compares each with its original."""
 
 from __future__ import annotations
 
+import argparse
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from onnx_snn.cli.installed_kernels import note_missing_kernels
+from onnx_snn.cli.options import DEFAULTS, Commands
+from onnx_snn.cli.terminal import write
 from onnx_snn.conversion.pipeline import convert
 from onnx_snn.errors import ModelError
 from onnx_snn.evaluation.comparison import compare
@@ -19,6 +23,20 @@ DEMO_SAMPLES = 200
 
 BATCH_SIZE = 16
 """Number of samples in one run of a network."""
+
+
+def add(commands: Commands, common: argparse.ArgumentParser) -> None:
+    """Add the command."""
+    parser = commands.add_parser("demo", parents=[common], help="convert the models that come with the repository")
+    parser.add_argument("--models", default="models", help="folder of the models (default: models)")
+    parser.add_argument("-T", "--timesteps", type=int, default=DEFAULTS.timesteps, help="time steps")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Run the command."""
+    for line in demo(options.models, timesteps=options.timesteps, progress=not options.quiet):
+        write(line)
+    note_missing_kernels(options)
 
 
 def demo(models: str | Path, *, timesteps: int, progress: bool = True) -> Iterator[str]:
