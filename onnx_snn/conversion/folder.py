@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from onnx_snn.config.convert_config import ConvertConfig
-from onnx_snn.conversion.destination import staged_folder
 from onnx_snn.conversion.folder_data import data_by_file
 from onnx_snn.conversion.merged_report import merged
 from onnx_snn.conversion.model_card import MODEL_CARD, model_card
@@ -18,6 +17,7 @@ from onnx_snn.conversion.run_options import RunOptions
 from onnx_snn.data.feeds import Source
 from onnx_snn.errors import ConfigError
 from onnx_snn.graph.model_folder import copy_sidecars, model_files
+from onnx_snn.graph.staged_folder import staged_folder
 from onnx_snn.output_files import write_json, write_text
 
 SNN_CONFIG = "snn_config.json"

@@ -11,7 +11,6 @@ from typing import Any
 
 from onnx_snn.config.convert_config import ConvertConfig
 from onnx_snn.conversion.decoder_feeds import ENCODER
-from onnx_snn.conversion.destination import staged_folder
 from onnx_snn.conversion.folder import SNN_CONFIG, configurations_to_json, sources_by_file
 from onnx_snn.conversion.folder_layout import Layout
 from onnx_snn.conversion.model_card import MODEL_CARD, model_card
@@ -21,6 +20,7 @@ from onnx_snn.data.feeds import Source, open_feeds
 from onnx_snn.data.specs import input_specs
 from onnx_snn.graph.model_folder import copy_sidecars, model_files
 from onnx_snn.graph.model_reader import load_model
+from onnx_snn.graph.staged_folder import staged_folder
 from onnx_snn.output_files import write_json, write_text
 from onnx_snn.tuning.tuner import tune
 from onnx_snn.tuning.tuning_report import TuningReport
