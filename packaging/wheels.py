@@ -3,9 +3,9 @@
 
     python packaging/wheels.py --output dist [--platform PLATFORM ...]
 
-The kernels of all platforms are compiled on this machine by one toolchain, `packaging/zig.cmake`. A wheel is refused that has
-no library, or a library that needs more of the system than its platform tag says. `auditwheel show` is printed of wheels
-for Linux.
+The kernels of all platforms are compiled on this machine by one toolchain, `packaging/zig.cmake`. A wheel is refused
+that has no library, or a library that needs more of the system than its platform tag says. `auditwheel show` is printed
+of wheels for Linux.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from onnx_snn import DeployError
-from onnx_snn.deployment.genai_config import GENAI_CONFIG, add_library, with_library
+from onnx_snn.deployment.genai_config import GENAI_CONFIG, fit_config, with_library
 
 LIBRARY = "libonnx_snn_ops.so"
 
@@ -58,11 +58,18 @@ def test_a_folder_gets_the_library_and_its_name(tmp_path: Path) -> None:
     library.write_bytes(b"kernels")
     folder = tmp_path / "folder"
     folder.mkdir()
-    (folder / GENAI_CONFIG).write_text('{"model": {"decoder": {}}}')
-    add_library(folder, library)
+    (folder / GENAI_CONFIG).write_text('{"model": {"decoder": {}}, "search": {"past_present_share_buffer": true}}')
+    fit_config(folder, library)
     assert (folder / LIBRARY).read_bytes() == b"kernels"
     written = json.loads((folder / GENAI_CONFIG).read_text())
-    assert written == {"model": {"decoder": {"session_options": {"custom_ops_library": LIBRARY}}}}
+    assert written == {
+        "model": {"decoder": {"session_options": {"custom_ops_library": LIBRARY}}},
+        "search": {"past_present_share_buffer": False},
+    }
+    (folder / GENAI_CONFIG).write_text('{"model": {"decoder": {}}}')
+    fit_config(folder, None)
+    search = {"past_present_share_buffer": False}
+    assert json.loads((folder / GENAI_CONFIG).read_text()) == {"model": {"decoder": {}}, "search": search}
 
 
 @pytest.mark.parametrize("text", [None, "{", "[]", '{"model": {}}'])
@@ -74,5 +81,5 @@ def test_a_folder_without_a_configuration_stays_as_it_is(text: str | None, tmp_p
     if text is not None:
         (folder / GENAI_CONFIG).write_text(text)
     with pytest.raises(DeployError, match=GENAI_CONFIG):
-        add_library(folder, library)
+        fit_config(folder, library)
     assert [path.name for path in folder.iterdir()] == [GENAI_CONFIG] * (text is not None)

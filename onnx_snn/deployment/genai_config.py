@@ -25,9 +25,16 @@ GENAI_CONFIG = "genai_config.json"
 LIBRARY_KEY = "custom_ops_library"
 """Entry of session options that names a library of operators."""
 
+SHARED_BUFFER = "past_present_share_buffer"
+"""Entry of `search`: whether networks update keys and values in place."""
 
-def add_library(folder: Path, library: Path) -> None:
-    """Copy `library` into a folder of onnxruntime-genai, and name it in its configuration.
+
+def fit_config(folder: Path, library: Path | None) -> None:
+    """Fit the configuration of a folder of onnxruntime-genai to converted networks, which lie in it.
+
+    Args:
+        folder: the folder.
+        library: the library of kernels, which is copied into it; None where networks run by the functions in them.
 
     Raises:
         DeployError: the configuration cannot be read, has no decoder, or names a library of others.
@@ -35,16 +42,26 @@ def add_library(folder: Path, library: Path) -> None:
     """
     path = folder / GENAI_CONFIG
     try:
-        config = read_object(path)
+        config = with_two_buffers(read_object(path))
     except (OSError, ValueError) as error:
         raise DeployError(f"cannot read '{path}': {error}") from error
-    try:
-        config = with_library(config, library.name)
-    except DeployError as error:
-        raise DeployError(f"'{path}': {error}") from None
-    with staged(folder / library.name) as temporary:
-        shutil.copyfile(library, temporary)
+    if library is not None:
+        try:
+            config = with_library(config, library.name)
+        except DeployError as error:
+            raise DeployError(f"'{path}': {error}") from None
+        with staged(folder / library.name) as temporary:
+            shutil.copyfile(library, temporary)
     write_json(path, config)
+
+
+def with_two_buffers(config: dict[str, Any]) -> dict[str, Any]:
+    """A copy of `config` whose networks read keys and values from one buffer and write new ones to another.
+
+    Only a fused attention operator works in place, and conversion writes such operators out.
+    """
+    search = config.get("search", {})
+    return {**config, "search": {**search, SHARED_BUFFER: False}} if isinstance(search, dict) else config
 
 
 def with_library(config: dict[str, Any], library: str) -> dict[str, Any]:

@@ -16,12 +16,12 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
+from onnx_snn.deployment.model_copy import copy_model
 from onnx_snn.deployment.triton_config import triton_config
 from onnx_snn.errors import DeployError, OutputError
 from onnx_snn.graph.model_folder import only_model
 from onnx_snn.graph.model_reader import load_model
 from onnx_snn.graph.protobuf_weights import imported_domains
-from onnx_snn.graph.source_files import source_files
 from onnx_snn.graph.staged_folder import staged_folder
 from onnx_snn.neurons.opset import DOMAIN
 from onnx_snn.output_files import write_text
@@ -89,7 +89,7 @@ def deploy_triton(
         Path(repository).mkdir(exist_ok=True)
         with staged_folder(folder, file.parent) as stage:
             (stage / VERSION).mkdir()
-            _copy_model(file, stage / VERSION / "model.onnx")
+            copy_model(file, stage / VERSION / "model.onnx")
             for library in libraries:
                 shutil.copyfile(library, stage / library.name)
             write_text(stage / CONFIG, config)
@@ -108,13 +108,3 @@ def _libraries(file: Path) -> list[Path]:
     kernels = find_library() if DOMAIN in imported_domains(file) else None
     extensions = [Path(extensions_library())] if needs_extensions(file) else []
     return [kernels, *extensions] if kernels is not None else extensions
-
-
-def _copy_model(file: Path, copy: Path) -> None:
-    """Copy a model byte by byte, and its external data to where the copy looks for it."""
-    shutil.copyfile(file, copy)
-    folder = file.absolute().parent
-    for data in source_files(file)[1:]:
-        target = copy.parent / data.absolute().relative_to(folder)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(data, target)

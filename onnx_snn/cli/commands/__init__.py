@@ -7,7 +7,7 @@ import argparse
 from collections.abc import Callable
 from typing import Protocol
 
-from onnx_snn.cli.commands import compare, convert, demo, export, inspect, pack, profile, replay, report, tune
+from onnx_snn.cli.commands import compare, convert, demo, deploy, export, inspect, pack, profile, replay, report, tune
 from onnx_snn.cli.options import Commands
 
 
@@ -33,6 +33,7 @@ COMMANDS: dict[str, Command] = {
     "replay": replay,
     "report": report,
     "pack": pack,
+    "deploy": deploy,
     "demo": demo,
 }
 """The commands by name, in the order of the help text."""
