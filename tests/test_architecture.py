@@ -60,7 +60,7 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 FOLDERS = sorted({path.parent for path in SOURCES})
 SURROUNDINGS = sorted(
     path
-    for folder in ("tests", "benchmarks", "models")
+    for folder in ("tests", "benchmarks", "models", "packaging")
     for path in (ROOT / folder).rglob("*.py")
     if "node_modules" not in path.parts
 )

@@ -72,7 +72,6 @@ from onnx_snn.profiling.gain import measured_gain
 PROFILED_SAMPLES = 4
 """Number of calibration samples on which the spikes of the network are counted for its report."""
 
-
 PROFILED_WEIGHTS = 1 << 25
 """Number of weights from which spikes are not counted for the report, as the run would take another copy of them: the
 spikes that calibration lets expect are reported instead."""
@@ -130,18 +129,13 @@ def convert(
     common = _config(None if isinstance(config, Mapping) else config, options)
     check_libraries(custom_ops)
     cache, samples = calibration_cache, calibration_samples
-    arranged = Layout.of(layout)
-    run = RunOptions(common, cache, samples, batch_size, dry_run, progress, tuple(custom_ops), arranged)
+    run = RunOptions(common, cache, samples, batch_size, dry_run, progress, tuple(custom_ops), Layout.of(layout))
     if isinstance(model, (str, os.PathLike)) and Path(model).is_dir():
-
-        def convert_file(file: Path, written: Path | None, data: Source | None, run: RunOptions) -> ConversionReport:
-            return convert_model(file, written, data, run=run)
-
-        return convert_folder(Path(model), output, calibration, run, convert_file, configs)
+        return convert_folder(Path(model), output, calibration, run, _convert_file, configs)
     if configs is not None:
         raise ConfigError(f"the configuration has options for the files {sorted(configs)} of a folder; name the folder")
-    if arranged is not Layout.OPTIMUM:
-        raise ConfigError(f"layout is {arranged.value!r}, but the model is a file; layouts are for folders")
+    if run.layout is not Layout.OPTIMUM:
+        raise ConfigError(f"layout is {run.layout.value!r}, but the model is a file; layouts are for folders")
     return convert_model(model, output, calibration, run=run)
 
 
@@ -150,6 +144,11 @@ def _config(config: ConvertConfig | None, options: dict[str, Any]) -> ConvertCon
     if config is not None and options:
         raise ConfigError(f"give either config or the options {sorted(options)}, not both")
     return config or ConvertConfig.from_json(options)
+
+
+def _convert_file(file: Path, output: Path | None, data: Source | None, run: RunOptions) -> ConversionReport:
+    """`convert_model` as folders call it."""
+    return convert_model(file, output, data, run=run)
 
 
 def convert_model(

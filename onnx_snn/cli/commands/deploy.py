@@ -47,7 +47,8 @@ def run(options: argparse.Namespace) -> None:
         OnnxSnnError: as of `deploy_triton` and `deploy_genai`.
     """
     if options.genai is not None:
-        given = [name for name in ("name", "max_batch_size", "served_from", "custom_ops") if getattr(options, name)]
+        triton = ("name", "max_batch_size", "served_from", "custom_ops")
+        given = [name for name in triton if getattr(options, name) not in (None, [])]
         if given:
             raise ConfigError(f"{given} are options for Triton; leave them out, or give --triton in place of --genai")
         folder = deploy_genai(options.model, options.genai)
