@@ -74,8 +74,8 @@ def test_a_folder_for_transformersjs_has_its_models_in_a_subfolder(folder: Path,
     (target / "onnx").mkdir(parents=True)
     for name in (stale, "other.onnx"):
         (target / "onnx" / name).touch()
-    data = {"x": normal(8, 8)}
-    onnx_snn.convert(folder, target, data, layout="transformersjs", timesteps=4, body="closed", fast=True)
+    onnx.save(ir.to_proto(graph("y = Gelu (x)")), folder / "model.onnx")
+    onnx_snn.convert(folder, target, X, layout="transformersjs", timesteps=4, body="closed", fast=True)
     assert {path.relative_to(target).as_posix() for path in target.rglob("*.*")} == {
         *("config.json", "tokenizer.json", "snn_config.json", "README.md", "onnx/model.onnx", "onnx/other.onnx"),
     }

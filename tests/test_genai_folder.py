@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
@@ -128,3 +129,39 @@ def test_what_is_no_decoder_with_a_cache_is_refused(exported: Path, tmp_path: Pa
     with pytest.raises(OutputError, match="is the source folder"):
         onnx_snn.deploy_genai(exported, exported)
     assert not (tmp_path / "genai").exists()
+
+
+WITH_PAST = Path(__file__).parents[1] / "models" / "gpt2-war-and-peace" / "with-past"
+
+
+@pytest.mark.slow
+def test_onnxruntime_genai_continues_a_text_by_it(tmp_path: Path) -> None:
+    """Tokens are those of the likeliest logits, by the library in a folder that has been moved."""
+    genai = pytest.importorskip("onnxruntime_genai", reason="onnxruntime-genai is not installed")
+    source, prompt = tmp_path / "spiking", [5, 9, 20, 33]
+    data = WITH_PAST / "calibration.npz"
+    onnx_snn.convert(WITH_PAST, source, data, fast=True, calibration_samples=4, progress=False)
+    folder = onnx_snn.deploy_genai(source, tmp_path / "genai").rename(tmp_path / "moved")
+    parameters = genai.GeneratorParams(model := genai.Model(str(folder)))
+    parameters.set_search_options(max_length=12, do_sample=False)
+    generator = genai.Generator(model, parameters)
+    generator.append_tokens([prompt])
+    while not generator.is_done():
+        generator.generate_next_token()
+    session = onnx_snn.session(source / "model.onnx")
+    tokens = list(prompt)
+    while len(tokens) < 12:
+        [[logits], *_] = session.run(["logits"], feeds_of(session, tokens))
+        tokens.append(int(logits[-1].argmax()))
+    assert generator.get_sequence(0).tolist() == tokens
+
+
+def feeds_of(session: Any, tokens: list[int]) -> dict[str, Any]:
+    """All `tokens` at once, with an empty cache."""
+    length = len(tokens)
+    known = {
+        "input_ids": np.array([tokens]),
+        "attention_mask": np.ones((1, length), np.int64),
+        "position_ids": np.arange(length)[None],
+    }
+    return {value.name: known.get(value.name, np.zeros((1, 3, 0, 64), np.float32)) for value in session.get_inputs()}

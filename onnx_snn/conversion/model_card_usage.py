@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from onnx_snn.conversion.folder_layout import Layout
 from onnx_snn.json_files import read_object
@@ -52,6 +53,7 @@ OPTIMUM_CLASSES = (
     "AudioXVector",
     "CTC",
     "CausalLM",
+    "FeatureExtraction",
     "ImageClassification",
     "MaskedLM",
     "MultipleChoice",
@@ -66,8 +68,11 @@ OPTIMUM_CLASSES = (
 )
 """What the classes of Optimum are for that load a folder: `ORTModelForCTC` and so on."""
 
-SYNONYMS = {"LMHeadModel": "CausalLM", "ConditionalGeneration": "Seq2SeqLM"}
+SYNONYMS = {"LMHeadModel": "CausalLM", "Model": "FeatureExtraction", "ConditionalGeneration": "Seq2SeqLM"}
 """Ends of names of architectures in Transformers that are for the same as one of `OPTIMUM_CLASSES`."""
+
+GENERATING = {"feature_extractor_type": "SpeechSeq2Seq", "image_processor_type": "Vision2Seq"}
+"""What an architecture for conditional generation is for, by an entry of its preprocessor_config.json; else texts."""
 
 
 def usage(folder: Path, models: Sequence[str], layout: Layout) -> str:
@@ -90,12 +95,20 @@ def usage(folder: Path, models: Sequence[str], layout: Layout) -> str:
 
 def optimum_class(folder: Path) -> str:
     """Name of the class of Optimum that loads the architecture in config.json; empty where none is known to."""
-    try:
-        architectures = read_object(folder / "config.json").get("architectures")
-    except (OSError, ValueError):
-        return ""
+    architectures = _entries(folder / "config.json").get("architectures")
     name = str(architectures[0]) if isinstance(architectures, list) and architectures else ""
-    end = re.search(r"For([A-Z]\w+)$|(LMHeadModel)$", name)
-    purpose = (end[1] or end[2]) if end else ""
+    end = re.search(r"(?<=For)[A-Z]\w+$|LMHeadModel$|Model$", name)
+    purpose = end[0] if end else ""
+    if purpose == "ConditionalGeneration":
+        processor = _entries(folder / "preprocessor_config.json")
+        purpose = next((GENERATING[entry] for entry in GENERATING if entry in processor), purpose)
     purpose = SYNONYMS.get(purpose, purpose)
     return f"ORTModelFor{purpose}" if purpose in OPTIMUM_CLASSES else ""
+
+
+def _entries(path: Path) -> dict[str, Any]:
+    """The JSON object in a file; none where it cannot be read."""
+    try:
+        return read_object(path)
+    except (OSError, ValueError):
+        return {}
