@@ -4,13 +4,14 @@
 # make test-kernels    only the tests of the kernels under sanitizers
 # make fuzz            random and mutated nodes, damaged files, races and killed writers, for about ten minutes
 # make docs            the user's guide and the API reference, into build/docs
+# make web             examples/web at http://localhost:8000, with networks of this repository; converts them first
 # make wheels          wheels for Linux and Windows and the source distribution, into dist/
 # make test-wheels     the tests of the kernels as aarch64 and Windows run them, in QEMU and Wine
 # make lock            write the versions that .venv has into requirements-dev.lock
 #
 # The demo needs Python 3.10 or later, and is faster with a C++17 compiler. The rest needs Python 3.11 or later, for
 # which the versions are locked, and the compiler; `make test` also needs Node.js. Where Chromium is installed
-# (apt-get install chromium), it opens a report in it as well. Everything else is installed into .venv.
+# (apt-get install chromium), it opens a report and examples/web in it as well. Everything else is installed into .venv.
 #
 # Slow are tests of which one case takes a second or all cases take several, among them all that export with PyTorch,
 # run Node.js or a browser, or convert a trained network. Tests run in JOBS processes, one for each core by default.
@@ -24,10 +25,11 @@ FUZZ_MODELS ?= 50000
 FUZZ_READERS ?= 10000
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadscope
 KERNELS := build/kernels-address,undefined build/kernels-thread
+WEB := vit-cifar10 roberta-mr
 BUILD := pyproject.toml custom_ops/CMakeLists.txt $(wildcard custom_ops/src/* custom_ops/src/*/*)
 
 .PHONY: demo check test test-kernels fuzz fuzz-kernels fuzz-graphs fuzz-race fuzz-models fuzz-readers fuzz-kills lint docs
-.PHONY: lock wheels test-wheels clean
+.PHONY: lock wheels test-wheels clean web
 
 demo: .venv/run.stamp
 	$(BIN)/onnx-snn demo --models models
@@ -78,6 +80,7 @@ lint: .venv/dev.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/clang-format --dry-run -Werror $$(find custom_ops/src custom_ops/tests -name '*.h' -o -name '*.cc')
+	$(BIN)/clang-format --style=file:custom_ops/.clang-format --dry-run -Werror examples/c/*.[ch] examples/cpp/*.cpp
 	$(BIN)/mypy
 
 # The builder only prints what is wrong with a docstring: here that is an error like every other warning.
@@ -128,5 +131,20 @@ tests/hosts/node_modules: tests/hosts/package-lock.json
 	cd tests/hosts && npm ci --loglevel=error
 	touch $@
 
+web: .venv/run.stamp examples/web/node_modules $(WEB:%=build/web/%.onnx) $(WEB:%=build/web/%-metered.onnx)
+	$(BIN)/python examples/web/serve.py $(foreach name,$(WEB),models/$(name)=build/web/$(name).onnx=build/web/$(name)-metered.onnx)
+
+build/web/%-metered.onnx: models/%/model.onnx
+	mkdir -p build/web
+	$(BIN)/onnx-snn convert -m $< -c models/$*/calibration.npz -T 4 --body closed --meter -o $@
+
+build/web/%.onnx: models/%/model.onnx
+	mkdir -p build/web
+	$(BIN)/onnx-snn convert -m $< -c models/$*/calibration.npz -T 4 --body closed -o $@
+
+examples/web/node_modules: examples/web/package.json
+	cd examples/web && npm install --loglevel=error
+	touch $@
+
 clean:
-	rm -rf .venv build tests/hosts/node_modules
+	rm -rf .venv build tests/hosts/node_modules examples/web/node_modules examples/node/node_modules

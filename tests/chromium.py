@@ -64,10 +64,14 @@ def visit(page: Path, fragment: str = "") -> Visit:
         done = subprocess.run(
             [CHROMIUM, *FLAGS, *arguments], capture_output=True, text=True, timeout=TIMEOUT, check=True
         )
-        events = json.loads(log.read_text())["events"]
-    requests = [event.get("params", {}) for event in events]
-    asked = {request["url"] for request in requests if request.get("initiator", BROWSER) != BROWSER}
-    return Visit(done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line], sorted(asked))
+        asked = fetched(log)
+    return Visit(done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line], asked)
+
+
+def fetched(log: Path) -> list[str]:
+    """Addresses that pages asked for, from the log of the network that a browser wrote."""
+    requests = [event.get("params", {}) for event in json.loads(log.read_text())["events"]]
+    return sorted({request["url"] for request in requests if request.get("initiator", BROWSER) != BROWSER})
 
 
 @dataclass

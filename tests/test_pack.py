@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
+from c_program import classify, written
 from packed_networks import byte_level, classifier, decoder, external, save
 
 import onnx_snn
@@ -92,14 +93,28 @@ def test_external_data_stays_external(folder: Path, tmp_path: Path) -> None:
     assert np.array_equal(made["logits"], outputs(onnx_snn.session(inside), strings(TEXTS))["logits"])
 
 
-def test_a_converted_network_is_packed(folder: Path, tmp_path: Path) -> None:
-    spiking = tmp_path / "snn.onnx"
-    onnx_snn.convert(folder / "model.onnx", spiking, encoded(folder, TEXTS), timesteps=4, fast=True)
-    onnx_snn.pack(spiking, tmp_path / "packed.onnx", tokenizer=folder, texts=FEW)
-    assert {"onnx_snn", "ai.onnx.contrib"} <= imported_domains(tmp_path / "packed.onnx")
-    made = outputs(onnx_snn.session(tmp_path / "packed.onnx"), strings(TEXTS))
-    wanted = onnx_snn.session(spiking).run(None, encoded(folder, TEXTS))[0]
+@pytest.fixture(scope="module")
+def converted(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a spiking network, and the same packed."""
+    root = tmp_path_factory.mktemp("converted")
+    onnx_snn.convert(folder / "model.onnx", root / "snn.onnx", encoded(folder, TEXTS), timesteps=4, fast=True)
+    labels = folder / "config.json"
+    onnx_snn.pack(root / "snn.onnx", root / "packed.onnx", tokenizer=folder, labels=labels, top_k=2, texts=FEW)
+    return root
+
+
+def test_a_converted_network_is_packed(folder: Path, converted: Path) -> None:
+    assert {"onnx_snn", "ai.onnx.contrib"} <= imported_domains(converted / "packed.onnx")
+    made = outputs(onnx_snn.session(converted / "packed.onnx"), strings(TEXTS))
+    wanted = onnx_snn.session(converted / "snn.onnx").run(None, encoded(folder, TEXTS))[0]
     assert np.array_equal(made["logits"], wanted)
+
+
+@pytest.mark.parametrize("text", [TEXTS[0], TEXTS[3]])
+def test_a_c_program_gives_the_same_answer(text: str, converted: Path, tmp_path: Path) -> None:
+    answer = outputs(onnx_snn.session(converted / "packed.onnx"), strings([text]))
+    made = classify(converted / "packed.onnx", text, tmp_path)
+    assert made == written(answer["label"], answer["score"])
 
 
 def test_a_decoder_answers_with_the_next_token(tmp_path: Path) -> None:

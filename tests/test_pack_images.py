@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from c_program import classify, written
 from numpy.typing import NDArray
 
 import onnx_snn
@@ -134,23 +135,42 @@ def processor(path: Path, **steps: Any) -> Path:
     return path
 
 
-@pytest.mark.slow
-def test_an_image_becomes_a_label(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a network and its processor, and the same packed."""
     pytest.importorskip("transformers")
+    root = processor(tmp_path_factory.mktemp("image"))
+    (root / "config.json").write_text(json.dumps({"id2label": {"0": "red", "1": "green", "2": "blue"}}))
+    report = onnx_snn.pack(network(root / "model.onnx"), root / "packed.onnx", processor=root, top_k=3)
+    assert report.reads == "image"
+    return root
+
+
+@pytest.mark.slow
+def test_an_image_becomes_a_label(folder: Path) -> None:
     from transformers import AutoImageProcessor
 
-    folder = processor(tmp_path)
-    (tmp_path / "config.json").write_text(json.dumps({"id2label": {"0": "red", "1": "green", "2": "blue"}}))
-    report = onnx_snn.pack(network(tmp_path / "model.onnx"), tmp_path / "packed.onnx", processor=folder, top_k=3)
-    assert report.reads == "image"
     pixels = noise(20, 30)
-    label, score, logits = onnx_snn.session(tmp_path / "packed.onnx").run(
+    label, score, logits = onnx_snn.session(folder / "packed.onnx").run(
         None, {"image": np.frombuffer(file_of(pixels), np.uint8)}
     )
     wanted = AutoImageProcessor.from_pretrained(folder, use_fast=False)(pixels, return_tensors="np")["pixel_values"]
     assert np.allclose(logits, wanted.mean(axis=(2, 3)), atol=1e-2)
     assert (label[0] == np.array(["red", "green", "blue"])[np.argsort(-logits[0])]).all()
     assert np.isclose(score.sum(), 1)
+
+
+@pytest.mark.slow
+def test_a_c_program_reads_a_jpeg_file(folder: Path, tmp_path: Path) -> None:
+    file = tmp_path / "noise.jpg"
+    file.write_bytes(file_of(noise(20, 30, seed=1), "JPEG"))
+    image_bytes = np.frombuffer(file.read_bytes(), np.uint8)
+    label, score, _ = onnx_snn.session(folder / "packed.onnx").run(None, {"image": image_bytes})
+    assert classify(folder / "packed.onnx", file, tmp_path) == written(label, score)
+
+
+@pytest.mark.slow
+def test_networks_that_read_no_image_are_refused(folder: Path, tmp_path: Path) -> None:
     for wrong, reason in (
         ({"shape": "batch, 3, 8"}, "and not one image of floats"),
         ({"shape": "2, 3, 8, 8"}, "and not one image of floats"),
@@ -159,5 +179,5 @@ def test_an_image_becomes_a_label(tmp_path: Path) -> None:
         with pytest.raises(PackError, match=reason):
             onnx_snn.pack(network(tmp_path / "wrong.onnx", **wrong), tmp_path / "no.onnx", processor=folder)
     with pytest.raises(PackError, match="but the network reads images"):
-        onnx_snn.pack(tmp_path / "model.onnx", tmp_path / "no.onnx", processor=folder, texts=["a"])
+        onnx_snn.pack(folder / "model.onnx", tmp_path / "no.onnx", processor=folder, texts=["a"])
     assert not (tmp_path / "no.onnx").exists()

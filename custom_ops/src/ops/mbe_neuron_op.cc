@@ -15,8 +15,9 @@ namespace {
 // Scales of shorter runs are written out one for each element, so that one call of a kernel covers many runs.
 constexpr std::size_t kShortRun = 512;
 
-// Elements that are counted right after their evaluation, so that they still are in the first-level cache.
-constexpr std::size_t kWatched = 1024;
+// Elements that are counted right after their evaluation: few enough to be in the cache still, many enough that the
+// calls of the kernels take no time.
+constexpr std::size_t kWatched = 1u << 14;
 
 // What one run evaluates.
 struct Run {
