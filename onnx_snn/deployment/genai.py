@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from onnx_snn.deployment.genai_config import GENAI_CONFIG, fit_config
+from onnx_snn.deployment.genai_config import GENAI_CONFIG, fit_genai_config
 from onnx_snn.deployment.genai_decoder import decoder_config
 from onnx_snn.deployment.model_copy import copy_model
 from onnx_snn.errors import DeployError, OutputError
@@ -13,7 +13,6 @@ from onnx_snn.graph.model_folder import copy_sidecars, model_files, only_model
 from onnx_snn.graph.model_reader import load_model
 from onnx_snn.graph.staged_folder import staged_folder
 from onnx_snn.output_files import write_json
-from onnx_snn.runtime.session import find_library
 
 
 def deploy_genai(model: str | Path, folder: str | Path) -> Path:
@@ -28,8 +27,8 @@ def deploy_genai(model: str | Path, folder: str | Path) -> Path:
         The folder that was written.
 
     Raises:
-        DeployError: `model` is no folder, the network is no decoder with a cache, or a configuration cannot be read or
-            names a library of others.
+        DeployError: `model` is no folder, the network is no decoder with a cache, or a configuration cannot be
+            read.
         ModelError: the folder holds no network, or it cannot be read.
         OutputError: the folder cannot be written, or is that of the model.
     """
@@ -47,7 +46,7 @@ def deploy_genai(model: str | Path, folder: str | Path) -> Path:
                 copy_model(file, stage / file.name)
             if made is not None:
                 write_json(stage / GENAI_CONFIG, made)
-            fit_config(stage, find_library())
+            fit_genai_config(stage)
     except OSError as error:
         raise OutputError(f"'{folder}' cannot be written ({error})") from error
     return folder

@@ -10,6 +10,7 @@ the folder (0.18), so the library lies in the folder and is named without a path
 from __future__ import annotations
 
 import copy
+import logging
 import shutil
 from collections.abc import Iterator
 from pathlib import Path, PureWindowsPath
@@ -18,6 +19,9 @@ from typing import Any
 from onnx_snn.errors import DeployError
 from onnx_snn.json_files import read_object
 from onnx_snn.output_files import staged, write_json
+from onnx_snn.runtime.session import find_library
+
+logger = logging.getLogger(__name__)
 
 GENAI_CONFIG = "genai_config.json"
 """Name of the configuration in a folder of onnxruntime-genai."""
@@ -29,30 +33,42 @@ SHARED_BUFFER = "past_present_share_buffer"
 """Entry of `search`: whether networks update keys and values in place."""
 
 
-def fit_config(folder: Path, library: Path | None) -> None:
-    """Fit the configuration of a folder of onnxruntime-genai to converted networks, which lie in it.
+def fit_genai_config(folder: Path) -> None:
+    """Fit the configuration in a folder of converted networks, if there is one, and put the kernels beside it.
 
-    Args:
-        folder: the folder.
-        library: the library of kernels, which is copied into it; None where networks run by the functions in them.
+    Without a library, networks run by the functions in them.
 
     Raises:
-        DeployError: the configuration cannot be read, has no decoder, or names a library of others.
+        DeployError: the configuration cannot be read, or has no decoder.
         OutputError: a file cannot be written.
     """
-    path = folder / GENAI_CONFIG
-    try:
-        config = with_two_buffers(read_object(path))
-    except (OSError, ValueError) as error:
-        raise DeployError(f"cannot read '{path}': {error}") from error
+    path, library = folder / GENAI_CONFIG, find_library()
+    if not path.is_file():
+        return
+    config = with_two_buffers(checked_config(folder))
     if library is not None:
-        try:
-            config = with_library(config, library.name)
-        except DeployError as error:
-            raise DeployError(f"'{path}': {error}") from None
+        config = with_library(config, library.name)
         with staged(folder / library.name) as temporary:
             shutil.copyfile(library, temporary)
     write_json(path, config)
+
+
+def checked_config(folder: Path) -> dict[str, Any]:
+    """The configuration in a folder.
+
+    Raises:
+        DeployError: it cannot be read, or has no decoder.
+    """
+    path = folder / GENAI_CONFIG
+    try:
+        config = read_object(path)
+    except (OSError, ValueError) as error:
+        raise DeployError(f"cannot read '{path}': {error}") from error
+    model = config.get("model")
+    decoder = model.get("decoder") if isinstance(model, dict) else None
+    if not isinstance(decoder, dict) or not isinstance(decoder.get("session_options", {}), dict):
+        raise DeployError(f"'{path}' has no 'model.decoder' with 'session_options'; give the folder of a decoder")
+    return config
 
 
 def with_two_buffers(config: dict[str, Any]) -> dict[str, Any]:
@@ -65,25 +81,23 @@ def with_two_buffers(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def with_library(config: dict[str, Any], library: str) -> dict[str, Any]:
-    """A copy of `config`, the value of a genai_config.json, whose sessions all register `library`.
+    """A copy of `config`, a checked configuration, whose sessions register `library`.
 
-    Raises:
-        DeployError: it has no `model.decoder`, or a session registers another library.
+    A session that registers a library of others keeps it, with a warning: it can have only one.
     """
     config = copy.deepcopy(config)
-    model = config.get("model")
-    decoder = model.get("decoder") if isinstance(model, dict) else None
-    if not isinstance(decoder, dict):
-        raise DeployError("it has no 'model.decoder', whose session needs the library; give the folder of a decoder")
-    decoder.setdefault("session_options", {})
-    for options in list(_session_options(model)):
-        other = options.get(LIBRARY_KEY, library)
-        if _base_name(str(other)) != _base_name(library):
-            raise DeployError(
-                f"'{LIBRARY_KEY}' is {other!r}, and onnxruntime-genai takes one library a session; "
-                "convert networks that need no library of others"
+    config["model"]["decoder"].setdefault("session_options", {})
+    for options in list(_session_options(config["model"])):
+        other = str(options.get(LIBRARY_KEY, library))
+        if _base_name(other) == _base_name(library):
+            options[LIBRARY_KEY] = library
+        else:
+            logger.warning(
+                "%s names the library %r, and takes no second one: in onnxruntime-genai the network runs without "
+                "kernels, by the functions in its file",
+                GENAI_CONFIG,
+                other,
             )
-        options[LIBRARY_KEY] = library
     return config
 
 
