@@ -37,6 +37,9 @@ from onnx_snn.evaluation.sensitivity import sensitivity
 from onnx_snn.events.replayer import replay
 from onnx_snn.events.report import Replay, ReplayedProduct
 from onnx_snn.exporter import export
+from onnx_snn.generation.generator import TextGenerator, TextStream, generate
+from onnx_snn.generation.options import GenerationOptions
+from onnx_snn.generation.result import Generation
 from onnx_snn.neurons.functions import ScalarFunction, register
 from onnx_snn.neurons.mbe import MbeNeuron
 from onnx_snn.neurons.opset import Body
@@ -70,6 +73,8 @@ __all__ = [
     "EnergyReport",
     "EnergyRule",
     "Evaluation",
+    "Generation",
+    "GenerationOptions",
     "Inspection",
     "LibraryError",
     "MbeNeuron",
@@ -101,6 +106,8 @@ __all__ = [
     "Sensitivity",
     "Status",
     "Survey",
+    "TextGenerator",
+    "TextStream",
     "TuningPoint",
     "TuningReport",
     "__version__",
@@ -109,6 +116,7 @@ __all__ = [
     "deploy_genai",
     "deploy_triton",
     "export",
+    "generate",
     "get_library_path",
     "inspect",
     "pack",

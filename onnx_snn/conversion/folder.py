@@ -15,6 +15,7 @@ from onnx_snn.conversion.model_card import MODEL_CARD, model_card
 from onnx_snn.conversion.report import ConversionReport
 from onnx_snn.conversion.run_options import RunOptions
 from onnx_snn.data.feeds import Source
+from onnx_snn.deployment.genai_config import GENAI_CONFIG, checked_config, fit_genai_config
 from onnx_snn.errors import ConfigError
 from onnx_snn.graph.model_folder import copy_sidecars, model_files
 from onnx_snn.graph.staged_folder import staged_folder
@@ -53,6 +54,7 @@ def convert_folder(
             model or names one that the folder does not have.
         CalibrationError: a model has no data, or data has no model.
         OutputError: the output folder cannot be written.
+        DeployError: its genai_config.json cannot be read, or has no decoder.
     """
     files = model_files(source)
     names = [file.name for file in files]
@@ -64,12 +66,15 @@ def convert_folder(
     if output is None:
         raise ConfigError("output is missing; name the folder to write, or ask for a dry run")
     sources = sources_by_file(source, names, data, run)
+    if (source / GENAI_CONFIG).is_file():
+        checked_config(source)  # before the work begins
     with staged_folder(Path(output), source) as stage:
         paths = {name: run.layout.place(stage, name) for name in names}
         reports = {
             file.name: convert_model(file, paths[file.name], sources[file.name], runs[file.name]) for file in files
         }
         copy_sidecars(source, stage)
+        fit_genai_config(stage)
         write_json(stage / SNN_CONFIG, run.config.to_json() if configs is None else configurations_to_json(configs))
         write_text(stage / MODEL_CARD, model_card(source, reports, run.layout))
     return merged(str(source), str(output), list(reports.values()))

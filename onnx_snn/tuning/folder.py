@@ -18,6 +18,7 @@ from onnx_snn.conversion.run_options import RunOptions
 from onnx_snn.data.data_files import with_model_folder
 from onnx_snn.data.feeds import Source, open_feeds
 from onnx_snn.data.specs import input_specs
+from onnx_snn.deployment.genai_config import fit_genai_config
 from onnx_snn.graph.model_folder import copy_sidecars, model_files
 from onnx_snn.graph.model_reader import load_model
 from onnx_snn.graph.staged_folder import staged_folder
@@ -74,6 +75,7 @@ def tune_folder(
             conversion = dataclasses.replace(report.conversion, output=str(Path(output) / path.relative_to(stage)))
             reports[name] = dataclasses.replace(report, conversion=conversion)
         copy_sidecars(folder, stage)
+        fit_genai_config(stage)
         configs = {name: report.config for name, report in reports.items()}
         write_json(stage / SNN_CONFIG, configurations_to_json(configs))
         conversions = {name: report.conversion for name, report in reports.items()}

@@ -7,7 +7,20 @@ import argparse
 from collections.abc import Callable
 from typing import Protocol
 
-from onnx_snn.cli.commands import compare, convert, demo, deploy, export, inspect, pack, profile, replay, report, tune
+from onnx_snn.cli.commands import (
+    compare,
+    convert,
+    demo,
+    deploy,
+    export,
+    generate,
+    inspect,
+    pack,
+    profile,
+    replay,
+    report,
+    tune,
+)
 from onnx_snn.cli.options import Commands
 
 
@@ -34,6 +47,7 @@ COMMANDS: dict[str, Command] = {
     "report": report,
     "pack": pack,
     "deploy": deploy,
+    "generate": generate,
     "demo": demo,
 }
 """The commands by name, in the order of the help text."""

@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from onnx_snn.data.caches import empty_cache
 from onnx_snn.data.data_files import DataFiles, Request, files_in
 from onnx_snn.data.labels import folder_labels
 from onnx_snn.data.processors import as_inputs, load_tokenizer, model_config, processed
@@ -80,7 +81,7 @@ class TextReader:
     """
 
     def __init__(self, files: DataFiles, specs: Sequence[InputSpec]) -> None:
-        self._specs = specs
+        self._specs, self._folders = specs, files.folders()
         self._raw = len(specs) == 1 and specs[0].dtype == object
         if self._raw:
             return
@@ -127,19 +128,18 @@ class TextReader:
         arrays: dict[str, NDArray[Any]] = {}
         for spec in self._specs:
             found = made.get(spec.name)
-            arrays |= {spec.name: found} if found is not None else _implied(spec, made)
+            arrays |= {spec.name: found} if found is not None else _implied(spec, made, self._folders)
         if len(names) == 1 and not arrays:
             arrays = {names[0]: made["input_ids"]}
         return as_inputs(arrays, self._specs, where)
 
 
-def _implied(spec: InputSpec, tokens: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+def _implied(spec: InputSpec, tokens: dict[str, NDArray[Any]], folders: Sequence[Path]) -> dict[str, NDArray[Any]]:
     """An input that tokenizers do not make, where the tokens imply it: positions, and a cache that is still empty."""
     if spec.name == "position_ids":
         return {spec.name: np.maximum(np.cumsum(tokens["attention_mask"], axis=1) - 1, 0)}
     if spec.name.startswith(PAST):
-        sizes = [size if isinstance(size, int) else 0 for size in spec.shape[1:]]
-        return {spec.name: np.zeros((len(tokens["input_ids"]), *sizes), spec.dtype)}
+        return {spec.name: empty_cache(spec, len(tokens["input_ids"]), folders)}
     return {}
 
 
