@@ -63,7 +63,7 @@ def test_every_model_is_tuned_and_convert_repeats_it(folder: Path, tmp_path: Pat
     configs = {name: report.config for name, report in reports.items()}
     assert configs["model.onnx"].nodes != configs["encoder_model.onnx"].nodes
     onnx_snn.convert(folder, tmp_path / "again", data, config=configs, progress=False)
-    for path in target.iterdir():
+    for path in {*target.iterdir()} - {target / "README.md"}:  # no tuning measured the loss of this one
         assert (tmp_path / "again" / path.name).read_bytes() == path.read_bytes()
 
 
