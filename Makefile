@@ -100,8 +100,8 @@ docs: .venv/docs.stamp
 # PyTorch is installed first: its CPU build is enough, and what comes later keeps it.
 # An installation without the kernels would test only half of the package.
 .venv/dev.stamp: $(BUILD) requirements-dev.lock .venv/build.stamp
-	$(BIN)/pip install --quiet --constraint requirements-dev.lock torch
-	$(BIN)/pip install --quiet --constraint requirements-dev.lock --editable '.[data,dev,export,text]'
+	$(BIN)/pip install --quiet --no-compile --constraint requirements-dev.lock torch
+	$(BIN)/pip install --quiet --no-compile --constraint requirements-dev.lock --editable '.[data,dev,export,text]'
 	$(BIN)/python -c 'import onnx_snn; onnx_snn.get_library_path()'
 	touch $@
 

@@ -34,8 +34,13 @@ from onnx_snn.evaluation.comparison import Evaluation, compare
 from onnx_snn.evaluation.metrics import Metric
 from onnx_snn.evaluation.node_sensitivity import NodeSensitivity, Sensitivity
 from onnx_snn.evaluation.sensitivity import sensitivity
+from onnx_snn.events.neurobench import NeuroBench
+from onnx_snn.events.neurobench_meter import neurobench
 from onnx_snn.events.replayer import replay
 from onnx_snn.events.report import Replay, ReplayedProduct
+from onnx_snn.events.spike_export import SpikeExport, export_spikes
+from onnx_snn.events.spike_exporter import WrittenNeuron
+from onnx_snn.events.spike_record import SpikeRecord, read_spikes
 from onnx_snn.exporter import export
 from onnx_snn.generation.generator import TextGenerator, TextStream, generate
 from onnx_snn.generation.options import GenerationOptions
@@ -45,7 +50,8 @@ from onnx_snn.neurons.mbe import MbeNeuron
 from onnx_snn.neurons.opset import Body
 from onnx_snn.packing.packer import PackReport, pack
 from onnx_snn.profiling.activity import NeuronActivity, Operand, ProductActivity, ProductKind
-from onnx_snn.profiling.energy import EnergyCosts, EnergyFigure, EnergyReport, EnergyRule
+from onnx_snn.profiling.energy import EnergyCosts, EnergyRule
+from onnx_snn.profiling.energy_report import EnergyFigure, EnergyReport
 from onnx_snn.profiling.inspection import Inspection, inspect
 from onnx_snn.profiling.profiler import Profile, profile
 from onnx_snn.reporting.charts.page import write_html, write_images
@@ -57,6 +63,7 @@ from onnx_snn.tuning.solver import Minimize
 from onnx_snn.tuning.trial_runner import TuningPoint
 from onnx_snn.tuning.tuner import tune
 from onnx_snn.tuning.tuning_report import TuningReport
+from onnx_snn.unrolling.unroller import Unrolled, unroll
 from onnx_snn.version import __version__
 
 __all__ = [
@@ -81,6 +88,7 @@ __all__ = [
     "Metric",
     "Minimize",
     "ModelError",
+    "NeuroBench",
     "NeuronActivity",
     "NeuronError",
     "NeuronView",
@@ -104,23 +112,30 @@ __all__ = [
     "ScalarFunction",
     "Scope",
     "Sensitivity",
+    "SpikeExport",
+    "SpikeRecord",
     "Status",
     "Survey",
     "TextGenerator",
     "TextStream",
     "TuningPoint",
     "TuningReport",
+    "Unrolled",
+    "WrittenNeuron",
     "__version__",
     "compare",
     "convert",
     "deploy_genai",
     "deploy_triton",
     "export",
+    "export_spikes",
     "generate",
     "get_library_path",
     "inspect",
+    "neurobench",
     "pack",
     "profile",
+    "read_spikes",
     "register",
     "replay",
     "sensitivity",
@@ -129,6 +144,7 @@ __all__ = [
     "survey",
     "tune",
     "tune_folder",
+    "unroll",
     "write_html",
     "write_images",
 ]

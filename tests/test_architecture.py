@@ -47,7 +47,7 @@ LAYERS = [
         "allocation",
         "conversion",
     ),
-    *("conversion", "tuning", "reporting", "exporter", "packing", "generation", "cli"),
+    *("conversion", "unrolling", "tuning", "reporting", "exporter", "packing", "generation", "cli"),
 ]
 """Modules and folders of the package, lowest first: each may import itself and what stands before it."""
 

@@ -13,6 +13,7 @@ from onnx_snn.conversion.folder_layout import Layout
 from onnx_snn.conversion.model_card import model_card
 from onnx_snn.conversion.model_card_usage import optimum_class
 from onnx_snn.conversion.report import ConversionReport, NodeReport, OutputReport
+from onnx_snn.profiling.gain import Gain
 
 
 def card_of(folder: Path, report: ConversionReport) -> str:
@@ -31,6 +32,13 @@ def test_names_in_a_file_do_not_break_the_page(tmp_path: Path) -> None:
     assert r"| Odd\|\n## Kind | 1 | 0 | 0 | 0 |" in card
     assert r"- two\nlines" in card
     assert "Not counted at the conversion" in card
+
+
+def test_energies_stand_beside_their_rules(tmp_path: Path) -> None:
+    card = card_of(tmp_path, report(gain=Gain(3.0, 2.0, (4.0, 1.0), (4.0, 3.0))))
+    assert "1.50 spikes per element" in card
+    rows = [line.split(" | ") for line in card.splitlines() if line.endswith("% |")]
+    assert [(row[0], row[-1]) for row in rows] == [("| accumulate-only", "25% |"), ("| with memory", "75% |")]
 
 
 @pytest.mark.parametrize(

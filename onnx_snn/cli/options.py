@@ -97,3 +97,11 @@ def fraction(text: str) -> float:
         return float(number) / (100.0 if number != text else 1.0)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number; expected one such as 0.2% or 0.002") from None
+
+
+def byte_size(text: str) -> int:
+    """A number of bytes such as 4096, 500M or 4G, in powers of 1024."""
+    digits, unit = text.rstrip("KMGTkmgt"), text.lstrip("0123456789").upper()
+    if not (digits.isascii() and digits.isdigit() and len(digits) < 16 and unit in ("", *"KMGT")):
+        raise argparse.ArgumentTypeError(f"{text!r} is no size; expected one such as 4096, 500M or 4G")
+    return int(digits) << 10 * " KMGT".index(unit or " ")

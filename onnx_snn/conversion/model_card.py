@@ -20,7 +20,7 @@ from onnx_snn.graph.file_digest import sha256
 from onnx_snn.graph.source_files import source_files
 from onnx_snn.json_files import read_object
 from onnx_snn.profiling.energy import RULES, EnergyRule
-from onnx_snn.profiling.gain import Gain
+from onnx_snn.profiling.gain import NAMED, STRICTEST, Gain
 from onnx_snn.version import __version__
 
 MODEL_CARD = "README.md"
@@ -149,7 +149,8 @@ def _gain(gain: Gain | None) -> Iterator[str]:
     if gain.elements:
         yield f"{gain.spikes_per_element:.2f} spikes per element that a product with weights reads."
     yield "Energy is counted, not measured, on calibration samples, and what is counted decides the answer:"
-    pairs = ((RULES[0], gain.energy), (RULES[-1], gain.strictest_energy))
+    rules = {rule.name: rule for rule in RULES}
+    pairs = ((rules[NAMED], gain.energy), (rules[STRICTEST], gain.strictest_energy))
     yield _table(("rule", "formula", "of the original's energy"), (_energy_row(*pair) for pair in pairs))
 
 

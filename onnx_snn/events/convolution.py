@@ -46,6 +46,10 @@ class Convolution:
         index = np.flatnonzero(a)
         return self.accumulated(0, Events(index, a.ravel()[index]), a.shape, b)
 
+    def connections(self, a: Float64, b: Float64) -> float:
+        """The sum of all elementary products."""
+        return float(self.dense(a, b).sum())
+
     def accumulated(self, _: int, events: Events, shape: Shape, other: Float64) -> Float64:
         """The sum over the spikes `events`; see `Bilinear`."""
         window = self._window(shape, other.shape)

@@ -17,6 +17,9 @@ from onnx_snn.profiling.energy import EnergyCosts
 from onnx_snn.profiling.profiler import Profile, Profiler
 from onnx_snn.runtime.session import session_options
 
+NAMED, STRICTEST = "accumulate-only", "with memory"
+"""Names of the rule that most papers use, and of the strictest one on the same processor."""
+
 
 @dataclass(frozen=True)
 class Gain:
@@ -27,7 +30,7 @@ class Gain:
         elements: elements of these operands.
         named: energy of the original and of the spiking network in picojoules by the rule that most papers use,
             accumulate-only.
-        strictest: the same by the rule that counts most: with neurons and memory.
+        strictest: the same by the strictest rule on the same processor: with neurons and memory.
     """
 
     spikes: float
@@ -55,12 +58,13 @@ class Gain:
         """The figures of a profile."""
         weighted = [product for product in profile.products if product.kind is ProductKind.WEIGHTS]
         operands = [operand for product in weighted for operand in product.operands]
-        figures = profile.energy.figures()
+        figures = {figure.rule.name: figure for figure in profile.energy.figures()}
+        named, strictest = figures[NAMED], figures[STRICTEST]
         return cls(
             sum(operand.spikes for operand in operands),
             sum(operand.elements for operand in operands),
-            (figures[0].original, figures[0].spiking),
-            (figures[-1].original, figures[-1].spiking),
+            (named.original, named.spiking),
+            (strictest.original, strictest.spiking),
         )
 
     def joined(self, other: Gain) -> Gain:

@@ -49,7 +49,8 @@ from onnx_snn.output_files import write_json
 from onnx_snn.profiling import profile_tables as tables
 from onnx_snn.profiling.activity import NeuronActivity, ProductActivity
 from onnx_snn.profiling.counters import Counters
-from onnx_snn.profiling.energy import EnergyCosts, EnergyReport
+from onnx_snn.profiling.energy import EnergyCosts
+from onnx_snn.profiling.energy_report import EnergyReport
 from onnx_snn.profiling.spike_outputs import countable_nodes
 from onnx_snn.profiling.uncounted import UncountedNode
 from onnx_snn.runtime.execution import BoundOutputs

@@ -17,9 +17,12 @@ from onnx_snn.cli.commands import (
     inspect,
     pack,
     profile,
+    raster,
     replay,
     report,
+    spikes,
     tune,
+    unroll,
 )
 from onnx_snn.cli.options import Commands
 
@@ -44,6 +47,9 @@ COMMANDS: dict[str, Command] = {
     "compare": compare,
     "profile": profile,
     "replay": replay,
+    "spikes": spikes,
+    "raster": raster,
+    "unroll": unroll,
     "report": report,
     "pack": pack,
     "deploy": deploy,
