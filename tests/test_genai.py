@@ -5,13 +5,19 @@ from __future__ import annotations
 
 import json
 import sys
+import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import onnx_ir as ir
 import pytest
-from decoders import GENAI_CONFIG, VOCABULARY, write_genai_folder
+from decoders import GENAI_CONFIG, POSITIONS, VOCABULARY, WIDTH, write_genai_folder
 
 import onnx_snn
+from onnx_snn import DataFiles, SaturationWarning
+from onnx_snn.data.kinds.texts import TextReader
+from onnx_snn.data.specs import InputSpec
 
 ROOT = Path(__file__).parents[1]
 sys.path.append(str(ROOT / "benchmarks"))
@@ -27,17 +33,17 @@ def decoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_genai_folder(tmp_path_factory.mktemp("genai"))
 
 
-def converted_for_genai(folder: Path, output: Path) -> None:
+def converted_for_genai(folder: Path, output: Path, **options: Any) -> None:
     random = np.random.default_rng(0)
     feeds = [
         {
             "tokens": random.integers(VOCABULARY, size=(1, 8)),
             "mask": np.ones((1, 8), np.int64),
-            **dict.fromkeys(("key.0.old", "value.0.old"), np.zeros((1, 1, 0, 16), np.float32)),
+            **dict.fromkeys(("key.0.old", "value.0.old"), np.zeros((1, 1, 0, WIDTH), np.float32)),
         }
         for _ in range(4)
     ]
-    onnx_snn.convert(folder, output, feeds, fast=True, body="closed", progress=False)
+    onnx_snn.convert(folder, output, feeds, fast=True, body="closed", progress=False, **options)
 
 
 def test_genai_generates_the_same_tokens(decoder: Path, tmp_path: Path) -> None:
@@ -56,15 +62,46 @@ def test_genai_generates_the_same_tokens(decoder: Path, tmp_path: Path) -> None:
         assert np.array(generator.get_sequence(0)).tolist()[len(prompt) :] == list(kept)
 
 
-@pytest.mark.slow
 def test_a_folder_is_converted_with_its_configuration_and_its_cache(decoder: Path, tmp_path: Path) -> None:
-    converted_for_genai(decoder, tmp_path / "spiking")
+    converted_for_genai(decoder, tmp_path / "spiking", include=["active"])
     original, spiking = (
         onnx_snn.generate(folder, PROMPTS, max_new_tokens=6) for folder in (decoder, tmp_path / "spiking")
     )
     assert spiking.tokens == original.tokens
     config = json.loads((tmp_path / "spiking" / "genai_config.json").read_text())
     assert config["model"]["decoder"]["inputs"] == GENAI_CONFIG["model"]["decoder"]["inputs"]
+
+
+def test_values_beyond_the_range_of_a_guarded_decoder_are_warned_of_once(decoder: Path, tmp_path: Path) -> None:
+    converted_for_genai(decoder, tmp_path / "spiking", include=["q"], guard=True)
+    model = ir.load(tmp_path / "spiking" / "decoder.onnx")
+    table = model.graph.initializers["table"]
+    assert table.const_value is not None
+    table.const_value = ir.tensor(100 * table.const_value.numpy(), name="table")
+    ir.save(model, tmp_path / "spiking" / "decoder.onnx")
+    generator = onnx_snn.TextGenerator(tmp_path / "spiking")
+    with pytest.warns(SaturationWarning, match="saturate"):
+        guarded = generator.generate([5, 6, 7])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert generator.generate([5, 6, 7]).tokens == guarded.tokens
+
+
+class Letters:
+    """A tokenizer of Transformers, as far as it is asked: a token for each letter."""
+
+    model_max_length, pad_token = 10**30, "0"
+
+    def __call__(self, texts: list[str], *, max_length: int, **_: Any) -> dict[str, np.ndarray]:
+        ids = np.array([[ord(letter) for letter in text[:max_length]] for text in texts])
+        return {"input_ids": ids, "attention_mask": np.ones_like(ids)}
+
+
+def test_calibration_texts_are_cut_to_the_context(decoder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("onnx_snn.data.kinds.texts.load_tokenizer", lambda _: Letters())
+    specs = [InputSpec(name, np.dtype(np.int64), ("batch", "length")) for name in ("input_ids", "attention_mask")]
+    (feed,) = TextReader(DataFiles("texts.txt", model_folder=decoder), specs).feeds(["war and peace" * 9], ["it"])
+    assert feed["input_ids"].shape == (1, POSITIONS)
 
 
 # --- the page --------------------------------------------------------------------------------------

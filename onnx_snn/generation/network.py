@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,10 +15,11 @@ from numpy.typing import NDArray
 from onnx_snn.arrays import Float32, Int64
 from onnx_snn.data.element_types import widened
 from onnx_snn.data.specs import InputSpec, session_specs
-from onnx_snn.errors import ModelError
+from onnx_snn.errors import ModelError, SaturationWarning
 from onnx_snn.generation.cache import Cache, new_cache
 from onnx_snn.generation.decoder_files import Names
 from onnx_snn.runtime.execution import contiguous, copied
+from onnx_snn.runtime.guarded_session import GuardedSession
 
 BRANCH = "use_cache_branch"
 """Input of a decoder that is two in one: whether the cache is to be read."""
@@ -71,6 +73,8 @@ class Network:
         self._pairs = names.pairs(pasts, outputs)
         self._pasts = [spec for spec in specs if spec.name in self._pairs]
         self._others = [spec for spec in specs if spec.name not in self._pairs]
+        guard = session.guard if isinstance(session, GuardedSession) else None
+        self._watched = {} if guard is None else {guard.name: guard}
         inputs = [spec.name for spec in specs]
         self.is_masked = names.mask in inputs
         for needed, known, kind in ((names.ids, inputs, "input"), (names.logits, outputs, "output")):
@@ -99,17 +103,27 @@ class Network:
                 binding.bind_cpu_input(name, array)
             for spec in self._pasts:
                 binding.bind_ortvalue_input(spec.name, before[spec.name])
-            for name in (self._names.logits, *self._pairs.values()):
+            for name in (self._names.logits, *self._pairs.values(), *self._watched):
                 binding.bind_output(name, "cpu")
             self._session.run_with_iobinding(binding)
-            logits, *presents = binding.get_outputs()
+            logits, *others = binding.get_outputs()
         except Exception as error:  # onnxruntime's exceptions share no base class of their own
             shapes = {name: array.shape for name, array in given.items()}
             raise ModelError(f"'{self._path}': onnxruntime fails on inputs of shapes {shapes}: {error}") from error
         last = widened(copied(logits))[np.arange(len(tokens.ids)), tokens.places].astype(np.float32)
         if np.isnan(last).any():
             raise ModelError(f"'{self._path}' gives logits that are NaN after {tokens.mask.shape[1]} tokens")
+        presents = others[: len(self._pairs)]
+        self._look_at(others[len(self._pairs) :])
         return last, dict(zip(self._pairs, presents, strict=True))
+
+    def _look_at(self, counts: Sequence[ort.OrtValue]) -> None:
+        """Warn once of saturated elements, where the file has a range guard."""
+        for guard, found in zip(self._watched.values(), counts, strict=True):
+            warning = guard.warning(copied(found))
+            if warning:
+                self._watched = {}
+                warnings.warn(warning, SaturationWarning, stacklevel=2)
 
     def _given(self, tokens: Tokens, resumed: bool) -> dict[str, NDArray[Any]]:
         """The inputs beside the cache.
