@@ -39,8 +39,8 @@ from onnx_snn.events.neurobench_meter import neurobench
 from onnx_snn.events.replayer import replay
 from onnx_snn.events.report import Replay, ReplayedProduct
 from onnx_snn.events.spike_export import SpikeExport, export_spikes
-from onnx_snn.events.spike_exporter import WrittenNeuron
 from onnx_snn.events.spike_record import SpikeRecord, read_spikes
+from onnx_snn.events.spike_source import WrittenNeuron
 from onnx_snn.exporter import export
 from onnx_snn.generation.generator import TextGenerator, TextStream, generate
 from onnx_snn.generation.options import GenerationOptions

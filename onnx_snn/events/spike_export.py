@@ -20,8 +20,8 @@ from onnx_snn.data.feeds import Source, open_feeds
 from onnx_snn.data.specs import input_specs
 from onnx_snn.errors import ConfigError, OutputError
 from onnx_snn.evaluation.range_guard import load_unguarded
-from onnx_snn.events.spike_exporter import SpikeExporter, WrittenNeuron
 from onnx_snn.events.spike_files import WRITERS
+from onnx_snn.events.spike_source import SpikeSource, WrittenNeuron
 from onnx_snn.extras import required
 from onnx_snn.formatting import wrapped
 from onnx_snn.graph.model_reader import ModelSource
@@ -106,10 +106,10 @@ def export_spikes(
     network = load_unguarded(model, custom_ops)
     source, judge = with_model_folder(data, model), JudgeOfModel(network)
     feeds = open_feeds(source, input_specs(network), batch_size=1, max_samples=samples, judge=judge)
-    exporter = SpikeExporter(network, nodes, WRITERS[format], kernels=kernels)
+    trains = SpikeSource(network, nodes, WRITERS[format], kernels=kernels)
     bar = partial(tqdm, disable=None if progress else True, unit="sample")
-    size = exporter.count(bar(feeds, "count"))
-    what = f"{exporter.files} files of about {size:,} bytes in all"
+    size = trains.count(bar(feeds, "count"))
+    what = f"{trains.files} files of about {size:,} bytes in all"
     if size > max_bytes:
         raise OutputError(
             f"'{folder}': {what}, more than {max_bytes:,}; take fewer samples or nodes, or allow more with --max-bytes "
@@ -117,8 +117,8 @@ def export_spikes(
         )
     if announce is not None:
         announce(f"writing {what}{' before compression' if format == 'hdf5' else ''} to {folder}")
-    written = exporter.write(bar(feeds, "spikes"), folder)
-    return SpikeExport(folder, exporter.samples, written)
+    written = trains.write(bar(feeds, "spikes"), folder)
+    return SpikeExport(folder, trains.samples, written)
 
 
 def _check_folder(folder: Path) -> None:

@@ -83,7 +83,7 @@ class _Neuron:
     expected: Expected
 
 
-class SpikeExporter:
+class SpikeSource:
     """A network that counts its spikes and tells the arguments of its neurons.
 
     Args:
