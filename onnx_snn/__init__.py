@@ -34,13 +34,13 @@ from onnx_snn.evaluation.comparison import Evaluation, compare
 from onnx_snn.evaluation.metrics import Metric
 from onnx_snn.evaluation.node_sensitivity import NodeSensitivity, Sensitivity
 from onnx_snn.evaluation.sensitivity import sensitivity
-from onnx_snn.events.neurobench import NeuroBench
-from onnx_snn.events.neurobench_meter import neurobench
-from onnx_snn.events.replayer import replay
-from onnx_snn.events.report import Replay, ReplayedProduct
-from onnx_snn.events.spike_export import SpikeExport, export_spikes
-from onnx_snn.events.spike_record import SpikeRecord, read_spikes
-from onnx_snn.events.spike_source import WrittenNeuron
+from onnx_snn.events.neurobench.figures import NeuroBench
+from onnx_snn.events.neurobench.meter import neurobench
+from onnx_snn.events.replay.replayer import replay
+from onnx_snn.events.replay.report import Replay, ReplayedProduct
+from onnx_snn.events.trains.export import SpikeExport, export_spikes
+from onnx_snn.events.trains.record import SpikeRecord, read_spikes
+from onnx_snn.events.trains.source import WrittenNeuron
 from onnx_snn.exporter import export
 from onnx_snn.generation.generator import TextGenerator, TextStream, generate
 from onnx_snn.generation.options import GenerationOptions

@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onnx_snn.arrays import Float64
-from onnx_snn.events.accumulation import of_activations, with_weights
-from onnx_snn.events.bilinear import Bilinear, Gemm, MatMul, Mul
-from onnx_snn.events.convolution import Convolution
+from onnx_snn.events.replay.accumulation import of_activations, with_weights
+from onnx_snn.events.replay.bilinear import Bilinear, Gemm, MatMul, Mul
+from onnx_snn.events.replay.convolution import Convolution
 from onnx_snn.events.spike_events import Events, SpikeEvents
 from onnx_snn.neurons.mbe import MbeNeuron, halving_neuron
 from onnx_snn.neurons.step_kernels import size_kernels

@@ -16,7 +16,7 @@ from networks import normal
 import onnx_snn
 from onnx_snn import ModelError, NeuroBench
 from onnx_snn.cli.main import main
-from onnx_snn.events.neurobench import BY_BASIS, BY_ELEMENT
+from onnx_snn.events.neurobench.figures import BY_BASIS, BY_ELEMENT
 from onnx_snn.graph.model_reader import load_model
 from onnx_snn.neurons.mbe import spike_trains
 from onnx_snn.neurons.opset import Body

@@ -11,7 +11,7 @@ from onnx_snn.cli.options import Commands
 from onnx_snn.cli.run_options import add_costs, add_runs, energy_costs, run_arguments
 from onnx_snn.cli.terminal import write
 from onnx_snn.cli.written_files import check_written
-from onnx_snn.events.neurobench_meter import neurobench
+from onnx_snn.events.neurobench.meter import neurobench
 from onnx_snn.profiling.profiler import profile
 
 WRITTEN = {"json": "JSON file", "neurobench": "file of NeuroBench's figures"}

@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 
 from onnx_snn.cli.options import Commands
-from onnx_snn.events.spike_record import read_spikes
+from onnx_snn.events.trains.record import read_spikes
 from onnx_snn.output_paths import check_outputs
 from onnx_snn.reporting.charts.image import write_chart
 from onnx_snn.reporting.charts.strokes import raster_of_record

@@ -9,8 +9,8 @@ from onnx_snn.cli.data_options import DATA_HELP, add_data_options
 from onnx_snn.cli.options import Commands, byte_size
 from onnx_snn.cli.run_options import add_runs
 from onnx_snn.cli.terminal import note, write
-from onnx_snn.events.spike_export import DEFAULT_SAMPLES, MAX_BYTES, export_spikes
-from onnx_snn.events.spike_files import WRITERS
+from onnx_snn.events.trains.export import DEFAULT_SAMPLES, MAX_BYTES, export_spikes
+from onnx_snn.events.trains.files import WRITERS
 
 
 def add(commands: Commands, common: argparse.ArgumentParser) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onnx_snn.errors import ConfigError
-from onnx_snn.events.spike_record import SpikeRecord
+from onnx_snn.events.trains.record import SpikeRecord
 from onnx_snn.reporting.charts.chart import GREY, RED, Axis, Chart, Panel, Points, Uprights
 
 RASTER_ELEMENTS = 40

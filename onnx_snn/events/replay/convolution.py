@@ -13,7 +13,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from onnx_snn.arrays import Float64
-from onnx_snn.events.sparse_spikes import spikes_at
+from onnx_snn.events.replay.sparse_spikes import spikes_at
 from onnx_snn.events.spike_events import Events
 from onnx_snn.graph.shapes import Shape
 

@@ -13,10 +13,10 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from onnx_snn.arrays import Float64
-from onnx_snn.events.accumulation import of_activations, with_weights
-from onnx_snn.events.bilinear import Bilinear, Gemm, MatMul, Mul
 from onnx_snn.events.coded_operands import CodedOperand
-from onnx_snn.events.convolution import Convolution
+from onnx_snn.events.replay.accumulation import of_activations, with_weights
+from onnx_snn.events.replay.bilinear import Bilinear, Gemm, MatMul, Mul
+from onnx_snn.events.replay.convolution import Convolution
 from onnx_snn.events.spike_events import SpikeEvents
 from onnx_snn.graph.node_builder import NodeBuilder
 from onnx_snn.graph.product_operators import operands_of

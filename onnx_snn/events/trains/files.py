@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Files of spike trains, written sample by sample in memory that does not grow with their number.
 
-npz    one file a neuron, with the arrays of `onnx_snn.events.spike_record.SpikeRecord`, not compressed
+npz    one file a neuron, with the arrays of `onnx_snn.events.trains.record.SpikeRecord`, not compressed
 hdf5   one file a neuron in the layout of `nir.read_data` (NIRData): EventData with indices and times [samples, events],
        -1 and infinity where a sample has fewer events; the node is called as the file, and its group `neuron` has the
        other arrays
@@ -18,7 +18,7 @@ from typing import IO, Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.lib import format as npy
 
-from onnx_snn.events.spike_record import DT, SampleEvents, fixed_arrays
+from onnx_snn.events.trains.record import DT, SampleEvents, fixed_arrays
 from onnx_snn.extras import required
 from onnx_snn.neurons.mbe import MbeNeuron
 

@@ -17,8 +17,8 @@ import onnx_ir as ir
 from onnx_snn.data.specs import Feed
 from onnx_snn.errors import ConfigError, ModelError, OutputError
 from onnx_snn.events.observed_neurons import ObservedNode
-from onnx_snn.events.spike_files import Expected, Format, SpikeWriter
-from onnx_snn.events.spike_record import SampleEvents
+from onnx_snn.events.trains.files import Expected, Format, SpikeWriter
+from onnx_snn.events.trains.record import SampleEvents
 from onnx_snn.neurons.mbe import MbeNeuron
 from onnx_snn.neurons.opset import DOMAIN, Body
 from onnx_snn.output_files import temporary_folder, write_json

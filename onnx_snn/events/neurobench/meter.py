@@ -23,12 +23,12 @@ from onnx_snn.data.feeds import Source, open_feeds
 from onnx_snn.data.specs import Feed, input_specs, sample_count
 from onnx_snn.errors import ModelError
 from onnx_snn.evaluation.range_guard import load_unguarded
-from onnx_snn.events.bilinear import Bilinear
 from onnx_snn.events.coded_operands import CodedOperand, builder_of
-from onnx_snn.events.neurobench import Activity, NeuroBench, SynapticOperations
+from onnx_snn.events.neurobench.figures import Activity, NeuroBench, SynapticOperations
 from onnx_snn.events.observed_neurons import ObservedNode
-from onnx_snn.events.products import BILINEAR
-from onnx_snn.events.report import why_left
+from onnx_snn.events.replay.bilinear import Bilinear
+from onnx_snn.events.replay.products import BILINEAR
+from onnx_snn.events.replay.report import why_left
 from onnx_snn.graph.model_reader import ModelSource
 from onnx_snn.graph.node_builder import NodeBuilder
 from onnx_snn.graph.product_operators import operands_of

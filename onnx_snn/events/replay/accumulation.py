@@ -20,7 +20,7 @@ in which every spike adds decoded values of the other operand (You et al. 2024, 
 from __future__ import annotations
 
 from onnx_snn.arrays import Float64
-from onnx_snn.events.bilinear import Bilinear
+from onnx_snn.events.replay.bilinear import Bilinear
 from onnx_snn.events.spike_events import SpikeEvents
 
 

@@ -2,7 +2,7 @@
 """Replay of a converted network on data: every product once more, by spikes and accumulations alone.
 
 The network runs with its inner tensors as outputs. From the arguments of its codes follow the spikes, time step by time
-step; from the spikes follow the products (`onnx_snn.events.accumulation`), in float64 and without a product of
+step; from the spikes follow the products (`onnx_snn.events.replay.accumulation`), in float64 and without a product of
 onnxruntime. They are held against the products of the decoded operands, against the results in the run, and against
 the counts of `profile`.
 """
@@ -21,8 +21,8 @@ from onnx_snn.data.specs import Feed, input_specs, sample_count
 from onnx_snn.errors import ModelError
 from onnx_snn.evaluation.range_guard import load_unguarded
 from onnx_snn.events.coded_operands import builder_of
-from onnx_snn.events.products import Outcome, ReplayableProduct
-from onnx_snn.events.report import NAMED, Replay, replay_of, why_left
+from onnx_snn.events.replay.products import Outcome, ReplayableProduct
+from onnx_snn.events.replay.report import NAMED, Replay, replay_of, why_left
 from onnx_snn.graph.model_reader import ModelSource
 from onnx_snn.profiling.counters import Counters
 from onnx_snn.rules.rule import name_of

@@ -15,7 +15,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from onnx_snn.arrays import Float64
-from onnx_snn.events.sparse_spikes import batched, spike_rows
+from onnx_snn.events.replay.sparse_spikes import batched, spike_rows
 from onnx_snn.events.spike_events import Events
 from onnx_snn.graph.shapes import Shape
 

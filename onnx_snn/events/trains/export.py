@@ -20,8 +20,8 @@ from onnx_snn.data.feeds import Source, open_feeds
 from onnx_snn.data.specs import input_specs
 from onnx_snn.errors import ConfigError, OutputError
 from onnx_snn.evaluation.range_guard import load_unguarded
-from onnx_snn.events.spike_files import WRITERS
-from onnx_snn.events.spike_source import SpikeSource, WrittenNeuron
+from onnx_snn.events.trains.files import WRITERS
+from onnx_snn.events.trains.source import SpikeSource, WrittenNeuron
 from onnx_snn.extras import required
 from onnx_snn.formatting import wrapped
 from onnx_snn.graph.model_reader import ModelSource

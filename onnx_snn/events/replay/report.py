@@ -14,7 +14,7 @@ import onnx_ir as ir
 
 from onnx_snn.errors import ModelError
 from onnx_snn.events.coded_operands import CodedOperand
-from onnx_snn.events.products import BILINEAR, Outcome, ReplayableProduct
+from onnx_snn.events.replay.products import BILINEAR, Outcome, ReplayableProduct
 from onnx_snn.formatting import screen_table, wrapped
 from onnx_snn.neurons.mbe import MbeNeuron
 from onnx_snn.output_files import write_json
