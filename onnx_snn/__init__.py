@@ -16,9 +16,12 @@ from onnx_snn.config.node_settings import NodeSettings
 from onnx_snn.conversion.pipeline import convert
 from onnx_snn.conversion.report import ConversionReport, NodeReport, OutputReport, Status
 from onnx_snn.data.data_files import DataFiles
+from onnx_snn.deployment.genai import deploy_genai
+from onnx_snn.deployment.triton import deploy_triton
 from onnx_snn.errors import (
     CalibrationError,
     ConfigError,
+    DeployError,
     LibraryError,
     ModelError,
     NeuronError,
@@ -71,6 +74,7 @@ __all__ = [
     "ConversionReport",
     "ConvertConfig",
     "DataFiles",
+    "DeployError",
     "EnergyCosts",
     "EnergyFigure",
     "EnergyReport",
@@ -121,6 +125,8 @@ __all__ = [
     "__version__",
     "compare",
     "convert",
+    "deploy_genai",
+    "deploy_triton",
     "export",
     "export_spikes",
     "generate",

@@ -30,6 +30,10 @@ class PackError(OnnxSnnError):
     """A tokenizer or image processor has no operators in ONNX, or these give other ids or pixels than it does."""
 
 
+class DeployError(OnnxSnnError):
+    """A network or its folder cannot be configured for the server or the generator that it is to run in."""
+
+
 class OutputError(OnnxSnnError):
     """The result cannot be written where it was asked for."""
 

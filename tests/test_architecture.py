@@ -33,6 +33,7 @@ LAYERS = [
         "neurons",
         "data",
         "runtime",
+        "deployment",
     ),
     *(
         "rules",
@@ -59,7 +60,7 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 FOLDERS = sorted({path.parent for path in SOURCES})
 SURROUNDINGS = sorted(
     path
-    for folder in ("tests", "benchmarks", "models")
+    for folder in ("tests", "benchmarks", "models", "packaging")
     for path in (ROOT / folder).rglob("*.py")
     if "node_modules" not in path.parts
 )

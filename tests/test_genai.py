@@ -15,11 +15,9 @@ import pytest
 from decoders import GENAI_CONFIG, POSITIONS, VOCABULARY, WIDTH, write_genai_folder
 
 import onnx_snn
-from onnx_snn import DataFiles, ModelError, SaturationWarning
-from onnx_snn.conversion.genai_folder import fit_genai_config
+from onnx_snn import DataFiles, SaturationWarning
 from onnx_snn.data.kinds.texts import TextReader
 from onnx_snn.data.specs import InputSpec
-from onnx_snn.runtime.session import find_library
 
 ROOT = Path(__file__).parents[1]
 sys.path.append(str(ROOT / "benchmarks"))
@@ -62,42 +60,6 @@ def test_genai_generates_the_same_tokens(decoder: Path, tmp_path: Path) -> None:
         result = onnx_snn.generate(tmp_path / "spiking", prompt, max_new_tokens=8)
         kept = result.tokens[0][: -1 if result.endings == ("stop",) else None]  # it leaves out what ends a text
         assert np.array(generator.get_sequence(0)).tolist()[len(prompt) :] == list(kept)
-
-
-def test_a_folder_for_genai_names_the_kernels_in_it(decoder: Path, tmp_path: Path) -> None:
-    library = find_library()
-    (tmp_path / "genai_config.json").write_text((decoder / "genai_config.json").read_text())
-    fit_genai_config(tmp_path)
-    config = json.loads((tmp_path / "genai_config.json").read_text())
-    assert config["search"]["past_present_share_buffer"] is False
-    named = config["model"]["decoder"]["session_options"].get("custom_ops_library")
-    assert named == (None if library is None else library.name)
-    assert library is None or (tmp_path / named).read_bytes() == library.read_bytes()
-
-
-def test_a_library_of_others_stays(decoder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    config = json.loads((decoder / "genai_config.json").read_text())
-    config["model"]["decoder"]["session_options"]["custom_ops_library"] = "theirs.so"
-    (tmp_path / "genai_config.json").write_text(json.dumps(config))
-    fit_genai_config(tmp_path)
-    config = json.loads((tmp_path / "genai_config.json").read_text())
-    assert config["model"]["decoder"]["session_options"]["custom_ops_library"] == "theirs.so"
-    assert (find_library() is None) or "takes no second one" in caplog.text
-
-
-@pytest.mark.parametrize(
-    "text", ["{", "[]", '{"model": {"decoder": 3}}', '{"model": {"decoder": {"session_options": []}}}']
-)
-def test_a_damaged_configuration_is_refused(text: str, tmp_path: Path) -> None:
-    (tmp_path / "genai_config.json").write_text(text)
-    with pytest.raises(ModelError, match="genai_config"):
-        fit_genai_config(tmp_path)
-    assert (tmp_path / "genai_config.json").read_text() == text
-
-
-def test_other_folders_stay_as_they_are(tmp_path: Path) -> None:
-    fit_genai_config(tmp_path)
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_is_converted_with_its_configuration_and_its_cache(decoder: Path, tmp_path: Path) -> None:

@@ -46,6 +46,7 @@ from onnx_snn.conversion.examination import (
     name_of_source,
 )
 from onnx_snn.conversion.folder import Configurations, convert_folder
+from onnx_snn.conversion.folder_layout import Layout
 from onnx_snn.conversion.function_library import attach, closed_body_copy, have_closed_forms
 from onnx_snn.conversion.fused_reference import reference_note
 from onnx_snn.conversion.inlining import inlined
@@ -74,7 +75,6 @@ from onnx_snn.profiling.gain import measured_gain
 PROFILED_SAMPLES = 4
 """Number of calibration samples on which the spikes of the network are counted for its report."""
 
-
 PROFILED_WEIGHTS = 1 << 25
 """Number of weights from which spikes are not counted for the report, as the run would take another copy of them: the
 spikes that calibration lets expect are reported instead."""
@@ -92,6 +92,7 @@ def convert(
     dry_run: bool = False,
     progress: bool = True,
     custom_ops: Sequence[str | Path] = (),
+    layout: Layout | str = Layout.OPTIMUM,
     **options: Any,
 ) -> ConversionReport:
     """Convert a pretrained network into a spiking one.
@@ -112,6 +113,7 @@ def convert(
         dry_run: stop after selection and report what would be converted: needs no data and writes nothing.
         progress: show progress bars on a terminal.
         custom_ops: libraries of custom operators that the model needs, as onnxruntime registers them.
+        layout: where the models of a folder are written: beside its other files, or for transformers.js in `onnx/`.
         **options: fields of `ConvertConfig`, when `config` is not given.
 
     Returns:
@@ -130,15 +132,13 @@ def convert(
     common = _config(None if isinstance(config, Mapping) else config, options)
     check_libraries(custom_ops)
     cache, samples = calibration_cache, calibration_samples
-    run = RunOptions(common, cache, samples, batch_size, dry_run, progress, tuple(custom_ops))
+    run = RunOptions(common, cache, samples, batch_size, dry_run, progress, tuple(custom_ops), Layout.of(layout))
     if isinstance(model, (str, os.PathLike)) and Path(model).is_dir():
-
-        def convert_file(file: Path, written: Path | None, data: Source | None, run: RunOptions) -> ConversionReport:
-            return convert_model(file, written, data, run=run)
-
-        return convert_folder(Path(model), output, calibration, run, convert_file, configs)
+        return convert_folder(Path(model), output, calibration, run, _convert_file, configs)
     if configs is not None:
         raise ConfigError(f"the configuration has options for the files {sorted(configs)} of a folder; name the folder")
+    if run.layout is not Layout.OPTIMUM:
+        raise ConfigError(f"layout is {run.layout.value!r}, but the model is a file; layouts are for folders")
     return convert_model(model, output, calibration, run=run)
 
 
@@ -147,6 +147,11 @@ def _config(config: ConvertConfig | None, options: dict[str, Any]) -> ConvertCon
     if config is not None and options:
         raise ConfigError(f"give either config or the options {sorted(options)}, not both")
     return config or ConvertConfig.from_json(options)
+
+
+def _convert_file(file: Path, output: Path | None, data: Source | None, run: RunOptions) -> ConversionReport:
+    """`convert_model` as folders call it."""
+    return convert_model(file, output, data, run=run)
 
 
 def convert_model(

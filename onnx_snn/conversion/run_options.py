@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from onnx_snn.config.convert_config import ConvertConfig
+from onnx_snn.conversion.folder_layout import Layout
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class RunOptions:
         dry_run: stop after selection.
         progress: show progress bars on a terminal.
         custom_ops: libraries of custom operators that the model needs.
+        layout: where the models of a converted folder lie.
     """
 
     config: ConvertConfig
@@ -30,3 +32,4 @@ class RunOptions:
     dry_run: bool = False
     progress: bool = True
     custom_ops: tuple[str | Path, ...] = ()
+    layout: Layout = Layout.OPTIMUM

@@ -11,6 +11,7 @@ from onnx_snn.cli.commands import (
     compare,
     convert,
     demo,
+    deploy,
     export,
     generate,
     inspect,
@@ -51,6 +52,7 @@ COMMANDS: dict[str, Command] = {
     "unroll": unroll,
     "report": report,
     "pack": pack,
+    "deploy": deploy,
     "generate": generate,
     "demo": demo,
 }
