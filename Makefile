@@ -5,6 +5,8 @@
 # make fuzz            random and mutated nodes, damaged files, races and killed writers, for about ten minutes
 # make docs            the user's guide and the API reference, into build/docs
 # make web             examples/web at http://localhost:8000, with networks of this repository; converts them first
+# make wheels          wheels for Linux and Windows and the source distribution, into dist/
+# make test-wheels     the tests of the kernels as aarch64 and Windows run them, in QEMU and Wine
 # make lock            write the versions that .venv has into requirements-dev.lock
 #
 # The demo needs Python 3.10 or later, and is faster with a C++17 compiler. The rest needs Python 3.11 or later, for
@@ -27,7 +29,7 @@ WEB := vit-cifar10 roberta-mr
 BUILD := pyproject.toml custom_ops/CMakeLists.txt $(wildcard custom_ops/src/* custom_ops/src/*/*)
 
 .PHONY: demo check test test-kernels fuzz fuzz-kernels fuzz-graphs fuzz-race fuzz-models fuzz-readers fuzz-kills lint docs
-.PHONY: lock clean web
+.PHONY: lock wheels test-wheels clean web
 
 demo: .venv/run.stamp
 	$(BIN)/onnx-snn demo --models models
@@ -98,9 +100,20 @@ docs: .venv/docs.stamp
 # PyTorch is installed first: its CPU build is enough, and what comes later keeps it.
 # An installation without the kernels would test only half of the package.
 .venv/dev.stamp: $(BUILD) requirements-dev.lock .venv/build.stamp
-	$(BIN)/pip install --quiet --constraint requirements-dev.lock torch
-	$(BIN)/pip install --quiet --constraint requirements-dev.lock --editable '.[data,dev,export,text]'
+	$(BIN)/pip install --quiet --no-compile --constraint requirements-dev.lock torch
+	$(BIN)/pip install --quiet --no-compile --constraint requirements-dev.lock --editable '.[data,dev,export,text]'
 	$(BIN)/python -c 'import onnx_snn; onnx_snn.get_library_path()'
+	touch $@
+
+wheels: build/packaging/stamp
+	build/packaging/bin/python packaging/wheels.py
+
+test-wheels: build/packaging/stamp
+	PATH="$(CURDIR)/build/packaging/bin:$$PATH" packaging/emulated_tests.sh
+
+build/packaging/stamp: packaging/requirements.txt
+	$(PYTHON) -m venv build/packaging
+	build/packaging/bin/pip install --quiet --requirement $<
 	touch $@
 
 lock: .venv/dev.stamp

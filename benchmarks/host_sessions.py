@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sessions without the library, each in a process of its own: onnxruntime in Python, in Node.js and in Chromium.
+"""Sessions, each in a process of its own: onnxruntime in Python, in Node.js and in Chromium, and OpenVINO.
 
-    python benchmarks/host_sessions.py MODEL FEEDS RUNS     # in Python; seconds as JSON
+    python benchmarks/host_sessions.py HOST MODEL FEEDS RUNS    # of `IN_PYTHON`; seconds and outputs as JSON
 
 FEEDS is a JSON file [{"name", "type", "shape", "data"}, ...]. All sessions have one thread. Seconds are those of the
 processor in Python and in Node.js, so that other load does not count, and of the clock in Chromium, whose pages see no
@@ -20,9 +20,9 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -33,10 +33,23 @@ PACKAGES = Path(__file__).parents[1] / "tests" / "hosts"
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
 TIMEOUT = 600
+OUTPUT_ELEMENTS = 10000
+"""Outputs of more elements are not returned, as in hosts/session.mjs."""
+
+Run: TypeAlias = "Callable[[Mapping[str, Any]], dict[str, Any]]"
+"""Runs a session: from inputs to outputs, by name."""
+
+Create: TypeAlias = "Callable[[str], Run]"
+"""Creates a session of a file."""
+
 WARM_UP = 3
 """Runs that do not count, here and in hosts/session.mjs."""
 
 HOSTS = ("python", "node", "chromium")
+"""Hosts without the library."""
+
+IN_PYTHON = ("python", "kernels", "openvino")
+"""Hosts of this program: onnxruntime without onnx_snn, onnxruntime with the kernels, OpenVINO."""
 
 
 def write_feeds(feeds: Mapping[str, np.ndarray[Any, Any]], path: Path) -> None:
@@ -48,48 +61,94 @@ def write_feeds(feeds: Mapping[str, np.ndarray[Any, Any]], path: Path) -> None:
     path.write_text(json.dumps(entries))
 
 
-def seconds(host: str, model: Path, feeds: Path, runs: int) -> dict[str, float]:
-    """Seconds to create a session of `model` and, the median of `runs`, to run it in one of `HOSTS`.
+def measured(host: str, model: Path, feeds: Path, runs: int, *, python: str = sys.executable) -> dict[str, Any]:
+    """Seconds to create a session of `model` ("create") and, the median of `runs`, to run it ("run") in a host.
+
+    With them are the float32 outputs of the last run ("outputs"), by name, flat, where they are small.
+
+    Args:
+        host: one of `HOSTS` and `IN_PYTHON`.
+        model: the file.
+        feeds: what `write_feeds` wrote.
+        runs: number of runs.
+        python: the interpreter of those in Python.
 
     Raises:
         RuntimeError: the host failed.
     """
     if host == "chromium":
         return _in_chromium(model, feeds, runs)
-    program = [sys.executable, __file__] if host == "python" else ["node", str(PROGRAMS / "session.mjs"), str(PACKAGES)]
+    node = ["node", str(PROGRAMS / "session.mjs"), str(PACKAGES)]
+    program = [python, __file__, host] if host in IN_PYTHON else node
     done = subprocess.run(
         [*program, str(model), str(feeds), str(runs)], capture_output=True, text=True, timeout=TIMEOUT, check=False
     )
     if done.returncode:
         raise RuntimeError(f"{host} failed on {model}: {done.stderr[-2000:]}")
-    result: dict[str, float] = json.loads(done.stdout)
+    result: dict[str, Any] = json.loads(done.stdout)
     return result
 
 
-def _in_python(model: str, feeds: str, runs: int) -> dict[str, float]:
-    import onnxruntime
-
+def _in_python(host: str, model: str, feeds: str, runs: int) -> dict[str, Any]:
     inputs = {
         entry["name"]: np.array(entry["data"], entry["type"]).reshape(entry["shape"])
         for entry in json.loads(Path(feeds).read_text())
     }
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.log_severity_level = 3
+    create = {"python": _onnxruntime, "kernels": _kernels, "openvino": _openvino}[host]()
     start = time.process_time()
-    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    run = create(model)
     created = time.process_time() - start
     for _ in range(WARM_UP):
-        session.run(None, inputs)
-    durations = []
+        run(inputs)
+    durations, outputs = [], dict[str, Any]()
     for _ in range(runs):
         start = time.process_time()
-        session.run(None, inputs)
+        outputs = run(inputs)
         durations.append(time.process_time() - start)
-    return {"create": created, "run": statistics.median(durations)}
+    small = {
+        name: array.ravel().tolist()
+        for name, array in outputs.items()
+        if array.dtype == np.float32 and array.size <= OUTPUT_ELEMENTS
+    }
+    return {"create": created, "run": statistics.median(durations), "outputs": small}
 
 
-def _in_chromium(model: Path, feeds: Path, runs: int) -> dict[str, float]:
+def _onnxruntime(library: str | None = None) -> Create:
+    import onnxruntime
+
+    def create(model: str) -> Run:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.log_severity_level = 3
+        if library:
+            options.register_custom_ops_library(library)
+        session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        names = [output.name for output in session.get_outputs()]
+        return lambda inputs: dict(zip(names, session.run(names, inputs), strict=True))
+
+    return create
+
+
+def _kernels() -> Create:
+    import onnx_snn
+
+    return _onnxruntime(str(onnx_snn.get_library_path()))
+
+
+def _openvino() -> Create:
+    import openvino
+
+    core = openvino.Core()
+    settings = {"INFERENCE_NUM_THREADS": 1, "INFERENCE_PRECISION_HINT": "f32"}
+
+    def create(model: str) -> Run:
+        request = core.compile_model(core.read_model(model), "CPU", settings).create_infer_request()
+        return lambda inputs: {port.any_name: np.array(array) for port, array in request.infer(inputs).items()}
+
+    return create
+
+
+def _in_chromium(model: Path, feeds: Path, runs: int) -> dict[str, Any]:
     results: list[dict[str, Any]] = []
     arrived = threading.Event()
 
@@ -132,4 +191,4 @@ def _in_chromium(model: Path, feeds: Path, runs: int) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(_in_python(sys.argv[1], sys.argv[2], int(sys.argv[3]))))
+    print(json.dumps(_in_python(*sys.argv[1:4], int(sys.argv[4]))))

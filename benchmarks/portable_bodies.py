@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from host_sessions import HOSTS, seconds, write_feeds
+from host_sessions import HOSTS, write_feeds
+from host_sessions import measured as measured_session
 from measurement import describe_machine, machine_in_words
 
 import onnx_snn
@@ -58,7 +59,10 @@ def measured(network: Path, timesteps: int, options: argparse.Namespace) -> Iter
         write_feeds({name: array[:1] for name, array in samples.items()}, feeds)
     for host in options.hosts:
         rounds = [
-            {name: seconds(host, file.resolve(), feeds.resolve(), options.runs) for name, file in files.items()}
+            {
+                name: measured_session(host, file.resolve(), feeds.resolve(), options.runs)
+                for name, file in files.items()
+            }
             for _ in range(options.rounds)
         ]
         for name in files:

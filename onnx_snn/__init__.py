@@ -16,9 +16,12 @@ from onnx_snn.config.node_settings import NodeSettings
 from onnx_snn.conversion.pipeline import convert
 from onnx_snn.conversion.report import ConversionReport, NodeReport, OutputReport, Status
 from onnx_snn.data.data_files import DataFiles
+from onnx_snn.deployment.genai import deploy_genai
+from onnx_snn.deployment.triton import deploy_triton
 from onnx_snn.errors import (
     CalibrationError,
     ConfigError,
+    DeployError,
     LibraryError,
     ModelError,
     NeuronError,
@@ -33,15 +36,24 @@ from onnx_snn.evaluation.evaluation import Evaluation
 from onnx_snn.evaluation.metrics import Metric
 from onnx_snn.evaluation.node_sensitivity import NodeSensitivity, Sensitivity
 from onnx_snn.evaluation.sensitivity import sensitivity
-from onnx_snn.events.replayer import replay
-from onnx_snn.events.report import Replay, ReplayedProduct
+from onnx_snn.events.neurobench.figures import NeuroBench
+from onnx_snn.events.neurobench.meter import neurobench
+from onnx_snn.events.replay.replayer import replay
+from onnx_snn.events.replay.report import Replay, ReplayedProduct
+from onnx_snn.events.trains.export import SpikeExport, export_spikes
+from onnx_snn.events.trains.record import SpikeRecord, read_spikes
+from onnx_snn.events.trains.source import WrittenNeuron
 from onnx_snn.exporter import export
+from onnx_snn.generation.generator import TextGenerator, TextStream, generate
+from onnx_snn.generation.options import GenerationOptions
+from onnx_snn.generation.result import Generation
 from onnx_snn.neurons.functions import ScalarFunction, register
 from onnx_snn.neurons.mbe import MbeNeuron
 from onnx_snn.neurons.opset import Body
 from onnx_snn.packing.packer import PackReport, pack
 from onnx_snn.profiling.activity import NeuronActivity, Operand, ProductActivity, ProductKind
-from onnx_snn.profiling.energy import EnergyCosts, EnergyFigure, EnergyReport, EnergyRule
+from onnx_snn.profiling.energy import EnergyCosts, EnergyRule
+from onnx_snn.profiling.energy_report import EnergyFigure, EnergyReport
 from onnx_snn.profiling.inspection import Inspection, inspect
 from onnx_snn.profiling.profiler import Profile, profile
 from onnx_snn.reporting.charts.page import write_html, write_images
@@ -53,6 +65,7 @@ from onnx_snn.tuning.solver import Minimize
 from onnx_snn.tuning.trial_runner import TuningPoint
 from onnx_snn.tuning.tuner import tune
 from onnx_snn.tuning.tuning_report import TuningReport
+from onnx_snn.unrolling.unroller import Unrolled, unroll
 from onnx_snn.version import __version__
 from onnx_snn.workers.local_pool import LocalPool
 from onnx_snn.workers.shards import Workers
@@ -65,11 +78,14 @@ __all__ = [
     "ConversionReport",
     "ConvertConfig",
     "DataFiles",
+    "DeployError",
     "EnergyCosts",
     "EnergyFigure",
     "EnergyReport",
     "EnergyRule",
     "Evaluation",
+    "Generation",
+    "GenerationOptions",
     "Inspection",
     "LibraryError",
     "LocalPool",
@@ -77,6 +93,7 @@ __all__ = [
     "Metric",
     "Minimize",
     "ModelError",
+    "NeuroBench",
     "NeuronActivity",
     "NeuronError",
     "NeuronView",
@@ -100,20 +117,32 @@ __all__ = [
     "ScalarFunction",
     "Scope",
     "Sensitivity",
+    "SpikeExport",
+    "SpikeRecord",
     "Status",
     "Survey",
+    "TextGenerator",
+    "TextStream",
     "TuningPoint",
     "TuningReport",
+    "Unrolled",
     "WorkerError",
     "Workers",
+    "WrittenNeuron",
     "__version__",
     "compare",
     "convert",
+    "deploy_genai",
+    "deploy_triton",
     "export",
+    "export_spikes",
+    "generate",
     "get_library_path",
     "inspect",
+    "neurobench",
     "pack",
     "profile",
+    "read_spikes",
     "register",
     "replay",
     "sensitivity",
@@ -122,6 +151,7 @@ __all__ = [
     "survey",
     "tune",
     "tune_folder",
+    "unroll",
     "write_html",
     "write_images",
 ]

@@ -34,6 +34,10 @@ class WorkerError(OnnxSnnError):
     """Workers were lost twice with the same piece of work, or the work cannot be sent to them."""
 
 
+class DeployError(OnnxSnnError):
+    """A network or its folder cannot be configured for the server or the generator that it is to run in."""
+
+
 class OutputError(OnnxSnnError):
     """The result cannot be written where it was asked for."""
 

@@ -140,6 +140,8 @@ EVERYTHING = Guarantees(
     ungated_singles=True,
     halving=True,
     regular_primitives=True,
+    closed=True,
+    one_basis=False,
 )
 
 every_composite = pytest.mark.parametrize("composite", COMPOSITES.values(), ids=COMPOSITES.keys())

@@ -26,7 +26,10 @@ pytest_plugins = ["cli_requests", "weighted_model"]
 INDEPENDENT = {"test_families", "test_hosts", "test_low_precision", "test_optimized"}
 """Modules whose tests share nothing and take long, so that any worker may run any of them."""
 
-EXPORTING = {"test_convert_decoders", "test_convert_exports", "test_rules_exports"}
+EXPORTING = {
+    *("test_convert_decoders", "test_convert_exports", "test_rules_exports"),
+    *("test_text_generation_optimum", "test_transformersjs"),
+}
 """Modules that load PyTorch, which one worker does for all."""
 
 MODELS = sorted(path.parent.name for path in (Path(__file__).parents[1] / "models").glob("*/model.onnx"))

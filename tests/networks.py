@@ -127,6 +127,28 @@ def relative_error(reference: NDArray[Any], result: NDArray[Any]) -> float:
     return float(np.linalg.norm(difference) / np.linalg.norm(reference.astype(np.float64)))
 
 
+_ATTENTION = """
+<ir_version: 9, opset_import: ["": 20]>
+attention (float[samples, length, 8] x) => (float[samples, length, 5] y)
+{
+    [norm] normed = LayerNormalization <axis = -1> (x, gamma, beta)
+    turned = Transpose <perm = [0, 2, 1]> (normed)
+    [scores] raw = MatMul (normed, turned)
+    [softmax] probabilities = Softmax <axis = -1> (raw)
+    [context] heads = MatMul (probabilities, normed)
+    [head] y = MatMul (heads, weight)
+}
+"""
+
+
+def attention() -> onnx.ModelProto:
+    """Attention without projections: a normalization, a softmax, two products of activations and one with weights."""
+    model = onnx.parser.parse_model(_ATTENTION)
+    for seed, (name, shape) in enumerate({"gamma": (8,), "beta": (8,), "weight": (8, 5)}.items()):
+        model.graph.initializer.append(onnx.numpy_helper.from_array(normal(*shape, seed=seed), name))
+    return model
+
+
 _CLASSIFIER = """
 <ir_version: 9, opset_import: ["": 20]>
 classifier (float[samples, 8] x) => (float[samples, 5] scores)

@@ -34,6 +34,7 @@ LAYERS = [
         "data",
         "runtime",
         "workers",
+        "deployment",
     ),
     *(
         "rules",
@@ -47,7 +48,7 @@ LAYERS = [
         "allocation",
         "conversion",
     ),
-    *("conversion", "tuning", "reporting", "exporter", "packing", "cli"),
+    *("conversion", "unrolling", "tuning", "reporting", "exporter", "packing", "generation", "cli"),
 ]
 """Modules and folders of the package, lowest first: each may import itself and what stands before it."""
 
@@ -60,7 +61,7 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 FOLDERS = sorted({path.parent for path in SOURCES})
 SURROUNDINGS = sorted(
     path
-    for folder in ("tests", "benchmarks", "models")
+    for folder in ("tests", "benchmarks", "models", "packaging")
     for path in (ROOT / folder).rglob("*.py")
     if "node_modules" not in path.parts
 )

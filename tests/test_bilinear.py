@@ -14,12 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onnx_snn.arrays import Float64
-from onnx_snn.events.accumulation import factors_with_weights, of_activations, with_weights
-from onnx_snn.events.bilinear import Bilinear, Gemm, MatMul, Mul
-from onnx_snn.events.convolution import Convolution
+from onnx_snn.events.replay.accumulation import of_activations, with_weights
+from onnx_snn.events.replay.bilinear import Bilinear, Gemm, MatMul, Mul
+from onnx_snn.events.replay.convolution import Convolution
 from onnx_snn.events.spike_events import Events, SpikeEvents
 from onnx_snn.neurons.mbe import MbeNeuron, halving_neuron
 from onnx_snn.neurons.step_kernels import size_kernels
+from onnx_snn.neurons.sum_factors import factors_with_weights
 
 
 def whole(draw: st.DrawFn, shape: tuple[int, ...]) -> Float64:

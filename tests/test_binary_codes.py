@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import assert_as_promised, densities, half_normal
 
-from onnx_snn.config.convert_config import Allowance
+from onnx_snn.config.allowances import Allowance
 from onnx_snn.fitting.binary_codes import RatedBinaryCode, _level_sizes, binary_codes, within_allowance
 from onnx_snn.fitting.density import Density
 from onnx_snn.fitting.ratings import MARGIN

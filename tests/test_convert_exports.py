@@ -173,6 +173,24 @@ def test_optimum_classifies_images_with_it(
     assert relative_error(expected, got) < TOLERANCE[8]
 
 
+def test_a_pipeline_of_transformers_runs_it_with_the_kernels(
+    spiking: Callable[[str], tuple[Path, onnx_snn.ConversionReport]],
+) -> None:
+    from optimum.onnxruntime import ORTModelForImageClassification
+    from PIL import Image
+    from transformers import ViTImageProcessor, pipeline
+
+    folder = spiking("vit")[0]
+    model = ORTModelForImageClassification.from_pretrained(folder, session_options=onnx_snn.session_options())
+    processor = ViTImageProcessor(size={"height": 16, "width": 16})
+    image = Image.fromarray(np.random.default_rng(5).integers(0, 256, (16, 16, 3), np.uint8))
+    [likeliest, other] = pipeline("image-classification", model=model, image_processor=processor)(image)
+    pixels = processor(image, return_tensors="np")["pixel_values"]
+    [[logits]] = onnx_snn.session(folder / "model.onnx").run(None, {"pixel_values": pixels})
+    scores = np.sort(np.exp(logits) / np.exp(logits).sum())
+    np.testing.assert_allclose([other["score"], likeliest["score"]], scores, rtol=1e-5)
+
+
 def test_optimum_generates_text_with_it(
     exported: Callable[[str], Path], spiking: Callable[[str], tuple[Path, onnx_snn.ConversionReport]]
 ) -> None:
@@ -217,4 +235,4 @@ def test_a_model_beside_its_configuration_is_all_that_is_copied(
     (source / "vocab.txt").write_text("[PAD]\n")
     names = {path.name for path in source.iterdir()}
     onnx_snn.convert(source, tmp_path / "out", calibration(source), scope="nonlinear", body="closed", fast=True)
-    assert {path.name for path in (tmp_path / "out").iterdir()} == names | {"snn_config.json"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == names | {"snn_config.json", "README.md"}

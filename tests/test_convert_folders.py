@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import networks
@@ -17,6 +18,8 @@ from networks import normal, spiking_nodes
 import onnx_snn
 from onnx_snn import CalibrationError, ConfigError, OutputError, Status
 
+CARD = "---\nlicense: mit\nbase_model: other\ntags: [a]\npipeline_tag: image-classification\n---\n# The original\n"
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
@@ -24,7 +27,10 @@ def folder(tmp_path: Path) -> Path:
     folder = tmp_path / "exported"
     folder.mkdir()
     onnx.save(networks.classifier(), folder / "model.onnx")
-    (folder / "config.json").write_text("{}")
+    (folder / "config.json").write_text('{"architectures": ["MineForImageClassification"]}')
+    for name in ("calibration.npz", "train.py"):
+        (folder / name).touch()
+    (folder / "README.md").write_text(CARD)
     (folder / "tokenizer.json").write_text('{"version": "1.0"}')
     return folder
 
@@ -33,11 +39,58 @@ def test_a_folder_becomes_a_folder(folder: Path, tmp_path: Path) -> None:
     target = tmp_path / "spiking"
     report = onnx_snn.convert(folder, target, {"x": normal(8, 8)}, timesteps=4, body="closed", fast=True)
     names = {path.name for path in target.iterdir()}
-    assert names == {"model.onnx", "config.json", "tokenizer.json", "snn_config.json"}
+    assert names == {"model.onnx", "config.json", "tokenizer.json", "snn_config.json", "README.md"}
     assert (target / "tokenizer.json").read_text() == '{"version": "1.0"}'
     assert onnx_snn.ConvertConfig.from_json(target / "snn_config.json") == report.config
     assert (report.source, report.output) == (str(folder), str(target))
     assert spiking_nodes(target / "model.onnx")
+    check_card((target / "README.md").read_text(), report, folder)
+
+
+def check_card(card: str, report: onnx_snn.ConversionReport, folder: Path) -> None:
+    """The model card has the figures of the report, and of the original's card what holds for both."""
+    _, matter, text = card.split("---\n", 2)
+    assert matter.splitlines()[:4] == [
+        'base_model: "exported"',
+        "library_name: onnx",
+        "license: mit",
+        "pipeline_tag: image-classification",
+    ]
+    assert hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest() in text
+    [output], gain = report.outputs, report.gain
+    assert gain is not None
+    assert f"| `scores` | {output.relative_error:.2e} | {output.maximum_error:.2e} | {output.agreement:.2%} |" in text
+    assert "| function gelu | 1 | 0 | 0 | 0 |\n| weight matmul | 2 | 0 | 0 | 0 |" in text
+    assert f"{gain.spikes_per_element:.2f} spikes per element" in text
+    assert f"| {gain.energy:.0%} |\n" in text
+    assert f"| {gain.strictest_energy:.0%} |\n" in text
+    assert 'ORTModelForImageClassification.from_pretrained(".", session_options=' in text
+    assert "The original" not in text
+
+
+def test_a_folder_for_transformersjs_has_its_models_in_a_subfolder(folder: Path, tmp_path: Path) -> None:
+    """A former graph's weights there are removed as beside the configuration, and other files stay."""
+    target, stale = tmp_path / "spiking", "model.onnx.0123456789abcdef.data"
+    (target / "onnx").mkdir(parents=True)
+    for name in (stale, "other.onnx"):
+        (target / "onnx" / name).touch()
+    onnx.save(ir.to_proto(graph("y = Gelu (x)")), folder / "model.onnx")
+    onnx_snn.convert(folder, target, X, layout="transformersjs", timesteps=4, body="closed", fast=True)
+    assert {path.relative_to(target).as_posix() for path in target.rglob("*.*")} == {
+        *("config.json", "tokenizer.json", "snn_config.json", "README.md", "onnx/model.onnx", "onnx/other.onnx"),
+    }
+    assert spiking_nodes(target / "onnx" / "model.onnx")
+    card = (target / "README.md").read_text()
+    assert 'onnx_snn.session("onnx/model.onnx")' in card
+    assert 'from_pretrained(".", subfolder="onnx", session' in card
+    assert "@huggingface/transformers" in card
+
+
+def test_layouts_are_those_of_folders(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"layout is 'flat'; expected one of \['optimum', 'transformersjs'\]"):
+        onnx_snn.convert(folder, tmp_path / "spiking", X, layout="flat")
+    with pytest.raises(ConfigError, match="layout is 'transformersjs', but the model is a file"):
+        onnx_snn.convert(folder / "model.onnx", tmp_path / "snn.onnx", X, layout="transformersjs")
 
 
 @pytest.mark.slow

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from onnx_snn import ConfigError, EnergyCosts, EnergyReport, NeuronActivity, Operand, ProductActivity, ProductKind
+from onnx_snn.neurons.mbe import MbeNeuron, halving_neuron
+from onnx_snn.neurons.step_kernels import size_kernels
 from onnx_snn.profiling.energy import RULES, NodeWork, Operations, Work
 from onnx_snn.profiling.op_counts import work_of_product, work_of_spiking
 
@@ -49,6 +51,38 @@ def test_a_code_costs_nothing_in_the_original() -> None:
     assert energy["accumulate-only"] == (0, 0)
     assert energy["with neurons"] == pytest.approx((0, 10 * (4 * 0.9 + 4 * 3.7 + 8 * 0.9) + 7 * 2 * 0.9))
     assert energy["with routed neurons"] == pytest.approx((0, 10 * (2 * 0.9 + 0.9 + 3.7 + 2 * 0.9) + 7 * 2 * 0.9))
+
+
+def test_sums_are_scaled_where_steps_do_not_halve() -> None:
+    """100 outputs: 2 of 3 steps are no shift, and neither is the readout; a halving code of one basis has none.
+
+    Two bases are added once, and two readouts of 0.75 are multiplications.
+    """
+    activity = ProductActivity("dense", "MatMul", ProductKind.WEIGHTS, 1000, (Operand("x/code", 10, 3, 300),))
+    one = np.ones(1, np.float32)
+    beta = MbeNeuron(
+        np.zeros(1), one, weight=one, bias=np.float32(0), **size_kernels([[1.0], [0.75], [0.5625]], gate=False)
+    )
+    codes = {
+        "beta": ([beta], 100 * 3 * 3.7),
+        "halving": ([halving_neuron([0.0], [1.0], [0.5], 0.0, 3)], 0.0),
+        "two bases": ([halving_neuron([0.0, 2.0], [1.0, 1.0], [0.75, 0.75], 0.0, 3)], 100 * (2 * 3.7 + 0.9)),
+    }
+    for name, (neurons, scaling) in codes.items():
+        energy = by_rule(work_of_product(activity, 100, neurons))
+        assert energy["with scaling"] == pytest.approx((4600.0, 270.0 + scaling)), name
+        assert energy["accumulate-only"] == pytest.approx((4600.0, 270.0))
+
+
+def test_an_event_driven_core_updates_every_basis() -> None:
+    """By table 2 of Davies et al. 2018: 23.6 pJ a synaptic operation, 1.7 pJ a spike, 81 pJ an update."""
+    activity = ProductActivity("dense", "MatMul", ProductKind.WEIGHTS, 1000, (Operand("x/code", 10, 3, 300),))
+    energy = by_rule(work_of_product(activity, outputs=100))
+    assert energy["event-driven core"] == pytest.approx((energy["with memory"][0], 300 * 23.6 + 3 * 1.7))
+    code = by_rule(work_of_spiking("MbeNeuron", [neuron("identity", 10, [[1, 2, 0, 0], [1, 1, 1, 1]])], [True]))
+    assert code["event-driven core"] == pytest.approx((0, 10 * 8 * 81.0))
+    kept = by_rule(work_of_product(ProductActivity("dense", "MatMul", ProductKind.WEIGHTS, 1000, ()), outputs=100))
+    assert kept["event-driven core"][0] == kept["event-driven core"][1] == kept["with memory"][0]
 
 
 def test_overlapping_segments_are_not_routed() -> None:
@@ -102,7 +136,14 @@ def test_costs_are_checked(costs: dict[str, Any], message: str) -> None:
 
 
 def test_every_rule_says_what_it_counts_and_whose_it_is() -> None:
-    assert [rule.name for rule in RULES] == ["accumulate-only", "with neurons", "with routed neurons", "with memory"]
+    assert [rule.name for rule in RULES] == [
+        "accumulate-only",
+        "with neurons",
+        "with routed neurons",
+        "with scaling",
+        "with memory",
+        "event-driven core",
+    ]
     for rule in RULES:
         assert rule.formula
         assert rule.source

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from onnx_snn.config.convert_config import SPARSE, Allowances
+from onnx_snn.config.allowances import SPARSE, Allowances
 from onnx_snn.conversion.neuron_rules import OUTPUT_ERROR, SAMPLE_ERROR, sparsest_within_bounds
 from onnx_snn.conversion.report import OutputReport
 from onnx_snn.conversion.verification import Comparison

@@ -221,7 +221,7 @@ def test_fitted_codes_guarantee_all() -> None:
     """Codes of beta steps and of halving segments on coarse grids get the cheapest bodies."""
     beta = BetaSteps(8, BetaCode(0.75, 1)).neuron(3.0, one_sided=False, gate=True)
     halving = halving_neuron([0.125, 1], [1, 1], [1, -0.5], 0, 8, gate=True, polarity=1)
-    assert guarantees_of(beta, halving) == replace(EVERYTHING, halving=False)
+    assert guarantees_of(beta, halving) == replace(EVERYTHING, halving=False, one_basis=None)
     assert guarantees_of(halving) == EVERYTHING
     assert closed_body_fits([beta, halving])
 

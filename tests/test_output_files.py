@@ -24,7 +24,7 @@ from onnx_snn.calibration.statistics import Calibration
 from onnx_snn.graph.model_folder import copy_sidecars
 from onnx_snn.graph.model_writer import save_model
 from onnx_snn.output_files import staged, write_json, write_text
-from onnx_snn.profiling.energy import EnergyReport
+from onnx_snn.profiling.energy_report import EnergyReport
 from onnx_snn.reporting.charts import page
 from onnx_snn.reporting.charts.chart import Axis, Chart, Line, Panel
 from onnx_snn.reporting.charts.image import write_charts

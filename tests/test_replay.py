@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import networks
 import numpy as np
@@ -16,6 +17,8 @@ from networks import normal, tokens
 import onnx_snn
 from onnx_snn import ModelError
 from onnx_snn.cli.main import main
+
+FAST: dict[str, Any] = {"fast": True, "progress": False}
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +70,19 @@ def test_products_in_float16_are_reproduced(tmp_path: Path) -> None:
     replayed = onnx_snn.replay(tmp_path / "s.onnx", data, progress=False)
     assert len(replayed.products) == 1
     assert replayed.reproduced, replayed.text()
+
+
+def test_what_is_not_replayed_is_named(tmp_path: Path) -> None:
+    weights = f"float[8,8] w = {{{', '.join(str(0.25 * (i % 5) - 0.5) for i in range(64))}}}"
+    einsum = '[sum] e = Einsum<equation = "nab,bc->nac">(x, w)'
+    x = {"x": normal(4, 4, 8)}
+    onnx_snn.convert(graph(f"{einsum} y = MatMul(e, w)", initializers=weights), tmp_path / "s.onnx", x, **FAST)
+    replayed = onnx_snn.replay(tmp_path / "s.onnx", x, progress=False)
+    assert replayed.left == {"sum": "Einsum, whose synapses are not known here"}
+    assert len(replayed.products) == 1
+    onnx_snn.convert(graph(einsum.replace(" e ", " y "), initializers=weights), tmp_path / "e.onnx", x, **FAST)
+    with pytest.raises(ModelError, match=r"none of its products .* is replayed: sum \(Einsum, whose synapses"):
+        onnx_snn.replay(tmp_path / "e.onnx", x, progress=False)
 
 
 def changed(path: Path, folder: Path, name: str, step: int) -> Path:

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Seconds that a session takes to create and to run, the median, in a stock JavaScript runtime. In a page this module
+// Seconds that a session takes to create and to run, the median, and the float32 outputs of the last run, in a stock
+// JavaScript runtime. In a page this module
 // is imported; in Node.js, where the seconds are those of the processor, it is the program:
 //
 //     node session.mjs ROOT MODEL FEEDS RUNS
 //
 // ROOT is the folder with node_modules; FEEDS a JSON file [{"name", "type", "shape", "data"}, ...].
 
+const OUTPUT_ELEMENTS = 10000; // outputs of more elements are not returned
 const WARM_UP = 3; // runs that do not count: a browser still compiles
 const ARRAYS = { float32: Float32Array, int64: BigInt64Array };
 
@@ -24,13 +26,17 @@ export async function timed(ort, create, feeds, runs) {
   const creation = milliseconds() - start;
   for (let run = 0; run < WARM_UP; run++) await session.run(inputs);
   const durations = [];
+  const outputs = {};
   for (let run = 0; run < runs; run++) {
     start = milliseconds();
-    await session.run(inputs);
+    const results = await session.run(inputs);
     durations.push(milliseconds() - start);
+    for (const [name, { type, data }] of Object.entries(results)) {
+      if (type === "float32" && data.length <= OUTPUT_ELEMENTS) outputs[name] = Array.from(data);
+    }
   }
   durations.sort((a, b) => a - b);
-  return { create: creation / 1000, run: durations[runs >> 1] / 1000 };
+  return { create: creation / 1000, run: durations[runs >> 1] / 1000, outputs };
 }
 
 export const OPTIONS = { intraOpNumThreads: 1, logSeverityLevel: 3 };

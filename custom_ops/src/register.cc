@@ -10,6 +10,7 @@
 #include "ops/spiking_softmax_op.h"
 #include "ort/custom_op.h"
 #include "ort/ort.h"
+#include "ort/stay_loaded.h"
 #include "simd/dispatch.h"
 
 #if defined(_WIN32)
@@ -59,6 +60,7 @@ const Domain& domain_of(const OrtApi& api) {
   static std::mutex mutex;
   static auto& domains = *new std::map<const OrtApi*, std::unique_ptr<const Domain>>;
   const std::lock_guard<std::mutex> lock(mutex);
+  stay_loaded(&mutex);
   std::unique_ptr<const Domain>& domain = domains[&api];
   if (domain == nullptr) domain = std::make_unique<const Domain>(api);
   return *domain;

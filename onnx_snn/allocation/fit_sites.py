@@ -15,7 +15,8 @@ from onnx_snn.allocation.plan import Coding, SitePlan
 from onnx_snn.allocation.sparse_neurons import sparse_code, sparse_function
 from onnx_snn.calibration.observations import CodedTensor, StaticAxes, coded_tensors
 from onnx_snn.calibration.statistics import Calibration
-from onnx_snn.config.convert_config import Allowances, ConvertConfig, Preset
+from onnx_snn.config.allowances import Allowances
+from onnx_snn.config.convert_config import ConvertConfig, Preset
 from onnx_snn.config.neuron_settings import BetaCode, BinaryCode, FittedBases, GridCode, Implied, NeuronSettings
 from onnx_snn.config.node_settings import Settings
 from onnx_snn.decompositions.type_inference import CAST_TYPES

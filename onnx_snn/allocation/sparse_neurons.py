@@ -7,7 +7,7 @@ import dataclasses
 
 from onnx_snn.allocation.neuron_fits import NeuronFits
 from onnx_snn.calibration.observations import CodedTensor
-from onnx_snn.config.convert_config import Allowance
+from onnx_snn.config.allowances import Allowance
 from onnx_snn.config.neuron_settings import NeuronSettings
 from onnx_snn.fitting.binary_codes import within_allowance
 from onnx_snn.fitting.ratings import mean_spikes, relative_error

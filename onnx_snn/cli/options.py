@@ -15,7 +15,7 @@ from onnx_snn.config.convert_config import (
     Preset,
     Scope,
 )
-from onnx_snn.neurons.opset import Body
+from onnx_snn.neurons.opset import Body, Precision
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
@@ -61,6 +61,17 @@ def add_network(network: argparse._ArgumentGroup) -> None:
         help="add an output that counts, for each neuron, the elements beyond the range that it represents",
     )
     network.add_argument(
+        "--inline",
+        action="store_true",
+        default=None,
+        help="write spiking nodes as standard operators, for hosts that refuse functions; no kernel runs them",
+    )
+    network.add_argument(
+        "--precision",
+        choices=[precision.value for precision in Precision],
+        help="single: functions in the file without float64, for hosts without it",
+    )
+    network.add_argument(
         "--headroom",
         type=float,
         help="range of a code, or of the arguments of a function, in multiples of the calibrated one",
@@ -97,3 +108,11 @@ def fraction(text: str) -> float:
         return float(number) / (100.0 if number != text else 1.0)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number; expected one such as 0.2% or 0.002") from None
+
+
+def byte_size(text: str) -> int:
+    """A number of bytes such as 4096, 500M or 4G, in powers of 1024."""
+    digits, unit = text.rstrip("KMGTkmgt"), text.lstrip("0123456789").upper()
+    if not (digits.isascii() and digits.isdigit() and len(digits) < 16 and unit in ("", *"KMGT")):
+        raise argparse.ArgumentTypeError(f"{text!r} is no size; expected one such as 4096, 500M or 4G")
+    return int(digits) << 10 * " KMGT".index(unit or " ")

@@ -25,11 +25,19 @@ def add_networks(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--metric", choices=sorted(METRICS), help="task metric (default: what the labels suggest)")
 
 
-def add_runs(parser: argparse.ArgumentParser) -> None:
-    """Add the options of `run_arguments`, and the number of samples."""
+def add_runs(parser: argparse.ArgumentParser, *, batches: bool = True, samples: int | None = None) -> None:
+    """Add the options of `run_arguments`, and the number of samples.
+
+    Args:
+        parser: the parser of a command.
+        batches: whether a run takes several samples.
+        samples: number of samples by default; None for all.
+    """
     add_custom_ops(parser)
-    parser.add_argument("--batch-size", type=int, default=8, help="samples in one run (default: 8)")
-    parser.add_argument("--samples", type=int, metavar="N", help="use at most N samples")
+    if batches:
+        parser.add_argument("--batch-size", type=int, default=8, help="samples in one run (default: 8)")
+    default = "" if samples is None else f" (default: {samples})"
+    parser.add_argument("--samples", type=int, default=samples, metavar="N", help=f"use at most N samples{default}")
     parser.add_argument(
         "--kernels",
         action=argparse.BooleanOptionalAction,

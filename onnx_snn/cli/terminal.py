@@ -49,15 +49,15 @@ def set_up(verbose: int) -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def write(text: str) -> None:
-    """Write a result to standard output.
+def write(text: str, *, end: str = "\n") -> None:
+    """Write a result to standard output, and `end` behind it.
 
     Raises:
         BrokenPipeError: who reads it has seen enough.
         OutputError: standard output is closed or full.
     """
     try:
-        sys.stdout.write(printable(text, lines=True) + "\n")
+        sys.stdout.write(printable(text, lines=True) + end)
         sys.stdout.flush()
     except BrokenPipeError:
         raise

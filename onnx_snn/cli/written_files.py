@@ -9,6 +9,7 @@ from pathlib import Path
 
 from onnx_snn.cli.data_options import SOURCES
 from onnx_snn.conversion.folder import SNN_CONFIG
+from onnx_snn.conversion.model_card import MODEL_CARD
 from onnx_snn.data.data_files import data_paths
 from onnx_snn.graph.source_files import source_files
 from onnx_snn.output_paths import check_output_folder, check_outputs
@@ -40,7 +41,7 @@ def check_written(options: argparse.Namespace, written: Mapping[str, str]) -> No
         # The folder itself is checked where it is made; no other output may be one of the files in it.
         folder = Path(outputs.pop("output"))
         names = [file.name for file in Path(options.model).iterdir()]
-        inputs["the output"] = [folder / name for name in (*names, SNN_CONFIG)]
+        inputs["the output"] = [folder / name for name in (*names, SNN_CONFIG, MODEL_CARD)]
     check_outputs(outputs, inputs)
     if getattr(options, "png", None):
         check_output_folder("folder of pictures", options.png, inputs)

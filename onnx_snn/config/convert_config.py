@@ -14,7 +14,7 @@ from onnx_snn.config.neuron_settings import NeuronSettings
 from onnx_snn.config.node_settings import NodeSettings, is_number, node_settings
 from onnx_snn.errors import ConfigError
 from onnx_snn.neurons.mbe import MAX_TIMESTEPS
-from onnx_snn.neurons.opset import Body
+from onnx_snn.neurons.opset import Body, Precision
 
 
 class Scope(enum.Enum):
@@ -96,52 +96,8 @@ def default_bases(timesteps: int, *, sparse: bool = False) -> Bases:
     return Bases(function=32, identity=identity, primitive=12 if sparse else 32)
 
 
-@dataclass(frozen=True)
-class Allowance:
-    """Limits for a sparse neuron: the most exact one within `spikes`, or the sparsest one within `error`.
-
-    The limit of the error takes precedence where the two contradict each other.
-
-    Attributes:
-        spikes: largest number of spikes per element, mean over the calibration data.
-        error: largest root mean square of the error over that of the signal.
-    """
-
-    spikes: float
-    error: float
-
-    def halved(self, times: int) -> Allowance:
-        """The allowance after halving the error `times` times: each costs one more bit, which fires half the time."""
-        return Allowance(self.spikes + times / 2, self.error / 2**times)
-
-
-@dataclass(frozen=True)
-class Allowances:
-    """Allowances by the purpose of the neuron.
-
-    Attributes:
-        function: allowance of activation functions.
-        operand: allowance of operands of activation matmuls and inputs of normalizations, whose errors average out over
-            many terms.
-        weighted: allowance of operands of weight matmuls. An accumulate costs about a fifth of a multiply-accumulate,
-            so that five spikes cost as much as the original network.
-    """
-
-    function: Allowance
-    operand: Allowance
-    weighted: Allowance
-
-    def halved(self, times: int) -> Allowances:
-        """All allowances after halving the error `times` times."""
-        return Allowances(self.function.halved(times), self.operand.halved(times), self.weighted.halved(times))
-
-
-SPARSE = Allowances(
-    function=Allowance(spikes=5.3, error=8e-3),
-    operand=Allowance(spikes=3.45, error=4e-3),
-    weighted=Allowance(spikes=4.5, error=1e-3),
-)
-"""Allowances of sparse neurons at the first attempt of a conversion."""
+_UNLISTED = {"guard": False, "inline": False, "precision": Precision.DOUBLE.value}
+"""Defaults of options that converted files hold only where they differ: files of former releases are without them."""
 
 
 @dataclass(frozen=True)
@@ -166,6 +122,9 @@ class ConvertConfig:
         strict: whether a nonlinear node that is not converted is an error.
         meter: whether the model has its spike counts as further outputs (see `onnx_snn.profiling.spike_outputs`).
         guard: whether an output counts elements beyond the range of each neuron (`onnx_snn.evaluation.range_guard`).
+        inline: whether spiking nodes are written as standard operators, in a file without functions
+            (`onnx_snn.conversion.inlining`).
+        precision: type in which the functions in the file add up rows and split mantissas.
         nodes: settings of single nodes by name, which override those above.
 
     Raises:
@@ -185,15 +144,17 @@ class ConvertConfig:
     strict: bool = False
     meter: bool = False
     guard: bool = False
+    inline: bool = False
+    precision: Precision = Precision.DOUBLE
     nodes: tuple[NodeSettings, ...] = ()
 
     def __post_init__(self) -> None:
-        for name, kind in (("scope", Scope), ("preset", Preset), ("body", Body)):
+        for name, kind in (("scope", Scope), ("preset", Preset), ("body", Body), ("precision", Precision)):
             object.__setattr__(self, name, _member(kind, name, getattr(self, name)))
         for name in ("include", "exclude"):
             object.__setattr__(self, name, _names(name, getattr(self, name)))
         object.__setattr__(self, "nodes", node_settings(self.nodes))
-        for name in ("gate", "strict", "meter", "guard", "fast"):
+        for name in ("gate", "strict", "meter", "guard", "inline", "fast"):
             if not isinstance(getattr(self, name), bool):
                 raise ConfigError(f"{name} is {getattr(self, name)!r}; expected true or false")
         if isinstance(self.timesteps, bool) or not isinstance(self.timesteps, int):
@@ -247,12 +208,12 @@ class ConvertConfig:
         return NeuronSettings(self.timesteps, self.gate, self.headroom)
 
     def to_json(self) -> dict[str, Any]:
-        """The options as JSON values; `from_json` restores them. `guard` is only there if true, as files hold these."""
+        """The options as JSON values, but for defaults of `_UNLISTED`; `from_json` restores them."""
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         values["nodes"] = [entry.to_json() for entry in self.nodes]
-        values |= {name: values[name].value for name in ("scope", "preset", "body")}
+        values |= {name: values[name].value for name in ("scope", "preset", "body", "precision")}
         values |= {name: list(values[name]) for name in ("include", "exclude")}
-        return {name: value for name, value in values.items() if name != "guard" or value}
+        return {name: value for name, value in values.items() if values[name] != _UNLISTED.get(name)}
 
     @classmethod
     def from_json(cls, source: Path | dict[str, Any]) -> ConvertConfig:

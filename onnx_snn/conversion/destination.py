@@ -1,20 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The output of a conversion: checked before the work begins, and written in one step at its end."""
+"""The output of a conversion, checked before the work begins."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from onnx_snn.conversion.run_options import RunOptions
 from onnx_snn.data.data_files import data_paths
-from onnx_snn.errors import ConfigError, OutputError
+from onnx_snn.errors import ConfigError
 from onnx_snn.graph.model_reader import ModelSource
-from onnx_snn.graph.model_writer import weight_files
 from onnx_snn.graph.source_files import source_files
-from onnx_snn.output_files import temporary_folder
 from onnx_snn.output_paths import check_outputs
 
 
@@ -39,33 +36,3 @@ def check_destination(output: str | Path | None, source: ModelSource, data: Iter
         "custom operators": run.custom_ops,
     }
     check_outputs({"output": output, "calibration cache": run.cache}, inputs)
-
-
-@contextmanager
-def staged_folder(folder: Path, source: Path) -> Iterator[Path]:
-    """A temporary folder whose files move to `folder` when the block ends, and are removed when it fails.
-
-    Raises:
-        OutputError: `folder` is the source or a file, or cannot be made.
-    """
-    if folder.exists() and not folder.is_dir():
-        raise OutputError(f"output '{folder}' is a file, but the source is a folder; name a folder")
-    if folder.exists() and folder.samefile(source):
-        raise OutputError(f"output folder '{folder}' is the source folder; name another one")
-    with ExitStack() as stack:
-        try:
-            stage = stack.enter_context(temporary_folder(folder))
-        except OSError as error:
-            raise OutputError(f"output folder '{folder}' cannot be made ({error})") from error
-        yield stage
-        try:
-            folder.mkdir(exist_ok=True)
-            # Weights before the graphs that read them, so that no graph is ever there without its weights.
-            moved = sorted(stage.iterdir(), key=lambda file: (file.suffix == ".onnx", file.name))
-            for file in moved:
-                file.replace(folder / file.name)
-            names = {file.name for file in moved}
-            for stale in (file for name in names for file in weight_files(folder / name) if file.name not in names):
-                stale.unlink(missing_ok=True)
-        except OSError as error:
-            raise OutputError(f"output folder '{folder}' cannot be written ({error})") from error

@@ -34,19 +34,19 @@ def attach(model: ir.Model, plans: Sequence[SitePlan], used: Iterable[str], conf
     Raises:
         ConfigError: closed bodies were asked for, but a neuron has no closed form.
     """
-    if config.body is Body.CLOSED and not _have_closed_forms(plans):
+    if config.body is Body.CLOSED and not have_closed_forms(plans):
         raise ConfigError("body 'closed' needs one basis, or thresholds that halve at every step; use body 'loop'")
-    body = Body.LOOP if _has_low_precision(model) else config.body
+    body = Body.LOOP if has_low_precision(model) else config.body
     if config.meter:
-        meter(model, body)
+        meter(model, body, config.precision)
     else:
-        add_functions(model, used, body, metered=False)
+        add_functions(model, used, body, metered=False, precision=config.precision)
     model.ir_version = max(model.ir_version, MIN_IR_VERSION)
     model.metadata_props[VERSION_KEY] = __version__
     model.metadata_props[CONFIG_KEY] = json.dumps(config.to_json(), sort_keys=True)
 
 
-def _has_low_precision(model: ir.Model) -> bool:
+def has_low_precision(model: ir.Model) -> bool:
     """Whether `model` holds float16 or bfloat16.
 
     Between standard nodes onnxruntime drops casts to such a type and back, as in a closed body, and so rounds less
@@ -60,7 +60,7 @@ def closed_body_copy(model: ir.Model, plans: Sequence[SitePlan]) -> ir.Model:
 
     If a neuron has no closed form, `model` itself is returned.
     """
-    if not _have_closed_forms(plans):
+    if not have_closed_forms(plans):
         return model
     copy = model.clone()
     used = [name for domain, name, _ in model.functions if domain == DOMAIN]
@@ -69,5 +69,6 @@ def closed_body_copy(model: ir.Model, plans: Sequence[SitePlan]) -> ir.Model:
     return copy
 
 
-def _have_closed_forms(plans: Sequence[SitePlan]) -> bool:
+def have_closed_forms(plans: Sequence[SitePlan]) -> bool:
+    """Whether closed bodies compute all neurons of `plans`."""
     return function_bodies.closed_body_fits(coding.neuron for plan in plans for coding in plan.neurons.values())

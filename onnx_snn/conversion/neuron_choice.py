@@ -29,6 +29,7 @@ from onnx_snn.conversion.coverage import Coverage
 from onnx_snn.conversion.examination import CACHES, Examined
 from onnx_snn.conversion.function_library import attach
 from onnx_snn.conversion.rewriter import rewrite
+from onnx_snn.conversion.run_options import RunOptions
 from onnx_snn.conversion.selection import resolve
 from onnx_snn.data.feeds import Feeds
 from onnx_snn.data.specs import Feed, sample_count
@@ -36,7 +37,6 @@ from onnx_snn.evaluation.switched_model import SwitchedModel
 from onnx_snn.neurons.roles import NeuronRole
 from onnx_snn.profiling.gain import Gain
 from onnx_snn.rules.site import Site
-from onnx_snn.workers.shards import Workers
 
 logger = logging.getLogger(__name__)
 
@@ -130,15 +130,9 @@ def plans_of(sites: Iterable[Site], codings: Mapping[int, Coding], knobs: Iterab
 
 
 def choose_neurons(
-    examined: Examined,
-    calibrated: CalibratedSites,
-    fitter: Fitter,
-    feeds: Feeds,
-    *,
-    progress: bool,
-    workers: Workers | None = None,
+    examined: Examined, calibrated: CalibratedSites, fitter: Fitter, feeds: Feeds, run: RunOptions
 ) -> ChosenNeurons:
-    """Choose the neurons of a network, whose model is rewritten on the way; `workers` run it, or this process.
+    """Choose the neurons of a network, whose model is rewritten on the way; the workers of `run` do the runs.
 
     Raises:
         ConfigError: settings of single nodes name a neuron that a site does not have.
@@ -148,16 +142,14 @@ def choose_neurons(
     coverage, config = examined.coverage, fitter.config
     numbers = {site: i for i, site in enumerate(coverage.recognition.sites)}
     fitter = fitter.within(None, resolve(coverage.recognition.sites, config))
-    found = find_knobs(examined, calibrated, fitter, progress=progress)
+    found = find_knobs(examined, calibrated, fitter, progress=run.progress)
     candidates, allocation = [knob.candidates[-1] for knob in found.knobs], None
     if any(len(knob.candidates) > 1 for knob in found.knobs):
         work = max(found.products.original, 1.0)
         trial_feeds = _trial_feeds(
             calibrated, feeds, int(min(max(TRIAL_WORK / work, TRIAL_SAMPLES[0]), TRIAL_SAMPLES[-1]))
         )
-        allocation = _allocation(
-            examined.model, found, trial_feeds, config.error_budget, progress=progress, workers=workers
-        )
+        allocation = _allocation(examined.model, found, trial_feeds, config.error_budget, run)
         candidates = allocation.choice
     codings = {id(knob): one.coding for knob, one in zip(found.knobs, candidates, strict=True)}
     plans = plans_of(found.sites, codings, found.knobs)
@@ -166,17 +158,15 @@ def choose_neurons(
     return ChosenNeurons({numbers[plan.site]: plan.neurons for plan in plans}, refused, allocation, gain)
 
 
-def _allocation(
-    model: ir.Model, found: Knobs, feeds: Sequence[Feed], max_error: float, *, progress: bool, workers: Workers | None
-) -> Allocation:
+def _allocation(model: ir.Model, found: Knobs, feeds: Sequence[Feed], max_error: float, run: RunOptions) -> Allocation:
     """The cheapest neurons within the budget."""
     with ExitStack() as stack:
-        reference = None if workers is None else model.clone()
+        reference = None if run.workers is None else model.clone()
         network, shared = trial_network(model, found), None
-        if workers is not None and reference is not None:
-            shared = SharedTrials(workers, reference, model, network.idle, feeds, stack)
+        if run.workers is not None and reference is not None:
+            shared = SharedTrials(run.workers, reference, model, network.idle, feeds, stack)
         names = judged_outputs(network.outputs)
-        budget = Budget(network, feeds, names, max_error, progress=progress, shared=shared)
+        budget = Budget(network, feeds, names, max_error, progress=run.progress, shared=shared)
         return budget.allocate(int(PROBE_WORK / max(found.products.original, 1.0)))
 
 

@@ -12,7 +12,7 @@ from typing import Protocol, TypeAlias, TypeVar
 
 from onnx_snn.allocation.fit_sites import Fitter, fit_sites
 from onnx_snn.allocation.plan import SitePlan
-from onnx_snn.config.convert_config import SPARSE, Allowances
+from onnx_snn.config.allowances import SPARSE, Allowances
 from onnx_snn.conversion.coverage import Coverage
 from onnx_snn.conversion.selection import resolve
 from onnx_snn.conversion.verification import Comparison

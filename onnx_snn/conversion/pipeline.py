@@ -45,12 +45,15 @@ from onnx_snn.conversion.examination import (
     load_original,
     name_of_source,
 )
-from onnx_snn.conversion.folder import Configurations, convert_folder
-from onnx_snn.conversion.function_library import attach, closed_body_copy
+from onnx_snn.conversion.folder import Configurations, check_for_file, convert_folder
+from onnx_snn.conversion.folder_layout import Layout
+from onnx_snn.conversion.function_library import attach, closed_body_copy, have_closed_forms
 from onnx_snn.conversion.fused_reference import reference_note
+from onnx_snn.conversion.inlining import inlined
 from onnx_snn.conversion.neuron_choice import choose_neurons
 from onnx_snn.conversion.neuron_rules import PlansOf, by_rule
-from onnx_snn.conversion.report import ConversionReport
+from onnx_snn.conversion.precision import single_precision_error
+from onnx_snn.conversion.report import ConversionReport, OutputReport
 from onnx_snn.conversion.rewriter import rewrite
 from onnx_snn.conversion.run_options import RunOptions
 from onnx_snn.conversion.silent_data import silent_inputs_warning
@@ -66,12 +69,12 @@ from onnx_snn.evaluation.range_guard import Guard, add_guard
 from onnx_snn.graph.custom_libraries import check_libraries
 from onnx_snn.graph.model_reader import ModelSource
 from onnx_snn.graph.model_writer import save_model
+from onnx_snn.neurons.opset import Body, Precision
 from onnx_snn.profiling.gain import measured_gain
 from onnx_snn.workers.shards import ExecutorLike, Workers
 
 PROFILED_SAMPLES = 4
 """Number of calibration samples on which the spikes of the network are counted for its report."""
-
 
 PROFILED_WEIGHTS = 1 << 25
 """Number of weights from which spikes are not counted for the report, as the run would take another copy of them: the
@@ -90,6 +93,7 @@ def convert(
     dry_run: bool = False,
     progress: bool = True,
     custom_ops: Sequence[str | Path] = (),
+    layout: Layout | str = Layout.OPTIMUM,
     executor: ExecutorLike = None,
     **options: Any,
 ) -> ConversionReport:
@@ -100,9 +104,9 @@ def convert(
         output: .onnx file to write (a folder where `model` is one); its folder must exist.
         calibration: real inputs: a `CalibrationDataReader`, an iterable of feeds (dicts from input name to
             array), a dict of arrays with one per model input (first axis: samples), or the path of such data, or of
-            images, texts, recordings or tables (`DataFiles` names what these need beside the model).
-            For a folder of several models, a dict from file name to such a source, or a folder with NAME.npz for each
-            NAME.onnx; decoders may be left out where the encoder has data.
+            images, texts, recordings or tables (`DataFiles` names what these need beside the model). For a folder of
+            several models, a dict from file name to such a source, or a folder with NAME.npz for each NAME.onnx;
+            decoders may be left out where the encoder has data.
         config: options; alternatively give the fields of `ConvertConfig` as keywords, such as `timesteps=4`. For a
             folder also a dict from file name to options.
         calibration_cache: .npz file with the calibration histograms; read when it exists, else written.
@@ -111,8 +115,8 @@ def convert(
         dry_run: stop after selection and report what would be converted: needs no data and writes nothing.
         progress: show progress bars on a terminal.
         custom_ops: libraries of custom operators that the model needs, as onnxruntime registers them.
-        executor: who runs the network on the data: any executor of `concurrent.futures`, such as `LocalPool(2)`, or
-            `Workers`. The result does not depend on how the data is divided, nor on the number of workers.
+        layout: where the models of a folder are written: beside its other files, or for transformers.js in `onnx/`.
+        executor: who runs the network: any executor of `concurrent.futures`, or `Workers`; this process by default.
         **options: fields of `ConvertConfig`, when `config` is not given.
 
     Returns:
@@ -131,18 +135,12 @@ def convert(
     configs = config if isinstance(config, Mapping) else None
     common = _config(None if isinstance(config, Mapping) else config, options)
     check_libraries(custom_ops)
-    cache, samples, workers = calibration_cache, calibration_samples, Workers.of(executor)
-    run = RunOptions(common, cache, samples, batch_size, dry_run, progress, tuple(custom_ops), workers)
+    cache, samples, how = calibration_cache, calibration_samples, (Layout.of(layout), Workers.of(executor))
+    run = RunOptions(common, cache, samples, batch_size, dry_run, progress, tuple(custom_ops), *how)
     if isinstance(model, (str, os.PathLike)) and Path(model).is_dir():
         return convert_folder(Path(model), output, calibration, run, _convert_file, configs)
-    if configs is not None:
-        raise ConfigError(f"the configuration has options for the files {sorted(configs)} of a folder; name the folder")
+    check_for_file(configs, run)
     return convert_model(model, output, calibration, run=run)
-
-
-def _convert_file(file: Path, written: Path | None, data: Source | None, run: RunOptions) -> ConversionReport:
-    """`convert_model`, for the models of a folder."""
-    return convert_model(file, written, data, run=run)
 
 
 def _config(config: ConvertConfig | None, options: dict[str, Any]) -> ConvertConfig:
@@ -150,6 +148,11 @@ def _config(config: ConvertConfig | None, options: dict[str, Any]) -> ConvertCon
     if config is not None and options:
         raise ConfigError(f"give either config or the options {sorted(options)}, not both")
     return config or ConvertConfig.from_json(options)
+
+
+def _convert_file(file: Path, output: Path | None, data: Source | None, run: RunOptions) -> ConversionReport:
+    """`convert_model` as folders call it."""
+    return convert_model(file, output, data, run=run)
 
 
 def convert_model(
@@ -181,20 +184,23 @@ def convert_model(
     error = gain = None
     if config.allocates:
         with stopwatch("choose"):
-            chosen = choose_neurons(
-                next(networks), calibrated, fitter, feeds, progress=run.progress, workers=run.workers
-            )
+            chosen = choose_neurons(next(networks), calibrated, fitter, feeds, run)
         converted, error, gain = converted_with(chosen.plans), chosen.error, chosen.gain
     else:
         converted = by_rule(converted_with, fitter)
     with stopwatch("save"):
         guard = _save(converted.model, original, str(output), config)
+    single: tuple[OutputReport, ...] = ()
+    if config.precision is Precision.SINGLE:
+        with stopwatch("single"):
+            body = Body.CLOSED if have_closed_forms(converted.coverage.plans) else Body.LOOP
+            single = single_precision_error(converted.model, verified, body)
     if weight_count(original) < PROFILED_WEIGHTS:
         with stopwatch("profile"):
             gain = measured_gain(converted.model, verified[:PROFILED_SAMPLES]) or gain
     samples, comparison = calibrated.calibration.samples, converted.comparison
     report = converted.coverage.report(str(output), config, stopwatch.seconds, comparison, samples, error, gain)
-    report = dataclasses.replace(_with_upgrade(report, upgrade), guard=guard)
+    report = dataclasses.replace(_with_upgrade(report, upgrade), guard=guard, single=single)
     if weight_count(original) >= PROFILED_WEIGHTS:
         return report
     with stopwatch("advise"):
@@ -211,11 +217,14 @@ def convert_model(
 
 
 def _save(model: ir.Model, original: ir.Model, output: str, config: ConvertConfig) -> Guard | None:
-    """Write the network, with a range guard where `config` asks for one, which is returned."""
+    """Write the network, inlined and with a range guard where `config` asks for it; the guard is returned."""
     guard = None
     if config.guard:
         model = model.clone()
-        guard = add_guard(model)
+        guard = add_guard(model, config.precision)
+    if config.inline:
+        model = inlined(model, config.body, config.precision)
+    if config.guard or config.inline:
         check_valid(model, original)
     save_model(model, output)
     return guard
@@ -273,7 +282,7 @@ def _converted(
             coverage.check_complete()
     decomposed = model.clone()
     with stopwatch("rewrite"):
-        attach(model, coverage.plans, rewrite(model, coverage.plans), config)
+        attach(model, coverage.plans, rewrite(model, coverage.plans, config.precision), config)
         forget_ranks(model, examined.ranks)
     with stopwatch("verify"):
         check_invariants(original, model)

@@ -119,6 +119,8 @@ class ConversionReport:
         upgrade: what was done to an old opset, in words; empty for a network of opset 13 or later.
         held_back: errors of a copy that was calibrated without some samples; None where none were held back.
         guard: what the range guard counts; None without one.
+        single: differences at the outputs between the functions in the file and the same in double precision; empty
+            where they are in double precision.
         warnings: what threatens the error on other data, or makes most of it, and what to do.
     """
 
@@ -135,6 +137,7 @@ class ConversionReport:
     upgrade: str = ""
     held_back: HeldBack | None = None
     guard: Guard | None = None
+    single: tuple[OutputReport, ...] = ()
     warnings: tuple[str, ...] = ()
 
     def count(self, status: Status) -> int:
@@ -188,6 +191,8 @@ class ConversionReport:
             columns = 3 + any(output.agreement is not None for output in self.outputs)
             rows = [_output_row(output)[:columns] for output in self.outputs]
             lines += ["", screen_table(_OUTPUT_HEADER[:columns], rows)]
+        if self.single:
+            lines += ["", screen_table(_SINGLE_HEADER, map(_output_row, self.single))]
         refused = [node for node in self.nodes if node.status is Status.REFUSED]
         if refused:
             lines += [
@@ -264,6 +269,7 @@ class ConversionReport:
 _COVERAGE_HEADER = ("nodes", "found", "converted", "kept", "exact", "refused", "SQNR dB (worst)", "spikes/element")
 _BOUND_HEADER = ("codes of", "spikes/element", "Shannon's bound", "spikes / bound")
 _OUTPUT_HEADER = ("output", "relative error", "max error", "argmax agreement")
+_SINGLE_HEADER = ("float32 against float64", *_OUTPUT_HEADER[1:])
 _NODE_HEADER = ("node", "kind", "status", "SQNR dB", "spikes/element", "reason")
 
 

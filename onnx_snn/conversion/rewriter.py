@@ -38,13 +38,15 @@ _OPERATORS = {
 """Spiking op that replaces each kind of site; sites of other kinds keep their node."""
 
 
-def rewrite(model: ir.Model, plans: Sequence[SitePlan]) -> list[str]:
-    """Apply `plans` to `model` in place.
+def rewrite(
+    model: ir.Model, plans: Sequence[SitePlan], precision: opset.Precision = opset.Precision.DOUBLE
+) -> list[str]:
+    """Apply `plans` to `model` in place, with the arithmetic around neurons in `precision`.
 
     Returns:
         The spiking op types that the model now uses, sorted.
     """
-    rewriter = _Rewriter(model)
+    rewriter = _Rewriter(model, precision)
     for plan in plans:
         if plan.site.kind in _OPERATORS:
             rewriter.replace(plan)
@@ -58,10 +60,11 @@ def rewrite(model: ir.Model, plans: Sequence[SitePlan]) -> list[str]:
 class _Rewriter:
     """Adds spiking nodes and their parameters to one model."""
 
-    def __init__(self, model: ir.Model) -> None:
+    def __init__(self, model: ir.Model, precision: opset.Precision) -> None:
         self.used: set[str] = set()
         self._names = UniqueNames.of(model)
         self._constants = SharedInitializers(model, self._names)
+        self._precision = precision
         self._coded: dict[tuple[ir.Value, int, ir.Graph], ir.Value] = {}
         self._replaced: dict[ir.Value, ir.Value] = {}
 
@@ -84,7 +87,7 @@ class _Rewriter:
         if around:
             if site.function_name in OF_MAGNITUDES and x.producer() is not None:
                 argument = builder.op("Abs", [argument])
-            y = around(Arithmetic(builder, self._constants), argument, neuron)
+            y = around(Arithmetic(builder, self._constants, self._precision), argument, neuron)
         else:
             y = on_last_axis(builder, self._constants, site, argument, neuron)
         bounded = bool(site.function_name) and functions.get(site.function_name).nonnegative

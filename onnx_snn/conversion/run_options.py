@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from onnx_snn.config.convert_config import ConvertConfig
+from onnx_snn.conversion.folder_layout import Layout
 from onnx_snn.workers.shards import Workers
 
 
@@ -22,6 +23,7 @@ class RunOptions:
         dry_run: stop after selection.
         progress: show progress bars on a terminal.
         custom_ops: libraries of custom operators that the model needs.
+        layout: where the models of a converted folder lie.
         workers: who runs the network where runs can be divided; None for this process.
     """
 
@@ -32,4 +34,5 @@ class RunOptions:
     dry_run: bool = False
     progress: bool = True
     custom_ops: tuple[str | Path, ...] = ()
+    layout: Layout = Layout.OPTIMUM
     workers: Workers | None = None

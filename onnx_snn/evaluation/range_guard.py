@@ -37,6 +37,7 @@ from onnx_snn.neurons.opset import (
     OPERATORS,
     SATURATED_ELEMENTS,
     VERSION,
+    Precision,
 )
 from onnx_snn.neurons.ramps import Ends
 from onnx_snn.rules.rule import name_of
@@ -88,8 +89,12 @@ def guard_of(model: ir.Model) -> Guard | None:
     return guard
 
 
-def add_guard(model: ir.Model) -> Guard:
+def add_guard(model: ir.Model, precision: Precision = Precision.DOUBLE) -> Guard:
     """Guard the neurons of a converted `model`, in place.
+
+    Args:
+        model: the model.
+        precision: type in which its functions add up rows.
 
     Returns:
         What is guarded: not what cannot saturate, such as the neurons of mantissas, those of functions that are flat
@@ -108,7 +113,7 @@ def add_guard(model: ir.Model) -> Guard:
         return Guard(unguarded=unguarded)
     output, order = Totals(model, names).joined(list(counts), OUTPUT)
     model.graph.outputs.append(output)
-    _add_functions(model)
+    _add_functions(model, precision)
     guard = Guard(str(output.name), tuple(name_of(counts[count]) for count in order), unguarded)
     values = {"output": guard.output, "nodes": guard.nodes, "unguarded": guard.unguarded}
     model.metadata_props[GUARD_KEY] = json.dumps(values)
@@ -217,10 +222,10 @@ def _guarded_nodes(model: ir.Model) -> list[ir.Node]:
     return [n for n in model.graph.all_nodes() if n.domain == DOMAIN and n.op_type in GUARDED.values()]
 
 
-def _add_functions(model: ir.Model) -> None:
+def _add_functions(model: ir.Model, precision: Precision) -> None:
     plain = {guarded: op_type for op_type, guarded in GUARDED.items()}
     used = {plain[node.op_type] for node in _guarded_nodes(model)}
-    for proto in function_bodies.guard_protos(used, opset=model.graph.opset_imports[""]):
+    for proto in function_bodies.guard_protos(used, opset=model.graph.opset_imports[""], precision=precision):
         function = ir.serde.deserialize_function(proto)
         model.functions[function.identifier()] = function
     _import(model, GUARDED_VERSION)

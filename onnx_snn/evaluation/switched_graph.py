@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from onnx_snn.errors import ModelError
+from onnx_snn.graph.inlined import refuse_inlined
 from onnx_snn.graph.subgraphs import Places, around, closed_around, graph_of, places, why_closed
 from onnx_snn.graph.unique_names import UniqueNames
 from onnx_snn.metadata import IDENTITY, PART_OF_KEY, SOURCE_KEY
@@ -234,6 +235,7 @@ def _spiking_nodes(model: ir.Model, known: Places) -> list[ir.Node]:
         ModelError: there is none, or one lies where it cannot be observed.
     """
     spiking = [node for node in model.graph.all_nodes() if node.domain == opset.DOMAIN]
+    refuse_inlined(model, "the spiking network")
     if not spiking:
         raise ModelError("the spiking network has no spiking node; give a network that onnx-snn has converted")
     for node in spiking:

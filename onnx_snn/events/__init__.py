@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A converted network event by event: proof that spikes and accumulations alone make its products.
+"""A converted network spike by spike.
 
-Begin with `replayer`: from the spikes of a run it makes every product once more, and compares.
+`replay/` makes every product once more from spikes alone, and compares; `trains/` writes the spikes to files;
+`neurobench/` counts what they do by the definitions of NeuroBench. The modules beside them tell which spikes a run has.
 May import `profiling` and what that imports.
 """

@@ -61,6 +61,11 @@ class SpikeEvents:
         """Number of spikes."""
         return int(self._trains.sum())
 
+    @property
+    def fired(self) -> Float64:
+        """Number of spikes of each element, float64 in the shape of the operand."""
+        return np.asarray(self._trains.sum(axis=(0, 1)), np.float64).reshape(self.shape)
+
     def at(self, step: int, basis: int) -> Events:
         """The spikes of `basis` at time step `step`."""
         index = np.flatnonzero(self._trains[step, basis])

@@ -23,7 +23,7 @@ from functools import cache
 import numpy as np
 
 from onnx_snn.arrays import Float64
-from onnx_snn.config.convert_config import Allowance
+from onnx_snn.config.allowances import Allowance
 from onnx_snn.config.neuron_settings import BinaryCode
 from onnx_snn.fitting.density import Density, calibrated_density
 from onnx_snn.fitting.identity_code import code_of_levels

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import glob
-import hashlib
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -14,6 +13,7 @@ import onnx_ir as ir
 
 from onnx_snn.errors import OutputError
 from onnx_snn.graph.external_weights import external_tensors, large_weights, with_mapped_weights
+from onnx_snn.graph.file_digest import sha256
 from onnx_snn.graph.map_types import restore_map_types, to_proto
 from onnx_snn.graph.protobuf_weights import write_model
 from onnx_snn.graph.tensor_messages import tensors_of
@@ -79,7 +79,7 @@ def _write_with_external_data(model: ir.Model, path: Path, folder: Path) -> tupl
     """
     weights = path.with_name(f"{path.name}.weights")
     ir.save(model, path, external_data=weights.name)
-    data = folder / f"{path.name}.{_digest(weights)}.data"
+    data = folder / f"{path.name}.{sha256(weights)[:DIGEST_DIGITS]}.data"
     written = onnx.load(path, load_external_data=False)
     restore_map_types(model, written)
     for tensor in tensors_of(written.graph):
@@ -88,15 +88,6 @@ def _write_with_external_data(model: ir.Model, path: Path, folder: Path) -> tupl
                 entry.value = data.name
     path.write_bytes(written.SerializeToString())
     return weights, data
-
-
-def _digest(path: Path) -> str:
-    """The first digits of the SHA-256 of a file, which is read in pieces."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while piece := file.read(1 << 20):
-            digest.update(piece)
-    return digest.hexdigest()[:DIGEST_DIGITS]
 
 
 def _write_one_file(model: ir.Model, path: Path) -> None:

@@ -51,6 +51,17 @@ class Body(enum.Enum):
     CLOSED = "closed"
 
 
+class Precision(enum.Enum):
+    """Type in which functions add up rows and split mantissas: float64, or float32 for hosts without float64.
+
+    DOUBLE: sums are rounded once to float32, so that all runtimes return the bits of the kernels.
+    SINGLE: no tensor is float64. What rounding makes of a sum depends on the order of summation.
+    """
+
+    DOUBLE = "double"
+    SINGLE = "single"
+
+
 @dataclass(frozen=True)
 class Operator:
     """Signature of a spiking op.

@@ -56,11 +56,11 @@ def check_exact_sums(intensity: Float32, weight: Float32, bias: Float32) -> None
     Raises:
         NeuronError: a sum needs more bits, or has a smaller unit.
     """
-    o_unit = _unit(intensity)
+    o_unit = unit(intensity)
     o_most = np.abs(intensity).astype(np.float64).sum(axis=0)
     if o_most.max() > o_unit * 2.0**24:
         raise NeuronError(_inexact("intensity sums", o_most.max(), o_unit, "float32, 2**24"))
-    y_most, y_unit = _output_sums(intensity, weight, bias)
+    y_most, y_unit = output_sums(intensity, weight, bias)
     if y_most > y_unit * 2.0**53:
         raise NeuronError(_inexact("weight and bias sum", y_most, y_unit, "float64, 2**53"))
     if y_unit < SMALLEST_SUM:
@@ -69,23 +69,23 @@ def check_exact_sums(intensity: Float32, weight: Float32, bias: Float32) -> None
 
 def sums_are_exact_in_float32(intensity: Float32, weight: Float32, bias: Float32) -> bool:
     """Whether bias + sum_n weight_n * o_n is exact in float32 in any order of summation (24 bits)."""
-    y_most, y_unit = _output_sums(intensity, weight, bias)
+    y_most, y_unit = output_sums(intensity, weight, bias)
     return y_most <= y_unit * 2.0**24
 
 
-def _output_sums(intensity: Float32, weight: Float32, bias: Float32) -> tuple[float, float]:
+def output_sums(intensity: Float32, weight: Float32, bias: Float32) -> tuple[float, float]:
     """Largest magnitude of a partial sum of bias + sum_n weight_n * o_n, and the unit of all of them."""
     o_most = np.abs(intensity).astype(np.float64).sum(axis=0)
     y_most = float(np.abs(weight).astype(np.float64) @ o_most + abs(float(bias)))
-    return y_most, min(_unit(weight) * _unit(intensity), _unit(bias))
+    return y_most, min(unit(weight) * unit(intensity), unit(bias))
 
 
-def _inexact(what: str, most: float, unit: float, exact: str) -> str:
+def _inexact(what: str, most: float, grid: float, exact: str) -> str:
     """Message for the sums `what` of at most `most` in units of `unit`, which exceed the range `exact`."""
-    return f"{what} to {most:g} in units of {unit:g}, beyond what is exact in {exact}: coarsen the grid"
+    return f"{what} to {most:g} in units of {grid:g}, beyond what is exact in {exact}: coarsen the grid"
 
 
-def _unit(values: Float32) -> float:
+def unit(values: Float32) -> float:
     """The largest power of two of which every value is a multiple; infinity if all are 0."""
     mantissa, exponent = np.frexp(values[values != 0].astype(np.float64))
     if mantissa.size == 0:

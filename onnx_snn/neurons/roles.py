@@ -53,6 +53,10 @@ class NeuronRole(enum.Enum):
         """Prefix of the names of its parameters among the inputs of its spiking op."""
         return "" if self is NeuronRole.FUNCTION or self.operand is not None else f"{self.value}_"
 
+    def within(self, node: str) -> str:
+        """Full name of a neuron with this role: that of its `node`, followed by its own where the node has several."""
+        return node if self is NeuronRole.FUNCTION else f"{node} {self.value}"
+
     @property
     def group(self) -> str:
         """Its name without the number of the operand, by which statistics of several neurons are grouped."""

@@ -11,6 +11,7 @@ from typing import Any
 import onnx_ir as ir
 
 from onnx_snn.data.processors import PREPROCESSOR
+from onnx_snn.data.tokenizer_library import TOKENIZER
 from onnx_snn.errors import PackError
 from onnx_snn.graph.external_weights import external_tensors
 from onnx_snn.graph.model_folder import only_model
@@ -23,7 +24,6 @@ from onnx_snn.packing.answers import write_answer
 from onnx_snn.packing.image_pack import pack_image
 from onnx_snn.packing.labels import read_config
 from onnx_snn.packing.text_pack import pack_text
-from onnx_snn.packing.tokenizer_files import TOKENIZER
 from onnx_snn.runtime.extensions import extensions_library
 
 CONFIG = "config.json"

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from onnx_snn.data.tokenizer_library import TOKENIZER, open_tokenizer
 from onnx_snn.errors import PackError
 from onnx_snn.json_files import read_object
-from onnx_snn.packing.extensions import required
+from onnx_snn.packing.extensions import EXTRA
 
-TOKENIZER, CONFIG = "tokenizer.json", "tokenizer_config.json"
+CONFIG = "tokenizer_config.json"
 
 UNLIMITED = 10**9
 """Lengths from here on are Transformers' way to say that a tokenizer has no largest one."""
@@ -134,16 +135,10 @@ def read_by_library(path: Path) -> Any:
     """The tokenizer as the `tokenizers` library reads it.
 
     Raises:
-        PackError: the library is not installed, or cannot read the file.
+        ConfigError: the library is not installed.
+        PackError: it cannot read the file.
     """
-    try:
-        return required("tokenizers").Tokenizer.from_file(str(path))
-    except PackError:
-        raise
-    except BaseException as error:  # the library raises Exception itself, and on damaged tables a panic that is none
-        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
-            raise
-        raise PackError(f"the tokenizers library cannot read '{path}': {error}") from error
+    return open_tokenizer(path, "packing", EXTRA, PackError)
 
 
 AGREEING = {

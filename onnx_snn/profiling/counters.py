@@ -137,7 +137,14 @@ class Counters:
             neurons, own = zip(*group, strict=True)
             spiking.append(work_of_spiking(node.op_type, own, [disjoint(neuron.neuron) for neuron in neurons]))
         products = zip(self.products(), self._products, strict=True)
-        multiplied = [work_of_product(activity, self._sum(product.outputs)) for activity, product in products]
+        multiplied = [
+            work_of_product(
+                activity,
+                self._sum(product.outputs),
+                [self._neurons[code].neuron for code in product.codes.values()],
+            )
+            for activity, product in products
+        ]
         return (*spiking, *multiplied, *(self._kept_work(node) for node in self._kept))
 
     def _sum(self, number: Callable[[Shapes], int]) -> int:

@@ -5,7 +5,7 @@ Energy is estimated as the number of operations times the cost of each; nothing 
 mostly on which operations are counted, so several rules are reported side by side. Each rule counts the same kinds of
 operations in both networks, and has a formula and a source. Users can set the costs (`EnergyCosts`).
 
-The operations of a node fall into four parts:
+The operations of a node fall into six parts:
 
     synapses   products of activations with weights or with activations. Original: multiply-accumulates (E_MAC).
                Spiking network: one accumulate (E_AC) for each synaptic operation. A product without coded operands
@@ -17,14 +17,20 @@ The operations of a node fall into four parts:
                in both networks.
     routed     as `neurons`, but a neuron whose segments are disjoint finds the segment of its element by bisection and
                evaluates that basis alone: all other bases are silent or saturated, and their sum is a constant.
+    scaling    multiplications and additions of sums of synapses: Horner's rule where intensities do not halve, and the
+               readout of several bases (`onnx_snn.neurons.sum_factors`). None in the original.
     memory     32-bit words read and written; see `RULES`.
+    core       all of the above on a digital event-driven core with weights on the chip. Original: multiply-accumulates,
+               activation functions and memory as in the other parts. Spiking network: synaptic events, spikes, and an
+               update of every basis at every time step, each of which has its memory in its cost. What no neuron does
+               counts as in the original.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from onnx_snn.errors import ConfigError
@@ -43,6 +49,11 @@ class EnergyCosts:
         multiply_accumulate: one multiplication and one addition, E_MAC.
         comparison: one comparison with a threshold or bound, E_CMP; by default as an addition, which implements it.
         access: one 32-bit word read from or written to a memory next to the arithmetic, E_access.
+        synaptic_event: one synaptic operation of a digital event-driven core, its memory included; by default that of
+            Loihi in 14 nm (M. Davies et al., "Loihi: a neuromorphic manycore processor with on-chip learning", IEEE
+            Micro 38(1), 2018, table 2), as are the next two.
+        spike_event: one spike sent within a tile of such cores.
+        neuron_update: one update of a neuron at a time step.
 
     Raises:
         ConfigError: a cost is not a number, is negative or is not finite.
@@ -53,6 +64,9 @@ class EnergyCosts:
     multiply_accumulate: float = 4.6
     comparison: float = 0.9
     access: float = 5.0
+    synaptic_event: float = 23.6
+    spike_event: float = 1.7
+    neuron_update: float = 81.0
 
     def __post_init__(self) -> None:
         for name, cost in dataclasses.asdict(self).items():
@@ -82,6 +96,9 @@ class Operations:
     multiply_accumulate: int = 0
     comparison: int = 0
     access: int = 0
+    synaptic_event: int = 0
+    spike_event: int = 0
+    neuron_update: int = 0
 
     def __add__(self, other: Operations) -> Operations:
         return Operations(*(a + b for a, b in zip(_counts(self), _counts(other), strict=True)))
@@ -106,23 +123,37 @@ class Work:
         neurons: all other operations, every basis of a neuron evaluated.
         routed: all other operations, one basis evaluated for an element of a neuron with disjoint segments.
         memory: words read and written.
+        scaling: operations on the sums of synapses of a product.
+        core: operations on a digital event-driven core.
     """
 
     synapses: Operations = NOTHING
     neurons: Operations = NOTHING
     routed: Operations = NOTHING
     memory: Operations = NOTHING
+    scaling: Operations = NOTHING
+    core: Operations = NOTHING
+
+    @classmethod
+    def of_numbers(cls, *, synapses: Operations = NOTHING, others: Operations = NOTHING, access: int = 0) -> Work:
+        """Work of a node on numbers, which no spikes do.
+
+        Args:
+            synapses: multiply-accumulates.
+            others: all other operations.
+            access: words read and written.
+        """
+        memory = Operations(access=access)
+        return cls(synapses, others, others, memory, core=synapses + others + memory)
 
     def __add__(self, other: Work) -> Work:
-        return Work(
-            self.synapses + other.synapses,
-            self.neurons + other.neurons,
-            self.routed + other.routed,
-            self.memory + other.memory,
-        )
+        return Work(*(own + more for own, more in zip(self._parts(), other._parts(), strict=True)))
 
     def __mul__(self, times: int) -> Work:
-        return Work(self.synapses * times, self.neurons * times, self.routed * times, self.memory * times)
+        return Work(*(part * times for part in self._parts()))
+
+    def _parts(self) -> tuple[Operations, ...]:
+        return (self.synapses, self.neurons, self.routed, self.memory, self.scaling, self.core)
 
 
 @dataclass(frozen=True)
@@ -185,6 +216,13 @@ RULES = (
         "the kernels of this project, which find the segment of an element and evaluate its basis alone",
     ),
     EnergyRule(
+        "with scaling",
+        ("synapses", "routed", "scaling"),
+        "with routed neurons + SNN: outputs of matmuls * (factors of their sums that are no shift * E_MUL + (N - 1) * "
+        "E_AC): Horner's rule where steps do not halve, and the readout of N bases",
+        "what a spike-by-spike execution of this project's products takes: onnx-snn replay",
+    ),
+    EnergyRule(
         "with memory",
         ("synapses", "routed", "memory"),
         "with routed neurons + words * E_access; words of a matmul: 2 per MAC and 1 per output, or 3 per SOP (weight "
@@ -192,80 +230,16 @@ RULES = (
         "per element read and written",
         "after Lemaire et al. 2022 (arXiv 2210.13107): no reuse of words that were read, partial sums kept in memory",
     ),
+    EnergyRule(
+        "event-driven core",
+        ("core",),
+        "ANN: as with memory;  SNN: SOPs * E_synapse + spikes * E_spike + elements * S * N * E_update, and what is no "
+        "neuron and no coded matmul as with memory",
+        "energies of Loihi, whose weights are on the chip: Davies et al. 2018, IEEE Micro 38(1), table 2; the "
+        "original's in 45 nm as in the other rules",
+    ),
 )
 """All rules, in the order in which reports list them."""
-
-
-@dataclass(frozen=True)
-class EnergyFigure:
-    """Energy of both networks by one rule, in picojoules.
-
-    Attributes:
-        rule: the rule.
-        original: energy of the original network.
-        spiking: energy of the spiking network.
-    """
-
-    rule: EnergyRule
-    original: float
-    spiking: float
-
-    @property
-    def ratio(self) -> float:
-        """Energy of the spiking network divided by that of the original; NaN if the original's is 0."""
-        return self.spiking / self.original if self.original else float("nan")
-
-    def to_json(self) -> dict[str, Any]:
-        """The figure as JSON values, with its rule."""
-        return {
-            **dataclasses.asdict(self.rule),
-            "original_pj": self.original,
-            "spiking_pj": self.spiking,
-            "ratio": self.ratio if self.original else None,
-        }
-
-
-@dataclass(frozen=True)
-class EnergyReport:
-    """Operations of every node, and the cost of each operation.
-
-    Attributes:
-        nodes: operations of each counted node, over all data.
-        costs: picojoules of each operation.
-    """
-
-    nodes: tuple[NodeWork, ...]
-    costs: EnergyCosts = field(default_factory=EnergyCosts)
-
-    def figures(self, nodes: Iterable[NodeWork] | None = None) -> tuple[EnergyFigure, ...]:
-        """Energy of `nodes` by each rule, over all data; of the whole network by default."""
-        chosen = self.nodes if nodes is None else tuple(nodes)
-        original = sum((node.original for node in chosen), Work())
-        spiking = sum((node.spiking for node in chosen), Work())
-        return tuple(
-            EnergyFigure(rule, rule.energy(original, self.costs), rule.energy(spiking, self.costs)) for rule in RULES
-        )
-
-    def with_costs(self, costs: EnergyCosts) -> EnergyReport:
-        """The same operations with other costs."""
-        return EnergyReport(self.nodes, costs)
-
-    def to_json(self) -> dict[str, Any]:
-        """Figures, costs and the operations of every node as JSON values."""
-        return {
-            "costs_pj": dataclasses.asdict(self.costs),
-            "network": [figure.to_json() for figure in self.figures()],
-            "nodes": [
-                {
-                    **dataclasses.asdict(node),
-                    "energy_pj": {
-                        figure.rule.name: {"original": figure.original, "spiking": figure.spiking}
-                        for figure in self.figures([node])
-                    },
-                }
-                for node in self.nodes
-            ],
-        }
 
 
 def _counts(operations: Operations) -> tuple[int, ...]:
@@ -275,4 +249,7 @@ def _counts(operations: Operations) -> tuple[int, ...]:
         operations.multiply_accumulate,
         operations.comparison,
         operations.access,
+        operations.synaptic_event,
+        operations.spike_event,
+        operations.neuron_update,
     )

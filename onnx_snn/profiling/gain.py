@@ -11,11 +11,15 @@ import onnx_ir as ir
 
 from onnx_snn.data.specs import Feed
 from onnx_snn.formatting import wrapped
+from onnx_snn.graph.inlined import is_inlined
 from onnx_snn.neurons.opset import DOMAIN
 from onnx_snn.profiling.activity import ProductKind
 from onnx_snn.profiling.energy import EnergyCosts
 from onnx_snn.profiling.profiler import Profile, Profiler
 from onnx_snn.runtime.session import session_options
+
+NAMED, STRICTEST = "accumulate-only", "with memory"
+"""Names of the rule that most papers use, and of the strictest one on the same processor."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +31,7 @@ class Gain:
         elements: elements of these operands.
         named: energy of the original and of the spiking network in picojoules by the rule that most papers use,
             accumulate-only.
-        strictest: the same by the rule that counts most: with neurons and memory.
+        strictest: the same by the strictest rule on the same processor: with neurons and memory.
     """
 
     spikes: float
@@ -55,12 +59,13 @@ class Gain:
         """The figures of a profile."""
         weighted = [product for product in profile.products if product.kind is ProductKind.WEIGHTS]
         operands = [operand for product in weighted for operand in product.operands]
-        figures = profile.energy.figures()
+        figures = {figure.rule.name: figure for figure in profile.energy.figures()}
+        named, strictest = figures[NAMED], figures[STRICTEST]
         return cls(
             sum(operand.spikes for operand in operands),
             sum(operand.elements for operand in operands),
-            (figures[0].original, figures[0].spiking),
-            (figures[-1].original, figures[-1].spiking),
+            (named.original, named.spiking),
+            (strictest.original, strictest.spiking),
         )
 
     def joined(self, other: Gain) -> Gain:
@@ -92,11 +97,13 @@ def measured_gain(network: ir.Model, feeds: Iterable[Feed], *, kernels: bool = T
         kernels: use the kernels where they are installed.
 
     Returns:
-        The gain; None for a network with spiking nodes in branches, whose spikes cannot be counted.
+        The gain; None for a network with spiking nodes in branches, or inlined, whose spikes cannot be counted.
 
     Raises:
         CalibrationError: a run fails.
     """
+    if is_inlined(network):
+        return None
     if any(node.domain == DOMAIN and node.graph is not network.graph for node in network.graph.all_nodes()):
         return None
     profiler = Profiler(network, session_options(quiet=True, kernels=kernels), kernels=kernels)

@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,9 +17,14 @@ from onnx_snn.config.convert_config import ConvertConfig
 from onnx_snn.errors import ModelError
 from onnx_snn.evaluation.range_guard import load_unguarded
 from onnx_snn.formatting import screen_table, wrapped
+from onnx_snn.graph.inlined import is_inlined
 from onnx_snn.json_files import parse_object
-from onnx_snn.metadata import CONFIG_KEY, SOURCE_KEY, VERSION_KEY
+from onnx_snn.metadata import CONFIG_KEY, INLINED_KEY, SOURCE_KEY, VERSION_KEY
 from onnx_snn.neurons import opset
+from onnx_snn.rules.rule import name_of
+
+_PLAIN = {guarded: plain for plain, guarded in opset.GUARDED.items()}
+"""Op type of the plain form of each guarded op."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +39,7 @@ class Inspection:
         slots: sum over all neurons of time steps times bases.
         nodes: number of all nodes, spiking or not.
         functions: spiking ops that the file defines as ONNX functions; a file without them needs the kernels.
+        inlined: whether spiking nodes are written as standard operators, of which there are several for each.
     """
 
     path: str
@@ -41,6 +49,7 @@ class Inspection:
     slots: int
     nodes: int
     functions: tuple[str, ...]
+    inlined: bool = False
 
     @property
     def mode(self) -> str:
@@ -66,7 +75,11 @@ class Inspection:
         if not self.operators:
             return f"{self.path}: {self.nodes} nodes, none of them spiking; convert it with: onnx-snn convert"
         rows = [(name, str(count)) for name, count in self.operators.items()]
-        spiking = f"{sum(self.operators.values())} of {self.nodes} nodes are spiking"
+        count, functions = sum(self.operators.values()), ", ".join(self.functions) or "none; it needs the kernels"
+        spiking = f"{count} of {self.nodes} nodes are spiking"
+        if self.inlined:
+            spiking = f"{count} spiking nodes are written as standard operators, of {self.nodes} nodes in all"
+            functions = "none; nor does it need the kernels, which do not run it"
         return "\n".join(
             [
                 f"{self.path}: converted by onnx-snn {self.version or 'of unknown version'}",
@@ -74,7 +87,7 @@ class Inspection:
                 "",
                 screen_table(("spiking op", "nodes"), rows),
                 wrapped(f"{spiking}; time steps * bases, summed over their neurons: {self.slots}"),
-                wrapped(f"ONNX functions in the file: {', '.join(self.functions) or 'none; it needs the kernels'}"),
+                wrapped(f"ONNX functions in the file: {functions}"),
             ]
         )
 
@@ -105,15 +118,17 @@ def inspect(path: str | Path) -> Inspection:
     """
     model = load_unguarded(path)
     nodes = list(ir.traversal.RecursiveGraphIterator(model.graph))
-    spiking = [node for node in nodes if node.domain == opset.DOMAIN]
-    operators = Counter(f"{node.op_type} ({node.metadata_props.get(SOURCE_KEY, '?')})" for node in spiking)
+    inlined = _inlined(model, path)
+    spiking = inlined if inlined is not None else spiking_records(node for node in nodes if node.domain == opset.DOMAIN)
+    operators = Counter(f"{node['operator']} ({node['source']})" for node in spiking)
     return Inspection(
         path=str(path),
         version=model.metadata_props.get(VERSION_KEY, ""),
         config=_config(model, path),
         operators=dict(sorted(operators.items())),
-        slots=sum(_slots(node) for node in spiking),
+        slots=sum(node["slots"] for node in spiking),
         nodes=len(nodes),
+        inlined=inlined is not None,
         functions=tuple(name for domain, name, _ in model.functions if domain == opset.DOMAIN),
     )
 
@@ -125,8 +140,33 @@ def _config(model: ir.Model, path: str | Path) -> dict[str, Any]:
         raise ModelError(f"{path}: its metadata {CONFIG_KEY!r} is not a JSON object ({error})") from error
 
 
+def spiking_records(nodes: Iterable[ir.Node]) -> list[dict[str, Any]]:
+    """What an inlined model records of its spiking `nodes` (`INLINED_KEY`)."""
+    return [
+        {
+            "name": name_of(node),
+            "operator": _PLAIN.get(node.op_type, node.op_type),
+            "source": node.metadata_props.get(SOURCE_KEY, "?"),
+            "slots": _slots(node),
+        }
+        for node in nodes
+    ]
+
+
+def _inlined(model: ir.Model, path: str | Path) -> list[dict[str, Any]] | None:
+    """The record of the spiking nodes of an inlined model; None for other models."""
+    if not is_inlined(model):
+        return None
+    try:
+        records = json.loads(model.metadata_props[INLINED_KEY])
+        return [{**record, "slots": int(record["slots"]), "source": record["source"]} for record in records]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{path}: its metadata {INLINED_KEY!r} is no list of spiking nodes ({error})") from error
+
+
 def _slots(node: ir.Node) -> int:
     """Time steps times bases, summed over the neurons of a spiking node: the elements of its thresholds [S, N]."""
-    names = opset.operator_of(node).inputs
-    thresholds = [value for name, value in zip(names, node.inputs, strict=True) if name.endswith("threshold")]
+    guarded = node.op_type in _PLAIN
+    names = opset.OPERATORS[_PLAIN[node.op_type]].inputs if guarded else opset.operator_of(node).inputs
+    thresholds = [value for name, value in zip(names, node.inputs, strict=not guarded) if name.endswith("threshold")]
     return sum(value.const_value.size for value in thresholds if value and value.const_value is not None)

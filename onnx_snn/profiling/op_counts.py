@@ -27,7 +27,9 @@ from onnx_snn.graph.activation_flow import ActivationFlow
 from onnx_snn.graph.domains import MICROSOFT
 from onnx_snn.graph.shapes import Shape
 from onnx_snn.metadata import IDENTITY
+from onnx_snn.neurons.mbe import MbeNeuron
 from onnx_snn.neurons.opset import MBE_NEURON, SPIKING_LAYER_NORMALIZATION, SPIKING_SOFTMAX
+from onnx_snn.neurons.sum_factors import factors_of_product
 from onnx_snn.profiling.activity import NeuronActivity, ProductActivity
 from onnx_snn.profiling.energy import NOTHING, NodeWork, Operations, Work
 
@@ -164,26 +166,28 @@ def work_of_kept(node: ir.Node, x: Shape, y: Shape) -> Work:
         operations = POOLS[node.op_type] * (outputs * math.prod(node.attributes["kernel_shape"].as_ints()))
     else:
         operations = ELEMENTWISE[node.op_type] * outputs
-    return Work(neurons=operations, routed=operations, memory=Operations(access=inputs + outputs))
+    return Work.of_numbers(others=operations, access=inputs + outputs)
 
 
-def work_of_product(activity: ProductActivity, outputs: int) -> NodeWork:
+def work_of_product(activity: ProductActivity, outputs: int, codes: Sequence[MbeNeuron] = ()) -> NodeWork:
     """Work of a product node over all data.
 
     Args:
         activity: counts of the node.
         outputs: number of elements of its outputs over all data.
+        codes: the neurons of its coded operands.
     """
-    numbers = Work(
-        synapses=FUSED * activity.multiply_accumulates,
-        memory=Operations(access=2 * activity.multiply_accumulates + outputs),
-    )
+    macs = activity.multiply_accumulates
+    numbers = Work.of_numbers(synapses=FUSED * macs, access=2 * macs + outputs)
     if not activity.spiking:
         return NodeWork(activity.node, activity.operator, numbers, numbers)
     arrived = sum(operand.spikes for operand in activity.operands)
+    readout = ADD * sum(code.bases - 1 for code in codes)
     spiking = Work(
         synapses=ADD * activity.synaptic_operations,
         memory=Operations(access=3 * activity.synaptic_operations + arrived),
+        scaling=(MULTIPLY * factors_of_product(codes) + readout) * outputs,
+        core=Operations(synaptic_event=activity.synaptic_operations, spike_event=arrived),
     )
     return NodeWork(activity.node, activity.operator, numbers, spiking)
 
@@ -212,11 +216,18 @@ def work_of_spiking(op_type: str, activities: Sequence[NeuronActivity], routed: 
         original = around + (SQUARE_ROOT + DIVIDE) * rows
     code = source == IDENTITY
     written = activities[0].total if code else elements
+    updates = Operations(neuron_update=sum(activity.elements * activity.slots for activity in activities))
+    memory = Operations(access=elements + written)
     return NodeWork(
         activities[0].node,
         source,
-        Work(neurons=original, routed=original, memory=NOTHING if code else Operations(access=2 * elements)),
-        Work(neurons=every + around, routed=found + around, memory=Operations(access=elements + written)),
+        Work.of_numbers(others=original, access=0 if code else 2 * elements),
+        Work(
+            neurons=every + around,
+            routed=found + around,
+            memory=memory,
+            core=updates + around + (NOTHING if code else memory),
+        ),
     )
 
 

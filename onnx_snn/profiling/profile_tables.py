@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from onnx_snn.formatting import SCREEN_WIDTH, screen_table, share, shortened, wrapped
 from onnx_snn.profiling.activity import NeuronActivity, ProductActivity, ProductKind
-from onnx_snn.profiling.energy import EnergyFigure, EnergyReport
+from onnx_snn.profiling.energy_report import EnergyFigure, EnergyReport
 from onnx_snn.profiling.uncounted import UncountedNode, note
 from onnx_snn.runtime.guarded_session import REMEDY
 

@@ -41,6 +41,7 @@ from onnx_snn.errors import ModelError
 from onnx_snn.evaluation.range_guard import load_unguarded
 from onnx_snn.formatting import wrapped
 from onnx_snn.graph.custom_libraries import libraries_of
+from onnx_snn.graph.inlined import refuse_inlined
 from onnx_snn.graph.model_reader import ModelSource
 from onnx_snn.graph.model_writer import save_model
 from onnx_snn.neurons.opset import DOMAIN
@@ -48,7 +49,8 @@ from onnx_snn.output_files import write_json
 from onnx_snn.profiling import profile_tables as tables
 from onnx_snn.profiling.activity import NeuronActivity, ProductActivity
 from onnx_snn.profiling.counters import Counters, Totals
-from onnx_snn.profiling.energy import EnergyCosts, EnergyReport
+from onnx_snn.profiling.energy import EnergyCosts
+from onnx_snn.profiling.energy_report import EnergyReport
 from onnx_snn.profiling.spike_outputs import countable_nodes
 from onnx_snn.profiling.uncounted import UncountedNode
 from onnx_snn.runtime.execution import BoundOutputs
@@ -140,13 +142,14 @@ def profile(
         executor: who runs the network: any executor of `concurrent.futures`, or `Workers`; this process by default.
 
     Raises:
-        ModelError: the model cannot be loaded, or has no spiking node.
+        ModelError: the model cannot be loaded, or has no spiking node, or they are inlined.
         LibraryError: onnxruntime cannot load the library with the kernels, or one of `custom_ops`.
         CalibrationError: the data does not fit the model, or the model fails on it.
         WorkerError: workers of `executor` are lost twice with the same work, or cannot be given it.
     """
     network = load_unguarded(model, custom_ops)
     name = str(model) if isinstance(model, (str, Path)) else type(model).__name__
+    refuse_inlined(network, name)
     if not countable_nodes(network):
         if any(node.domain == DOMAIN for node in network.graph.all_nodes()):
             raise ModelError(f"{name}: its spiking nodes all lie in branches, where spikes are not counted")

@@ -28,8 +28,8 @@ from onnx_snn.graph.unique_names import UniqueNames
 from onnx_snn.metadata import SOURCE_KEY
 from onnx_snn.neurons import function_bodies, opset
 from onnx_snn.neurons.bodies.guarantees import Guarantees
-from onnx_snn.neurons.mbe import MbeNeuron
-from onnx_snn.neurons.opset import DOMAIN, OPERATORS, PARAMETERS, Body, operator_of
+from onnx_snn.neurons.mbe import UNSCALED, MbeNeuron
+from onnx_snn.neurons.opset import DOMAIN, OPERATORS, PARAMETERS, Body, Precision, operator_of
 from onnx_snn.neurons.roles import NeuronRole
 from onnx_snn.neurons.step_kernels import size_kernels
 
@@ -69,13 +69,14 @@ class Meter(NamedTuple):
         return MbeNeuron(**tensors, polarity=self.node.attributes.get_int("polarity", 0) if self._scaled else 0)
 
     @property
-    def largest_scale(self) -> float:
-        """The largest channel scale of the neuron, 1 where it has none.
+    def scales(self) -> tuple[float, float]:
+        """The smallest and the largest channel scale of the neuron; 1 where it has none, or is given no elements.
 
         Raises:
             ModelError: the scale is not stored, but computed.
         """
-        return float(self._stored("scale").max()) if self._scaled else 1.0
+        scale = self._stored("scale") if self._scaled else UNSCALED
+        return (float(scale.min()), float(scale.max())) if scale.size else (1.0, 1.0)
 
     @property
     def _scaled(self) -> bool:
@@ -124,7 +125,7 @@ def _count_behind(value: ir.Value) -> ir.Value | None:
     return value if counts else None
 
 
-def meter(model: ir.Model, body: Body) -> list[Meter]:
+def meter(model: ir.Model, body: Body, precision: Precision = Precision.DOUBLE) -> list[Meter]:
     """Add the spike counts of every spiking node to the outputs of `model`, in place.
 
     A model that has them already is not changed.
@@ -132,6 +133,7 @@ def meter(model: ir.Model, body: Body) -> list[Meter]:
     Args:
         model: a converted model.
         body: form of its functions.
+        precision: type in which they add up rows.
 
     Returns:
         The meters of all neurons, in graph order.
@@ -149,7 +151,8 @@ def meter(model: ir.Model, body: Body) -> list[Meter]:
             total.type, total.shape = ir.TensorType(ir.DataType.INT64), ir.Shape(_kernel_shape(node, prefix))
             model.graph.outputs.append(total)
             meters.append(Meter(node, prefix, str(total.name)))
-    add_functions(model, {node.op_type for node in model.graph.all_nodes()} & OPERATORS.keys(), body, metered=True)
+    used = {node.op_type for node in model.graph.all_nodes()} & OPERATORS.keys()
+    add_functions(model, used, body, metered=True, precision=precision)
     return meters
 
 
@@ -193,7 +196,9 @@ def add_gates(model: ir.Model, meters: Iterable[Meter]) -> None:
         outputs[entry.output].shape = ir.Shape((neuron.timesteps + 1, neuron.bases))
 
 
-def add_functions(model: ir.Model, names: Iterable[str], body: Body, *, metered: bool) -> None:
+def add_functions(
+    model: ir.Model, names: Iterable[str], body: Body, *, metered: bool, precision: Precision = Precision.DOUBLE
+) -> None:
     """Add the functions that define the op types `names` to `model`, in place of any that it has.
 
     Args:
@@ -201,24 +206,30 @@ def add_functions(model: ir.Model, names: Iterable[str], body: Body, *, metered:
         names: spiking op types.
         body: form of the functions.
         metered: whether they return spike counts.
+        precision: type in which they add up rows.
     """
-    opset_version = model.graph.opset_imports[""]
     protos = function_bodies.function_protos(
-        names, opset=opset_version, body=body, metered=metered, guarantees=_guarantees(model)
+        names,
+        opset=model.graph.opset_imports[""],
+        body=body,
+        metered=metered,
+        guarantees=guarantees_of(node for node in model.graph.all_nodes() if node.domain == DOMAIN),
+        precision=precision,
     )
     for proto in protos:
         function = ir.serde.deserialize_function(proto)
         model.functions[function.identifier()] = function
 
 
-def _guarantees(model: ir.Model) -> Guarantees:
-    """What all neurons of `model` have in common; nothing if a parameter is not stored, but computed."""
-    nodes = [node for node in model.graph.all_nodes() if node.domain == DOMAIN]
+def guarantees_of(nodes: Iterable[ir.Node]) -> Guarantees:
+    """What all neurons of spiking `nodes` have in common; nothing if a parameter is not stored, but computed."""
     meters = [Meter(node, role.prefix, "") for node in nodes for role in OPERATORS[node.op_type].roles]
     try:
+        scales = [scale for meter in meters for scale in meter.scales]
         return Guarantees.of(
             [(meter.role, meter.neuron) for meter in meters],
-            largest_scale=max((meter.largest_scale for meter in meters), default=1.0),
+            largest_scale=max(scales, default=1.0),
+            smallest_scale=min(scales, default=1.0),
         )
     except ModelError:
         return function_bodies.ANY_NEURONS

@@ -17,16 +17,16 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import onnx_ir as ir
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from onnx_snn.arrays import Float32
 from onnx_snn.errors import ConfigError
 from onnx_snn.evaluation.error_stats import Difference
+from onnx_snn.events.neuron_arguments import arguments_of
 from onnx_snn.metadata import IDENTITY
 from onnx_snn.neurons import functions
-from onnx_snn.neurons.composite import spiking_layer_normalization, spiking_rms_normalization, spiking_softmax
 from onnx_snn.neurons.functions import ScalarFunction
-from onnx_snn.neurons.mbe import UNSCALED, MbeNeuron
+from onnx_snn.neurons.mbe import UNSCALED
 from onnx_snn.neurons.opset import MBE_NEURON, SPIKING_LAYER_NORMALIZATION, SPIKING_SOFTMAX, operator_of
 from onnx_snn.neurons.roles import NeuronRole
 from onnx_snn.profiling.activity import NeuronActivity
@@ -180,34 +180,7 @@ class NodeObserver:
 
     def _arguments(self, x: Float32, scale: Float32) -> dict[NeuronRole, Float32]:
         """Arguments float32 [m] of each neuron of the node for an input `x` [rows, n]."""
-        recorders = {role: _Recorder(neuron) for role, neuron in self._neurons.items()}
-        neurons = list(recorders.values())
-        if self._node.op_type == MBE_NEURON.name:
-            neurons[0](x, scale)
-        elif self._node.op_type == SPIKING_SOFTMAX.name:
-            spiking_softmax(x, *neurons)
-        else:
-            # gamma and beta are applied after the neurons and do not change their arguments.
-            epsilon = float(np.asarray(self._constants["epsilon"]))
-            deviation, rsqrt = neurons
-            if self._node.op_type == SPIKING_LAYER_NORMALIZATION.name:
-                spiking_layer_normalization(x, 1.0, 0.0, epsilon, deviation, rsqrt, scale)
-            else:
-                spiking_rms_normalization(x, 1.0, epsilon, deviation, rsqrt, scale)
-        return {role: recorder.arguments for role, recorder in recorders.items()}
-
-
-class _Recorder:
-    """A neuron that records the arguments of its last call.
-
-    Attributes:
-        arguments: the arguments divided by the scale, float32 [n].
-    """
-
-    def __init__(self, neuron: MbeNeuron) -> None:
-        self._neuron = neuron
-        self.arguments: Float32 = np.zeros(0, np.float32)
-
-    def __call__(self, x: ArrayLike, scale: ArrayLike = UNSCALED) -> Float32:
-        self.arguments = np.divide(np.asarray(x, np.float32), scale, dtype=np.float32).ravel()
-        return self._neuron(x, scale)
+        stored = self._constants.get("epsilon")
+        epsilon = 0.0 if stored is None else float(stored.reshape(()))
+        found = arguments_of(self._node, self._neurons, x, scale, epsilon)
+        return {role: arguments.ravel() for role, arguments in found.items()}

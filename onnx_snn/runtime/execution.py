@@ -119,6 +119,17 @@ def ort_value(tensor: ir.TensorProtocol) -> ort.OrtValue:
     return ort.OrtValue.ortvalue_from_numpy_with_onnx_type(contiguous(tensor.numpy()), tensor.dtype.value)
 
 
+def copied(value: ort.OrtValue) -> NDArray[Any]:
+    """A copy of a tensor of onnxruntime on the CPU, as an array."""
+    dtype = element_type(value.data_type())
+    if dtype is None or not _is_foreign(dtype):
+        return np.asarray(value.numpy())
+    size = math.ceil(math.prod(value.shape()) * dtype.bitwidth / 8)
+    raw = ctypes.string_at(value.data_ptr(), size)
+    proto = onnx.TensorProto(data_type=dtype.value, dims=value.shape(), raw_data=raw)
+    return ir.serde.deserialize_tensor(proto).numpy()
+
+
 def contiguous(array: NDArray[Any]) -> NDArray[Any]:
     """`array` in row-major order; unlike np.ascontiguousarray it keeps the rank of a scalar."""
     return np.asarray(array, order="C")
@@ -151,7 +162,7 @@ def _run_bound(session: ort.InferenceSession, names: Sequence[str], given: Given
     for name in names:
         binding.bind_output(name)
     session.run_with_iobinding(binding)
-    return [_copied(value) for value in binding.get_outputs()]
+    return [copied(value) for value in binding.get_outputs()]
 
 
 def _bind_inputs(binding: ort.IOBinding, given: Given) -> None:
@@ -160,14 +171,3 @@ def _bind_inputs(binding: ort.IOBinding, given: Given) -> None:
             binding.bind_ortvalue_input(name, value)
         else:
             binding.bind_cpu_input(name, contiguous(value))
-
-
-def _copied(value: ort.OrtValue) -> NDArray[Any]:
-    """A copy of a tensor of onnxruntime on the CPU, as an array."""
-    dtype = element_type(value.data_type())
-    if dtype is None or not _is_foreign(dtype):
-        return np.asarray(value.numpy())
-    size = math.ceil(math.prod(value.shape()) * dtype.bitwidth / 8)
-    raw = ctypes.string_at(value.data_ptr(), size)
-    proto = onnx.TensorProto(data_type=dtype.value, dims=value.shape(), raw_data=raw)
-    return ir.serde.deserialize_tensor(proto).numpy()

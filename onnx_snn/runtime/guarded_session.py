@@ -49,7 +49,8 @@ class GuardedSession(ort.InferenceSession):  # type: ignore[misc]  # onnxruntime
 
     `run` and `run_with_ort_values` also compute the guard's output until it first shows saturated elements, of which
     they warn once (`SaturationWarning`). They return that output only where it is asked for by name; `get_outputs` does
-    not list it. Runs with I/O binding compute what is bound to them, and are not watched.
+    not list it. Runs with I/O binding compute what is bound to them, and are not watched;
+    who binds can bind the output of `guard` as well.
     """
 
     def __init__(self, path: str | Path, *arguments: Any, **options: Any) -> None:
@@ -57,6 +58,11 @@ class GuardedSession(ort.InferenceSession):  # type: ignore[misc]  # onnxruntime
         self._guard = _guard_of(self.get_modelmeta().custom_metadata_map, super().get_outputs())
         self._own = tuple(output.name for output in self.get_outputs())
         self._warned = False
+
+    @property
+    def guard(self) -> GuardOutput | None:
+        """The guard of the file; None where it has none."""
+        return self._guard
 
     def get_outputs(self) -> list[ort.NodeArg]:
         """The outputs without that of the guard."""

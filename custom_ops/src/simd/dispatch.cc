@@ -5,27 +5,17 @@
 #include <vector>
 
 #include "simd/instruction_sets.h"
+#include "simd/x86_features.h"
 
 namespace onnx_snn {
 namespace {
-
-#if defined(ONNX_SNN_X86)
-bool has_avx512() {
-#if defined(ONNX_SNN_EMULATE_AVX512)
-  return true;
-#else
-  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
-         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw");
-#endif
-}
-#endif
 
 // What this processor can run, the widest first.
 std::vector<const Kernels*> available() {
   std::vector<const Kernels*> found;
 #if defined(ONNX_SNN_X86)
   if (has_avx512()) found.push_back(&kAvx512Kernels);
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) found.push_back(&kAvx2Kernels);
+  if (has_avx2()) found.push_back(&kAvx2Kernels);
 #elif defined(ONNX_SNN_NEON)
   found.push_back(&kNeonKernels);
 #endif

@@ -7,7 +7,23 @@ import argparse
 from collections.abc import Callable
 from typing import Protocol
 
-from onnx_snn.cli.commands import compare, convert, demo, export, inspect, pack, profile, replay, report, tune
+from onnx_snn.cli.commands import (
+    compare,
+    convert,
+    demo,
+    deploy,
+    export,
+    generate,
+    inspect,
+    pack,
+    profile,
+    raster,
+    replay,
+    report,
+    spikes,
+    tune,
+    unroll,
+)
 from onnx_snn.cli.options import Commands
 
 
@@ -31,8 +47,13 @@ COMMANDS: dict[str, Command] = {
     "compare": compare,
     "profile": profile,
     "replay": replay,
+    "spikes": spikes,
+    "raster": raster,
+    "unroll": unroll,
     "report": report,
     "pack": pack,
+    "deploy": deploy,
+    "generate": generate,
     "demo": demo,
 }
 """The commands by name, in the order of the help text."""

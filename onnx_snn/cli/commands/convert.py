@@ -12,6 +12,7 @@ from onnx_snn.cli.settings import network_settings
 from onnx_snn.cli.terminal import write
 from onnx_snn.cli.worker_options import add_workers, workers
 from onnx_snn.cli.written_files import check_written
+from onnx_snn.conversion.folder_layout import Layout
 from onnx_snn.conversion.pipeline import convert
 from onnx_snn.neurons.mbe import MAX_TIMESTEPS
 
@@ -25,6 +26,12 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
     files = parser.add_argument_group("files")
     files.add_argument("-m", "--model", required=True, help=".onnx file, or a folder as Optimum writes it")
     files.add_argument("-o", "--output", help=".onnx file (or folder) to write")
+    files.add_argument(
+        "--layout",
+        choices=[layout.value for layout in Layout],
+        default=Layout.OPTIMUM.value,
+        help="where the models of a folder are written: transformersjs for its subfolder onnx/",
+    )
     files.add_argument(
         "-c",
         "--calibration",
@@ -82,6 +89,7 @@ def run(options: argparse.Namespace) -> None:
             dry_run=options.dry_run,
             progress=not options.quiet,
             custom_ops=options.custom_ops,
+            layout=options.layout,
             executor=executor,
         )
     if options.report:

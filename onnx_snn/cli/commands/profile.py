@@ -12,9 +12,10 @@ from onnx_snn.cli.run_options import add_costs, add_runs, energy_costs, run_argu
 from onnx_snn.cli.terminal import write
 from onnx_snn.cli.worker_options import add_workers, workers
 from onnx_snn.cli.written_files import check_written
+from onnx_snn.events.neurobench.meter import neurobench
 from onnx_snn.profiling.profiler import profile
 
-WRITTEN = {"json": "JSON file"}
+WRITTEN = {"json": "JSON file", "neurobench": "file of NeuroBench's figures"}
 """Arguments that are files to write, and what they are."""
 
 
@@ -32,6 +33,11 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
     add_workers(parser)
     parser.add_argument("--nodes", action="store_true", help="report every node")
     parser.add_argument("--json", metavar="FILE", help="write all counts as JSON")
+    parser.add_argument(
+        "--neurobench",
+        metavar="FILE",
+        help="write the figures of NeuroBench (footprint, sparsities, synaptic operations, membrane updates) as JSON",
+    )
     add_costs(parser)
 
 
@@ -46,6 +52,10 @@ def run(options: argparse.Namespace) -> None:
             samples=options.samples,
             executor=executor,
             **run_arguments(options),
+        )
+    if options.neurobench:
+        neurobench(options.model, options.data, samples=options.samples, **run_arguments(options)).save(
+            options.neurobench
         )
     if options.kernels:
         note_missing_kernels(options)

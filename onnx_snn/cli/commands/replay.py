@@ -10,7 +10,7 @@ from onnx_snn.cli.options import Commands
 from onnx_snn.cli.run_options import add_runs, run_arguments
 from onnx_snn.cli.terminal import write
 from onnx_snn.cli.written_files import check_written
-from onnx_snn.events.replayer import DEFAULT_SAMPLES, replay
+from onnx_snn.events.replay.replayer import DEFAULT_SAMPLES, replay
 
 WRITTEN = {"json": "JSON file"}
 """Arguments that are files to write, and what they are."""

@@ -15,9 +15,10 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from onnx_snn.data.caches import empty_cache
 from onnx_snn.data.data_files import DataFiles, Request, files_in
 from onnx_snn.data.labels import folder_labels
-from onnx_snn.data.processors import as_inputs, load_tokenizer, model_config, processed
+from onnx_snn.data.processors import as_inputs, load_tokenizer, model_config, processed, read_json
 from onnx_snn.data.sample_sets import SampleSet, stacked
 from onnx_snn.data.specs import Feed, InputSpec
 from onnx_snn.errors import CalibrationError
@@ -27,6 +28,9 @@ SUFFIXES = frozenset((".txt",))
 
 PAST = "past_key_values"
 """Start of the names of inputs that hold a key/value cache, as Optimum calls them."""
+
+GENAI = "genai_config.json"
+"""Configuration of onnxruntime-genai, which tells the length of texts as `model.context_length`."""
 
 RESERVED = 2
 """Positions that no token gets in a RoBERTa, whose positions count from its padding index + 1."""
@@ -80,7 +84,7 @@ class TextReader:
     """
 
     def __init__(self, files: DataFiles, specs: Sequence[InputSpec]) -> None:
-        self._specs = specs
+        self._specs, self._folders = specs, files.folders()
         self._raw = len(specs) == 1 and specs[0].dtype == object
         if self._raw:
             return
@@ -91,7 +95,7 @@ class TextReader:
             self._tokenizer.pad_token = self._tokenizer.eos_token or self._tokenizer.unk_token
         fixed = None if tokens is None else tokens.shape[1]
         self._fixed = fixed if isinstance(fixed, int) else None
-        self._limit = self._fixed or _positions(self._tokenizer.model_max_length, model_config(files))
+        self._limit = self._fixed or _positions(self._tokenizer.model_max_length, files)
 
     def feeds(self, texts: Sequence[Text], where: Sequence[str]) -> Iterator[Feed]:
         """Feeds of `texts`: one, or several of texts of equal length where these cannot be padded.
@@ -127,25 +131,29 @@ class TextReader:
         arrays: dict[str, NDArray[Any]] = {}
         for spec in self._specs:
             found = made.get(spec.name)
-            arrays |= {spec.name: found} if found is not None else _implied(spec, made)
+            arrays |= {spec.name: found} if found is not None else _implied(spec, made, self._folders)
         if len(names) == 1 and not arrays:
             arrays = {names[0]: made["input_ids"]}
         return as_inputs(arrays, self._specs, where)
 
 
-def _implied(spec: InputSpec, tokens: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+def _implied(spec: InputSpec, tokens: dict[str, NDArray[Any]], folders: Sequence[Path]) -> dict[str, NDArray[Any]]:
     """An input that tokenizers do not make, where the tokens imply it: positions, and a cache that is still empty."""
     if spec.name == "position_ids":
         return {spec.name: np.maximum(np.cumsum(tokens["attention_mask"], axis=1) - 1, 0)}
     if spec.name.startswith(PAST):
-        sizes = [size if isinstance(size, int) else 0 for size in spec.shape[1:]]
-        return {spec.name: np.zeros((len(tokens["input_ids"]), *sizes), spec.dtype)}
+        return {spec.name: empty_cache(spec, len(tokens["input_ids"]), folders)}
     return {}
 
 
-def _positions(longest: float, config: dict[str, Any]) -> int | None:
+def _positions(longest: float, files: DataFiles) -> int | None:
     """The largest number of tokens: that of the tokenizer, else of the model; None where neither tells."""
     if longest < UNBOUNDED:
         return int(longest)
+    config = model_config(files)
     positions = config.get("max_position_embeddings") or config.get("n_positions")
-    return int(positions) - RESERVED if isinstance(positions, int) and positions > RESERVED else None
+    if isinstance(positions, int) and positions > RESERVED:
+        return positions - RESERVED
+    described = (read_json(folder, GENAI).get("model") for folder in files.folders()[1:])
+    lengths = (model.get("context_length") for model in described if isinstance(model, dict))
+    return next((length for length in lengths if isinstance(length, int) and length > 0), None)

@@ -36,39 +36,55 @@ def parameters(guarantees: Guarantees) -> str:
     return _PARAMETERS + _bit("") + (_SIZES if guarantees.ungated_singles else _UNGATED_SIZES)
 
 
-def weighted_sum(product: str, float32_sums: bool) -> str:
+def weighted_sum(product: str, guarantees: Guarantees) -> str:
     """sum [1, elements] of weighted intensities from centred [N, elements].
 
     Args:
         product: statements for RESULT, the product of the weights with o.
-        float32_sums: whether sums are float32, or else float64.
+        guarantees: whether sums are float32, or else float64, and how many bases neurons have.
     """
-    kind = "float" if float32_sums else "double"
+    if guarantees.one_basis is not None:
+        return (_of_steps if guarantees.one_basis else _of_levels)("sum", product, guarantees.float32_sums)
+    kind = "float" if guarantees.float32_sums else "double"
     return f"""
     sum = If (single) <
         then_branch = one_basis () => ({kind}[] sum_of_steps) {{
-            u = Mul (centred, gain_column)
-            most = Constant <value = float {{{MOST_CHARGE!r}}}> ()
-            charge = Clip (u, zero, most)
-            rest = Loop (steps, go_on, charge) <body =
-                step (int64 t, bool step_in, float[] u_now) => (bool step_out, float[] u_next) {{
-                    step_out = Identity (step_in)
-                    size = Gather (sizes, t)
-                    s = GreaterOrEqual (u_now, size)
-                    s_float = Cast <to = 1> (s)
-                    fired = Mul (s_float, size)
-                    u_next = Sub (u_now, fired)
-                }}>
-            o = Sub (charge, rest)
-            {product.replace("RESULT", "sum_of_steps")}
+            {_of_steps("sum_of_steps", product, guarantees.float32_sums)}
         }},
         else_branch = halving_bases () => ({kind}[] sum_of_levels) {{
-            below_two = Constant <value = float {{{_BELOW_TWO!r}}}> ()
-            {_halving("", "gain_column")}
-            {product.replace("RESULT", "sum_in_bits")}
-            {"" if float32_sums else "bit_double = Cast <to = 11> (bit)"}
-            sum_of_levels = Mul (sum_in_bits, {"bit" if float32_sums else "bit_double"})
+            {_of_levels("sum_of_levels", product, guarantees.float32_sums)}
         }}>
+    """
+
+
+def _of_steps(result: str, product: str, float32_sums: bool) -> str:  # noqa: ARG001  (as `_of_levels`)
+    """The sum of one basis, whose steps subtract from its charge what fires."""
+    return f"""
+    u = Mul (centred, gain_column)
+    most = Constant <value = float {{{MOST_CHARGE!r}}}> ()
+    charge = Clip (u, zero, most)
+    rest = Loop (steps, go_on, charge) <body =
+        step (int64 t, bool step_in, float[] u_now) => (bool step_out, float[] u_next) {{
+            step_out = Identity (step_in)
+            size = Gather (sizes, t)
+            s = GreaterOrEqual (u_now, size)
+            s_float = Cast <to = 1> (s)
+            fired = Mul (s_float, size)
+            u_next = Sub (u_now, fired)
+        }}>
+    o = Sub (charge, rest)
+    {product.replace("RESULT", result)}
+    """
+
+
+def _of_levels(result: str, product: str, float32_sums: bool) -> str:
+    """The sum of halving bases, in units of their last intensity."""
+    return f"""
+    below_two = Constant <value = float {{{_BELOW_TWO!r}}}> ()
+    {_halving("", "gain_column")}
+    {product.replace("RESULT", "sum_in_bits")}
+    {"" if float32_sums else "bit_double = Cast <to = 11> (bit)"}
+    {result} = Mul (sum_in_bits, {"bit" if float32_sums else "bit_double"})
     """
 
 

@@ -43,6 +43,10 @@ class Guarantees:
         regular_primitives: neurons of 2^x, 1/x and 1/sqrt(x) are halving with several bases, those of 2^x answer
             positive numbers, and codes of deviations are so small that variances are finite: what is inverted is never
             infinite, and 0 in rows of zeros only.
+        one_population: no neuron is odd, so that none has a sign.
+        closed: closed bodies compute all neurons.
+        unscaled: every channel scale is 1.
+        one_basis: whether all neurons have one basis, or all have several; None where neither is so.
     """
 
     float32_sums: bool = False
@@ -50,6 +54,10 @@ class Guarantees:
     ungated_singles: bool = False
     halving: bool = False
     regular_primitives: bool = False
+    one_population: bool = False
+    closed: bool = False
+    unscaled: bool = False
+    one_basis: bool | None = None
 
     @property
     def halving_neurons(self) -> bool:
@@ -62,20 +70,32 @@ class Guarantees:
         return self.float32_sums and self.regular_primitives
 
     @classmethod
-    def of(cls, neurons: Iterable[tuple[NeuronRole, MbeNeuron]], *, largest_scale: float = 1.0) -> Guarantees:
+    def of(
+        cls,
+        neurons: Iterable[tuple[NeuronRole, MbeNeuron]],
+        *,
+        largest_scale: float = 1.0,
+        smallest_scale: float | None = None,
+    ) -> Guarantees:
         """What all neurons of a file have in common.
 
         Args:
             neurons: they, with their roles.
             largest_scale: the largest of all channel scales.
+            smallest_scale: the smallest of them, where it is known.
         """
         roles = list(neurons)
         listed = [neuron for _, neuron in roles]
+        singles = {neuron.bases == 1 for neuron in listed}
         return cls(
             float32_sums=all(map(_sums_in_float32, listed)),
             silent_at_rest=all(map(_is_silent_at_rest, listed)),
             halving=all(neuron.halving is not None for role, neuron in roles if not role.is_primitive),
             regular_primitives=all(_is_regular(role, neuron, largest_scale) for role, neuron in roles),
+            one_population=all(neuron.polarity == 0 for neuron in listed),
+            one_basis=singles.pop() if len(singles) == 1 else None,
+            closed=all(map(has_closed_form, listed)),
+            unscaled=largest_scale == smallest_scale == 1.0,
             ungated_singles=all(neuron.bases > 1 or np.isfinite(neuron.reset).all() for neuron in listed),
         )
 

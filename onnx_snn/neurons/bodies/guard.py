@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from onnx_snn.neurons.bodies.normalization import deviation
+from onnx_snn.neurons.bodies.statements import Target
 from onnx_snn.neurons.opset import (
     DOMAIN,
     GUARDED,
@@ -31,27 +32,27 @@ _SATURATED_ELEMENTS = """
     """
 
 
-def saturated_elements(opset: int) -> str:
+def saturated_elements(target: Target) -> str:
     """saturated [1] = the number of elements with x < range[0] * scale or x > range[1] * scale."""
-    return f"{_header(opset)} {SATURATED_ELEMENTS} (x, scale, range) => (saturated) {{ {_SATURATED_ELEMENTS} }}"
+    return f"{_header(target)} {SATURATED_ELEMENTS} (x, scale, range) => (saturated) {{ {_SATURATED_ELEMENTS} }}"
 
 
-def guarded(operator: Operator, opset: int) -> str:
+def guarded(operator: Operator, target: Target) -> str:
     """The function of the guarded form of `operator`."""
     names = ", ".join(operator.inputs)
     scale = f"{operator.roles[0].prefix}scale"
     of_layer = operator is SPIKING_LAYER_NORMALIZATION
     return f"""
-    {_header(opset)} {GUARDED[operator.name]} <polarity> ({names}, range) => (y, saturated) {{
+    {_header(target)} {GUARDED[operator.name]} <polarity> ({names}, range) => (y, saturated) {{
         y = {DOMAIN}.{operator.name} <polarity: int = @polarity> ({names})
-        {_CENTRED.replace("DEVIATION", deviation(opset)) if of_layer else ""}
+        {_CENTRED.replace("DEVIATION", deviation(target)) if of_layer else ""}
         saturated = {DOMAIN}.{SATURATED_ELEMENTS} ({"deviation" if of_layer else "x"}, {scale}, range)
     }}"""
 
 
-def guard_texts(names: frozenset[str], opset: int) -> list[str]:
+def guard_texts(names: frozenset[str], target: Target) -> list[str]:
     """The functions of the guarded forms of the ops `names`, and the one that counts for them."""
-    return [saturated_elements(opset), *(guarded(OPERATORS[name], opset) for name in OPERATORS if name in names)]
+    return [saturated_elements(target), *(guarded(OPERATORS[name], target) for name in OPERATORS if name in names)]
 
 
 _CENTRED = """
@@ -60,5 +61,5 @@ _CENTRED = """
     """
 
 
-def _header(opset: int) -> str:
-    return f'<domain: "{DOMAIN}", opset_import: ["" : {opset}, "{DOMAIN}" : {GUARDED_VERSION}]>'
+def _header(target: Target) -> str:
+    return f'<domain: "{DOMAIN}", opset_import: ["" : {target.opset}, "{DOMAIN}" : {GUARDED_VERSION}]>'

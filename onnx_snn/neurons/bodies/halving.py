@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import math
 
-from onnx_snn.neurons.bodies.statements import allowzero, in_subgraph, reduced, unit_of_last_place
+from onnx_snn.neurons.bodies.guarantees import Guarantees
+from onnx_snn.neurons.bodies.statements import Target, allowzero, in_subgraph, reduced, root_power, unit_of_last_place
 
 _BELOW_TWO = 2.0 - 2.0**-23
 """The float32 number before 2: with it as limit of the charge, every basis answers at most its last level."""
@@ -27,27 +28,35 @@ CONSTANTS = f"""
     """
 """Read by all statements of this module."""
 
-SIGN_CONSTANTS = f"""
+_SIGN_CONSTANTS = f"""
     odd_int = Constant <value_int: int = @polarity> ()
     one = Constant <value = float {{1}}> ()
     slope = Constant <value = float {{{_STEEPEST!r}}}> ()
     signs = Constant <value = float[2] {{1, -1}}> ()
     lowest_sign = Gather (signs, odd_int)
     """
-"""Read by `signed_numbers`. Only odd neurons can have a sign of -1."""
 
 
-def mbe_neuron(opset: int) -> str:
+def sign_constants(guarantees: Guarantees) -> str:
+    """Read by `signed_elements`. Only odd neurons can have a sign of -1."""
+    lowest = "lowest = Constant <value_float: float = -inf> ()"
+    return lowest if guarantees.one_population else lowest + _SIGN_CONSTANTS
+
+
+def mbe_neuron(target: Target, guarantees: Guarantees) -> str:
     """y = neuron(x) for neurons silent at rest; the last Reshape removes the axis that scale adds to scalars."""
+    parameters = CONSTANTS + sign_constants(guarantees) + elements_parameters("")
+    if guarantees.unscaled:
+        return in_subgraph(parameters + signed_elements("y", "x", "", "scale", target, guarantees), {"y": "x"})
     statements = f"""
-    {signed_elements("y_ranked", "x", "", "scale", opset)}
-    y = Reshape {allowzero(opset)} (y_ranked, shape)
+    {signed_elements("y_ranked", "x", "", "scale", target, guarantees)}
+    y = Reshape {allowzero(target)} (y_ranked, shape)
     """
-    return in_subgraph(CONSTANTS + SIGN_CONSTANTS + elements_parameters("") + statements, {"y": "x"})
+    return in_subgraph(parameters + statements, {"y": "x"})
 
 
 def elements_parameters(prefix: str) -> str:
-    """What `signed_elements`, `signed_numbers` and `elements` read."""
+    """What `signed_elements` and `elements` read."""
     return f"""
     {_bits(prefix)}
     {prefix}u_rest_column = Flatten <axis = 1> ({prefix}u_rest)
@@ -77,45 +86,46 @@ def _bits(prefix: str) -> str:
     """
 
 
-def signed_elements(result: str, x: str, prefix: str, scale: str, opset: int) -> str:
-    """result = neuron(x / scale) * scale by the polarity of the calling op, and x where it is NaN."""
-    return f"""
-    {signed_numbers("answer", x, prefix, scale, opset)}
-    missing = IsNaN ({x})
-    {result} = Where (missing, {x}, answer)
+def signed_elements(result: str, x: str, prefix: str, scale: str, target: Target, guarantees: Guarantees) -> str:
+    """result = neuron(x / scale) * scale by the polarity of the calling op, and x with all its bits where it is NaN.
+
+    Max and Min select, and give a NaN back: the lesser of x and -inf is -inf, or the NaN. IsNaN and Where would take as
+    long as eight of these statements. The readout is negated, so that the difference from 0 that turns it back leaves
+    no -0.
     """
-
-
-def signed_numbers(result: str, x: str, prefix: str, scale: str, opset: int) -> str:
-    """result = neuron(x / scale) * scale by the polarity of the calling op; any number for a NaN.
-
-    The readout is negated, so that the difference from 0 that turns it back leaves no -0.
-    """
-    return f"""
-    {prefix}scaled = Div ({x}, {scale})
-    {prefix}steep = Mul ({prefix}scaled, slope)
+    scaled, answer = (x, f"{prefix}signed") if guarantees.unscaled else (f"{prefix}scaled", f"{prefix}answer")
+    odd = not guarantees.one_population
+    magnitude, turned = (f"{prefix}magnitude", f"{prefix}turned") if odd else (scaled, f"{prefix}negative")
+    sign = f"""
+    {prefix}steep = Mul ({scaled}, slope)
     {prefix}sign = Clip ({prefix}steep, lowest_sign, one)
-    {prefix}magnitude = Mul ({prefix}scaled, {prefix}sign)
-    {_elements(f"{prefix}negative", f"{prefix}magnitude", x, prefix, -1.0, opset)}
-    {prefix}turned = Mul ({prefix}negative, {prefix}sign)
-    {prefix}signed = Sub (zero, {prefix}turned)
-    {result} = Mul ({prefix}signed, {scale})
+    {prefix}magnitude = Mul ({scaled}, {prefix}sign)
+    """
+    return f"""
+    {"" if guarantees.unscaled else f"{scaled} = Div ({x}, {scale})"}
+    {sign if odd else ""}
+    {_elements(f"{prefix}negative", magnitude, x, prefix, -1.0, target)}
+    {f"{turned} = Mul ({prefix}negative, {prefix}sign)" if odd else ""}
+    {prefix}signed = Sub (zero, {turned})
+    {"" if guarantees.unscaled else f"{answer} = Mul ({prefix}signed, {scale})"}
+    {prefix}missing = Min ({x}, lowest)
+    {result} = Max ({prefix}missing, {answer})
     """
 
 
-def elements(result: str, x: str, prefix: str, opset: int) -> str:
+def elements(result: str, x: str, prefix: str, target: Target) -> str:
     """result = neuron(x) without scale and polarity; any number for a NaN. A result of 0 may be -0."""
-    return _elements(result, x, x, prefix, 1.0, opset)
+    return _elements(result, x, x, prefix, 1.0, target)
 
 
-def _elements(result: str, x: str, like: str, prefix: str, factor: float, opset: int) -> str:
+def _elements(result: str, x: str, like: str, prefix: str, factor: float, target: Target) -> str:
     """result = factor * neuron(x), in the shape of `like`, with the bases along a leading axis in between."""
     return f"""
     {prefix}row = Flatten <axis = 0> ({x})
     {_levels(f"{prefix}row", f"{prefix}u_rest_column", f"{prefix}level_gain", prefix)}
     {prefix}sum = Gemm <alpha = {factor}, beta = {factor}> ({prefix}weight_row, {prefix}levels, {prefix}bias)
     {prefix}shape = Shape ({like})
-    {result} = Reshape {allowzero(opset)} ({prefix}sum, {prefix}shape)
+    {result} = Reshape {allowzero(target)} ({prefix}sum, {prefix}shape)
     """
 
 
@@ -144,7 +154,7 @@ _LOWEST_NORMAL = -126
 """Exponent of the smallest normal float32. Smaller exponentials are set to 0."""
 
 
-def softmax(opset: int) -> str:
+def softmax(target: Target) -> str:
     """`SpikingSoftmax` where the exponential neuron answers positive numbers, so that row sums are regular.
 
     2**floor(z) is the unit in the last place of a number between 2**(floor(z) + 23) and twice that, however inexactly
@@ -162,13 +172,13 @@ def softmax(opset: int) -> str:
     two_to_24 = Constant <value = float {{16777216}}> ()
     """
     statements = f"""
-    maximum = {reduced("ReduceMax", "x", "last_axis", opset)}
+    maximum = {reduced("ReduceMax", "x", "last_axis", target)}
     x_shifted = Sub (x, maximum)
     z = Mul (x_shifted, log2_e)
     z_capped = Max (z, z_lowest)
     z_floor = Floor (z_capped)
     fraction = Sub (z_capped, z_floor)
-    {elements("power_of_fraction", "fraction", "exp2_", opset)}
+    {elements("power_of_fraction", "fraction", "exp2_", target)}
     floor_natural = Mul (z_floor, ln2)
     raised = Add (floor_natural, raise)
     middle = Exp (raised)
@@ -177,9 +187,9 @@ def softmax(opset: int) -> str:
     kept = GreaterOrEqual (z, z_lowest)
     kept_float = Cast <to = 1> (kept)
     exponential = Mul (exponential_all, kept_float)
-    exponential_double = Cast <to = 11> (exponential)
-    sum_double = ReduceSum <keepdims = 1> (exponential_double, last_axis)
-    v = Cast <to = 1> (sum_double)
+    exponential_wide = Cast <to = {target.wide_type}> (exponential)
+    sum_wide = ReduceSum <keepdims = 1> (exponential_wide, last_axis)
+    v = Cast <to = 1> (sum_wide)
     v_shifted = Mul (v, two_to_24)
     {unit_of_last_place("power", "v_shifted", "float")}
     mantissa = Div (v, power)
@@ -190,24 +200,11 @@ def softmax(opset: int) -> str:
     return in_subgraph(setup + statements, {"y": "x"})
 
 
-ROOT_CONSTANTS = f"""
-    two_to_105 = Constant <value = double {{{2.0**105!r}}}> ()
-    """
-"""Read by `inverse_root`."""
-
-
-def inverse_root(result: str, v: str) -> str:
-    """result = 1 / sqrt(v) for a finite v; any number for 0, which stands for a row of zeros.
-
-    The root of 2 * v is at least the power of two and below twice that, also after its rounding: it is exact where
-    2 * v is a power of four, and v has only 24 bits.
-    """
+def inverse_root(result: str, v: str, target: Target) -> str:
+    """result = 1 / sqrt(v) for a finite v; any number for 0, which stands for a row of zeros."""
     return f"""
-    v_double = Cast <to = 11> ({v})
-    v_shifted = Mul (v_double, two_to_105)
-    root = Sqrt (v_shifted)
-    {unit_of_last_place("power_double", "root", "double")}
-    power = Cast <to = 1> (power_double)
+    {root_power("power_wide", v, target)}
+    power = Cast <to = 1> (power_wide)
     quotient = Div ({v}, power)
     mantissa = Div (quotient, power)
     {rows("of_mantissa", "mantissa", "rsqrt_")}

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from onnx_snn.neurons.bodies import closed_form
 from onnx_snn.neurons.bodies.guarantees import Guarantees
-from onnx_snn.neurons.bodies.statements import allowzero, in_subgraph, positive_zero
+from onnx_snn.neurons.bodies.statements import Target, allowzero, in_subgraph, positive_zero
 from onnx_snn.neurons.opset import DOMAIN, PARAMETERS, Body
 
 
-def mbe_neuron(opset: int, body: Body, guarantees: Guarantees, metered: bool) -> str:
+def mbe_neuron(target: Target, body: Body, guarantees: Guarantees, metered: bool) -> str:
     """x -> a -> membrane [N, elements] -> accumulated intensity o [N, elements] -> y in the shape of x.
 
     Spikes are counted by the loop over the time steps, so that a metered body has it in either form.
@@ -20,7 +20,7 @@ def mbe_neuron(opset: int, body: Body, guarantees: Guarantees, metered: bool) ->
     closed = body is Body.CLOSED and not metered
     sign, signed = _SIGN_BY_SLOPE if guarantees.silent_at_rest else _SIGN_BY_SELECTION
     weights, product, rounded = _IN_FLOAT32 if guarantees.float32_sums else _IN_FLOAT64
-    readout = _READOUT.replace("ALLOWZERO", allowzero(opset))
+    readout = _READOUT.replace("ALLOWZERO", allowzero(target))
     statements = [
         _PARAMETERS,
         closed_form.parameters(guarantees) if closed else _LOOP_PARAMETERS,
@@ -28,7 +28,7 @@ def mbe_neuron(opset: int, body: Body, guarantees: Guarantees, metered: bool) ->
         "scaled = Div (x, scale)",
         sign,
         _MEMBRANE,
-        closed_form.weighted_sum(product, guarantees.float32_sums)
+        closed_form.weighted_sum(product, guarantees)
         if closed
         else _time_loop(metered) + product.replace("RESULT", "sum"),
         rounded,

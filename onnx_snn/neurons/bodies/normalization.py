@@ -4,19 +4,20 @@
 from __future__ import annotations
 
 from onnx_snn.neurons.bodies import halving
-from onnx_snn.neurons.bodies.mantissas import CONSTANTS, reciprocal_square_root
+from onnx_snn.neurons.bodies.guarantees import Guarantees
+from onnx_snn.neurons.bodies.mantissas import constants, reciprocal_square_root
 from onnx_snn.neurons.bodies.mbe_neuron import call
-from onnx_snn.neurons.bodies.statements import in_subgraph, reduced
+from onnx_snn.neurons.bodies.statements import Target, in_subgraph, reduced
 
 _AXIS = "norm_axis = Constant <value = int64[1] {-1}> ()"
 
 
-def deviation(opset: int) -> str:
+def deviation(target: Target) -> str:
     """deviation = x - mean(x)."""
     return f"""
-    x_double = Cast <to = 11> (x)
-    mean_double = {reduced("ReduceMean", "x_double", "norm_axis", opset)}
-    mean = Cast <to = 1> (mean_double)
+    x_wide = Cast <to = {target.wide_type}> (x)
+    mean_wide = {reduced("ReduceMean", "x_wide", "norm_axis", target)}
+    mean = Cast <to = 1> (mean_wide)
     deviation = Sub (x, mean)
     """
 
@@ -29,33 +30,33 @@ _AFFINE = """
 _SCALED = "y = Mul (normalized, gamma)"
 
 
-def _variance(opset: int) -> str:
+def _variance(target: Target) -> str:
     """variance = mean(coded**2)."""
     return f"""
-    coded_double = Cast <to = 11> (coded)
-    squared = Mul (coded_double, coded_double)
-    variance_double = {reduced("ReduceMean", "squared", "norm_axis", opset)}
-    variance = Cast <to = 1> (variance_double)
+    coded_wide = Cast <to = {target.wide_type}> (coded)
+    squared = Mul (coded_wide, coded_wide)
+    variance_wide = {reduced("ReduceMean", "squared", "norm_axis", target)}
+    variance = Cast <to = 1> (variance_wide)
     """
 
 
-def _normalized(deviation: str, affine: str, opset: int, metered: bool) -> str:
+def _normalized(deviation: str, affine: str, target: Target, metered: bool) -> str:
     """y = affine(normalized), where normalized = coded / sqrt(mean(coded**2) + epsilon), coded = MbeNeuron(deviation).
 
     Args:
         deviation: statements for `deviation`.
         affine: statements from `normalized` to `y`.
-        opset: version of the standard operators.
+        target: what the body is written for.
         metered: whether spikes are counted.
     """
     statements = f"""
-    {CONSTANTS}
+    {constants(target)}
     {_AXIS}
     {deviation}
     {call("coded", "deviation", "deviation_", metered, scale="deviation_scale")}
-    {_variance(opset)}
+    {_variance(target)}
     v = Sum (variance, epsilon)
-    {reciprocal_square_root("inverse_deviation", metered)}
+    {reciprocal_square_root("inverse_deviation", target, metered)}
     normalized = Mul (coded, inverse_deviation)
     {affine}
     """
@@ -64,64 +65,62 @@ def _normalized(deviation: str, affine: str, opset: int, metered: bool) -> str:
     )
 
 
-def layer_normalization(opset: int, metered: bool) -> str:
+def layer_normalization(target: Target, metered: bool) -> str:
     """y = normalized(x - mean(x)) * gamma + beta over the last axis; the mean is computed without spikes."""
-    return _normalized(deviation(opset), _AFFINE, opset, metered)
+    return _normalized(deviation(target), _AFFINE, target, metered)
 
 
-def rms_normalization(opset: int, metered: bool) -> str:
+def rms_normalization(target: Target, metered: bool) -> str:
     """y = normalized(x) * gamma over the last axis."""
-    return _normalized("deviation = Identity (x)", _SCALED, opset, metered)
+    return _normalized("deviation = Identity (x)", _SCALED, target, metered)
 
 
-def halving_layer_normalization(opset: int, halving_code: bool) -> str:
+def halving_layer_normalization(target: Target, guarantees: Guarantees) -> str:
     """Layer normalization whose root is computed by a halving neuron, where variances are finite.
 
     Args:
-        opset: version of the standard operators.
-        halving_code: whether the deviation is coded by a halving neuron as well, and not by a call. A row that holds a
-            number that is not finite has such a mean, by which it becomes NaN.
+        target: what the body is written for.
+        guarantees: whether the deviation is coded by a halving neuron as well, and not by a call, and of which kind.
     """
-    if not halving_code:
-        return _by_halving_root(deviation(opset) + _coded_by_call("deviation"), "epsilon", _AFFINE, opset)
+    if not guarantees.halving_neurons:
+        return _by_halving_root(deviation(target) + _coded_by_call("deviation"), _AFFINE, target)
     code = f"""
-    {_HALVING_CODE}
-    {deviation(opset)}
-    {halving.signed_numbers("coded", "deviation", "deviation_", "deviation_scale", opset)}
-    reading = Mul (mean, zero)
+    {_code_parameters(guarantees)}
+    {deviation(target)}
+    {halving.signed_elements("coded", "deviation", "deviation_", "deviation_scale", target, guarantees)}
     """
-    return _by_halving_root(code, "epsilon, reading", _AFFINE, opset)
+    return _by_halving_root(code, _AFFINE, target)
 
 
-def halving_rms_normalization(opset: int, halving_code: bool) -> str:
+def halving_rms_normalization(target: Target, guarantees: Guarantees) -> str:
     """Root-mean-square normalization like `halving_layer_normalization`."""
-    if not halving_code:
-        return _by_halving_root(_coded_by_call("x"), "epsilon", _SCALED, opset)
+    if not guarantees.halving_neurons:
+        return _by_halving_root(_coded_by_call("x"), _SCALED, target)
     code = f"""
-    {_HALVING_CODE}
-    {halving.signed_elements("coded", "x", "deviation_", "deviation_scale", opset)}
+    {_code_parameters(guarantees)}
+    {halving.signed_elements("coded", "x", "deviation_", "deviation_scale", target, guarantees)}
     """
-    return _by_halving_root(code, "epsilon", _SCALED, opset)
+    return _by_halving_root(code, _SCALED, target)
 
 
-_HALVING_CODE = halving.SIGN_CONSTANTS + halving.elements_parameters("deviation_")
+def _code_parameters(guarantees: Guarantees) -> str:
+    return halving.sign_constants(guarantees) + halving.elements_parameters("deviation_")
 
 
 def _coded_by_call(deviation: str) -> str:
     return call("coded", deviation, "deviation_", metered=False, scale="deviation_scale")
 
 
-def _by_halving_root(code: str, added: str, affine: str, opset: int) -> str:
-    """y = affine(normalized), where normalized = coded / sqrt(mean(coded**2) + `added`); `code` computes coded."""
+def _by_halving_root(code: str, affine: str, target: Target) -> str:
+    """y = affine(normalized), where normalized = coded / sqrt(mean(coded**2) + epsilon); `code` computes coded."""
     statements = f"""
     {_AXIS}
     {halving.CONSTANTS}
-    {halving.ROOT_CONSTANTS}
     {halving.rows_parameters("rsqrt_")}
     {code}
-    {_variance(opset)}
-    v = Sum (variance, {added})
-    {halving.inverse_root("inverse_deviation", "v")}
+    {_variance(target)}
+    v = Sum (variance, epsilon)
+    {halving.inverse_root("inverse_deviation", "v", target)}
     normalized = Mul (coded, inverse_deviation)
     {affine}
     """

@@ -5,24 +5,24 @@ from __future__ import annotations
 
 import math
 
-from onnx_snn.neurons.bodies.mantissas import CONSTANTS, reciprocal
+from onnx_snn.neurons.bodies.mantissas import constants, reciprocal
 from onnx_snn.neurons.bodies.mbe_neuron import call
-from onnx_snn.neurons.bodies.statements import in_subgraph, positive_zero, reduced, unit_of_last_place
+from onnx_snn.neurons.bodies.statements import Target, in_subgraph, positive_zero, reduced, unit_of_last_place
 
 _LOWEST_NORMAL = -126
 """Exponent of the smallest normal float32. Smaller exponentials are set to 0: they are negligible relative to the
 largest one of the row, which is 1."""
 
 
-def softmax(opset: int, metered: bool) -> str:
+def softmax(target: Target, metered: bool) -> str:
     """softmax over the last axis: e = 2**floor(z) * exp2(z - floor(z)), z = (x - max) log2(e); y = e * 1/sum(e)."""
     statements = f"""
-    {CONSTANTS}
+    {constants(target)}
     last_axis = Constant <value = int64[1] {{-1}}> ()
     log2_e = Constant <value = float {{{math.log2(math.e)!r}}}> ()
     z_lowest = Constant <value = float {{{_LOWEST_NORMAL}}}> ()
     {_POWER_CONSTANTS}
-    maximum = {reduced("ReduceMax", "x", "last_axis", opset)}
+    maximum = {reduced("ReduceMax", "x", "last_axis", target)}
     x_shifted = Sub (x, maximum)
     z = Mul (x_shifted, log2_e)
     vanishing = Less (z, z_lowest)
@@ -34,10 +34,10 @@ def softmax(opset: int, metered: bool) -> str:
     exponential_all = Mul (power_of_fraction, power_of_floor)
     exponential_signed = Where (vanishing, zero, exponential_all)
     {positive_zero("exponential", "exponential_signed")}
-    exponential_double = Cast <to = 11> (exponential)
-    sum_double = ReduceSum <keepdims = 1> (exponential_double, last_axis)
-    v = Cast <to = 1> (sum_double)
-    {reciprocal("inverse", metered)}
+    exponential_wide = Cast <to = {target.wide_type}> (exponential)
+    sum_wide = ReduceSum <keepdims = 1> (exponential_wide, last_axis)
+    v = Cast <to = 1> (sum_wide)
+    {reciprocal("inverse", target, metered)}
     y = Mul (exponential, inverse)
     """
     results = {"y": "x", "exp2_spikes": "once", "reciprocal_spikes": "once"} if metered else {"y": "x"}

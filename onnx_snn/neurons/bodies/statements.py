@@ -4,12 +4,51 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+
+from onnx_snn.neurons.opset import Precision
 
 ALLOWZERO_OPSET = 14
 """First opset whose Reshape has the attribute `allowzero`, which empty tensors need."""
 
 REDUCE_AXES_INPUT_OPSET = 18
 """First opset whose ReduceMax and ReduceSumSquare take their axes as an input."""
+
+
+SINGLE_PASS = "single_pass"
+"""Name of the body of a `Loop` that runs once."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """What bodies are written for.
+
+    Attributes:
+        opset: version of the standard operators.
+        precision: type in which rows are added up and mantissas are split.
+    """
+
+    opset: int
+    precision: Precision = Precision.DOUBLE
+
+    @property
+    def wide(self) -> str:
+        """That type in ONNX text."""
+        return "double" if self.precision is Precision.DOUBLE else "float"
+
+    @property
+    def wide_type(self) -> int:
+        """That type as the attribute of a Cast."""
+        return 11 if self.precision is Precision.DOUBLE else 1
+
+    @property
+    def bits(self) -> int:
+        """Bits of its significand."""
+        return SIGNIFICANDS[self.wide]
+
+
+SIGNIFICANDS = {"float": 24, "double": 53}
+"""Bits of the significands of both types."""
 
 
 def in_subgraph(statements: str, results: Mapping[str, str]) -> str:
@@ -30,20 +69,20 @@ def in_subgraph(statements: str, results: Mapping[str, str]) -> str:
     once = Constant <value = int64 {{1}}> ()
     go_on = Constant <value = bool {{1}}> ()
     {", ".join(results)} = Loop (once, go_on, {initial})
-        <body = single_pass (int64 pass_number, bool passing, {entering}) => (bool passing, {leaving}) {{
+        <body = {SINGLE_PASS} (int64 pass_number, bool passing, {entering}) => (bool passing, {leaving}) {{
             {statements}
         }}>
     """
 
 
-def allowzero(opset: int) -> str:
+def allowzero(target: Target) -> str:
     """The attribute of a Reshape to a given shape."""
-    return "<allowzero = 1>" if opset >= ALLOWZERO_OPSET else ""
+    return "<allowzero = 1>" if target.opset >= ALLOWZERO_OPSET else ""
 
 
-def reduced(operator: str, x: str, axis: str, opset: int) -> str:
+def reduced(operator: str, x: str, axis: str, target: Target) -> str:
     """A reduction of `x` over its last axis, which stays; `axis` holds -1, int64 [1]."""
-    if opset >= REDUCE_AXES_INPUT_OPSET:
+    if target.opset >= REDUCE_AXES_INPUT_OPSET:
         return f"{operator} <keepdims = 1> ({x}, {axis})"
     return f"{operator} <axes = [-1], keepdims = 1> ({x})"
 
@@ -72,13 +111,40 @@ def unit_of_last_place(result: str, a: str, kind: str) -> str:
         a: name of the number.
         kind: its type, "float" or "double".
     """
-    bits = {"float": 24, "double": 53}[kind]
+    bits = SIGNIFICANDS[kind]
     return f"""
     {result}_share = Constant <value = {kind} {{{2.0**-bits + 2.0 ** (1 - 2 * bits)!r}}}> ()
     {result}_step = Mul ({a}, {result}_share)
     {result}_next = Add ({a}, {result}_step)
     {result} = Sub ({result}_next, {a})
     """
+
+
+def root_power(result: str, v: str, target: Target) -> str:
+    """result = the power of two, of the wide type, for which `v` / result**2 lies in [0.5, 2).
+
+    It is the unit in the last place of 2**(bits - 1) * sqrt(2 * v): that root is at least the power and below twice
+    that, also after its rounding, as it is exact where 2 * v is a power of four, and `v` has only 24 bits. A runtime
+    that rounds roots of float32 otherwise can miss the power by a factor of 2, next to an end of the interval.
+
+    The factor is taken under the root in float64; in float32 the product would be infinite from 2**81 on.
+    """
+    if target.precision is Precision.DOUBLE:
+        root = f"""
+    {result}_v = Cast <to = 11> ({v})
+    two_to_105 = Constant <value = double {{{2.0**105!r}}}> ()
+    v_shifted = Mul ({result}_v, two_to_105)
+    root = Sqrt (v_shifted)
+    """
+    else:
+        root = f"""
+    two = Constant <value = float {{2}}> ()
+    two_to_23 = Constant <value = float {{{2.0**23!r}}}> ()
+    v_doubled = Mul ({v}, two)
+    root_of_doubled = Sqrt (v_doubled)
+    root = Mul (root_of_doubled, two_to_23)
+    """
+    return root + unit_of_last_place(result, "root", target.wide)
 
 
 def _type(result: str) -> str:

@@ -37,9 +37,9 @@ def energy(survey: Survey) -> Chart:
     )
     return Chart(
         "energy",
-        "Energy of one sample, by four rules of counting",
+        "Energy of one sample, by several rules of counting",
         "The energy is an estimate, not a measurement: the number of operations times the cost of each. It depends "
-        "mostly on which operations are counted, so four rules are shown. Each rule counts the same kinds of "
+        "mostly on which operations are counted, so several rules are shown. Each rule counts the same kinds of "
         "operations in both networks; the original is 100 %. The rules and their sources are listed below.",
         (
             Panel(

@@ -42,7 +42,7 @@ def write_charts(charts: Iterable[Chart], folder: str | Path) -> list[Path]:
         ConfigError: matplotlib is not installed.
         OutputError: a file cannot be written.
     """
-    matplotlib = required("matplotlib")
+    required("matplotlib")
     check_folder(folder)
     files = []
     try:
@@ -51,9 +51,23 @@ def write_charts(charts: Iterable[Chart], folder: str | Path) -> list[Path]:
         raise OutputError(f"folder '{folder}' cannot be made: {error}") from error
     for chart in charts:
         files.append(Path(folder) / f"{chart.key}.png")
-        with matplotlib.rc_context(STYLE), staged(files[-1]) as temporary:
-            draw(chart).savefig(temporary, dpi=DOTS_AN_INCH)
+        write_chart(chart, files[-1])
     return files
+
+
+def write_chart(chart: Chart, path: str | Path) -> None:
+    """Write one chart; the suffix of the path tells the format of the picture.
+
+    Raises:
+        ConfigError: matplotlib is not installed.
+        OutputError: the file cannot be written, or matplotlib has no such format.
+    """
+    matplotlib = required("matplotlib")
+    with matplotlib.rc_context(STYLE), staged(path) as temporary:
+        try:
+            draw(chart).savefig(temporary, dpi=DOTS_AN_INCH)
+        except ValueError as error:
+            raise OutputError(f"cannot write the picture '{path}': {error}") from error
 
 
 def check_folder(folder: str | Path) -> None:

@@ -18,10 +18,10 @@ from onnx_snn.reporting.charts.chart import (
     Chart,
     Line,
     Panel,
-    Points,
     Uprights,
     Values,
 )
+from onnx_snn.reporting.charts.strokes import GATE_CAPTION, RASTER_ELEMENTS, Rows, strokes
 from onnx_snn.reporting.views import NeuronView
 
 SLICES, SLICE_POINTS = 200, 32
@@ -29,15 +29,6 @@ SLICES, SLICE_POINTS = 200, 32
 
 SHOWN = (0.0005, 0.9995)
 """Quantiles of the arguments at the ends of the horizontal axis, so that single outliers do not compress the rest."""
-
-GATE_CAPTION = (
-    'Step "gate" is that of the saturation spike: a basis whose range the argument exceeds fires once, before step 1, '
-    "and is silent afterwards."
-)
-"""Explanation of the saturation spike in captions."""
-
-RASTER_ELEMENTS = 40
-"""Largest number of rows of a raster plot: about as many as a reader can distinguish."""
 
 
 @np.errstate(all="ignore")  # a function may overflow where its neuron is only asked to be drawn
@@ -74,39 +65,13 @@ def raster(view: NeuronView, sample: int) -> Chart:
     """Single spikes of the neuron for numbers of the chosen sample, whose number is `sample`."""
     ranks = np.linspace(0, view.sample.size - 1, min(RASTER_ELEMENTS, view.sample.size)).round().astype(int)
     values = view.sample[ranks]
-    trains = spike_trains(view.neuron, values)
-    step, basis, element = np.nonzero(trains)
-    steps, bases = trains.shape[:2]
-    x = step + 0.1 + 0.8 * (basis + 0.5) / bases
-    labels = _step_labels(view)
-    notes = [
-        f"argument {values[e]:.4g}, step {labels[s]}, basis {b + 1}"
-        for s, b, e in zip(step, basis, element, strict=True)
-    ]
-    shown = np.unique(np.linspace(0, values.size - 1, 9).round().astype(int)) if values.size else np.zeros(0, int)
-    horizontal = Axis(
-        f"time step; within each the {bases} bases from left to right",
-        ticks=tuple((i + 0.5, label) for i, label in enumerate(labels)),
-        limits=(0.0, float(steps)),
-        lined=False,
-    )
-    vertical = Axis(
-        "argument",
-        ticks=tuple((float(i), f"{values[i]:.3g}") for i in shown),
-        limits=(-1.0, float(max(values.size, 1))),
-    )
-    spikes = Points(x, element.astype(np.float64), "spike", RED, upright=True, notes=notes)
-    borders = Uprights(np.arange(1, steps, dtype=np.float64), "", GREY)
-    counts = trains.sum(axis=(1, 2)).astype(np.float64)
-    count = f"{int(counts.sum())} spikes for {values.size} elements"
-    return Chart(
-        "raster",
-        f"Raster plot: {count}",
+    caption = (
         f"Each row is one argument of the neuron in sample {sample} of the data, in ascending order from the bottom; "
-        f"each stroke is a spike.{_kernels_in_words(view.neuron)}",
-        (Panel(horizontal, vertical, (borders, spikes)),),
-        height=560,
+        f"each stroke is a spike.{_kernels_in_words(view.neuron)}"
     )
+    sizes = view.neuron.sizes
+    rows = Rows("argument", [f"argument {value:.4g}" for value in values], [f"{value:.3g}" for value in values])
+    return strokes(spike_trains(view.neuron, values), rows, caption, gate=sizes is not None and sizes.gate)
 
 
 def shown_range(view: NeuronView) -> tuple[float, float]:
@@ -174,10 +139,3 @@ def _error_band(view: NeuronView, edges: Values) -> Band:
     error = view.neuron(x) - view.function.formula(x.astype(np.float64))
     centres = (edges[:-1] + edges[1:]) / 2
     return Band(centres, error.min(axis=1), error.max(axis=1), "error, smallest to largest", RED)
-
-
-def _step_labels(view: NeuronView) -> list[str]:
-    """Labels of the time steps: "gate" for that of the saturation spike, then numbers from 1."""
-    sizes = view.neuron.sizes
-    gate = sizes is not None and sizes.gate
-    return [*(["gate"] if gate else []), *map(str, range(1, view.neuron.timesteps - gate + 1))]

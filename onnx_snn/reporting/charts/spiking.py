@@ -11,7 +11,7 @@ import numpy as np
 from onnx_snn.profiling.activity import NeuronActivity
 from onnx_snn.reporting.charts.chart import Axis, Bars, Cells, Chart, ColourScale, Panel, Values, numbered
 from onnx_snn.reporting.charts.families import FAMILY_COLOURS, family_of
-from onnx_snn.reporting.charts.neuron import GATE_CAPTION
+from onnx_snn.reporting.charts.strokes import GATE_CAPTION
 from onnx_snn.reporting.views import Survey
 
 SPIKE_COLOURS: ColourScale = (

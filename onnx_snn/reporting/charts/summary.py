@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from onnx_snn.evaluation.evaluation import Evaluation
 from onnx_snn.metadata import IDENTITY
-from onnx_snn.profiling.energy import EnergyFigure
+from onnx_snn.profiling.energy_report import EnergyFigure
 from onnx_snn.reporting.charts import families, losses
 from onnx_snn.reporting.charts.chart import PAPER, colour_at
 from onnx_snn.reporting.charts.energy import joules

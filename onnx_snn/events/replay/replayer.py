@@ -2,7 +2,7 @@
 """Replay of a converted network on data: every product once more, by spikes and accumulations alone.
 
 The network runs with its inner tensors as outputs. From the arguments of its codes follow the spikes, time step by time
-step; from the spikes follow the products (`onnx_snn.events.accumulation`), in float64 and without a product of
+step; from the spikes follow the products (`onnx_snn.events.replay.accumulation`), in float64 and without a product of
 onnxruntime. They are held against the products of the decoded operands, against the results in the run, and against
 the counts of `profile`.
 """
@@ -21,8 +21,9 @@ from onnx_snn.data.specs import Feed, input_specs, sample_count
 from onnx_snn.errors import ModelError
 from onnx_snn.evaluation.range_guard import load_unguarded
 from onnx_snn.events.coded_operands import builder_of
-from onnx_snn.events.products import Outcome, ReplayableProduct
-from onnx_snn.events.report import Replay, replay_of
+from onnx_snn.events.replay.products import Outcome, ReplayableProduct
+from onnx_snn.events.replay.report import NAMED, Replay, replay_of, why_left
+from onnx_snn.graph.inlined import refuse_inlined
 from onnx_snn.graph.model_reader import ModelSource
 from onnx_snn.profiling.counters import Counters
 from onnx_snn.rules.rule import name_of
@@ -60,6 +61,7 @@ def replay(
         CalibrationError: the data does not fit the model, or the model fails on it.
     """
     network = load_unguarded(model, custom_ops)
+    refuse_inlined(network, str(model) if isinstance(model, (str, Path)) else type(model).__name__)
     name = str(model) if isinstance(model, (str, Path)) else type(model).__name__
     source, judge = with_model_folder(data, model), JudgeOfModel(network)
     feeds = open_feeds(source, input_specs(network), batch_size=batch_size, max_samples=samples, judge=judge)
@@ -77,15 +79,23 @@ class _Replayer:
         builder = builder_of(observed)
         found = (ReplayableProduct.of(node, builder) for node in list(observed.graph))
         self._products = [product for product in found if product is not None]
-        if not self._products:
-            raise ModelError(f"{name}: no product reads a coded operand; convert it with --scope full")
+        self._graph = observed.graph
         names = list(dict.fromkeys(name for product in self._products for name in product.observed))
         self._counters = Counters(observed)
+        if not self._products:
+            raise ModelError(f"{name}: {self._why_none()}")
         names = [*names, *self._counters.outputs]
         options = quiet_options_with_kernels if kernels else quiet_options
         self._observer = Observer(observed, names, session_options=options)
         self._outcomes: dict[str, Outcome] = {}
         self._samples = 0
+
+    def _why_none(self) -> str:
+        """Why the network has no product that is replayed."""
+        left = [f"{each.node} ({why_left(each, self._graph)})" for each in self._counters.products() if each.spiking]
+        if left:
+            return f"none of its products with coded operands is replayed: {', '.join(left[:NAMED])}"
+        return "no product reads a coded operand; convert it with --scope full"
 
     def add(self, feed: Feed) -> None:
         """Run on `feed` and replay its products."""
@@ -100,4 +110,4 @@ class _Replayer:
 
     def replay(self, name: str) -> Replay:
         """What all runs so far show; `name` is that of the model."""
-        return replay_of(name, self._samples, self._counters, self._products, self._outcomes)
+        return replay_of(name, self._samples, self._counters, self._products, self._outcomes, self._graph)

@@ -13,7 +13,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from onnx_snn.arrays import Float64
-from onnx_snn.events.sparse_spikes import spikes_at
+from onnx_snn.events.replay.sparse_spikes import spikes_at
 from onnx_snn.events.spike_events import Events
 from onnx_snn.graph.shapes import Shape
 
@@ -45,6 +45,10 @@ class Convolution:
         """The product of two arrays."""
         index = np.flatnonzero(a)
         return self.accumulated(0, Events(index, a.ravel()[index]), a.shape, b)
+
+    def connections(self, a: Float64, b: Float64) -> float:
+        """The sum of all elementary products."""
+        return float(self.dense(a, b).sum())
 
     def accumulated(self, _: int, events: Events, shape: Shape, other: Float64) -> Float64:
         """The sum over the spikes `events`; see `Bilinear`."""

@@ -13,13 +13,14 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from onnx_snn.arrays import Float64
-from onnx_snn.events.accumulation import factors_of_activations, factors_with_weights, of_activations, with_weights
-from onnx_snn.events.bilinear import Bilinear, Gemm, MatMul, Mul
 from onnx_snn.events.coded_operands import CodedOperand
-from onnx_snn.events.convolution import Convolution
+from onnx_snn.events.replay.accumulation import of_activations, with_weights
+from onnx_snn.events.replay.bilinear import Bilinear, Gemm, MatMul, Mul
+from onnx_snn.events.replay.convolution import Convolution
 from onnx_snn.events.spike_events import SpikeEvents
 from onnx_snn.graph.node_builder import NodeBuilder
 from onnx_snn.graph.product_operators import operands_of
+from onnx_snn.neurons.sum_factors import factors_of_product
 
 BILINEAR: dict[str, Callable[[ir.Node], Bilinear]] = {
     "MatMul": lambda _: MatMul(),
@@ -91,8 +92,7 @@ class ReplayableProduct:
     @property
     def factors(self) -> int:
         """Number of multiplications of a sum, for each output."""
-        neurons = [code.neuron for code in self.codes if code is not None]
-        return factors_of_activations(*neurons) if len(neurons) > 1 else factors_with_weights(*neurons)
+        return factors_of_product([code.neuron for code in self.codes if code is not None])
 
     def _accumulated(self, first: SpikeEvents | None, second: SpikeEvents | None, a: Float64, b: Float64) -> Float64:
         if first is not None and second is not None:

@@ -43,4 +43,4 @@ def batched(spikes: Any, shape: Shape, columns: Float64) -> Float64:
 
 
 def _sparse() -> Any:
-    return required("scipy.sparse", "a replay", "replay")
+    return required("scipy.sparse", "a product of single spikes", "replay")

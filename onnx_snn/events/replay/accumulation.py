@@ -19,13 +19,9 @@ in which every spike adds decoded values of the other operand (You et al. 2024, 
 
 from __future__ import annotations
 
-import itertools
-import math
-
 from onnx_snn.arrays import Float64
-from onnx_snn.events.bilinear import Bilinear
+from onnx_snn.events.replay.bilinear import Bilinear
 from onnx_snn.events.spike_events import SpikeEvents
-from onnx_snn.neurons.mbe import MbeNeuron
 
 
 def with_weights(product: Bilinear, coded: SpikeEvents, weights: Float64, *, place: int) -> Float64:
@@ -59,24 +55,3 @@ def of_activations(product: Bilinear, first: SpikeEvents, second: SpikeEvents) -
         for increment, events in second.increments(step):
             total = total + increment * product.accumulated(1, events, second.shape, before)
     return total
-
-
-def factors_with_weights(neuron: MbeNeuron) -> int:
-    """Number of factors that are no shift in `with_weights`, for each output: of Horner's rule, and of the readout."""
-    count = 0
-    for basis, weight in enumerate(neuron.weight.tolist()):
-        intensities = [each for each in neuron.intensity[:, basis].tolist() if each]
-        ratios = [before / after for before, after in itertools.pairwise(intensities)]
-        count += sum(not _is_shift(factor) for factor in [*ratios, weight * intensities[-1]]) if intensities else 0
-    return count
-
-
-def factors_of_activations(first: MbeNeuron, second: MbeNeuron) -> int:
-    """Number of factors that are no shift in `of_activations`, for each output: increments that are no power of two."""
-    increments = [(each.weight * each.intensity).ravel().tolist() for each in (first, second)]
-    return sum(not _is_shift(increment) for each in increments for increment in each)
-
-
-def _is_shift(factor: float) -> bool:
-    """Whether `factor` is 0 or a power of two, but for its sign."""
-    return factor == 0.0 or abs(math.frexp(factor)[0]) == 0.5

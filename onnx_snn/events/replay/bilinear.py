@@ -15,7 +15,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from onnx_snn.arrays import Float64
-from onnx_snn.events.sparse_spikes import batched, spike_rows
+from onnx_snn.events.replay.sparse_spikes import batched, spike_rows
 from onnx_snn.events.spike_events import Events
 from onnx_snn.graph.shapes import Shape
 
@@ -25,6 +25,9 @@ class Bilinear(Protocol):
 
     def dense(self, a: Float64, b: Float64, /) -> Float64:
         """The product of two arrays."""
+
+    def connections(self, a: Float64, b: Float64, /) -> float:
+        """The sum of all elementary products a_i b_j, for counts a and b."""
 
     def accumulated(self, place: int, events: Events, shape: Shape, other: Float64, /) -> Float64:
         """The sum over the spikes `events` of an operand of `shape` at `place` (0 or 1); `other` is the other one."""
@@ -39,6 +42,10 @@ class MatMul:
     def dense(self, a: Float64, b: Float64) -> Float64:
         """The product of two arrays."""
         return np.asarray(np.matmul(a, b))
+
+    def connections(self, a: Float64, b: Float64) -> float:
+        """The sum of all elementary products."""
+        return float(self.dense(a, b).sum())
 
     def accumulated(self, place: int, events: Events, shape: Shape, other: Float64) -> Float64:
         """The sum over the spikes `events`; see `Bilinear`."""
@@ -71,6 +78,10 @@ class Gemm:
         """The product of two arrays."""
         return self._alpha * self._matmul.dense(self._oriented(0, a), self._oriented(1, b))
 
+    def connections(self, a: Float64, b: Float64) -> float:
+        """The sum of all elementary products."""
+        return self._matmul.connections(self._oriented(0, a), self._oriented(1, b))
+
     def accumulated(self, place: int, events: Events, shape: Shape, other: Float64) -> Float64:
         """The sum over the spikes `events`; see `Bilinear`."""
         own = _transposed_events(events, shape) if self._turned[place] else (events, shape)
@@ -91,6 +102,10 @@ class Mul:
     def dense(self, a: Float64, b: Float64) -> Float64:
         """The product of two arrays."""
         return np.asarray(a * b)
+
+    def connections(self, a: Float64, b: Float64) -> float:
+        """The sum of all elementary products."""
+        return float(self.dense(a, b).sum())
 
     def accumulated(self, _: int, events: Events, shape: Shape, other: Float64) -> Float64:
         """The sum over the spikes `events`; see `Bilinear`."""

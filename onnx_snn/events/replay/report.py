@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import onnx_ir as ir
+
 from onnx_snn.errors import ModelError
 from onnx_snn.events.coded_operands import CodedOperand
-from onnx_snn.events.products import Outcome, ReplayableProduct
+from onnx_snn.events.replay.products import BILINEAR, Outcome, ReplayableProduct
 from onnx_snn.formatting import screen_table, wrapped
 from onnx_snn.neurons.mbe import MbeNeuron
 from onnx_snn.output_files import write_json
@@ -133,19 +135,29 @@ def replay_of(
     counters: Counters,
     products: Sequence[ReplayableProduct],
     outcomes: Mapping[str, Outcome],
+    graph: ir.Graph,
 ) -> Replay:
-    """The report of a replay, from the counts of the same runs."""
+    """The report of a replay of the main `graph`, from the counts of the same runs."""
     counted = {activity.node: activity for activity in counters.products()}
     replayed = tuple(
         _replayed(product, outcomes[name_of(product.node)], counted[name_of(product.node)]) for product in products
     )
     known = {product.node for product in replayed}
     left = {
-        activity.node: f"{activity.operator} in a body, or of an operator without a replay"
+        activity.node: why_left(activity, graph)
         for activity in counted.values()
         if activity.spiking and activity.node not in known
     }
     return Replay(model, samples, replayed, left, _others(counters, counted))
+
+
+def why_left(product: ProductActivity, graph: ir.Graph) -> str:
+    """Why the spikes of a product with coded operands do not meet its other operand one by one."""
+    if product.node not in {name_of(node) for node in graph}:
+        return f"{product.operator} in the body of a Loop"
+    if product.operator not in BILINEAR:
+        return f"{product.operator}, whose synapses are not known here"
+    return f"{product.operator} of a code whose parameters are computed"
 
 
 def _others(counters: Counters, products: Mapping[str, ProductActivity]) -> dict[str, tuple[int, float]]:
