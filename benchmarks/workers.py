@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ def works(network: Path, folder: Path, samples: int) -> dict[str, Callable[[Any]
     if not spiking.exists():
         onnx_snn.convert(original, spiking, data, fast=True, progress=False)
 
-    def calibrate(executor: Any) -> Any:
+    def convert(stage: str, executor: Any) -> Any:
         cache = folder / "calibration.npz"
         cache.unlink(missing_ok=True)
         report = onnx_snn.convert(
@@ -52,10 +53,10 @@ def works(network: Path, folder: Path, samples: int) -> dict[str, Callable[[Any]
             calibration_cache=cache,
             calibration_samples=samples,
             executor=executor,
-            fast=True,
+            fast=stage == "calibrate",
             progress=False,
         )
-        return report.seconds["calibrate"], cache.read_bytes() + (folder / "converted.onnx").read_bytes()
+        return report.seconds[stage], cache.read_bytes() + (folder / "converted.onnx").read_bytes()
 
     def compare(executor: Any) -> Any:
         return onnx_snn.compare(original, spiking, data, samples=samples, executor=executor, progress=False).to_json()
@@ -63,7 +64,12 @@ def works(network: Path, folder: Path, samples: int) -> dict[str, Callable[[Any]
     def profile(executor: Any) -> Any:
         return onnx_snn.profile(spiking, data, samples=samples, executor=executor, progress=False).to_json()
 
-    return {"calibration": calibrate, "compare": compare, "profile": profile}
+    return {
+        "calibration": partial(convert, "calibrate"),
+        "choice of neurons": partial(convert, "choose"),
+        "compare": compare,
+        "profile": profile,
+    }
 
 
 def timed(work: Callable[[Any], Any], executor: Any) -> tuple[float, str]:
@@ -114,8 +120,8 @@ def page(machine: dict[str, Any], rows: Sequence[dict[str, Any]], options: argpa
         "# Several processes\n\n"
         "Written by `python benchmarks/workers.py`; do not edit. Seconds of work that workers share, processes x\n"
         f"threads of each, and ratios: medians over {options.rounds} rounds in which the three take turns, on\n"
-        f"{options.samples} samples. Calibration is that stage of a conversion. The last column compares the bytes of\n"
-        "results: converted file and statistics, or all figures.\n\n"
+        f"{options.samples} samples. Calibration and choice are these stages of a conversion. The last column\n"
+        "compares the bytes of results: converted file and statistics, or all figures.\n\n"
         f"Machine: {machine_in_words(machine)}.\n\n"
         f"```text\n{table(HEADER, [cells(row) for row in rows])}\n```\n"
     )

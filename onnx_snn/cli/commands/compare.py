@@ -49,7 +49,7 @@ def run(options: argparse.Namespace) -> None:
     arguments = {"output": options.output, "metric": options.metric, **run_arguments(options)}
     result: Evaluation | Sensitivity
     if options.per_node:
-        if options.workers or options.dask:
+        if options.workers is not None or options.dask is not None:
             raise ConfigError("--per-node runs in this process; leave --workers and --dask out")
         samples = options.samples or DEFAULT_SAMPLES
         result = sensitivity(options.original, options.spiking, options.data, samples=samples, **arguments)
