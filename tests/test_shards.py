@@ -113,12 +113,12 @@ def collected(source: Any, folder: Path, **options: Any) -> list[bytes]:
     specs = [InputSpec("x", np.dtype(np.float32), (None, 8))]
     shared = SharedFeeds.of(open_feeds(source, specs, **options), folder)
     opened = pickle.loads(pickle.dumps(shared)).open(None)
-    found = sorted((number, start, feed["x"].tobytes()) for i in range(3) for number, start, feed in opened.part(i, 3))
+    found = sorted((number, start, feed["x"].tobytes()) for i in range(3) for number, start, feed in opened.shard(i, 3))
     assert [start for _, start, _ in found] == list(np.cumsum([0, *(len(data) // 32 for *_, data in found)])[:-1])
     return [data for *_, data in found]
 
 
-@pytest.mark.parametrize("kind", ["dict", "list", "generator", "reader", "npz", "folder", "partitioned"])
+@pytest.mark.parametrize("kind", ["dict", "list", "generator", "reader", "npz", "folder", "feeds", "partitioned"])
 def test_every_source_is_read_by_parts(kind: str, tmp_path: Path) -> None:
     x = normal(10, 8)
     batches = [{"x": x[start : start + 4]} for start in range(0, 10, 4)]
@@ -133,6 +133,7 @@ def test_every_source_is_read_by_parts(kind: str, tmp_path: Path) -> None:
         "reader": Reader(batches),
         "npz": tmp_path / "data.npz",
         "folder": tmp_path / "archives",
+        "feeds": open_feeds({"x": x}, [InputSpec("x", np.dtype(np.float32), (None, 8))], batch_size=4),
         "partitioned": KillsOnce([{"x": row[None]} for row in x], tmp_path),
     }
     found = collected(sources[kind], tmp_path, batch_size=4)

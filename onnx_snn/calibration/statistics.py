@@ -245,7 +245,7 @@ class ObservationTask:
 
         def shard(index: int, shards: int) -> tuple[int, Calibration]:
             with tqdm(disable=True) as bar:
-                part = (feed for _, _, feed in feeds.part(index, shards))
+                part = (feed for _, _, feed in feeds.shard(index, shards))
                 calibration = _observed(observer, part, self.channel_axes, bar)
                 return int(bar.n), calibration
 

@@ -134,14 +134,14 @@ class Feeds:
             raise CalibrationError("the data is empty; give at least one sample")
         self.batches = batches
 
-    def part(self, index: int, parts: int) -> Iterator[NumberedFeed]:
-        """Every feed whose number is `index` modulo `parts`, of a source that can be read by parts (`Partitioned`).
+    def shard(self, index: int, shards: int) -> Iterator[NumberedFeed]:
+        """Every feed whose number is `index` modulo `shards`, of a source that can be read by parts (`Partitioned`).
 
         Raises:
             CalibrationError: a feed does not fit the model.
         """
         assert isinstance(self._source, Partitioned), "other sources are stored for workers"
-        for number, start, feed in self._source.part(index, parts):
+        for number, start, feed in self._source.part(index, shards):
             yield NumberedFeed(number, start, self._checked(feed, number, start))
 
     @property

@@ -207,7 +207,7 @@ class ComparisonTask:
         def shard(index: int, shards: int) -> tuple[list[NumberedComparison], tuple[Saturation, ...]]:
             found = []
             pair.spiking.reset()
-            for number, start, feed in feeds.part(index, shards):
+            for number, start, feed in feeds.shard(index, shards):
                 one = Comparison(self.output, metric, has_classes=self.has_classes)
                 labels = _labels_of(feed, start, self.labels)
                 one.add(sample_count(feed), *pair.run(self.output, feed), labels)

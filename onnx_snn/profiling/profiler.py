@@ -204,7 +204,7 @@ class ProfilingTask:
 
         def shard(index: int, shards: int) -> tuple[int, int, Totals]:
             profiler.reset()
-            for _, _, feed in feeds.part(index, shards):
+            for _, _, feed in feeds.shard(index, shards):
                 profiler.add(feed)
             counts = profiler.counts
             return counts.samples, counts.batches, counts.counters.totals()
