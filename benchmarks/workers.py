@@ -30,6 +30,7 @@ import onnx_snn
 from onnx_snn.formatting import table
 
 NETWORKS = ("vit-cifar10", "gpt2-war-and-peace")
+WORK = ("calibration", "choice", "compare", "profile")
 WAYS = {"1 x 1": (1, 1), "1 x 2": (1, 2), "2 x 1": (2, 1)}
 """Number of processes and of threads of each."""
 
@@ -64,12 +65,7 @@ def works(network: Path, folder: Path, samples: int) -> dict[str, Callable[[Any]
     def profile(executor: Any) -> Any:
         return onnx_snn.profile(spiking, data, samples=samples, executor=executor, progress=False).to_json()
 
-    return {
-        "calibration": partial(convert, "calibrate"),
-        "choice of neurons": partial(convert, "choose"),
-        "compare": compare,
-        "profile": profile,
-    }
+    return dict(zip(WORK, (partial(convert, "calibrate"), partial(convert, "choose"), compare, profile), strict=True))
 
 
 def timed(work: Callable[[Any], Any], executor: Any) -> tuple[float, str]:
@@ -90,7 +86,8 @@ def measured(name: str, options: argparse.Namespace) -> Iterator[dict[str, Any]]
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         pools = {way: stack.enter_context(onnx_snn.LocalPool(processes)) for way, (processes, _) in WAYS.items()}
         executors = {way: onnx_snn.Workers(pools[way], threads=threads) for way, (_, threads) in WAYS.items()}
-        for what, work in works(options.models / name, folder, options.samples).items():
+        found = works(options.models / name, folder, options.samples)
+        for what, work in ((what, found[what]) for what in options.work):
             seconds: dict[str, list[float]] = {way: [] for way in WAYS}
             digests: dict[str, str] = {}
             for number in range(options.rounds + 1):  # the first one starts the processes
@@ -143,6 +140,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=NETWORKS, default=NETWORKS, metavar="NETWORK")
+    parser.add_argument("--work", nargs="+", choices=WORK, default=WORK, metavar="WORK", help="what is timed")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--samples", type=int, default=256)
     parser.add_argument("--models", type=Path, default=Path("models"), help="where the networks are")
