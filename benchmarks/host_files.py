@@ -78,7 +78,7 @@ def rows_of(network: Path, options: argparse.Namespace) -> Iterator[dict[str, An
                 outputs = _outputs(host, file, many, options)
                 times = [_measured(host, file, one, options.runs, options) for _ in range(options.rounds)]
             except RuntimeError as error:
-                yield {**row, "refused": str(error).splitlines()[0]}
+                yield {**row, "refused": str(error).splitlines()[0].replace(str(file), file.name)}
                 continue
             best = {what: min(each[what] for each in times) for what in ("create", "run")}
             original = original or best
