@@ -14,17 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from chromium import CHROMIUM, TIMEOUT, fetched
+from chromium import CHROMIUM, QUIET, TIMEOUT, fetched
 
 FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
+    *QUIET,
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
     "--use-fake-device-for-media-stream",
     "--use-fake-ui-for-media-stream",

@@ -25,10 +25,9 @@ HEADERS = os.environ.get("ONNXRUNTIME_INCLUDE_DIR")
 
 
 def compiler(name: str) -> str:
-    """Path of a compiler; the test is skipped where there is none."""
+    """Path of a compiler, which the kernels need as well."""
     path = shutil.which(name)
-    if path is None:
-        pytest.skip(f"there is no {name}")
+    assert path is not None, f"there is no {name}"
     return path
 
 

@@ -61,8 +61,8 @@ def replay(
         CalibrationError: the data does not fit the model, or the model fails on it.
     """
     network = load_unguarded(model, custom_ops)
-    refuse_inlined(network, str(model) if isinstance(model, (str, Path)) else type(model).__name__)
     name = str(model) if isinstance(model, (str, Path)) else type(model).__name__
+    refuse_inlined(network, name)
     source, judge = with_model_folder(data, model), JudgeOfModel(network)
     feeds = open_feeds(source, input_specs(network), batch_size=batch_size, max_samples=samples, judge=judge)
     replayer = _Replayer(network, name, kernels=kernels)
